@@ -1,0 +1,3 @@
+//! `weir`: check, render and run AI gateway resources on Envoy.
+
+fn main() {}

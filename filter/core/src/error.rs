@@ -1,0 +1,221 @@
+//! One error for the whole core: what went wrong, whose fault it was, and how it looks in the client's own API.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use crate::endpoint::ClientApi;
+
+/// A result whose error is [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong. The HTTP status and the error type of either API follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The client's request cannot be understood.
+    BadRequest,
+    /// The path exists, the method does not.
+    MethodNotAllowed,
+    /// No endpoint has this path.
+    UnknownPath,
+    /// No route takes this model.
+    UnknownModel,
+    /// The request body is over the limit.
+    TooLarge,
+    /// The request body is in an encoding or a media type the endpoint does not take.
+    UnsupportedMedia,
+    /// The request is well formed, but asks for what the chosen backend cannot do.
+    Unprocessable,
+    /// No backend of this schema can serve this endpoint.
+    Unsupported,
+    /// A budget or a rate limit is used up.
+    RateLimited,
+    /// The backend sent what its API does not allow.
+    BadAnswer,
+    /// No backend can be reached, or no credential is there yet.
+    Unavailable,
+    /// The backend took too long.
+    Timeout,
+    /// A mistake of the gateway's own.
+    Internal,
+    /// The backend answered with an error of its own; it carries the HTTP status.
+    Provider(u16),
+}
+
+/// Whose side an error was on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// The sender of the request.
+    Client,
+    /// The backend.
+    Upstream,
+    /// The gateway or its configuration.
+    Gateway,
+}
+
+/// An error with a message that may be shown to a client: it names what and where, and holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    /// The provider's own error type, such as `ThrottlingException`.
+    provider_type: Option<String>,
+}
+
+impl Error {
+    /// An error of `kind`.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), provider_type: None }
+    }
+
+    /// The client's request cannot be understood: 400.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(Kind::BadRequest, message)
+    }
+
+    /// The request asks for what the backend cannot do: 422.
+    pub fn unprocessable(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unprocessable, message)
+    }
+
+    /// The backend sent what its API does not allow: 502.
+    pub fn bad_answer(message: impl Into<String>) -> Self {
+        Self::new(Kind::BadAnswer, message)
+    }
+
+    /// An error the backend itself reported, with its HTTP status and its own type where it gave one.
+    pub fn provider(status: u16, provider_type: Option<String>, message: impl Into<String>) -> Self {
+        Self { kind: Kind::Provider(status), message: message.into(), provider_type }
+    }
+
+    /// What went wrong.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What went wrong, for a person.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Whose side it was on.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self.kind {
+            Kind::BadRequest
+            | Kind::MethodNotAllowed
+            | Kind::UnknownPath
+            | Kind::UnknownModel
+            | Kind::TooLarge
+            | Kind::UnsupportedMedia
+            | Kind::Unprocessable
+            | Kind::RateLimited => Fault::Client,
+            Kind::Provider(_) | Kind::BadAnswer | Kind::Timeout => Fault::Upstream,
+            Kind::Unsupported | Kind::Unavailable | Kind::Internal => Fault::Gateway,
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        match self.kind {
+            Kind::BadRequest => 400,
+            Kind::UnknownPath | Kind::UnknownModel => 404,
+            Kind::MethodNotAllowed => 405,
+            Kind::TooLarge => 413,
+            Kind::UnsupportedMedia => 415,
+            Kind::Unprocessable => 422,
+            Kind::RateLimited => 429,
+            Kind::Internal => 500,
+            Kind::Unsupported => 501,
+            Kind::BadAnswer => 502,
+            Kind::Unavailable => 503,
+            Kind::Timeout => 504,
+            Kind::Provider(status) => status,
+        }
+    }
+
+    /// The body of the answer, in the shape `api`'s clients expect.
+    #[must_use]
+    pub fn body(&self, api: ClientApi) -> Vec<u8> {
+        self.to_json(api).to_string().into_bytes()
+    }
+
+    /// The same as an event of a stream that has begun.
+    #[must_use]
+    pub fn stream_event(&self, api: ClientApi) -> Vec<u8> {
+        let json = self.to_json(api);
+        match api {
+            ClientApi::Anthropic => format!("event: error\ndata: {json}\n\n"),
+            ClientApi::OpenAi | ClientApi::Cohere => format!("data: {json}\n\n"),
+        }
+        .into_bytes()
+    }
+
+    fn to_json(&self, api: ClientApi) -> Value {
+        match api {
+            // OpenAI's own members, plus the `type` and string `code` that users of Envoy AI Gateway know.
+            ClientApi::OpenAi => json!({
+                "type": "error",
+                "error": {
+                    "message": self.message,
+                    "type": self.provider_type.as_deref().unwrap_or_else(|| self.openai_type()),
+                    "param": null,
+                    "code": self.openai_code(),
+                },
+            }),
+            ClientApi::Anthropic => json!({
+                "type": "error",
+                "error": { "type": anthropic_type(self.status()), "message": self.message },
+            }),
+            ClientApi::Cohere => json!({ "message": self.message }),
+        }
+    }
+
+    /// <https://platform.openai.com/docs/guides/error-codes>
+    fn openai_type(&self) -> &'static str {
+        match self.status() {
+            401 => "authentication_error",
+            403 => "permission_error",
+            429 => "rate_limit_error",
+            400..=499 => "invalid_request_error",
+            503 => "service_unavailable_error",
+            504 => "timeout_error",
+            _ => "server_error",
+        }
+    }
+
+    fn openai_code(&self) -> String {
+        match self.kind {
+            Kind::UnknownModel => "model_not_found".to_owned(),
+            Kind::RateLimited => "rate_limit_exceeded".to_owned(),
+            _ => self.status().to_string(),
+        }
+    }
+}
+
+/// Anthropic's error type of an HTTP status: <https://docs.anthropic.com/en/api/errors>.
+#[must_use]
+pub fn anthropic_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        504 => "timeout_error",
+        503 | 529 => "overloaded_error",
+        _ => "api_error",
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}

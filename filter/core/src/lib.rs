@@ -1,0 +1,15 @@
+//! The AI gateway as a pure library.
+//!
+//! `weir-core` knows no Envoy, does no I/O, has no clock and never panics: a shell (proxy-wasm, native module)
+//! turns host callbacks into events of the two roles, [`edge`] and [`backend`], and carries out the effects they
+//! return. See `docs/architecture.md` for the path of a request.
+
+pub mod auth;
+pub mod chat;
+pub mod codec;
+pub mod endpoint;
+pub mod error;
+pub mod usage;
+pub mod wire;
+
+pub use error::{Error, Result};

@@ -1,0 +1,3 @@
+//! Stand-in model providers.
+
+fn main() {}
