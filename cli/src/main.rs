@@ -1,3 +1,5 @@
 //! `weir`: check, render and run AI gateway resources on Envoy.
 
+pub mod plan;
+
 fn main() {}

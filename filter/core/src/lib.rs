@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod chat;
 pub mod codec;
+pub mod config;
 pub mod endpoint;
 pub mod error;
 pub mod usage;

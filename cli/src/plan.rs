@@ -1,0 +1,211 @@
+//! What the resources mean, checked and joined: the one thing that `check` makes and every renderer reads.
+//!
+//! A plan has no dangling reference: names were resolved, policies merged, defaults filled in.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use weir_core::config::Config;
+
+/// A complete, valid configuration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// HTTP listeners, in the order of the Gateways; never empty.
+    pub listeners: Vec<Listener>,
+    /// Distinct sets of backends; rules name them by index.
+    pub clusters: Vec<Cluster>,
+    /// The filter's own configuration. Its `budgets` are filled in for local counting; a renderer for Envoy's global
+    /// rate limit clears them and renders [`Rule::limits`] instead.
+    pub filter: Config,
+    /// Secrets by the name the filter's `credentials` use.
+    pub secrets: BTreeMap<String, SecretValue>,
+}
+
+/// One listener of a Gateway.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listener {
+    /// `namespace/gateway/listener`, also the rate limit domain.
+    pub name: String,
+    /// The port of the manifest.
+    pub port: u16,
+    /// Bytes that Envoy may hold of one request or answer.
+    pub buffer_limit: u32,
+    /// `timeout.http.requestReceivedTimeout` of the ClientTrafficPolicy.
+    pub request_received_timeout: Option<Duration>,
+    /// `timeout.http.idleTimeout`: how long a connection may be idle.
+    pub idle_timeout: Option<Duration>,
+    /// `timeout.http.streamIdleTimeout`: how long a request or an answer may be silent.
+    pub stream_idle_timeout: Option<Duration>,
+    /// Most specific host name first.
+    pub virtual_hosts: Vec<VirtualHost>,
+}
+
+/// The rules of a set of host names.
+#[derive(Debug, Clone, PartialEq)]
+pub struct VirtualHost {
+    /// Host names, `*.` wildcards among them; `*` for routes without any.
+    pub domains: Vec<String>,
+    /// In Gateway API's order of precedence, which is the order of evaluation.
+    pub rules: Vec<MatchedRule>,
+}
+
+/// One match of a rule: several matches of one rule are several of these with the same rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatchedRule {
+    /// What a request must have.
+    pub matches: Match,
+    /// The rule itself, shared by its matches.
+    pub rule: std::rc::Rc<Rule>,
+}
+
+/// Conditions on a request, all of which must hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Match {
+    /// On the path; `None` for AI routes, whose paths the filter knows.
+    pub path: Option<PathMatch>,
+    /// On the method.
+    pub method: Option<String>,
+    /// On headers; the one on `x-ai-eg-model` first if there is one.
+    pub headers: Vec<HeaderMatch>,
+    /// On query parameters (plain HTTPRoutes).
+    pub query: Vec<HeaderMatch>,
+}
+
+/// A condition on the path.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PathMatch {
+    /// The whole path.
+    Exact(String),
+    /// Whole leading segments.
+    Prefix(String),
+    /// RE2.
+    Regex(String),
+}
+
+/// A condition on a header or query parameter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeaderMatch {
+    /// Lower case for headers.
+    pub name: String,
+    /// What its value must be.
+    pub value: ValueMatch,
+}
+
+/// A condition on a value.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ValueMatch {
+    /// Equal.
+    Exact(String),
+    /// RE2, the whole value.
+    Regex(String),
+}
+
+/// A rule of an AIGatewayRoute or HTTPRoute.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// `namespace/route/rule/<index>`: the name of Envoy's route, and the key of the filter's `routes` for AI rules.
+    pub name: String,
+    /// True for rules of an AIGatewayRoute: their clusters get the backend role.
+    pub ai: bool,
+    /// Index into [`Plan::clusters`]; `None` when the rule has no backends (500 by Gateway API).
+    pub cluster: Option<usize>,
+    /// The whole request, streams included. `None`: unbounded.
+    pub request_timeout: Option<Duration>,
+    /// From the attempt's start to its response headers. `None`: unbounded.
+    pub attempt_timeout: Option<Duration>,
+    /// `streamIdleTimeout`: silence within an attempt.
+    pub attempt_idle_timeout: Option<Duration>,
+    /// How failed attempts are repeated. `None`: not at all.
+    pub retry: Option<Retry>,
+    /// Rules of `rateLimit.global` that apply here.
+    pub limits: Vec<Limit>,
+    /// The policy's `failClosed`: refuse requests while the ratelimit service is down.
+    pub limits_fail_closed: bool,
+}
+
+/// How failed attempts are repeated, on the next backend where there is one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Retry {
+    /// Attempts after the first; bounded by the number of backends unless the policy says otherwise.
+    pub count: u32,
+    /// Attempts on one priority before the next is tried.
+    pub attempts_per_priority: u32,
+    /// Envoy's `retry_on` words: `5xx`, `connect-failure`, `reset`, ...
+    pub on: Vec<String>,
+    /// Statuses that are repeated besides: 429.
+    pub status_codes: Vec<u16>,
+    /// Wait before the second attempt, doubled each time. `None`: Envoy's default of 25 ms.
+    pub backoff: Option<Backoff>,
+}
+
+/// The pauses between attempts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Backoff {
+    /// The first pause.
+    pub base: Duration,
+    /// The longest one.
+    pub max: Option<Duration>,
+}
+
+/// A rule of `rateLimit.global` as the ratelimit service and the local budgets need it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    /// Index into `filter.budgets`: name, selectors, limit, window, hits and cost are there.
+    pub budget: usize,
+}
+
+/// A set of backends that Envoy balances and fails over between.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cluster {
+    /// A readable name, unique, stable while its members stay the same.
+    pub name: String,
+    /// In the order of the rule's backendRefs: the position is the target index of the filter's configuration.
+    pub members: Vec<Member>,
+    /// Whether the backend role stands in its upstream chain.
+    pub ai: bool,
+    /// `timeout.tcp.connectTimeout`; 10 s when the policy does not say.
+    pub connect_timeout: Duration,
+}
+
+/// One backendRef.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// `namespace/name` of the backend, for stats and logs.
+    pub backend: String,
+    /// 0 is tried first.
+    pub priority: u32,
+    /// Share among those of the same priority; 0 takes no traffic.
+    pub weight: u32,
+    /// Its addresses, never empty.
+    pub endpoints: Vec<Endpoint>,
+    /// TLS to it, if any.
+    pub tls: Option<Tls>,
+}
+
+/// One address of a backend.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint {
+    /// Host name or IP address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+}
+
+/// How the certificate of a backend is verified.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tls {
+    /// SNI, and the name the certificate must carry.
+    pub hostname: String,
+    /// PEM of the CAs; `None`: the system's.
+    pub ca_pem: Option<String>,
+}
+
+/// A secret, which no `Debug` output shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretValue(pub String);
+
+impl std::fmt::Debug for SecretValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretValue(redacted)")
+    }
+}

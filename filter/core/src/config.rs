@@ -1,0 +1,273 @@
+//! The filter's configuration: the JSON that `weir render` writes and every shell reads.
+//!
+//! It holds no secret: credentials are named here and arrive by a way of their own (see [`crate::auth`]).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::auth::Source;
+
+/// Everything the filter must know, the same for both of its roles.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// What Envoy's routes mean, by their name in Envoy. A route that is not listed is plain HTTP and passes untouched.
+    #[serde(default)]
+    pub routes: BTreeMap<String, Route>,
+    /// The backends that routes send to, by `namespace/name` of their AIServiceBackend.
+    #[serde(default)]
+    pub backends: BTreeMap<String, Backend>,
+    /// What `GET /v1/models` lists, in the order of the routes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<Model>,
+    /// Where credentials come from, by the name that [`Auth::credential`] uses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub credentials: BTreeMap<String, Source>,
+    /// Budgets that the filter keeps itself, in shared data. Empty when Envoy's global rate limit does the counting.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<Budget>,
+    /// The largest request body the edge takes, in bytes.
+    #[serde(default = "default_body_limit")]
+    pub body_limit: usize,
+    /// `max_tokens` for backends that demand it, when the client sent none.
+    #[serde(default = "default_max_tokens")]
+    pub default_max_tokens: u64,
+    /// Refuse with 422 what would otherwise be recorded as a loss.
+    #[serde(default)]
+    pub strict: bool,
+    /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.
+    #[serde(default)]
+    pub plain_routes: bool,
+}
+
+fn default_body_limit() -> usize {
+    32 << 20
+}
+
+fn default_max_tokens() -> u64 {
+    4096
+}
+
+/// What one of Envoy's routes means to the filter.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// The rule's backendRefs, in their order: an endpoint's metadata `weir.target` is `<index here>/<index in hosts>`.
+    pub targets: Vec<Target>,
+    /// The costs to compute when the answer is complete.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub costs: Vec<Cost>,
+    /// The budgets that apply, as indices into [`Config::budgets`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub budgets: Vec<usize>,
+    /// Request headers that together name the user in the ledger. Empty: `x-user-id`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_headers: Vec<String>,
+}
+
+/// One backendRef of a route.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Key into [`Config::backends`].
+    pub backend: String,
+    /// The model's name at this backend (`modelNameOverride`). `None`: the one the client asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Header changes for this backend; the route's over the backend's, already merged.
+    #[serde(default, skip_serializing_if = "HeaderMutation::is_empty")]
+    pub headers: HeaderMutation,
+    /// Body changes for this backend, on the translated JSON, already merged.
+    #[serde(default, skip_serializing_if = "BodyMutation::is_empty")]
+    pub body: BodyMutation,
+}
+
+/// A model server: its API, its addresses and how to authenticate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Backend {
+    /// The API it speaks.
+    pub schema: Schema,
+    /// `:authority` per endpoint, `host` or `host:port`; SigV4 signs this and not the header it finds.
+    pub hosts: Vec<String>,
+    /// How requests are authenticated. `None`: not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth: Option<Auth>,
+}
+
+/// The API a backend speaks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schema {
+    /// Which API.
+    pub name: SchemaName,
+    /// The first path segments, `v1` by default; for schemas that have them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// The API's version, for schemas that have one: `bedrock-2023-05-31`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// The schemas that the filter can talk to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SchemaName {
+    /// OpenAI's API and everything compatible with it.
+    OpenAI,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// Anthropic's models through Bedrock's InvokeModel.
+    AWSAnthropic,
+    /// Cohere's API v2.
+    Cohere,
+}
+
+/// How requests to a backend are authenticated.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Auth {
+    /// `authorization: Bearer <key>`
+    Bearer {
+        /// Key into [`Config::credentials`].
+        credential: String,
+    },
+    /// `x-api-key: <key>`
+    AnthropicKey {
+        /// Key into [`Config::credentials`].
+        credential: String,
+    },
+    /// Signature version 4, service `bedrock`.
+    AwsSigv4 {
+        /// Key into [`Config::credentials`].
+        credential: String,
+        /// Used unless the host names another.
+        region: String,
+    },
+}
+
+impl Auth {
+    /// The credential it needs: a key into [`Config::credentials`].
+    #[must_use]
+    pub fn credential(&self) -> &str {
+        match self {
+            Auth::Bearer { credential }
+            | Auth::AnthropicKey { credential }
+            | Auth::AwsSigv4 { credential, .. } => credential,
+        }
+    }
+}
+
+/// Header changes, made after translation and before authentication. Names are lower case.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeaderMutation {
+    /// Headers to set.
+    pub set: Vec<(String, String)>,
+    /// Headers to remove.
+    pub remove: Vec<String>,
+}
+
+impl HeaderMutation {
+    /// True when there is nothing to change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// Changes to the top-level members of the translated body.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct BodyMutation {
+    /// Members to set: name and value.
+    pub set: Vec<(String, serde_json::Value)>,
+    /// Members to remove.
+    pub remove: Vec<String>,
+}
+
+impl BodyMutation {
+    /// True when there is nothing to change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+}
+
+/// One entry of a models list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The name clients use.
+    pub id: String,
+    /// `modelsOwnedBy` of the rule.
+    pub owned_by: String,
+    /// `modelsCreatedAt` of the rule, in seconds since 1970.
+    pub created: i64,
+    /// The host names under which it is listed; empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hostnames: Vec<String>,
+}
+
+/// A cost of a request: a number under a metadata key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cost {
+    /// Key in the namespace `io.envoy.ai_gateway` (native) or filter state `wasm.<key>`.
+    pub key: String,
+    /// Which counter it is.
+    #[serde(rename = "type")]
+    pub kind: CostType,
+}
+
+/// The counter that a cost takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(clippy::enum_variant_names, reason = "the resource's own words")]
+pub enum CostType {
+    /// [`crate::usage::Usage::input`]
+    InputToken,
+    /// [`crate::usage::Usage::cached_input`]
+    CachedInputToken,
+    /// [`crate::usage::Usage::cache_creation_input`]
+    CacheCreationInputToken,
+    /// [`crate::usage::Usage::output`]
+    OutputToken,
+    /// [`crate::usage::Usage::reasoning`]
+    ReasoningToken,
+    /// [`crate::usage::Usage::total_or_sum`]
+    TotalToken,
+}
+
+/// A limit that the filter keeps itself, with the meaning of a rule of `rateLimit.global`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// `namespace/policy/rule/<index>`: names it in logs, and counts per route unless `shared`.
+    pub name: String,
+    /// One count for all routes it applies to, instead of one for each.
+    #[serde(default)]
+    pub shared: bool,
+    /// All must match for the budget to apply.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selectors: Vec<Selector>,
+    /// What may be used in one window: requests or tokens.
+    pub limit: u64,
+    /// The window, in seconds; windows are fixed, aligned to the epoch, as the ratelimit service's are.
+    pub window: u64,
+    /// What a request counts before it is sent; 0 only looks whether the budget is used up.
+    pub request_hits: u64,
+    /// The cost key whose value is charged when the answer is complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_cost: Option<String>,
+}
+
+/// A condition on a request header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Selector {
+    /// Name, lower case.
+    pub header: String,
+    /// `Some`: the header must have this value. `None`: it must be present, and each value has its own count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<String>,
+}
