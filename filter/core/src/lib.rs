@@ -10,6 +10,9 @@ pub mod codec;
 pub mod config;
 pub mod endpoint;
 pub mod error;
+pub mod headers;
+pub mod limit;
+pub mod store;
 pub mod usage;
 pub mod wire;
 

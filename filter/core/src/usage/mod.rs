@@ -1,5 +1,9 @@
 //! What a request used, in tokens, and the books it is entered in.
 
+pub mod cost;
+pub mod ledger;
+pub mod record;
+
 use serde::{Deserialize, Serialize};
 
 /// Token counters of one request. `None` means that the provider did not report the counter, which is not the same

@@ -1,0 +1,121 @@
+//! Header names and the two things the roles do with headers: look at a snapshot, and say what to change.
+
+/// The model of the request, which routes match on. Only the gateway may set it.
+pub const MODEL_HEADER: &str = "x-ai-eg-model";
+
+/// Headers that mean something to the gateway and nothing to a backend: what a client sends under these prefixes
+/// neither steers the gateway nor leaves it.
+const INTERNAL_PREFIXES: [&str; 3] = ["x-ai-eg-", "x-aigw-", "x-weir-"];
+
+/// True for a header that only the gateway may set.
+#[must_use]
+pub fn is_internal(name: &str) -> bool {
+    INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// A snapshot of a header map, in its order. Names are lower case, as HTTP/2 and Envoy have them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// The first value of `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// The media type of `content-type`, in lower case and without parameters; empty when there is none.
+    #[must_use]
+    pub fn media_type(&self) -> String {
+        let value = self.get("content-type").unwrap_or_default();
+        value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// The `:path` without its query, and the query.
+    #[must_use]
+    pub fn path_and_query(&self) -> (&str, Option<&str>) {
+        let path = self.get(":path").unwrap_or_default();
+        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)))
+    }
+}
+
+impl FromIterator<(String, String)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(headers: I) -> Self {
+        Headers(headers.into_iter().collect())
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Headers {
+    fn from(headers: [(&str, &str); N]) -> Self {
+        headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+}
+
+/// What to change in a header map: each name at most once, the last word wins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HeaderEdits(Vec<(String, Option<String>)>);
+
+impl HeaderEdits {
+    /// Sets `name`, replacing every value it has.
+    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+        self.put(name.into(), Some(value.into()));
+    }
+
+    /// Removes `name`.
+    pub fn remove(&mut self, name: impl Into<String>) {
+        self.put(name.into(), None);
+    }
+
+    /// Sets or removes.
+    pub fn put(&mut self, name: String, value: Option<String>) {
+        match self.0.iter_mut().find(|(key, _)| *key == name) {
+            Some((_, slot)) => *slot = value,
+            None => self.0.push((name, value)),
+        }
+    }
+
+    /// What an edit makes of `name`: `None` when it is not touched.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<Option<&str>> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_deref())
+    }
+
+    /// The changes: `None` removes.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+    }
+
+    /// True when nothing changes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_edit_of_a_name_wins() {
+        let mut edits = HeaderEdits::default();
+        edits.set("a", "1");
+        edits.remove("a");
+        edits.set("b", "2");
+        assert_eq!(edits.iter().collect::<Vec<_>>(), [("a", None), ("b", Some("2"))]);
+        assert_eq!(edits.get("a"), Some(None));
+        assert_eq!(edits.get("c"), None);
+    }
+
+    #[test]
+    fn a_media_type_has_no_parameters_and_no_case() {
+        let headers = Headers::from([("content-type", "Text/Event-Stream; charset=utf-8")]);
+        assert_eq!(headers.media_type(), "text/event-stream");
+        assert_eq!(Headers::default().media_type(), "");
+    }
+}

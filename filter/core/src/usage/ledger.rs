@@ -1,0 +1,242 @@
+//! The ledger: what each user used of each model at each backend, in data that all workers share.
+//!
+//! Shared data can neither be listed nor deleted, so the ledger is a fixed number of shards, each a bounded map that is
+//! replaced whole by compare and swap. A full shard moves its least recently used entry into a total of what it
+//! evicted: single users may be forgotten, tokens never are.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{Record, UsageStatus};
+use crate::store::{Store, update};
+
+/// How many shards there are. A listing reads them all.
+pub const SHARDS: u64 = 1024;
+
+/// How many keys one shard holds.
+const SHARD_ENTRIES: usize = 64;
+
+/// The longest user, model or backend name that is kept, in characters; clients choose two of them.
+const MAX_NAME: usize = 200;
+
+/// Whose usage it is, of what.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Key {
+    /// The values of the user headers; empty when the request had none.
+    pub user: String,
+    /// The model that the client named.
+    pub model: String,
+    /// The backend that answered.
+    pub backend: String,
+}
+
+/// Sums over requests; tokens, except where the name says otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// Requests that used something.
+    pub requests: u64,
+    /// Those of `requests` whose usage is partial or estimated.
+    pub uncertain_requests: u64,
+    /// See [`super::Usage::input`].
+    pub input_tokens: u64,
+    /// See [`super::Usage::cached_input`].
+    pub cached_input_tokens: u64,
+    /// See [`super::Usage::cache_creation_input`].
+    pub cache_creation_input_tokens: u64,
+    /// See [`super::Usage::output`].
+    pub output_tokens: u64,
+    /// See [`super::Usage::reasoning`].
+    pub reasoning_tokens: u64,
+    /// See [`super::Usage::total_or_sum`].
+    pub total_tokens: u64,
+}
+
+impl Totals {
+    fn of(record: &Record) -> Totals {
+        Totals {
+            requests: 1,
+            uncertain_requests: u64::from(record.usage_status != UsageStatus::Complete),
+            input_tokens: record.input_tokens.unwrap_or(0),
+            cached_input_tokens: record.cached_input_tokens.unwrap_or(0),
+            cache_creation_input_tokens: record.cache_creation_input_tokens.unwrap_or(0),
+            output_tokens: record.output_tokens.unwrap_or(0),
+            reasoning_tokens: record.reasoning_tokens.unwrap_or(0),
+            total_tokens: record.total_tokens.unwrap_or(0),
+        }
+    }
+
+    /// Adds `other`; sums stop at the largest number instead of wrapping.
+    pub fn add(&mut self, other: &Totals) {
+        for (sum, more) in [
+            (&mut self.requests, other.requests),
+            (&mut self.uncertain_requests, other.uncertain_requests),
+            (&mut self.input_tokens, other.input_tokens),
+            (&mut self.cached_input_tokens, other.cached_input_tokens),
+            (&mut self.cache_creation_input_tokens, other.cache_creation_input_tokens),
+            (&mut self.output_tokens, other.output_tokens),
+            (&mut self.reasoning_tokens, other.reasoning_tokens),
+            (&mut self.total_tokens, other.total_tokens),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Entry {
+    key: Key,
+    totals: Totals,
+    /// Seconds since 1970.
+    last_used: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Shard {
+    entries: Vec<Entry>,
+    evicted: Totals,
+}
+
+impl Shard {
+    fn add(&mut self, key: &Key, totals: &Totals, now: u64) {
+        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key == *key) {
+            entry.totals.add(totals);
+            entry.last_used = now;
+            return;
+        }
+        if self.entries.len() >= SHARD_ENTRIES {
+            let oldest = self.entries.iter().enumerate().min_by_key(|(_, entry)| entry.last_used);
+            if let Some((index, _)) = oldest {
+                let entry = self.entries.swap_remove(index);
+                self.evicted.add(&entry.totals);
+            }
+        }
+        self.entries.push(Entry { key: key.clone(), totals: *totals, last_used: now });
+    }
+}
+
+/// One line of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// Whose usage, of what.
+    #[serde(flatten)]
+    pub key: Key,
+    /// The sums.
+    #[serde(flatten)]
+    pub totals: Totals,
+}
+
+/// Everything the ledger holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Listing {
+    /// A line for each user, model and backend, sorted.
+    pub usage: Vec<Line>,
+    /// The sums of lines that were evicted to make room.
+    pub evicted: Totals,
+    /// The sums of everything, evicted lines included.
+    pub total: Totals,
+}
+
+fn shard_key(index: u64) -> String {
+    format!("weir.ledger.{index}")
+}
+
+fn clip(name: &str) -> String {
+    name.chars().take(MAX_NAME).collect()
+}
+
+/// Enters `record`, unless nothing was used. False when shared data could not be written: the caller logs that.
+pub fn enter(store: &dyn Store, record: &Record, now_seconds: u64) -> bool {
+    if record.usage_status == UsageStatus::None {
+        return true;
+    }
+    let key =
+        Key { user: clip(&record.user), model: clip(&record.original_model), backend: clip(&record.backend) };
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    let totals = Totals::of(record);
+    update(store, &shard_key(hasher.finish() % SHARDS), |bytes| {
+        // A shard that cannot be read was written by another version of the filter: it starts anew.
+        let mut shard = bytes.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_else(Shard::default);
+        shard.add(&key, &totals, now_seconds);
+        (postcard::to_allocvec(&shard).ok(), ())
+    })
+    .is_some()
+}
+
+/// Reads all shards.
+#[must_use]
+pub fn list(store: &dyn Store) -> Listing {
+    let mut listing = Listing::default();
+    for index in 0..SHARDS {
+        let Some(now) = store.get(&shard_key(index)) else { continue };
+        let Ok(shard) = postcard::from_bytes::<Shard>(&now.value) else { continue };
+        listing.evicted.add(&shard.evicted);
+        listing.total.add(&shard.evicted);
+        for Entry { key, totals, .. } in shard.entries {
+            listing.total.add(&totals);
+            listing.usage.push(Line { key, totals });
+        }
+    }
+    listing.usage.sort_by(|a, b| {
+        (&a.key.user, &a.key.model, &a.key.backend).cmp(&(&b.key.user, &b.key.model, &b.key.backend))
+    });
+    listing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::Memory;
+    use crate::usage::Usage;
+
+    fn record(user: &str, input: u64, status: UsageStatus) -> Record {
+        let mut record = Record::for_tests();
+        record.user = user.to_owned();
+        record.set_usage(&Usage { input: Some(input), output: Some(1), ..Usage::default() }, status);
+        record
+    }
+
+    #[test]
+    fn usage_adds_up_per_user_model_and_backend() {
+        let store = Memory::default();
+        assert!(enter(&store, &record("ann", 10, UsageStatus::Complete), 1));
+        assert!(enter(&store, &record("bob", 5, UsageStatus::Complete), 2));
+        assert!(enter(&store, &record("ann", 7, UsageStatus::Partial), 3));
+        assert!(enter(&store, &record("eve", 7, UsageStatus::None), 3));
+        let listing = list(&store);
+        let lines: Vec<_> = listing
+            .usage
+            .iter()
+            .map(|line| {
+                (line.key.user.as_str(), line.totals.requests, line.totals.input_tokens, line.totals.total_tokens)
+            })
+            .collect();
+        assert_eq!(lines, [("ann", 2, 17, 19), ("bob", 1, 5, 6)]);
+        assert_eq!(listing.total.uncertain_requests, 1);
+    }
+
+    #[test]
+    fn a_full_shard_forgets_users_but_no_tokens() {
+        let mut shard = Shard::default();
+        for user in 0..100_u64 {
+            let key = Key { user: user.to_string(), model: String::new(), backend: String::new() };
+            shard.add(&key, &Totals { requests: 1, input_tokens: user, ..Totals::default() }, user);
+        }
+        assert_eq!(shard.entries.len(), SHARD_ENTRIES);
+        assert!(shard.entries.iter().all(|entry| entry.last_used >= 36), "the oldest go first");
+        let evicted = shard.evicted.input_tokens;
+        let kept: u64 = shard.entries.iter().map(|entry| entry.totals.input_tokens).sum();
+        assert_eq!(kept + evicted, (0..100).sum::<u64>());
+    }
+
+    #[test]
+    fn long_names_are_clipped_and_a_foreign_shard_starts_anew() {
+        let store = Memory::default();
+        for index in 0..SHARDS {
+            crate::store::Store::swap(&store, &shard_key(index), b"\xff\xff\xff\xff", None).unwrap();
+        }
+        assert!(enter(&store, &record(&"ä".repeat(1000), 1, UsageStatus::Complete), 1));
+        assert_eq!(list(&store).usage[0].key.user.chars().count(), MAX_NAME);
+    }
+}

@@ -1,0 +1,115 @@
+//! The record of one request: the one source of the access log, the ledger and the charges.
+
+use serde::Serialize;
+
+use super::Usage;
+
+/// How far the usage of a record can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageStatus {
+    /// The answer was complete and the provider reported its usage.
+    Complete,
+    /// The client left or the stream broke: what had been reported until then.
+    Partial,
+    /// The provider reported nothing that can be read; counted from what passed through.
+    Estimated,
+    /// Nothing was used: no backend answered, or with an error.
+    None,
+}
+
+/// Everything worth knowing about one request when it is over. Its serialised form is the access log line.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Record {
+    /// When the request came, RFC 3339 with milliseconds.
+    pub time: String,
+    /// `x-request-id`.
+    pub request_id: String,
+    /// Who asked: the values of the route's user headers.
+    pub user: String,
+    /// The operation: `chat`, `messages`, ...; empty for a path that is no endpoint.
+    pub endpoint: &'static str,
+    /// The model that the client named.
+    pub original_model: String,
+    /// The model that the backend was asked for.
+    pub request_model: String,
+    /// The model that the backend says it used.
+    pub response_model: String,
+    /// `namespace/name` of the AIServiceBackend that answered, or was tried last.
+    pub backend: String,
+    /// The rule that took the request.
+    pub route: String,
+    /// How many backends were tried.
+    pub attempts: u32,
+    /// The HTTP status that the client got; 0 when it left before.
+    pub status: u16,
+    /// See [`Usage::input`].
+    pub input_tokens: Option<u64>,
+    /// See [`Usage::cached_input`].
+    pub cached_input_tokens: Option<u64>,
+    /// See [`Usage::cache_creation_input`].
+    pub cache_creation_input_tokens: Option<u64>,
+    /// See [`Usage::output`].
+    pub output_tokens: Option<u64>,
+    /// See [`Usage::reasoning`].
+    pub reasoning_tokens: Option<u64>,
+    /// See [`Usage::total_or_sum`].
+    pub total_tokens: Option<u64>,
+    /// How far the counters can be trusted.
+    pub usage_status: UsageStatus,
+    /// What the backend's API could not express: `field: reason`.
+    pub losses: Vec<String>,
+    /// From the request to the first byte of content, in milliseconds.
+    pub ttft_ms: Option<u64>,
+    /// From the request to its end, in milliseconds.
+    pub duration_ms: u64,
+}
+
+impl Record {
+    /// Enters `usage` and how far it can be trusted.
+    pub fn set_usage(&mut self, usage: &Usage, status: UsageStatus) {
+        self.input_tokens = usage.input;
+        self.cached_input_tokens = usage.cached_input;
+        self.cache_creation_input_tokens = usage.cache_creation_input;
+        self.output_tokens = usage.output;
+        self.reasoning_tokens = usage.reasoning;
+        self.total_tokens = usage.total_or_sum();
+        self.usage_status = status;
+    }
+
+    /// The access log line, without its line end.
+    #[must_use]
+    pub fn to_line(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+impl Record {
+    /// A record of nothing.
+    pub(crate) fn for_tests() -> Record {
+        Record {
+            time: "2026-01-01T00:00:00.000Z".to_owned(),
+            request_id: "r-1".to_owned(),
+            user: String::new(),
+            endpoint: "chat",
+            original_model: "m".to_owned(),
+            request_model: "m".to_owned(),
+            response_model: String::new(),
+            backend: "default/b".to_owned(),
+            route: "default/r/rule/0".to_owned(),
+            attempts: 1,
+            status: 200,
+            input_tokens: None,
+            cached_input_tokens: None,
+            cache_creation_input_tokens: None,
+            output_tokens: None,
+            reasoning_tokens: None,
+            total_tokens: None,
+            usage_status: UsageStatus::None,
+            losses: Vec::new(),
+            ttft_ms: None,
+            duration_ms: 0,
+        }
+    }
+}
