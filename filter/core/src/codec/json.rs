@@ -1,0 +1,514 @@
+//! Finds members of a JSON object without building a tree.
+//!
+//! A pass-through must know `model` and `stream` and nothing else of a body, so [`scan`] goes over it once,
+//! checks it to the last byte and remembers where the wanted members stand. It takes exactly the documents that
+//! serde_json's `IgnoredAny` takes, if they are UTF-8, an object, and nested no deeper than [`MAX_DEPTH`].
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use memchr::memchr2;
+
+/// How many objects and arrays may stand inside each other: as many as serde_json takes by default, since a body
+/// that passes here may be parsed by it later.
+pub const MAX_DEPTH: u32 = 127;
+
+/// Where a member stands in the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// From the key's opening quote to the end of the value.
+    pub entry: Range<usize>,
+    /// The value alone.
+    pub value: Range<usize>,
+}
+
+impl Member {
+    /// The value as it stands in `body`, which must be the body that was scanned.
+    #[must_use]
+    pub fn raw<'b>(&self, body: &'b [u8]) -> &'b [u8] {
+        body.get(self.value.clone()).unwrap_or_default()
+    }
+
+    /// The value, if it is a string that is text: an escaped half of a surrogate pair is valid JSON, but no text.
+    #[must_use]
+    pub fn as_str<'b>(&self, body: &'b [u8]) -> Option<Cow<'b, str>> {
+        let contents = self.raw(body).strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        unescape(contents)
+    }
+
+    /// The value, if it is `true` or `false`.
+    #[must_use]
+    pub fn as_bool(&self, body: &[u8]) -> Option<bool> {
+        match self.raw(body) {
+            b"true" => Some(true),
+            b"false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// True when the value is `null`.
+    #[must_use]
+    pub fn is_null(&self, body: &[u8]) -> bool {
+        self.raw(body) == b"null"
+    }
+}
+
+/// What [`scan`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scan<const N: usize> {
+    /// The members, in the order of the names asked for; `None` where the object has none.
+    pub members: [Option<Member>; N],
+    /// The object itself, braces included, without the whitespace around it.
+    pub object: Range<usize>,
+}
+
+/// Why a body is not taken. Offsets are in bytes from the start of the body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScanError {
+    /// A string holds bytes that are not UTF-8.
+    NotUtf8 {
+        /// The first bad byte.
+        at: usize,
+    },
+    /// Not JSON.
+    Syntax {
+        /// Where it stops being JSON.
+        at: usize,
+        /// What is wrong there.
+        problem: &'static str,
+    },
+    /// More than [`MAX_DEPTH`] objects and arrays inside each other.
+    TooDeep {
+        /// The bracket that is one too many.
+        at: usize,
+    },
+    /// Some other JSON value stands where an object must be.
+    NotAnObject {
+        /// Where the value begins.
+        at: usize,
+    },
+    /// A second key that some backend would take for the same as the first.
+    Duplicate {
+        /// The second key.
+        at: usize,
+        /// The name that was asked for.
+        name: String,
+    },
+}
+
+impl ScanError {
+    /// The same error seen from a body in which the scanned part begins at `offset`.
+    pub(crate) fn shift(mut self, offset: usize) -> Self {
+        match &mut self {
+            ScanError::NotUtf8 { at }
+            | ScanError::Syntax { at, .. }
+            | ScanError::TooDeep { at }
+            | ScanError::NotAnObject { at }
+            | ScanError::Duplicate { at, .. } => *at = at.saturating_add(offset),
+        }
+        self
+    }
+}
+
+impl fmt::Display for ScanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ScanError::NotUtf8 { at } => write!(f, "not valid UTF-8 at byte {at}"),
+            ScanError::Syntax { at, problem } => write!(f, "not valid JSON at byte {at}: {problem}"),
+            ScanError::TooDeep { at } => {
+                write!(f, "JSON nested deeper than {MAX_DEPTH} levels at byte {at}")
+            }
+            ScanError::NotAnObject { at } => write!(f, "a JSON object is expected at byte {at}"),
+            ScanError::Duplicate { at, name } => write!(f, "the member {name:?} appears again at byte {at}"),
+        }
+    }
+}
+
+impl std::error::Error for ScanError {}
+
+/// Finds the top-level members called `names` and checks the whole body on the way.
+///
+/// A member is found by its name to the letter, with escapes resolved. Two keys that differ from a name in case
+/// only are a [`ScanError::Duplicate`], since backends disagree on which of them counts: a policy that looks at
+/// the one could be walked round with the other. A single key in the wrong case is simply not the member. Names
+/// should differ by more than case.
+///
+/// # Errors
+///
+/// When the body is not exactly one JSON object in UTF-8, is too deep, or has a duplicate of one of `names`.
+pub fn scan<const N: usize>(body: &[u8], names: [&str; N]) -> Result<Scan<N>, ScanError> {
+    let mut members = [const { None }; N];
+    let mut seen = [false; N];
+    let object = walk(body, |visit| {
+        for ((name, member), seen) in names.iter().zip(&mut members).zip(&mut seen) {
+            let sameness = visit.key.compare(name);
+            if sameness == Sameness::Different {
+                continue;
+            }
+            if std::mem::replace(seen, true) {
+                return Err(visit.duplicate(name));
+            }
+            if sameness == Sameness::Exact {
+                *member = Some(visit.member.clone());
+            }
+        }
+        Ok(())
+    })?;
+    Ok(Scan { members, object })
+}
+
+/// A top-level member, as [`walk`] comes by it.
+pub(super) struct Visit<'b> {
+    pub(super) key: Key<'b>,
+    pub(super) member: Member,
+    /// The comma between the member before and this one.
+    pub(super) comma_before: Option<usize>,
+}
+
+impl Visit<'_> {
+    /// The error that this key is the second of its name.
+    pub(super) fn duplicate(&self, name: &str) -> ScanError {
+        ScanError::Duplicate { at: self.member.entry.start, name: name.to_owned() }
+    }
+}
+
+/// What stands between the quotes of a key.
+pub(super) struct Key<'b> {
+    contents: &'b [u8],
+    plain: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sameness {
+    Different,
+    /// Another key, but some backends take it for the name.
+    Folded,
+    Exact,
+}
+
+impl Key<'_> {
+    pub(super) fn compare(&self, name: &str) -> Sameness {
+        if self.plain {
+            if !self.contents.eq_ignore_ascii_case(name.as_bytes()) {
+                return Sameness::Different;
+            }
+            return if self.contents == name.as_bytes() { Sameness::Exact } else { Sameness::Folded };
+        }
+        // A key that is no text (half a surrogate pair) cannot be the same as a name, which is.
+        let Some(key) = unescape(self.contents) else { return Sameness::Different };
+        if key == name {
+            Sameness::Exact
+        } else if key.chars().map(fold).eq(name.chars().map(fold)) {
+            Sameness::Folded
+        } else {
+            Sameness::Different
+        }
+    }
+}
+
+/// Lower case as Go's encoding/json compares keys: ASCII, and the two letters outside it that fold into ASCII.
+fn fold(letter: char) -> char {
+    match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        _ => letter.to_ascii_lowercase(),
+    }
+}
+
+/// The text of a checked string, given what stands between its quotes.
+fn unescape(contents: &[u8]) -> Option<Cow<'_, str>> {
+    if memchr::memchr(b'\\', contents).is_none() {
+        return std::str::from_utf8(contents).ok().map(Cow::Borrowed);
+    }
+    let quoted = [b"\"", contents, b"\""].concat();
+    serde_json::from_slice(&quoted).ok().map(Cow::Owned)
+}
+
+/// Goes over a whole body that must be one object; `visit` sees every top-level member after its value was checked.
+pub(super) fn walk<'b>(
+    body: &'b [u8],
+    mut visit: impl FnMut(Visit<'b>) -> Result<(), ScanError>,
+) -> Result<Range<usize>, ScanError> {
+    let mut scanner = Scanner { body, at: 0 };
+    let start = match scanner.skip_whitespace() {
+        Some(b'{') => scanner.at,
+        Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
+            return Err(ScanError::NotAnObject { at: scanner.at });
+        }
+        Some(_) => return Err(scanner.syntax("a JSON object must begin with {")),
+        None => return Err(scanner.syntax("the body is empty")),
+    };
+    scanner.at += 1;
+    let mut comma_before = None;
+    if scanner.skip_whitespace() == Some(b'}') {
+        scanner.at += 1;
+    } else {
+        loop {
+            let (start, key) = scanner.key()?;
+            scanner.skip_whitespace();
+            let value_start = scanner.at;
+            scanner.value()?;
+            let member = Member { entry: start..scanner.at, value: value_start..scanner.at };
+            visit(Visit { key, member, comma_before })?;
+            match scanner.skip_whitespace() {
+                Some(b',') => comma_before = Some(scanner.at),
+                Some(b'}') => {
+                    scanner.at += 1;
+                    break;
+                }
+                _ => return Err(scanner.syntax(COMMA_OR_BRACE)),
+            }
+            scanner.at += 1;
+            scanner.skip_whitespace();
+        }
+    }
+    let object = start..scanner.at;
+    match scanner.skip_whitespace() {
+        None => Ok(object),
+        Some(_) => Err(scanner.syntax("something follows the JSON object")),
+    }
+}
+
+const COMMA_OR_BRACE: &str = "a comma or } is expected";
+const COMMA_OR_BRACKET: &str = "a comma or ] is expected";
+
+struct Scanner<'b> {
+    body: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Scanner<'b> {
+    fn peek(&self) -> Option<u8> {
+        self.body.get(self.at).copied()
+    }
+
+    fn syntax(&self, problem: &'static str) -> ScanError {
+        let problem = if self.at >= self.body.len() && self.at > 0 { "it ends too early" } else { problem };
+        ScanError::Syntax { at: self.at, problem }
+    }
+
+    /// Goes to the next byte that is no whitespace, and returns it.
+    #[inline]
+    fn skip_whitespace(&mut self) -> Option<u8> {
+        loop {
+            match self.peek() {
+                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
+                other => return other,
+            }
+        }
+    }
+
+    /// A key and its colon; returns where the key begins.
+    fn key(&mut self) -> Result<(usize, Key<'b>), ScanError> {
+        if self.peek() != Some(b'"') {
+            return Err(self.syntax("a key in double quotes is expected"));
+        }
+        let start = self.at;
+        let key = self.string()?;
+        if self.skip_whitespace() != Some(b':') {
+            return Err(self.syntax("a colon is expected after a key"));
+        }
+        self.at += 1;
+        Ok((start, key))
+    }
+
+    /// A value that stands in the top-level object, with all that is inside it. No recursion: one bit per level
+    /// says whether it is an object or an array.
+    fn value(&mut self) -> Result<(), ScanError> {
+        let mut objects: u128 = 0;
+        let mut depth = 1;
+        loop {
+            match self.skip_whitespace() {
+                Some(b'"') => {
+                    self.string()?;
+                }
+                Some(bracket @ (b'{' | b'[')) => {
+                    if depth >= MAX_DEPTH {
+                        return Err(ScanError::TooDeep { at: self.at });
+                    }
+                    self.at += 1;
+                    let object = bracket == b'{';
+                    if self.skip_whitespace() == Some(if object { b'}' } else { b']' }) {
+                        self.at += 1;
+                    } else {
+                        depth += 1;
+                        objects = objects << 1 | u128::from(object);
+                        if object {
+                            self.key()?;
+                        }
+                        continue;
+                    }
+                }
+                Some(b'-' | b'0'..=b'9') => self.number()?,
+                Some(b't') => self.word(b"true")?,
+                Some(b'f') => self.word(b"false")?,
+                Some(b'n') => self.word(b"null")?,
+                _ => return Err(self.syntax("a value is expected")),
+            }
+            // A value is complete; so may be what stands around it.
+            loop {
+                if depth == 1 {
+                    return Ok(());
+                }
+                let object = objects & 1 == 1;
+                match self.skip_whitespace() {
+                    Some(b',') => {
+                        self.at += 1;
+                        if object {
+                            self.skip_whitespace();
+                            self.key()?;
+                        }
+                        break;
+                    }
+                    Some(b'}') if object => {}
+                    Some(b']') if !object => {}
+                    _ => return Err(self.syntax(if object { COMMA_OR_BRACE } else { COMMA_OR_BRACKET })),
+                }
+                self.at += 1;
+                depth -= 1;
+                objects >>= 1;
+            }
+        }
+    }
+
+    /// A string, from its opening quote to behind the closing one.
+    fn string(&mut self) -> Result<Key<'b>, ScanError> {
+        self.at += 1;
+        let start = self.at;
+        let mut plain = true;
+        loop {
+            let rest = self.body.get(self.at..).unwrap_or_default();
+            self.at += plain_prefix(rest);
+            match self.peek() {
+                Some(b'"') => {
+                    let contents = self.body.get(start..self.at).unwrap_or_default();
+                    self.at += 1;
+                    return Ok(Key { contents, plain });
+                }
+                Some(b'\\') => self.escape()?,
+                Some(0x80..) => self.non_ascii()?,
+                _ => return Err(self.syntax("a control character in a string must be escaped")),
+            }
+            plain = false;
+        }
+    }
+
+    /// An escape, from its backslash on. Halves of surrogate pairs are let through, as serde_json does when it
+    /// ignores a value.
+    fn escape(&mut self) -> Result<(), ScanError> {
+        self.at += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'u') => {
+                self.at += 1;
+                for _ in 0..4 {
+                    if !self.peek().is_some_and(|digit| digit.is_ascii_hexdigit()) {
+                        return Err(self.syntax("\\u needs four hexadecimal digits"));
+                    }
+                    self.at += 1;
+                }
+            }
+            _ => return Err(self.syntax("no such escape")),
+        }
+        Ok(())
+    }
+
+    /// The rest of a string up to the next quote or escape, known to hold more than ASCII.
+    fn non_ascii(&mut self) -> Result<(), ScanError> {
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+        let text = rest.get(..length).unwrap_or_default();
+        if let Err(error) = std::str::from_utf8(text) {
+            return Err(ScanError::NotUtf8 { at: self.at + error.valid_up_to() });
+        }
+        // Without a way out of the loop, the compiler makes vector code of it.
+        let control = text.iter().fold(false, |any, byte| any | (*byte < 0x20));
+        if control {
+            self.at += text.iter().position(|byte| *byte < 0x20).unwrap_or_default();
+            return Err(self.syntax("a control character in a string must be escaped"));
+        }
+        self.at += length;
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), ScanError> {
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'0'..=b'9')) {
+                return Err(self.syntax("a number must not begin with 0"));
+            }
+        } else {
+            self.digits()?;
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.digits()?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), ScanError> {
+        if !matches!(self.peek(), Some(b'0'..=b'9')) {
+            return Err(self.syntax("a digit is expected"));
+        }
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn word(&mut self, word: &'static [u8]) -> Result<(), ScanError> {
+        for byte in word {
+            if self.peek() != Some(*byte) {
+                return Err(self.syntax("a value is expected"));
+            }
+            self.at += 1;
+        }
+        Ok(())
+    }
+}
+
+/// How many bytes at the beginning are ASCII, no quote, no backslash and no control character.
+///
+/// Eight at a time, in one 64-bit word: this is where the time of a scan goes, and unlike a vector search it is as
+/// fast in WebAssembly as in native code, and has no cost of entry for the short strings JSON is full of.
+#[inline]
+fn plain_prefix(bytes: &[u8]) -> usize {
+    const EACH: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = EACH << 7;
+    const QUOTE: u64 = EACH * b'"' as u64;
+    const BACKSLASH: u64 = EACH * b'\\' as u64;
+    const SPACE: u64 = EACH * b' ' as u64;
+
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of a byte is set when a subtraction goes below zero, or when it was set before. A borrow may
+        // flag the bytes after one that was flagged, never before, so the first flag is right.
+        let flags = ((word ^ QUOTE).wrapping_sub(EACH)
+            | (word ^ BACKSLASH).wrapping_sub(EACH)
+            | word.wrapping_sub(SPACE)
+            | word)
+            & HIGH;
+        if flags != 0 {
+            return index * 8 + (flags.trailing_zeros() / 8) as usize;
+        }
+    }
+    let is_plain = |byte: &u8| matches!(byte, 0x20..=0x7f) && !matches!(byte, b'"' | b'\\');
+    words.len() * 8 + tail.iter().position(|byte| !is_plain(byte)).unwrap_or(tail.len())
+}
+
+#[cfg(test)]
+#[path = "json_tests.rs"]
+pub(super) mod tests;
