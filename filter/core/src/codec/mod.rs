@@ -4,8 +4,12 @@
 //! Everything here reads what a peer sent, so each decoder is bounded, linear in its input whatever the chunk
 //! boundaries, and answers garbage with a typed error that says what is wrong and where.
 
+pub mod encoding;
+pub mod event_stream;
 pub mod json;
+pub mod multipart;
 pub mod splice;
+pub mod sse;
 
 #[cfg(test)]
 pub(crate) mod testing;
