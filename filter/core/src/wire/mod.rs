@@ -1,1 +1,165 @@
-//! .
+//! The providers' APIs: bytes to the neutral conversation ([`crate::chat`]) and back.
+//!
+//! A client API is decoded from requests and encoded to answers, a backend's schema the other way round. There is no
+//! code per pair of them: the functions here dispatch on one side only. Framing (server-sent events, AWS event
+//! streams) is not done here: decoders take the data of whole events, encoders of client streams write them.
+//!
+//! What passes through untranslated is only watched, by [`usage`].
+
+pub mod anthropic;
+pub mod error;
+mod fields;
+pub mod openai_chat;
+pub mod usage;
+
+use serde::Serialize;
+
+use crate::chat::{Event, Losses, Reply, Request};
+use crate::error::Result;
+
+pub use error::{ErrorAnswer, ErrorShape, decode_error, decode_exception};
+
+/// A conversation API that clients speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientFormat {
+    /// OpenAI's chat completions.
+    OpenAiChat,
+}
+
+/// A conversation API that backends speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendFormat<'a> {
+    /// Anthropic's messages, at Anthropic or in a cloud.
+    Anthropic(anthropic::Params<'a>),
+}
+
+/// What an answer is called when its provider does not say, and when it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerDefaults {
+    /// A name for the answer, unique among the gateway's answers.
+    pub id: String,
+    /// The model that was asked, after any override.
+    pub model: String,
+    /// The time of the answer, in seconds since 1970.
+    pub created: u64,
+}
+
+/// Reads a client's request. What the neutral form cannot hold is recorded in `losses`.
+///
+/// # Errors
+///
+/// 400 for a body that is not the API's, 422 for a value that cannot be served; both name the field.
+pub fn decode_request(client: ClientFormat, body: &[u8], losses: &mut Losses) -> Result<Request> {
+    match client {
+        ClientFormat::OpenAiChat => openai_chat::decode_request(body, losses),
+    }
+}
+
+/// Writes the request for a backend. What its API cannot express is recorded in `losses`.
+///
+/// # Errors
+///
+/// 422 for a value the backend is known to reject.
+pub fn encode_request(backend: BackendFormat<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    match backend {
+        BackendFormat::Anthropic(params) => anthropic::encode_request(&params, request, losses),
+    }
+}
+
+/// Reads a backend's whole answer to a request it accepted.
+///
+/// # Errors
+///
+/// 502 for a body that is not the API's; the provider's own error if the body is one, whatever its status said.
+pub fn decode_reply(backend: BackendFormat<'_>, body: &[u8]) -> Result<Reply> {
+    match backend {
+        BackendFormat::Anthropic(_) => anthropic::decode_reply(body),
+    }
+}
+
+/// Writes a whole answer for a client.
+#[must_use]
+pub fn encode_reply(client: ClientFormat, reply: &Reply, defaults: &AnswerDefaults) -> Vec<u8> {
+    match client {
+        ClientFormat::OpenAiChat => openai_chat::encode_reply(reply, defaults),
+    }
+}
+
+/// Reads a backend's stream.
+#[derive(Debug)]
+pub enum StreamDecoder {
+    /// Anthropic's events.
+    Anthropic(anthropic::StreamDecoder),
+}
+
+impl StreamDecoder {
+    /// A decoder for one answer of `backend`.
+    #[must_use]
+    pub fn new(backend: BackendFormat<'_>) -> Self {
+        match backend {
+            BackendFormat::Anthropic(_) => Self::Anthropic(anthropic::StreamDecoder::default()),
+        }
+    }
+
+    /// Appends what the data of one event says to `out`. A broken event becomes [`Event::Error`].
+    pub fn event(&mut self, data: &[u8], out: &mut Vec<Event>) {
+        match self {
+            Self::Anthropic(decoder) => decoder.event(data, out),
+        }
+    }
+
+    /// The connection ended: appends [`Event::Error`] if the answer had not.
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
+        match self {
+            Self::Anthropic(decoder) => decoder.finish(out),
+        }
+    }
+}
+
+/// Writes a client's stream.
+#[derive(Debug)]
+pub enum StreamEncoder {
+    /// OpenAI's chunks.
+    OpenAiChat(openai_chat::StreamEncoder),
+}
+
+impl StreamEncoder {
+    /// An encoder for one answer to `request`.
+    #[must_use]
+    pub fn new(client: ClientFormat, request: &Request, defaults: AnswerDefaults) -> Self {
+        match client {
+            ClientFormat::OpenAiChat => {
+                Self::OpenAiChat(openai_chat::StreamEncoder::new(defaults, request.include_usage))
+            }
+        }
+    }
+
+    /// Appends the server-sent events that tell `event` to the client to `out`.
+    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        match self {
+            Self::OpenAiChat(encoder) => encoder.event(event, out),
+        }
+    }
+
+    /// True after the end of the answer or an error: nothing more will be written.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::OpenAiChat(encoder) => encoder.is_closed(),
+        }
+    }
+}
+
+/// `value` as JSON.
+fn to_json(value: &impl Serialize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(256);
+    write_json(&mut out, value);
+    out
+}
+
+/// Appends `value` as JSON. It cannot fail: a `Vec` takes every byte, and the wire types have no map whose keys are
+/// not text.
+fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
+    let written = serde_json::to_writer(out, value);
+    debug_assert!(written.is_ok(), "{written:?}");
+}

@@ -1,0 +1,87 @@
+//! What a translation could not carry over. Nothing is dropped without an entry here.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Serialize;
+
+/// The most losses that are kept of one request; further ones are only counted. A client decides how many fields it
+/// sends, so the list must not grow with them.
+pub const MAX_LOSSES: usize = 32;
+
+/// The longest path that is kept, in bytes: a field's name is the client's to choose as well.
+const MAX_PATH: usize = 200;
+
+/// One field that does not reach the backend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// Where the field was, as in `messages[2].content[0].image_url.detail`.
+    pub path: String,
+    /// Why it is not sent on.
+    pub reason: Cow<'static, str>,
+}
+
+/// The losses of one request, at most [`MAX_LOSSES`] of them in full.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Losses {
+    kept: Vec<Loss>,
+    more: usize,
+}
+
+impl Losses {
+    /// Records that the field at `path` is not sent on.
+    pub fn add(&mut self, path: impl fmt::Display, reason: impl Into<Cow<'static, str>>) {
+        if self.kept.len() >= MAX_LOSSES {
+            self.more = self.more.saturating_add(1);
+            return;
+        }
+        let mut path = path.to_string();
+        if path.len() > MAX_PATH {
+            path.truncate(path.floor_char_boundary(MAX_PATH));
+            path.push('…');
+        }
+        self.kept.push(Loss { path, reason: reason.into() });
+    }
+
+    /// The losses kept in full, in the order they were found.
+    pub fn iter(&self) -> std::slice::Iter<'_, Loss> {
+        self.kept.iter()
+    }
+
+    /// All losses, those that are only counted included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.kept.len().saturating_add(self.more)
+    }
+
+    /// True when everything was carried over.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+}
+
+impl<'a> IntoIterator for &'a Losses {
+    type Item = &'a Loss;
+    type IntoIter = std::slice::Iter<'a, Loss>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_many_nor_long_losses_grow_without_bound() {
+        let mut losses = Losses::default();
+        for _ in 0..MAX_LOSSES + 5 {
+            losses.add("é".repeat(MAX_PATH), "not known");
+        }
+        assert_eq!(losses.iter().count(), MAX_LOSSES);
+        assert_eq!(losses.count(), MAX_LOSSES + 5);
+        assert!(losses.iter().all(|loss| loss.path.len() <= MAX_PATH + '…'.len_utf8()));
+    }
+}

@@ -1,0 +1,61 @@
+//! Which of Anthropic's beta features AWS Bedrock knows.
+//!
+//! Anthropic takes them from the header `anthropic-beta`; Bedrock takes them from the body's `anthropic_beta`, and
+//! rejects the whole request for one it does not know.
+
+/// The features Bedrock takes:
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
+const KNOWN_TO_BEDROCK: &[&str] = &[
+    "computer-use-2024-10-22",
+    "computer-use-2025-01-24",
+    "context-1m-2025-08-07",
+    "context-management-2025-06-27",
+    "dev-full-thinking-2025-05-14",
+    "fine-grained-tool-streaming-2025-05-14",
+    "interleaved-thinking-2025-05-14",
+    "mcp-client-2025-04-04",
+    "mcp-client-2025-11-20",
+    "model-context-window-exceeded-2025-08-26",
+    "output-128k-2025-02-19",
+    "pdfs-2024-09-25",
+    "search-results-2025-06-09",
+    "token-counting-2024-11-01",
+    "token-efficient-tools-2025-02-19",
+    "tool-search-tool-2025-10-19",
+    "web-search-2025-03-05",
+];
+
+/// Features that Bedrock calls something else: Anthropic's name, Bedrock's name.
+const RENAMED: &[(&str, &str)] = &[("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19")];
+
+/// The body's `anthropic_beta` for Bedrock, from the values of the client's `anthropic-beta` headers, each of which
+/// may be a list. The order is kept, a repeated feature is not.
+#[must_use]
+pub fn for_bedrock<'a>(headers: impl IntoIterator<Item = &'a str>) -> Vec<&'static str> {
+    let mut features = Vec::new();
+    for feature in headers.into_iter().flat_map(|value| value.split(',')).map(str::trim) {
+        let renamed = RENAMED.iter().find(|(from, _)| *from == feature).map_or(feature, |(_, to)| to);
+        if let Some(known) = KNOWN_TO_BEDROCK.iter().find(|known| **known == renamed)
+            && !features.contains(known)
+        {
+            features.push(*known);
+        }
+    }
+    features
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_what_bedrock_knows_under_its_own_name_once() {
+        let headers = [
+            "context-1m-2025-08-07, files-api-2025-04-14,",
+            "advanced-tool-use-2025-11-20,context-1m-2025-08-07",
+            "tool-search-tool-2025-10-19",
+        ];
+        assert_eq!(for_bedrock(headers), ["context-1m-2025-08-07", "tool-search-tool-2025-10-19"]);
+        assert!(for_bedrock(["", "CONTEXT-1M-2025-08-07"]).is_empty());
+    }
+}

@@ -1,0 +1,174 @@
+//! A request, in Anthropic's words.
+
+use super::message::{cache_control, encode_messages};
+use super::models::{EFFORT_LEVELS, ModelNames};
+use super::types::{
+    InputSchema, MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking, Tool, ToolChoice,
+};
+use super::{Envelope, Params};
+use crate::chat::{self, Losses, Request, ResponseFormat, ThinkingMode};
+use crate::error::{Error, Result};
+use crate::wire::to_json;
+
+/// Writes the body for the place `params` names. What Anthropic's API cannot express is recorded in `losses`.
+///
+/// # Errors
+///
+/// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see.
+pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    let names = ModelNames([request.model.as_str(), params.model]);
+    let (system, messages) = encode_messages(&request.messages, losses)?;
+    let (anthropic_version, model, stream) = match params.envelope {
+        Envelope::Native => (None, Some(params.model), request.stream.then_some(true)),
+        Envelope::Bedrock { version } => (Some(version), None, None),
+    };
+    let body = MessagesRequest {
+        anthropic_version,
+        model,
+        stream,
+        max_tokens: max_tokens(params, request),
+        system,
+        messages,
+        tools: request.tools.iter().map(tool).collect(),
+        tool_choice: tool_choice(request, losses),
+        thinking: thinking(request, losses),
+        output_config: OutputConfig {
+            effort: effort(request, names, losses)?,
+            format: output_format(request, names, params.envelope, losses),
+        },
+        temperature: temperature(request)?,
+        top_p: request.top_p,
+        top_k: request.top_k,
+        stop_sequences: &request.stop,
+        metadata: request.user.as_deref().map(|user_id| Metadata { user_id }),
+    };
+    record_unsaid(request, losses);
+    Ok(to_json(&body))
+}
+
+/// `max_tokens` has no default at Anthropic and must be over the thinking budget, so ours makes room for both.
+fn max_tokens(params: &Params<'_>, request: &Request) -> u64 {
+    request.max_tokens.unwrap_or_else(|| {
+        let budget = request
+            .thinking
+            .as_ref()
+            .filter(|thinking| thinking.mode == ThinkingMode::Enabled)
+            .and_then(|thinking| thinking.budget_tokens)
+            .filter(|budget| *budget >= params.default_max_tokens);
+        params.default_max_tokens.saturating_add(budget.unwrap_or(0))
+    })
+}
+
+fn temperature(request: &Request) -> Result<Option<f64>> {
+    match request.temperature {
+        Some(temperature) if !(0.0..=1.0).contains(&temperature) => Err(Error::unprocessable(format!(
+            "invalid request body: temperature {temperature:.2} is not supported by Anthropic (must be between 0.0 \
+             and 1.0)"
+        ))),
+        temperature => Ok(temperature),
+    }
+}
+
+fn tool(tool: &chat::Tool) -> Tool<'_> {
+    Tool {
+        name: &tool.name,
+        description: tool.description.as_deref().unwrap_or_default(),
+        input_schema: InputSchema(tool.parameters.as_ref()),
+        strict: tool.strict.unwrap_or(false),
+        cache_control: cache_control(tool.cache_control.as_ref()),
+    }
+}
+
+/// Anthropic says whether calls may be parallel inside `tool_choice`, and takes that only beside `tools`.
+fn tool_choice<'a>(request: &'a Request, losses: &mut Losses) -> Option<ToolChoice<'a>> {
+    if request.tools.is_empty() {
+        if matches!(request.tool_choice, Some(chat::ToolChoice::Required | chat::ToolChoice::Tool(_))) {
+            losses.add("tool_choice", "there are no tools to choose from");
+        }
+        return None;
+    }
+    let disable_parallel_tool_use = Some(request.parallel_tool_calls == Some(false));
+    Some(match request.tool_choice.as_ref() {
+        None if request.parallel_tool_calls != Some(false) => return None,
+        None | Some(chat::ToolChoice::Auto) => {
+            ToolChoice { kind: "auto", name: None, disable_parallel_tool_use }
+        }
+        Some(chat::ToolChoice::Required) => ToolChoice { kind: "any", name: None, disable_parallel_tool_use },
+        Some(chat::ToolChoice::Tool(name)) => {
+            ToolChoice { kind: "tool", name: Some(name), disable_parallel_tool_use }
+        }
+        Some(chat::ToolChoice::None) => {
+            ToolChoice { kind: "none", name: None, disable_parallel_tool_use: None }
+        }
+    })
+}
+
+fn thinking<'a>(request: &'a Request, losses: &mut Losses) -> Option<Thinking<'a>> {
+    let thinking = request.thinking.as_ref()?;
+    if thinking.include_thoughts.is_some() {
+        losses.add("thinking.include_thoughts", "Anthropic always shows thoughts");
+    }
+    let (kind, budget_tokens) = match thinking.mode {
+        ThinkingMode::Enabled => ("enabled", thinking.budget_tokens),
+        ThinkingMode::Disabled => ("disabled", None),
+        ThinkingMode::Adaptive => ("adaptive", None),
+    };
+    let display = thinking.display.as_deref().filter(|_| thinking.mode != ThinkingMode::Disabled);
+    Some(Thinking { kind, budget_tokens, display })
+}
+
+fn effort<'a>(request: &'a Request, names: ModelNames<'_>, losses: &mut Losses) -> Result<Option<&'a str>> {
+    let Some(effort) = request.reasoning_effort.as_deref() else { return Ok(None) };
+    if !names.takes_effort() {
+        losses.add("reasoning_effort", "this model has no effort levels");
+        return Ok(None);
+    }
+    if !EFFORT_LEVELS.contains(&effort) {
+        return Err(Error::unprocessable(format!(
+            "invalid request body: reasoning_effort: {effort:?} is not supported by Anthropic (must be one of {})",
+            EFFORT_LEVELS.join(", ")
+        )));
+    }
+    Ok(Some(effort))
+}
+
+fn output_format<'a>(
+    request: &'a Request,
+    names: ModelNames<'_>,
+    envelope: Envelope<'_>,
+    losses: &mut Losses,
+) -> Option<OutputFormat<'a>> {
+    match request.response_format.as_ref()? {
+        ResponseFormat::JsonSchema { schema, .. } if names.takes_json_schema(envelope) => {
+            Some(OutputFormat { schema })
+        }
+        ResponseFormat::JsonSchema { .. } => {
+            losses.add("response_format", "this model takes no JSON schema");
+            None
+        }
+        ResponseFormat::JsonObject => {
+            losses.add("response_format", "Anthropic has no JSON mode without a schema");
+            None
+        }
+    }
+}
+
+/// What a client may ask for and Anthropic has no word for.
+fn record_unsaid(request: &Request, losses: &mut Losses) {
+    let unsaid = [
+        ("n", request.n.is_some_and(|n| n != 1)),
+        ("seed", request.seed.is_some()),
+        ("presence_penalty", request.presence_penalty.is_some_and(|penalty| penalty != 0.0)),
+        ("frequency_penalty", request.frequency_penalty.is_some_and(|penalty| penalty != 0.0)),
+        ("logit_bias", !request.logit_bias.is_empty()),
+        ("logprobs", request.logprobs),
+        ("top_logprobs", request.top_logprobs.is_some()),
+        ("service_tier", request.service_tier.as_deref().is_some_and(|tier| tier != "auto")),
+        ("metadata", !request.metadata.is_empty()),
+    ];
+    for (path, is_said) in unsaid {
+        if is_said {
+            losses.add(path, "not supported by Anthropic");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Anthropic's messages as a backend's schema: requests are encoded, answers decoded.
+//!
+//! <https://docs.anthropic.com/en/api/messages>. The same conversation goes to Anthropic itself and, in another
+//! [`Envelope`], to Claude on AWS Bedrock.
+
+pub mod beta;
+mod encode;
+mod message;
+mod models;
+mod reply;
+mod stream;
+mod types;
+pub(crate) mod usage;
+
+pub use encode::encode_request;
+pub use reply::decode_reply;
+pub use stream::StreamDecoder;
+
+/// The most tokens of an answer when the client does not say. Anthropic has no default of its own: without
+/// `max_tokens` a request is a 400.
+pub const DEFAULT_MAX_TOKENS: u64 = 4096;
+
+/// The value of the header `anthropic-version` at Anthropic itself.
+pub const API_VERSION: &str = "2023-06-01";
+
+/// The value of `anthropic_version` in bodies for AWS Bedrock.
+pub const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
+
+/// What a request needs besides the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Params<'a> {
+    /// Where the conversation goes.
+    pub envelope: Envelope<'a>,
+    /// The model that is asked, after any override.
+    pub model: &'a str,
+    /// The most tokens of the answer when the client does not say, see [`DEFAULT_MAX_TOKENS`].
+    pub default_max_tokens: u64,
+}
+
+/// What differs between the places that serve Claude.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Envelope<'a> {
+    /// Anthropic itself: `model` and `stream` are in the body, the version is in a header.
+    Native,
+    /// AWS Bedrock's InvokeModel: `model` and whether to stream are in the path, the version is in the body.
+    Bedrock {
+        /// `anthropic_version`, by default [`BEDROCK_VERSION`].
+        version: &'a str,
+    },
+}

@@ -1,0 +1,63 @@
+//! Which Claude models take which of the newer fields. A model that does not know a field rejects the request, so a
+//! field is sent only to models on its list.
+
+use super::Envelope;
+
+/// Models that take `output_config.format` everywhere.
+const JSON_SCHEMA: &[&str] = &["opus-4-5", "sonnet-4-5", "haiku-4-5", "opus-4-6", "sonnet-4-6"];
+
+/// Models that take it at Anthropic, but not yet through Bedrock's InvokeModel.
+const JSON_SCHEMA_NATIVE: &[&str] =
+    &["opus-4-7", "opus-4-8", "sonnet-5", "fable-5", "mythos-5", "mythos-preview"];
+
+/// Models that take `output_config.effort`.
+const EFFORT: &[&str] = &[
+    "opus-4-5",
+    "opus-4-6",
+    "opus-4-7",
+    "opus-4-8",
+    "sonnet-4-6",
+    "sonnet-5",
+    "fable-5",
+    "mythos-5",
+    "mythos-preview",
+];
+
+/// The levels of `output_config.effort`.
+pub(super) const EFFORT_LEVELS: &[&str] = &["low", "medium", "high", "xhigh", "max"];
+
+/// The model by the names it goes by: the client's, which may be an alias, and the backend's, which may be an ARN.
+#[derive(Clone, Copy)]
+pub(super) struct ModelNames<'a>(pub(super) [&'a str; 2]);
+
+impl ModelNames<'_> {
+    pub(super) fn takes_json_schema(self, envelope: Envelope<'_>) -> bool {
+        self.is_one_of(JSON_SCHEMA) || envelope == Envelope::Native && self.is_one_of(JSON_SCHEMA_NATIVE)
+    }
+
+    pub(super) fn takes_effort(self) -> bool {
+        self.is_one_of(EFFORT)
+    }
+
+    fn is_one_of(self, list: &[&str]) -> bool {
+        self.0.iter().any(|name| {
+            let name = name.to_ascii_lowercase();
+            list.iter().any(|model| name.contains(model))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn either_name_tells_the_model_in_any_case() {
+        let alias = ModelNames(["fast", "us.anthropic.Claude-Sonnet-4-5-20250929-v1:0"]);
+        assert!(alias.takes_json_schema(Envelope::Bedrock { version: "v" }));
+        assert!(!alias.takes_effort());
+        let arn = ModelNames(["claude-opus-4-7", "arn:aws:bedrock:us-east-1:1:inference-profile/x"]);
+        assert!(arn.takes_effort() && arn.takes_json_schema(Envelope::Native));
+        assert!(!arn.takes_json_schema(Envelope::Bedrock { version: "v" }));
+    }
+}

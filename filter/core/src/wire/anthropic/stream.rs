@@ -1,0 +1,286 @@
+//! A streamed answer, from Anthropic's words.
+//!
+//! <https://docs.anthropic.com/en/api/messages-streaming>. The `type` inside an event decides what it is, not the name
+//! beside it: Bedrock sends none.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::reply::{Block, finish_reason};
+use super::usage::{Counters, Totals};
+use crate::chat::{BlockStart, Delta, Event};
+use crate::error::Error;
+use crate::wire::error::event_error;
+
+/// Blocks that may be open at once. Anthropic opens one after the other.
+const MAX_OPEN: usize = 64;
+
+/// Reads the events of one answer.
+#[derive(Debug, Default)]
+pub struct StreamDecoder {
+    is_started: bool,
+    is_closed: bool,
+    open: Vec<OpenBlock>,
+    stop_reason: Option<String>,
+    stop_sequence: Option<String>,
+    totals: Totals,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct OpenBlock {
+    index: u32,
+    kind: BlockKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BlockKind {
+    /// Text or a thought.
+    Plain,
+    ToolCall,
+    /// Of a type that the neutral form has no word for; its deltas are skipped with it.
+    Skipped,
+}
+
+/// An event of any type: which members it has depends on `kind`.
+#[derive(Deserialize)]
+struct WireEvent<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    message: Option<MessageStart>,
+    index: Option<u32>,
+    #[serde(borrow)]
+    content_block: Option<Block<'a>>,
+    delta: Option<WireDelta>,
+    usage: Option<Counters>,
+}
+
+#[derive(Deserialize)]
+struct MessageStart {
+    id: Option<String>,
+    model: Option<String>,
+    usage: Option<Counters>,
+}
+
+/// A delta of a block or, with a stop reason, of the message.
+#[derive(Default, Deserialize)]
+struct WireDelta {
+    text: Option<String>,
+    thinking: Option<String>,
+    signature: Option<String>,
+    partial_json: Option<String>,
+    stop_reason: Option<String>,
+    stop_sequence: Option<String>,
+}
+
+/// The types that an answer may consist of. Others may come any day and are skipped, whatever is in them.
+const KNOWN_TYPES: &[&str] = &[
+    "message_start",
+    "content_block_start",
+    "content_block_delta",
+    "content_block_stop",
+    "message_delta",
+    "message_stop",
+    "ping",
+];
+
+impl StreamDecoder {
+    /// Appends what the data of one event says to `out`. A broken event becomes [`Event::Error`], after which
+    /// nothing more is read.
+    pub fn event(&mut self, data: &[u8], out: &mut Vec<Event>) {
+        if self.is_closed || data.trim_ascii().is_empty() {
+            return;
+        }
+        if let Some(error) = event_error(data) {
+            return self.fail(error, out);
+        }
+        match serde_json::from_slice(data) {
+            Ok(event) => self.known(event, out),
+            Err(_) if is_of_unknown_type(data) => {}
+            Err(error) => {
+                let message = format!("the backend sent an event that is not Anthropic's: {error}");
+                self.fail(Error::bad_answer(message), out);
+            }
+        }
+    }
+
+    /// The connection ended: appends [`Event::Error`] if the answer had not.
+    pub fn finish(&mut self, out: &mut Vec<Event>) {
+        if !self.is_closed {
+            self.fail(Error::bad_answer("the backend's stream ended before its answer was complete"), out);
+        }
+    }
+
+    fn known(&mut self, event: WireEvent<'_>, out: &mut Vec<Event>) {
+        match event.kind.as_ref() {
+            "message_start" => self.message_start(event.message, out),
+            "content_block_start" => self.block_start(event.index, event.content_block, out),
+            "content_block_delta" => self.block_delta(event.index, event.delta.unwrap_or_default(), out),
+            "content_block_stop" => {
+                if let Some(position) = self.position(event.index) {
+                    let block = self.open.remove(position);
+                    stop(block, out);
+                }
+            }
+            "message_delta" => {
+                let delta = event.delta.unwrap_or_default();
+                self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
+                self.stop_sequence = delta.stop_sequence.or(self.stop_sequence.take());
+                if let Some(usage) = event.usage {
+                    self.totals.delta(&usage);
+                    out.push(Event::Usage(self.totals.usage()));
+                }
+            }
+            "message_stop" => self.message_stop(out),
+            "ping" if self.is_started => out.push(Event::Ping),
+            _ => {}
+        }
+    }
+
+    fn message_start(&mut self, message: Option<MessageStart>, out: &mut Vec<Event>) {
+        let (id, model, usage) = match message {
+            Some(message) => (message.id, message.model, message.usage),
+            None => (None, None, None),
+        };
+        if !self.is_started {
+            self.is_started = true;
+            let named = |name: &String| !name.is_empty();
+            out.push(Event::Start { id: id.filter(named), model: model.filter(named) });
+        }
+        if let Some(usage) = usage {
+            self.totals.start(&usage);
+            out.push(Event::Usage(self.totals.usage()));
+        }
+    }
+
+    fn block_start(&mut self, index: Option<u32>, block: Option<Block<'_>>, out: &mut Vec<Event>) {
+        let Some(block) = block else {
+            return self.fail(Error::bad_answer("the backend started a block without saying which"), out);
+        };
+        let index =
+            index.unwrap_or_else(|| self.open.last().map_or(0, |block| block.index.saturating_add(1)));
+        let (start, first) = match block.kind.as_str() {
+            "text" => (BlockStart::Text, block.text.map(Delta::Text)),
+            "thinking" => (BlockStart::Thinking, block.thinking.map(Delta::Thinking)),
+            "redacted_thinking" => {
+                (BlockStart::RedactedThinking { data: block.data.unwrap_or_default() }, None)
+            }
+            "tool_use" | "server_tool_use" => {
+                let (id, name) = (block.id.unwrap_or_default(), block.name.unwrap_or_default());
+                // `{}` announces that the input follows in deltas; anything else is the whole of it.
+                let input = block.input.map(|input| input.get()).filter(|input| !is_empty_object(input));
+                (BlockStart::ToolCall { id, name }, input.map(|input| Delta::Arguments(input.to_owned())))
+            }
+            _ => return self.open(OpenBlock { index, kind: BlockKind::Skipped }, None, out),
+        };
+        let kind = match start {
+            BlockStart::ToolCall { .. } => BlockKind::ToolCall,
+            _ => BlockKind::Plain,
+        };
+        self.open(OpenBlock { index, kind }, Some(start), out);
+        self.delta(index, first, out);
+        if kind == BlockKind::Plain {
+            self.delta(index, block.signature.map(Delta::Signature), out);
+        }
+    }
+
+    fn block_delta(&mut self, index: Option<u32>, delta: WireDelta, out: &mut Vec<Event>) {
+        let block = match self.position(index).and_then(|position| self.open.get(position)) {
+            Some(block) => *block,
+            None if delta.partial_json.is_some() => {
+                return self
+                    .fail(Error::bad_answer("the backend sent input of a tool it had not called"), out);
+            }
+            // A text that was not announced is still a text.
+            None => {
+                let start = if delta.text.is_some() { BlockStart::Text } else { BlockStart::Thinking };
+                let block = OpenBlock { index: index.unwrap_or(0), kind: BlockKind::Plain };
+                self.open(block, Some(start), out);
+                block
+            }
+        };
+        match block.kind {
+            BlockKind::Skipped => {}
+            BlockKind::ToolCall => self.delta(block.index, delta.partial_json.map(Delta::Arguments), out),
+            BlockKind::Plain if delta.partial_json.is_some() => {
+                self.fail(Error::bad_answer("the backend sent input of a tool it had not called"), out);
+            }
+            BlockKind::Plain => {
+                self.delta(block.index, delta.text.map(Delta::Text), out);
+                self.delta(block.index, delta.thinking.map(Delta::Thinking), out);
+                self.delta(block.index, delta.signature.map(Delta::Signature), out);
+            }
+        }
+    }
+
+    fn message_stop(&mut self, out: &mut Vec<Event>) {
+        self.start_if_not_started(out);
+        for block in self.open.drain(..) {
+            stop(block, out);
+        }
+        let reason = finish_reason(self.stop_reason.take(), self.stop_sequence.take());
+        out.extend([Event::Finish { choice: 0, reason }, Event::End]);
+        self.is_closed = true;
+    }
+
+    fn open(&mut self, block: OpenBlock, start: Option<BlockStart>, out: &mut Vec<Event>) {
+        self.start_if_not_started(out);
+        // The index is taken again without a stop: the provider forgot it.
+        if let Some(position) = self.open.iter().position(|open| open.index == block.index) {
+            stop(self.open.remove(position), out);
+        }
+        if self.open.len() >= MAX_OPEN {
+            return self.fail(Error::bad_answer("the backend has too many blocks open at once"), out);
+        }
+        self.open.push(block);
+        out.extend(start.map(|start| Event::BlockStart { index: block.index, choice: 0, block: start }));
+    }
+
+    fn delta(&mut self, index: u32, delta: Option<Delta>, out: &mut Vec<Event>) {
+        let Some(delta) = delta else { return };
+        let (Delta::Text(text) | Delta::Thinking(text) | Delta::Signature(text) | Delta::Arguments(text)) =
+            &delta;
+        if !text.is_empty() && !self.is_closed {
+            out.push(Event::BlockDelta { index, delta });
+        }
+    }
+
+    fn start_if_not_started(&mut self, out: &mut Vec<Event>) {
+        if !self.is_started {
+            self.message_start(None, out);
+        }
+    }
+
+    fn fail(&mut self, error: Error, out: &mut Vec<Event>) {
+        self.is_closed = true;
+        out.push(Event::Error(error));
+    }
+
+    /// An event without an index belongs to the block that was opened last.
+    fn position(&self, index: Option<u32>) -> Option<usize> {
+        match index {
+            Some(index) => self.open.iter().rposition(|block| block.index == index),
+            None => self.open.len().checked_sub(1),
+        }
+    }
+}
+
+fn stop(block: OpenBlock, out: &mut Vec<Event>) {
+    if block.kind != BlockKind::Skipped {
+        out.push(Event::BlockStop { index: block.index });
+    }
+}
+
+fn is_empty_object(json: &str) -> bool {
+    json.trim_start_matches('{').trim().trim_end_matches('}').is_empty()
+}
+
+fn is_of_unknown_type(data: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct TypeOnly<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+    }
+    serde_json::from_slice::<TypeOnly<'_>>(data)
+        .is_ok_and(|event| !KNOWN_TYPES.contains(&event.kind.as_ref()))
+}

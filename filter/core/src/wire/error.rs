@@ -1,0 +1,305 @@
+//! Errors in the providers' words: as answers, as events in a stream, as AWS exceptions.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::error::Error;
+
+/// The longest message that is passed on, in bytes. A backend's error page may be anything.
+const MAX_MESSAGE: usize = 4096;
+
+/// Whose errors they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorShape {
+    /// OpenAI, Azure and all that speak like them.
+    OpenAi,
+    /// Anthropic.
+    Anthropic,
+    /// AWS Bedrock, whichever model is behind it.
+    AwsBedrock,
+    /// Cohere.
+    Cohere,
+}
+
+impl ErrorShape {
+    /// The error type of an answer that is no error of the provider's API: from a proxy or a load balancer on the way.
+    fn type_of_foreign_answer(self) -> &'static str {
+        match self {
+            ErrorShape::OpenAi => "OpenAIBackendError",
+            ErrorShape::Anthropic => "AnthropicBackendError",
+            ErrorShape::AwsBedrock => "AWSBedrockBackendError",
+            ErrorShape::Cohere => "CohereBackendError",
+        }
+    }
+}
+
+/// An answer whose status says that it is an error.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorAnswer<'a> {
+    /// The HTTP status, which the client gets too.
+    pub status: u16,
+    /// The header `content-type`.
+    pub content_type: Option<&'a str>,
+    /// The header `x-amzn-errortype`.
+    pub error_type: Option<&'a str>,
+    /// The body, decompressed.
+    pub body: &'a [u8],
+}
+
+/// Reads an error answer. It cannot fail: what is not understood is the message.
+#[must_use]
+pub fn decode_error(shape: ErrorShape, answer: &ErrorAnswer<'_>) -> Error {
+    // Many gateways on the way label their JSON as text, so JSON is what parses.
+    let may_be_json = answer.content_type.is_none_or(|media| !media.starts_with("text/html"));
+    let said = if may_be_json { serde_json::from_slice(answer.body).ok().and_then(of_value) } else { None };
+    match said {
+        Some(Said { kind, message, .. }) => {
+            // `ThrottlingException:http://internal.amazon.com/coral/...`: what follows the colon is not the type.
+            let header =
+                answer.error_type.map(|kind| kind.split(':').next().unwrap_or(kind).trim().to_owned());
+            Error::provider(answer.status, header.filter(|kind| !kind.is_empty()).or(kind), message)
+        }
+        None => {
+            let body = String::from_utf8_lossy(answer.body.get(..MAX_MESSAGE).unwrap_or(answer.body));
+            let message = match body.trim() {
+                "" => format!("the backend answered with status {} and an empty body", answer.status),
+                text => text.to_owned(),
+            };
+            Error::provider(answer.status, Some(shape.type_of_foreign_answer().to_owned()), message)
+        }
+    }
+}
+
+/// Reads an exception frame of an AWS event stream: its `:exception-type` (or `:error-code`) and its payload.
+#[must_use]
+pub fn decode_exception(exception_type: &str, payload: &[u8]) -> Error {
+    let said: Option<Said> = serde_json::from_slice(payload).ok().and_then(of_value);
+    let status = said.as_ref().and_then(|said| said.status).unwrap_or_else(|| status_of_type(exception_type));
+    let message =
+        said.map_or_else(|| format!("the backend's stream ended with {exception_type}"), |said| said.message);
+    Error::provider(status, Some(exception_type.to_owned()), message)
+}
+
+/// What an error's JSON says.
+struct Said {
+    kind: Option<String>,
+    message: String,
+    status: Option<u16>,
+}
+
+/// The shapes in use: `{"error": {..}}` (OpenAI, Anthropic, Google), `{"error": ".."}`, `{"message": ".."}` (AWS, Cohere,
+/// older vLLM) and `{"detail": ".."}` (FastAPI).
+fn of_value(value: Value) -> Option<Said> {
+    let Value::Object(mut outer) = value else { return None };
+    let mut error = match outer.remove("error") {
+        Some(Value::Object(error)) => error,
+        Some(Value::String(message)) => {
+            return Some(Said { kind: None, message: bounded(message), status: None });
+        }
+        _ => outer,
+    };
+    let message = ["message", "Message", "detail"].into_iter().find_map(|key| match error.remove(key) {
+        Some(Value::String(message)) => Some(message),
+        _ => None,
+    });
+    let status = ["code", "status_code", "status"].into_iter().find_map(|key| match error.get(key)? {
+        Value::Number(code) => code.as_u64(),
+        Value::String(code) => code.parse().ok(),
+        _ => None,
+    });
+    let kind = ["type", "__type", "status", "code"].into_iter().find_map(|key| match error.get(key) {
+        Some(Value::String(kind)) if kind != "error" && kind.parse::<u16>().is_err() => {
+            // AWS puts the shape's namespace before it: `com.amazon.coral.validate#ValidationException`.
+            Some(kind.rsplit('#').next().unwrap_or(kind).to_owned())
+        }
+        _ => None,
+    });
+    if message.is_none() && kind.is_none() {
+        return None;
+    }
+    let message = message.or_else(|| kind.clone()).unwrap_or_default();
+    let status =
+        status.and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status));
+    Some(Said { kind, message: bounded(message), status })
+}
+
+fn bounded(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    message
+}
+
+/// The status of an error that came without one, inside a 200.
+fn status_of_type(kind: &str) -> u16 {
+    match kind {
+        "invalid_request_error" | "BadRequestError" | "validationException" | "ValidationException" => 400,
+        "authentication_error" | "AuthenticationError" => 401,
+        "permission_error" | "accessDeniedException" | "AccessDeniedException" => 403,
+        "not_found_error" | "NotFoundError" | "resourceNotFoundException" | "ResourceNotFoundException" => {
+            404
+        }
+        "modelTimeoutException" | "ModelTimeoutException" => 408,
+        "request_too_large" => 413,
+        "rate_limit_error"
+        | "rate_limit_exceeded"
+        | "insufficient_quota"
+        | "throttlingException"
+        | "ThrottlingException"
+        | "serviceQuotaExceededException"
+        | "ServiceQuotaExceededException" => 429,
+        "service_unavailable_error" | "serviceUnavailableException" | "ServiceUnavailableException" => 503,
+        "timeout_error" => 504,
+        "overloaded_error" => 529,
+        _ => 500,
+    }
+}
+
+/// The error that the data of one event, or a 200's body, is; `None` for everything else.
+///
+/// OpenAI-shaped `{"error": {..}}`, Anthropic's and the Responses API's `{"type": "error", ..}`, the Responses API's
+/// `response.failed`.
+#[must_use]
+pub fn event_error(data: &[u8]) -> Option<Error> {
+    #[derive(Deserialize)]
+    struct Outer<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        object: Option<Cow<'a, str>>,
+        #[serde(borrow)]
+        error: Option<&'a RawValue>,
+        #[serde(borrow)]
+        response: Option<&'a RawValue>,
+    }
+    // The word is in every error; most data is neither an error nor contains it.
+    memmem::find(data, b"\"error\"")?;
+    let outer: Outer<'_> = serde_json::from_slice(data).ok()?;
+    let is = |name: &Option<Cow<'_, str>>, what: &str| name.as_deref() == Some(what);
+    let json = match (outer.error, outer.response) {
+        (Some(_), _) => data,
+        (None, _) if is(&outer.kind, "error") || is(&outer.object, "error") => data,
+        (None, Some(response)) if is(&outer.kind, "response.failed") => response.get().as_bytes(),
+        _ => return None,
+    };
+    let said = serde_json::from_slice(json).ok().and_then(of_value).unwrap_or_else(|| Said {
+        kind: None,
+        message: "the backend reported an error without a message".to_owned(),
+        status: None,
+    });
+    let status = said.status.unwrap_or_else(|| status_of_type(said.kind.as_deref().unwrap_or_default()));
+    Some(Error::provider(status, said.kind, said.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::endpoint::ClientApi;
+    use crate::error::Kind;
+
+    fn answer<'a>(status: u16, error_type: Option<&'a str>, body: &'a str) -> ErrorAnswer<'a> {
+        ErrorAnswer { status, content_type: Some("application/json"), error_type, body: body.as_bytes() }
+    }
+
+    fn shown(error: &Error) -> Value {
+        let mut body: Value = serde_json::from_slice(&error.body(ClientApi::OpenAi)).unwrap();
+        body["error"].take()
+    }
+
+    #[test]
+    fn the_type_of_a_bedrock_error_is_in_its_header() {
+        let header = Some("ThrottlingException:http://internal.amazon.com/coral/com.amazon.bedrock/");
+        let error = decode_error(ErrorShape::AwsBedrock, &answer(429, header, r#"{"message":"slow down"}"#));
+        let shown = shown(&error);
+        assert_eq!(error.status(), 429);
+        assert_eq!(shown["type"], "ThrottlingException");
+        assert_eq!(shown["code"], "429");
+        assert_eq!(shown["message"], "slow down");
+
+        let body = r#"{"__type":"com.amazon.coral#ValidationException","Message":"no"}"#;
+        let error = decode_error(ErrorShape::AwsBedrock, &answer(400, None, body));
+        assert_eq!(error, Error::provider(400, Some("ValidationException".to_owned()), "no"));
+    }
+
+    #[test]
+    fn provider_errors_keep_status_type_and_message() {
+        for (shape, body, kind, message) in [
+            (
+                ErrorShape::Anthropic,
+                r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"r"}"#,
+                "overloaded_error",
+                "Overloaded",
+            ),
+            (
+                ErrorShape::OpenAi,
+                r#"{"error":{"message":"no such model","type":"invalid_request_error","code":"model_not_found"}}"#,
+                "invalid_request_error",
+                "no such model",
+            ),
+            (
+                ErrorShape::OpenAi,
+                r#"{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT"}}"#,
+                "INVALID_ARGUMENT",
+                "bad",
+            ),
+        ] {
+            let error = decode_error(shape, &answer(418, None, body));
+            assert_eq!(error, Error::provider(418, Some(kind.to_owned()), message));
+        }
+    }
+
+    #[test]
+    fn what_is_no_error_of_the_api_is_passed_on_as_text() {
+        let html = ErrorAnswer {
+            status: 503,
+            content_type: Some("text/plain"),
+            error_type: None,
+            body: b"overload",
+        };
+        let error = decode_error(ErrorShape::OpenAi, &html);
+        assert_eq!(error, Error::provider(503, Some("OpenAIBackendError".to_owned()), "overload"));
+
+        let long = vec![b'x'; 1 << 20];
+        let error = decode_error(ErrorShape::AwsBedrock, &ErrorAnswer { body: &long, ..html });
+        assert_eq!(error.message().len(), MAX_MESSAGE);
+        let error = decode_error(ErrorShape::Anthropic, &ErrorAnswer { body: b" ", ..html });
+        assert_eq!(error.message(), "the backend answered with status 503 and an empty body");
+    }
+
+    #[test]
+    fn exceptions_in_a_stream_get_the_status_they_stand_for() {
+        let error = decode_exception("throttlingException", br#"{"message":"Too many tokens"}"#);
+        assert_eq!(error, Error::provider(429, Some("throttlingException".to_owned()), "Too many tokens"));
+        assert_eq!(decode_exception("somethingNew", b"\xff").kind(), Kind::Provider(500));
+    }
+
+    #[test]
+    fn an_event_is_an_error_only_if_it_says_so_itself() {
+        for (data, status) in [
+            (r#"{"error":{"message":"x","type":"server_error","code":503}}"#, 503),
+            (r#"{"error":{"message":"x","type":"rate_limit_exceeded","code":"rate_limit_exceeded"}}"#, 429),
+            (r#"{"error":"out of memory"}"#, 500),
+            (r#"{"object":"error","message":"bad","type":"BadRequestError","code":400}"#, 400),
+            (r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, 529),
+            (r#"{"type":"error","code":"server_error","message":"x","param":null,"sequence_number":1}"#, 500),
+            (
+                r#"{"type":"response.failed","response":{"id":"r","error":{"code":"rate_limit_exceeded","message":"m"}}}"#,
+                429,
+            ),
+        ] {
+            assert_eq!(event_error(data.as_bytes()).map(|error| error.status()), Some(status), "{data}");
+        }
+        for data in [
+            r#"{"id":"c","error":null,"choices":[{"delta":{"content":"an \"error\""}}]}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"{\"error\":1}"}}"#,
+            r#"{"type":"response.created","response":{"error":null}}"#,
+            r#"{"choices":[],"x":"error"}"#,
+            "[DONE]",
+            r#"{"error""#,
+        ] {
+            assert_eq!(event_error(data.as_bytes()), None, "{data}");
+        }
+    }
+}

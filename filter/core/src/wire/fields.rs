@@ -1,0 +1,179 @@
+//! Reading a peer's JSON field by field: a mistake is reported with its path, and what nobody took is a loss.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+use crate::chat::Losses;
+use crate::error::{Error, Result};
+
+/// Where a value is. Built on the stack on the way down, and turned into text only when something is wrong.
+#[derive(Clone, Copy)]
+pub(crate) enum Path<'a> {
+    /// The body.
+    Root,
+    /// A member of an object.
+    Key(&'a Path<'a>, &'a str),
+    /// An element of a list.
+    Index(&'a Path<'a>, usize),
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Path::Root => Ok(()),
+            Path::Key(Path::Root, key) => f.write_str(key),
+            Path::Key(parent, key) => write!(f, "{parent}.{key}"),
+            Path::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+impl Path<'_> {
+    /// 400: the value here has the wrong type.
+    pub(crate) fn malformed(&self, what: impl fmt::Display) -> Error {
+        match self {
+            Path::Root => Error::bad_request(format!("malformed request: {what}")),
+            path => Error::bad_request(format!("malformed request: {path}: {what}")),
+        }
+    }
+
+    /// 422: the value here is understood, but cannot be served.
+    pub(crate) fn unprocessable(&self, what: impl fmt::Display) -> Error {
+        Error::unprocessable(format!("invalid request body: {self}: {what}"))
+    }
+
+    fn wrong_type(&self, expected: &str, value: &Value) -> Error {
+        self.malformed(format_args!("expected {expected}, got {}", type_name(value)))
+    }
+
+    /// The value here as text.
+    pub(crate) fn string(&self, value: Value) -> Result<String> {
+        match value {
+            Value::String(text) => Ok(text),
+            other => Err(self.wrong_type("a string", &other)),
+        }
+    }
+
+    /// The value here as an object that is not looked into.
+    pub(crate) fn map(&self, value: Value) -> Result<Map<String, Value>> {
+        match value {
+            Value::Object(map) => Ok(map),
+            other => Err(self.wrong_type("an object", &other)),
+        }
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// An object whose members are taken one by one. `null` counts as absent.
+pub(crate) struct Fields<'p> {
+    path: &'p Path<'p>,
+    map: Map<String, Value>,
+}
+
+impl<'p> Fields<'p> {
+    /// The object `value` at `path`.
+    pub(crate) fn new(path: &'p Path<'p>, value: Value) -> Result<Self> {
+        Ok(Self { path, map: path.map(value)? })
+    }
+
+    /// The path of a member.
+    pub(crate) fn path<'a>(&'a self, key: &'a str) -> Path<'a> {
+        Path::Key(self.path, key)
+    }
+
+    /// Any value.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
+        // Not `remove`, which would move the last member to this one's place and shuffle the losses.
+        self.map.shift_remove(key).filter(|value| !value.is_null())
+    }
+
+    /// Drops a member that says nothing.
+    pub(crate) fn take_if(&mut self, key: &str, condition: impl FnOnce(&Value) -> bool) {
+        if self.map.get(key).is_some_and(condition) {
+            self.map.shift_remove(key);
+        }
+    }
+
+    /// A text.
+    pub(crate) fn string(&mut self, key: &str) -> Result<Option<String>> {
+        self.take(key).map(|value| self.path(key).string(value)).transpose()
+    }
+
+    /// A text that must be there.
+    pub(crate) fn required_string(&mut self, key: &str) -> Result<String> {
+        self.string(key)?.ok_or_else(|| self.missing(key))
+    }
+
+    /// A boolean.
+    pub(crate) fn bool(&mut self, key: &str) -> Result<Option<bool>> {
+        self.typed(key, "a boolean", Value::as_bool)
+    }
+
+    /// A number.
+    pub(crate) fn f64(&mut self, key: &str) -> Result<Option<f64>> {
+        self.typed(key, "a number", Value::as_f64)
+    }
+
+    /// A count.
+    pub(crate) fn u64(&mut self, key: &str) -> Result<Option<u64>> {
+        self.typed(key, "a whole number of 0 or more", Value::as_u64)
+    }
+
+    /// A whole number.
+    pub(crate) fn i64(&mut self, key: &str) -> Result<Option<i64>> {
+        self.typed(key, "a whole number", Value::as_i64)
+    }
+
+    /// A list; absent is empty.
+    pub(crate) fn list(&mut self, key: &str) -> Result<Vec<Value>> {
+        match self.take(key) {
+            None => Ok(Vec::new()),
+            Some(Value::Array(list)) => Ok(list),
+            Some(other) => Err(self.path(key).wrong_type("a list", &other)),
+        }
+    }
+
+    /// An object that is not looked into.
+    pub(crate) fn map(&mut self, key: &str) -> Result<Option<Map<String, Value>>> {
+        self.take(key).map(|value| self.path(key).map(value)).transpose()
+    }
+
+    /// 400: a member that must be there is not.
+    pub(crate) fn missing(&self, key: &str) -> Error {
+        self.path(key).malformed("field is required")
+    }
+
+    /// Records every member that was not taken and says something.
+    pub(crate) fn finish(self, losses: &mut Losses) {
+        for (key, value) in &self.map {
+            let empty = match value {
+                Value::Null => true,
+                Value::Array(list) => list.is_empty(),
+                Value::Object(map) => map.is_empty(),
+                _ => false,
+            };
+            if !empty {
+                losses.add(Path::Key(self.path, key), "not known to this gateway");
+            }
+        }
+    }
+
+    fn typed<T>(&mut self, key: &str, expected: &str, read: fn(&Value) -> Option<T>) -> Result<Option<T>> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        match read(&value) {
+            Some(value) => Ok(Some(value)),
+            None => Err(self.path(key).wrong_type(expected, &value)),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The content of a message, from OpenAI's words.
+
+use serde_json::Value;
+
+use crate::chat::{CacheControl, Content, Losses, Part, Source};
+use crate::error::Result;
+use crate::wire::fields::{Fields, Path};
+
+/// Which parts a message may have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Allowed {
+    /// Texts: system, developer and tool messages.
+    Text,
+    /// Texts, images and files.
+    User,
+    /// Texts, refusals and thoughts.
+    Assistant,
+}
+
+/// Reads a message's `content`, a string or a list of parts.
+pub(super) fn decode_content(
+    path: &Path<'_>,
+    content: Value,
+    allowed: Allowed,
+    losses: &mut Losses,
+) -> Result<Vec<Part>> {
+    match content {
+        Value::String(text) => Ok(vec![Part::text(text)]),
+        Value::Array(parts) => parts
+            .into_iter()
+            .enumerate()
+            .map(|(index, part)| decode_part(&Path::Index(path, index), part, allowed, losses))
+            .collect(),
+        _ => Err(path.malformed("expected a string or a list of parts")),
+    }
+}
+
+fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Losses) -> Result<Part> {
+    let mut fields = Fields::new(path, part)?;
+    let kind = fields.required_string("type")?;
+    let content = match (kind.as_str(), allowed) {
+        ("text", _) => Content::Text(fields.required_string("text")?),
+        ("image_url", Allowed::User) => decode_image(&mut fields, losses)?,
+        ("file", Allowed::User) => decode_file(&mut fields, losses)?,
+        ("refusal", Allowed::Assistant) => Content::Refusal(fields.required_string("refusal")?),
+        ("thinking" | "redacted_thinking", Allowed::Assistant) => decode_thinking(&mut fields, &kind)?,
+        _ => {
+            let path = fields.path("type");
+            return Err(path.unprocessable(format_args!("content of type {kind:?} is not supported here")));
+        }
+    };
+    let cache_control = cache_control(&mut fields, losses)?;
+    fields.finish(losses);
+    Ok(Part { content, cache_control })
+}
+
+/// Reads an element of an assistant message's `thinking_blocks`, which this gateway's own answers carry.
+pub(super) fn decode_thinking_block(path: &Path<'_>, block: Value, losses: &mut Losses) -> Result<Part> {
+    let mut fields = Fields::new(path, block)?;
+    let kind = fields.required_string("type")?;
+    if kind != "thinking" && kind != "redacted_thinking" {
+        let path = fields.path("type");
+        return Err(path.unprocessable(format_args!("thinking blocks of type {kind:?} are not supported")));
+    }
+    let content = decode_thinking(&mut fields, &kind)?;
+    let cache_control = cache_control(&mut fields, losses)?;
+    fields.finish(losses);
+    Ok(Part { content, cache_control })
+}
+
+/// A thought is `text` in a part and `thinking` in a block; both are taken in both.
+fn decode_thinking(fields: &mut Fields<'_>, kind: &str) -> Result<Content> {
+    if kind == "redacted_thinking" {
+        let data = fields.string("redactedContent")?;
+        let data = fields.string("data")?.or(data);
+        return Ok(Content::RedactedThinking { data: data.ok_or_else(|| fields.missing("data"))? });
+    }
+    let text = fields.string("text")?;
+    let text = fields.string("thinking")?.or(text).unwrap_or_default();
+    Ok(Content::Thinking { text, signature: fields.string("signature")? })
+}
+
+fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
+    let image = fields.take("image_url").ok_or_else(|| fields.missing("image_url"))?;
+    let path = fields.path("image_url");
+    let mut image = Fields::new(&path, image)?;
+    let url = image.required_string("url")?;
+    let detail = image.string("detail")?;
+    let source = decode_url(&image.path("url"), url)?;
+    image.finish(losses);
+    let is_document = match &source {
+        Source::Base64 { media_type, .. } => media_type == "application/pdf",
+        Source::Url(url) => is_pdf(url),
+    };
+    Ok(if is_document { Content::Document { source, name: None } } else { Content::Image { source, detail } })
+}
+
+fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
+    let file = fields.take("file").ok_or_else(|| fields.missing("file"))?;
+    let path = fields.path("file");
+    let mut file = Fields::new(&path, file)?;
+    let name = file.string("filename")?;
+    let data = file.string("file_data")?;
+    if data.is_none() && file.take("file_id").is_some() {
+        let path = file.path("file_id");
+        return Err(path.unprocessable("the file is not known to this backend; send its bytes as file_data"));
+    }
+    let data = data.ok_or_else(|| file.missing("file_data"))?;
+    let source = if data.starts_with("data:") {
+        decode_url(&file.path("file_data"), data)?
+    } else {
+        let media_type = name.as_deref().map_or("application/pdf", media_type_of_name).to_owned();
+        Source::Base64 { media_type, data }
+    };
+    file.finish(losses);
+    Ok(match source {
+        Source::Base64 { ref media_type, .. } if media_type.starts_with("image/") => {
+            Content::Image { source, detail: None }
+        }
+        source => Content::Document { source, name },
+    })
+}
+
+/// A `data:` URL (RFC 2397) taken apart, any other as it is.
+fn decode_url(path: &Path<'_>, mut url: String) -> Result<Source> {
+    let Some(rest) = url.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:")).and(url.get(5..))
+    else {
+        return Ok(Source::Url(url));
+    };
+    let Some((head, data)) = rest.split_once(',') else {
+        return Err(path.unprocessable("a data URL without a comma"));
+    };
+    let mut parameters = head.split(';');
+    let media_type = parameters.next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !parameters.any(|parameter| parameter.trim().eq_ignore_ascii_case("base64")) {
+        return Err(path.unprocessable("a data URL that is not base64"));
+    }
+    // The data may be megabytes: it stays where it is and only the head goes.
+    let start = url.len().saturating_sub(data.len());
+    url.drain(..start);
+    Ok(Source::Base64 { media_type, data: url })
+}
+
+fn is_pdf(url: &str) -> bool {
+    let path = url.split(['?', '#']).next().unwrap_or_default();
+    path.get(path.len().saturating_sub(4)..).is_some_and(|end| end.eq_ignore_ascii_case(".pdf"))
+}
+
+fn media_type_of_name(name: &str) -> &'static str {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+    match extension.as_deref() {
+        Some("txt" | "md" | "csv") => "text/plain",
+        Some("png") => "image/png",
+        Some("jpg" | "jpeg") => "image/jpeg",
+        Some("gif") => "image/gif",
+        Some("webp") => "image/webp",
+        _ => "application/pdf",
+    }
+}
+
+/// Takes the object's `cache_control`. Only `ephemeral` marks exist.
+pub(super) fn cache_control(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Option<CacheControl>> {
+    let Some(mark) = fields.take("cache_control") else { return Ok(None) };
+    let path = fields.path("cache_control");
+    let mut mark = Fields::new(&path, mark)?;
+    let kind = mark.string("type")?;
+    let ttl = mark.string("ttl")?;
+    mark.finish(losses);
+    if kind.as_deref() == Some("ephemeral") {
+        return Ok(Some(CacheControl { ttl }));
+    }
+    losses.add(path, "only ephemeral cache marks exist");
+    Ok(None)
+}

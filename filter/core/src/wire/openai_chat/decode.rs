@@ -1,0 +1,206 @@
+//! A client's request, from OpenAI's words.
+
+use serde_json::Value;
+
+use super::content::cache_control;
+use super::message::decode_message;
+use crate::chat::{Losses, Request, ResponseFormat, Thinking, ThinkingMode, Tool, ToolChoice};
+use crate::error::{Error, Result};
+use crate::wire::fields::{Fields, Path};
+
+/// Reads the body of `POST /v1/chat/completions`. Fields that are not known are recorded in `losses`.
+///
+/// # Errors
+///
+/// 400 for what is not JSON or has a wrong type, 422 for a value that no backend this is translated to can serve;
+/// both name the field.
+pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
+    let body: Value = serde_json::from_slice(body).map_err(|error| {
+        Error::bad_request(format!(
+            "malformed request: failed to parse JSON for /v1/chat/completions: {error}"
+        ))
+    })?;
+    let root = Path::Root;
+    let mut fields = Fields::new(&root, body)?;
+
+    let mut request = Request { model: fields.required_string("model")?, ..Request::default() };
+    let messages = fields.take("messages").ok_or_else(|| fields.missing("messages"))?;
+    let Value::Array(messages) = messages else {
+        return Err(fields.path("messages").malformed("expected a list"));
+    };
+    request.messages = Vec::with_capacity(messages.len());
+    for (index, message) in messages.into_iter().enumerate() {
+        let list = fields.path("messages");
+        request.messages.push(decode_message(&Path::Index(&list, index), message, losses)?);
+    }
+
+    for (index, tool) in fields.list("tools")?.into_iter().enumerate() {
+        let list = fields.path("tools");
+        request.tools.push(decode_tool(&Path::Index(&list, index), tool, losses)?);
+    }
+    if let Some(choice) = fields.take("tool_choice") {
+        request.tool_choice = Some(decode_tool_choice(&fields.path("tool_choice"), choice, losses)?);
+    }
+    request.parallel_tool_calls = fields.bool("parallel_tool_calls")?;
+
+    // `max_tokens` is the older name.
+    let max_tokens = fields.u64("max_tokens")?;
+    request.max_tokens = fields.u64("max_completion_tokens")?.or(max_tokens);
+    request.temperature = fields.f64("temperature")?;
+    request.top_p = fields.f64("top_p")?;
+    request.top_k = fields.u64("top_k")?;
+    if let Some(stop) = fields.take("stop") {
+        request.stop = decode_stop(&fields.path("stop"), stop)?;
+    }
+    if let Some(format) = fields.take("response_format") {
+        request.response_format = decode_response_format(&fields.path("response_format"), format, losses)?;
+    }
+    request.reasoning_effort = fields.string("reasoning_effort")?;
+    if let Some(thinking) = fields.take("thinking") {
+        request.thinking = Some(decode_thinking(&fields.path("thinking"), thinking, losses)?);
+    }
+
+    // `safety_identifier` is the newer name.
+    let user = fields.string("user")?;
+    request.user = fields.string("safety_identifier")?.or(user);
+    request.metadata = fields.map("metadata")?.unwrap_or_default();
+    request.stream = fields.bool("stream")?.unwrap_or(false);
+    if let Some(options) = fields.take("stream_options") {
+        let path = fields.path("stream_options");
+        let mut options = Fields::new(&path, options)?;
+        request.include_usage = options.bool("include_usage")?.unwrap_or(false);
+        options.finish(losses);
+    }
+    request.service_tier = fields.string("service_tier")?;
+    request.seed = fields.i64("seed")?;
+    request.n = fields.u64("n")?;
+    request.presence_penalty = fields.f64("presence_penalty")?;
+    request.frequency_penalty = fields.f64("frequency_penalty")?;
+    request.logit_bias = fields.map("logit_bias")?.unwrap_or_default();
+    request.logprobs = fields.bool("logprobs")?.unwrap_or(false);
+    request.top_logprobs = fields.u64("top_logprobs")?;
+
+    take_defaults(&mut fields);
+    fields.finish(losses);
+    Ok(request)
+}
+
+/// What SDKs and frameworks send to say what holds anyway is no loss.
+fn take_defaults(fields: &mut Fields<'_>) {
+    for (key, default) in [("store", Value::Bool(false)), ("modalities", Value::Array(vec!["text".into()]))] {
+        fields.take_if(key, |value| *value == default);
+    }
+}
+
+fn decode_stop(path: &Path<'_>, stop: Value) -> Result<Vec<String>> {
+    match stop {
+        Value::Array(list) => {
+            list.into_iter().enumerate().map(|(index, stop)| Path::Index(path, index).string(stop)).collect()
+        }
+        stop => Ok(vec![path.string(stop)?]),
+    }
+}
+
+fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Tool> {
+    let mut fields = Fields::new(path, tool)?;
+    if let Some(kind) = fields.string("type")?
+        && kind != "function"
+    {
+        return Err(fields
+            .path("type")
+            .unprocessable(format_args!("tools of type {kind:?} are not supported")));
+    }
+    let Some(function) = fields.take("function") else {
+        return Err(fields.path("function").unprocessable("field is required"));
+    };
+    let function_path = fields.path("function");
+    let mut function = Fields::new(&function_path, function)?;
+    let mut tool = Tool {
+        name: function.required_string("name")?,
+        description: function.string("description")?,
+        parameters: function.map("parameters")?,
+        strict: function.bool("strict")?,
+        cache_control: cache_control(&mut function, losses)?,
+    };
+    function.finish(losses);
+    if let Some(mark) = cache_control(&mut fields, losses)? {
+        tool.cache_control = Some(mark);
+    }
+    fields.finish(losses);
+    Ok(tool)
+}
+
+fn decode_tool_choice(path: &Path<'_>, choice: Value, losses: &mut Losses) -> Result<ToolChoice> {
+    if let Value::String(choice) = &choice {
+        return match choice.as_str() {
+            "auto" => Ok(ToolChoice::Auto),
+            "none" => Ok(ToolChoice::None),
+            "required" | "any" => Ok(ToolChoice::Required),
+            other => Err(path.unprocessable(format_args!("tool choice {other:?} is not supported"))),
+        };
+    }
+    let mut fields = Fields::new(path, choice)?;
+    let kind = fields.required_string("type")?;
+    if kind != "function" {
+        let path = fields.path("type");
+        return Err(path.unprocessable(format_args!("tool choice of type {kind:?} is not supported")));
+    }
+    let function = fields.take("function").ok_or_else(|| fields.missing("function"))?;
+    let function_path = fields.path("function");
+    let mut function = Fields::new(&function_path, function)?;
+    let name = function.required_string("name")?;
+    function.finish(losses);
+    fields.finish(losses);
+    Ok(ToolChoice::Tool(name))
+}
+
+fn decode_response_format(
+    path: &Path<'_>,
+    format: Value,
+    losses: &mut Losses,
+) -> Result<Option<ResponseFormat>> {
+    let mut fields = Fields::new(path, format)?;
+    let format = match fields.required_string("type")?.as_str() {
+        "text" => None,
+        "json_object" => Some(ResponseFormat::JsonObject),
+        "json_schema" => {
+            let schema = fields.take("json_schema").ok_or_else(|| fields.missing("json_schema"))?;
+            let path = fields.path("json_schema");
+            let mut schema = Fields::new(&path, schema)?;
+            let format = ResponseFormat::JsonSchema {
+                name: schema.string("name")?,
+                strict: schema.bool("strict")?,
+                schema: schema.map("schema")?.ok_or_else(|| schema.missing("schema"))?,
+            };
+            schema.finish(losses);
+            Some(format)
+        }
+        other => {
+            let path = fields.path("type");
+            return Err(path.unprocessable(format_args!("response format {other:?} is not supported")));
+        }
+    };
+    fields.finish(losses);
+    Ok(format)
+}
+
+fn decode_thinking(path: &Path<'_>, thinking: Value, losses: &mut Losses) -> Result<Thinking> {
+    let mut fields = Fields::new(path, thinking)?;
+    let mode = match fields.required_string("type")?.as_str() {
+        "enabled" => ThinkingMode::Enabled,
+        "disabled" => ThinkingMode::Disabled,
+        "adaptive" => ThinkingMode::Adaptive,
+        other => {
+            let path = fields.path("type");
+            return Err(path.unprocessable(format_args!("thinking of type {other:?} is not supported")));
+        }
+    };
+    let thinking = Thinking {
+        mode,
+        budget_tokens: fields.u64("budget_tokens")?,
+        display: fields.string("display")?,
+        include_thoughts: fields.bool("includeThoughts")?,
+    };
+    fields.finish(losses);
+    Ok(thinking)
+}

@@ -1,0 +1,123 @@
+//! One message of a client's request, from OpenAI's words.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::content::{Allowed, cache_control, decode_content, decode_thinking_block};
+use crate::chat::{Content, Losses, Message, Part, Role};
+use crate::error::Result;
+use crate::wire::fields::{Fields, Path};
+
+/// Reads one element of `messages`.
+pub(super) fn decode_message(path: &Path<'_>, message: Value, losses: &mut Losses) -> Result<Message> {
+    let mut fields = Fields::new(path, message)?;
+    let role = fields.required_string("role")?;
+    let message = match role.as_str() {
+        "system" => decode_plain(&mut fields, Role::System, Allowed::Text, losses)?,
+        "developer" => decode_plain(&mut fields, Role::Developer, Allowed::Text, losses)?,
+        "user" => decode_plain(&mut fields, Role::User, Allowed::User, losses)?,
+        "assistant" => decode_assistant(&mut fields, losses)?,
+        "tool" => decode_tool_result(&mut fields, losses)?,
+        other => {
+            return Err(fields.path("role").unprocessable(format_args!("role {other:?} is not supported")));
+        }
+    };
+    fields.finish(losses);
+    Ok(message)
+}
+
+fn decode_plain(
+    fields: &mut Fields<'_>,
+    role: Role,
+    allowed: Allowed,
+    losses: &mut Losses,
+) -> Result<Message> {
+    let Some(content) = fields.take("content") else { return Err(fields.missing("content")) };
+    let mut content = decode_content(&fields.path("content"), content, allowed, losses)?;
+    mark_last(fields, &mut content, losses)?;
+    Ok(Message { role, content, name: fields.string("name")? })
+}
+
+fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Message> {
+    let mut content = Vec::new();
+
+    // Thoughts come first, as they did in the model's answer. `thinking_blocks` holds what `reasoning_content` says,
+    // and the signatures too.
+    let blocks = fields.list("thinking_blocks")?;
+    let reasoning = fields.string("reasoning_content")?;
+    if blocks.is_empty() {
+        content.extend(
+            reasoning
+                .filter(|text| !text.is_empty())
+                .map(|text| Part::new(Content::Thinking { text, signature: None })),
+        );
+    }
+    for (index, block) in blocks.into_iter().enumerate() {
+        let list = fields.path("thinking_blocks");
+        content.push(decode_thinking_block(&Path::Index(&list, index), block, losses)?);
+    }
+
+    if let Some(text) = fields.take("content") {
+        content.extend(decode_content(&fields.path("content"), text, Allowed::Assistant, losses)?);
+    }
+    content.extend(fields.string("refusal")?.map(|text| Part::new(Content::Refusal(text))));
+    mark_last(fields, &mut content, losses)?;
+    for (index, call) in fields.list("tool_calls")?.into_iter().enumerate() {
+        let list = fields.path("tool_calls");
+        content.push(decode_tool_call(&Path::Index(&list, index), call, losses)?);
+    }
+    Ok(Message { role: Role::Assistant, content, name: fields.string("name")? })
+}
+
+fn decode_tool_call(path: &Path<'_>, call: Value, losses: &mut Losses) -> Result<Part> {
+    let mut fields = Fields::new(path, call)?;
+    if let Some(kind) = fields.string("type")?
+        && kind != "function"
+    {
+        let path = fields.path("type");
+        return Err(path.unprocessable(format_args!("tool calls of type {kind:?} are not supported")));
+    }
+    let Some(id) = fields.string("id")? else {
+        return Err(fields.path("id").unprocessable("field is required"));
+    };
+    let cache_control = cache_control(&mut fields, losses)?;
+    let function = fields.take("function").ok_or_else(|| fields.missing("function"))?;
+    let function_path = fields.path("function");
+    let mut function = Fields::new(&function_path, function)?;
+    let name = function.required_string("name")?;
+    let arguments = function.string("arguments")?.unwrap_or_default();
+    if !is_object_or_empty(&arguments) {
+        return Err(function.path("arguments").unprocessable("expected a JSON object as text"));
+    }
+    function.finish(losses);
+    // Streaming clients that echo what they received leave the chunk's index in.
+    fields.take("index");
+    fields.finish(losses);
+    Ok(Part { content: Content::ToolCall { id, name, arguments }, cache_control })
+}
+
+fn is_object_or_empty(arguments: &str) -> bool {
+    let arguments = arguments.trim();
+    arguments.is_empty() || arguments.starts_with('{') && serde_json::from_str::<&RawValue>(arguments).is_ok()
+}
+
+fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Message> {
+    let call_id = fields.required_string("tool_call_id")?;
+    let Some(content) = fields.take("content") else { return Err(fields.missing("content")) };
+    let mut content = decode_content(&fields.path("content"), content, Allowed::Text, losses)?;
+    // A mark inside the result is a mark on it: the result is one block of the prompt.
+    let inner = content.iter_mut().filter_map(|part| part.cache_control.take()).last();
+    let cache_control = cache_control(fields, losses)?.or(inner);
+    let result = Content::ToolResult { call_id, content, is_error: None };
+    let name = fields.string("name")?;
+    Ok(Message { role: Role::User, content: vec![Part { content: result, cache_control }], name })
+}
+
+/// A mark on a message is one on its last part.
+fn mark_last(fields: &mut Fields<'_>, content: &mut [Part], losses: &mut Losses) -> Result<()> {
+    let mark = cache_control(fields, losses)?;
+    if let (Some(mark), Some(part)) = (mark, content.last_mut()) {
+        part.cache_control = Some(mark);
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! A streamed answer, in OpenAI's words.
+
+use super::types::{ChunkDelta, CompletionUsage, Function, ThinkingBlock, ToolCall, finish_reason};
+use crate::chat::{BlockStart, Delta, Event, FinishReason};
+use crate::endpoint::ClientApi;
+use crate::usage::Usage;
+use crate::wire::{AnswerDefaults, to_json, write_json};
+
+/// Blocks that may be open at once, and choices of one answer. A provider that goes beyond does not follow its API,
+/// and what goes beyond is left out.
+const MAX_OPEN: usize = 256;
+
+/// Writes `chat.completion.chunk`s as server-sent events.
+///
+/// Each event gives at most a few chunks, so the client sees a token as soon as the gateway does. The stream always
+/// ends in one of two ways: finish reason, usage if the client asked for it, `[DONE]`; or an error.
+#[derive(Debug)]
+pub struct StreamEncoder {
+    defaults: AnswerDefaults,
+    include_usage: bool,
+    /// Everything of a chunk up to its first choice; the same for the whole stream.
+    head: Option<Vec<u8>>,
+    blocks: Vec<OpenBlock>,
+    choices: Vec<Choice>,
+    usage: Usage,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+struct OpenBlock {
+    index: u32,
+    choice: u32,
+    kind: BlockKind,
+}
+
+#[derive(Debug)]
+enum BlockKind {
+    Message,
+    Refusal,
+    ToolCall { index: u32, has_arguments: bool },
+}
+
+/// What is known of one element of `choices`.
+#[derive(Debug, Default)]
+struct Choice {
+    has_role: bool,
+    tool_calls: u32,
+    finish_reason: FinishReason,
+}
+
+impl StreamEncoder {
+    /// An encoder for one answer. The usage chunk is written if `include_usage`.
+    #[must_use]
+    pub fn new(defaults: AnswerDefaults, include_usage: bool) -> Self {
+        Self {
+            defaults,
+            include_usage,
+            head: None,
+            blocks: Vec::new(),
+            choices: Vec::new(),
+            usage: Usage::default(),
+            is_closed: false,
+        }
+    }
+
+    /// Appends what `event` means to the client to `out`.
+    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        if self.is_closed {
+            return;
+        }
+        match event {
+            Event::Start { id, model } => {
+                if let Some(id) = id {
+                    self.defaults.id.clone_from(id);
+                }
+                if let Some(model) = model {
+                    self.defaults.model.clone_from(model);
+                }
+            }
+            Event::BlockStart { index, choice, block } => self.block_start(*index, *choice, block, out),
+            Event::BlockDelta { index, delta } => self.block_delta(*index, delta, out),
+            Event::BlockStop { index } => self.block_stop(*index, out),
+            Event::Usage(usage) => self.usage.merge(*usage),
+            Event::Finish { choice, reason } => {
+                if let Some(choice) = self.choice(*choice) {
+                    choice.finish_reason = reason.clone();
+                }
+            }
+            Event::Ping => self.chunk(0, &ChunkDelta::default(), None, out),
+            Event::Error(error) => {
+                out.extend(error.stream_event(ClientApi::OpenAi));
+                self.is_closed = true;
+            }
+            Event::End => self.end(out),
+        }
+    }
+
+    /// True after the end of the answer or an error: nothing more will be written.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
+    fn block_start(&mut self, index: u32, choice_index: u32, block: &BlockStart, out: &mut Vec<u8>) {
+        if self.blocks.len() >= MAX_OPEN {
+            return;
+        }
+        let Some(choice) = self.choice(choice_index) else { return };
+        let mut delta = ChunkDelta::default();
+        let kind = match block {
+            BlockStart::Text | BlockStart::Thinking => BlockKind::Message,
+            BlockStart::Refusal => BlockKind::Refusal,
+            BlockStart::RedactedThinking { data } => {
+                delta.thinking_blocks = Some([ThinkingBlock::RedactedThinking { data }]);
+                BlockKind::Message
+            }
+            BlockStart::ToolCall { id, name } => {
+                let index = choice.tool_calls;
+                choice.tool_calls = index.saturating_add(1);
+                delta.tool_calls = Some([ToolCall {
+                    index: Some(index),
+                    id: Some(id),
+                    kind: Some("function"),
+                    function: Function { name: Some(name), arguments: "" },
+                }]);
+                BlockKind::ToolCall { index, has_arguments: false }
+            }
+        };
+        self.blocks.push(OpenBlock { index, choice: choice_index, kind });
+        if delta.thinking_blocks.is_some() || delta.tool_calls.is_some() {
+            self.content(choice_index, delta, out);
+        }
+    }
+
+    fn block_delta(&mut self, index: u32, delta: &Delta, out: &mut Vec<u8>) {
+        let Some(block) = self.blocks.iter_mut().rfind(|block| block.index == index) else { return };
+        let choice = block.choice;
+        let delta = match (delta, &mut block.kind) {
+            (Delta::Text(text), BlockKind::Refusal) => {
+                ChunkDelta { refusal: Some(text), ..ChunkDelta::default() }
+            }
+            (Delta::Text(text), _) => ChunkDelta { content: Some(text), ..ChunkDelta::default() },
+            (Delta::Thinking(text), _) => {
+                ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() }
+            }
+            (Delta::Signature(signature), _) => {
+                let block = ThinkingBlock::Thinking { thinking: None, signature: Some(signature) };
+                ChunkDelta { thinking_blocks: Some([block]), ..ChunkDelta::default() }
+            }
+            (Delta::Arguments(arguments), BlockKind::ToolCall { index, has_arguments }) => {
+                *has_arguments = true;
+                arguments_delta(*index, arguments)
+            }
+            (Delta::Arguments(_), _) => return,
+        };
+        self.content(choice, delta, out);
+    }
+
+    fn block_stop(&mut self, index: u32, out: &mut Vec<u8>) {
+        let Some(position) = self.blocks.iter().rposition(|block| block.index == index) else { return };
+        let block = self.blocks.remove(position);
+        // Clients parse the arguments of a finished call, and nothing is not JSON.
+        if let BlockKind::ToolCall { index, has_arguments: false } = block.kind {
+            self.content(block.choice, arguments_delta(index, "{}"), out);
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        self.choice(0);
+        for (index, choice) in std::mem::take(&mut self.choices).iter().enumerate() {
+            let delta = if choice.has_role {
+                ChunkDelta::default()
+            } else {
+                ChunkDelta { role: Some("assistant"), content: Some(""), ..ChunkDelta::default() }
+            };
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            self.chunk(index, &delta, Some(finish_reason(&choice.finish_reason)), out);
+        }
+        if self.include_usage {
+            let usage = CompletionUsage::from(self.usage);
+            out.extend_from_slice(self.head());
+            out.extend_from_slice(b"],\"usage\":");
+            write_json(out, &usage);
+            out.extend_from_slice(b"}\n\n");
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+        self.is_closed = true;
+    }
+
+    /// A chunk that carries content; the first one of a choice also says whose it is.
+    fn content(&mut self, choice: u32, mut delta: ChunkDelta<'_>, out: &mut Vec<u8>) {
+        if let Some(choice) = self.choice(choice)
+            && !choice.has_role
+        {
+            choice.has_role = true;
+            delta.role = Some("assistant");
+        }
+        self.chunk(choice, &delta, None, out);
+    }
+
+    fn chunk(
+        &mut self,
+        choice: u32,
+        delta: &ChunkDelta<'_>,
+        finish_reason: Option<&'static str>,
+        out: &mut Vec<u8>,
+    ) {
+        out.extend_from_slice(self.head());
+        out.extend_from_slice(b"{\"index\":");
+        write_json(out, &choice);
+        out.extend_from_slice(b",\"delta\":");
+        write_json(out, delta);
+        out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":");
+        write_json(out, &finish_reason);
+        out.extend_from_slice(b"}]}\n\n");
+    }
+
+    fn head(&mut self) -> &[u8] {
+        let AnswerDefaults { id, model, created } = &self.defaults;
+        self.head.get_or_insert_with(|| {
+            let mut head = b"data: {\"id\":".to_vec();
+            head.extend(to_json(id));
+            head.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
+            head.extend(to_json(created));
+            head.extend_from_slice(b",\"model\":");
+            head.extend(to_json(model));
+            head.extend_from_slice(b",\"choices\":[");
+            head
+        })
+    }
+
+    fn choice(&mut self, index: u32) -> Option<&mut Choice> {
+        let index = usize::try_from(index).ok().filter(|index| *index < MAX_OPEN)?;
+        if self.choices.len() <= index {
+            self.choices.resize_with(index.saturating_add(1), Choice::default);
+        }
+        self.choices.get_mut(index)
+    }
+}
+
+fn arguments_delta(index: u32, arguments: &str) -> ChunkDelta<'_> {
+    let function = Function { name: None, arguments };
+    let call = ToolCall { index: Some(index), id: None, kind: None, function };
+    ChunkDelta { tool_calls: Some([call]), ..ChunkDelta::default() }
+}

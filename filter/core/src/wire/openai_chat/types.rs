@@ -1,0 +1,147 @@
+//! The shapes of OpenAI's answers.
+//!
+//! Members that OpenAI's own SDKs require are always there, `null` where there is nothing to say; those of the
+//! gateways' extensions only when there is.
+
+use serde::Serialize;
+
+use crate::chat::FinishReason;
+use crate::usage::Usage;
+
+/// `chat.completion`
+#[derive(Serialize)]
+pub(super) struct Completion<'a> {
+    pub(super) id: &'a str,
+    pub(super) object: &'static str,
+    pub(super) created: u64,
+    pub(super) model: &'a str,
+    pub(super) choices: Vec<Choice<'a>>,
+    pub(super) usage: CompletionUsage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service_tier: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Choice<'a> {
+    pub(super) index: usize,
+    pub(super) message: Message<'a>,
+    pub(super) logprobs: (),
+    pub(super) finish_reason: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Message<'a> {
+    pub(super) role: &'static str,
+    pub(super) content: Option<String>,
+    pub(super) refusal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_content: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) thinking_blocks: Vec<ThinkingBlock<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tool_calls: Vec<ToolCall<'a>>,
+}
+
+/// An extension: a thought with its signature, so that the client can send it back.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ThinkingBlock<'a> {
+    Thinking {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        thinking: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signature: Option<&'a str>,
+    },
+    RedactedThinking {
+        data: &'a str,
+    },
+}
+
+/// A whole call, or a chunk's part of one: then `index` tells which, and only the first part has `id` and `name`.
+#[derive(Serialize)]
+pub(super) struct ToolCall<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub(super) kind: Option<&'static str>,
+    pub(super) function: Function<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Function<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<&'a str>,
+    pub(super) arguments: &'a str,
+}
+
+/// What a `chat.completion.chunk` adds to a message.
+#[derive(Default, Serialize)]
+pub(super) struct ChunkDelta<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) role: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refusal: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_content: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) thinking_blocks: Option<[ThinkingBlock<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_calls: Option<[ToolCall<'a>; 1]>,
+}
+
+/// `usage`
+#[derive(Serialize)]
+pub(super) struct CompletionUsage {
+    prompt_tokens: u64,
+    completion_tokens: u64,
+    total_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_tokens_details: Option<PromptTokensDetails>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completion_tokens_details: Option<CompletionTokensDetails>,
+}
+
+#[derive(Serialize)]
+struct PromptTokensDetails {
+    cached_tokens: u64,
+    /// An extension; OpenAI has no cache writes that cost extra.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_creation_input_tokens: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct CompletionTokensDetails {
+    reasoning_tokens: u64,
+}
+
+impl From<Usage> for CompletionUsage {
+    fn from(usage: Usage) -> Self {
+        let is_cache_reported = usage.cached_input.is_some() || usage.cache_creation_input.is_some();
+        Self {
+            prompt_tokens: usage.input.unwrap_or(0),
+            completion_tokens: usage.output.unwrap_or(0),
+            total_tokens: usage.total_or_sum().unwrap_or(0),
+            prompt_tokens_details: is_cache_reported.then(|| PromptTokensDetails {
+                cached_tokens: usage.cached_input.unwrap_or(0),
+                cache_creation_input_tokens: usage.cache_creation_input.filter(|tokens| *tokens > 0),
+            }),
+            completion_tokens_details: usage
+                .reasoning
+                .map(|reasoning_tokens| CompletionTokensDetails { reasoning_tokens }),
+        }
+    }
+}
+
+/// OpenAI has five reasons and its SDKs reject a sixth.
+pub(super) fn finish_reason(reason: &FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
+        FinishReason::ContentFilter => "content_filter",
+        FinishReason::Stop | FinishReason::StopSequence(_) | FinishReason::Other(_) => "stop",
+    }
+}

@@ -1,0 +1,29 @@
+//! What an answer that passes through untranslated used, which model gave it, and whether it was an error.
+//!
+//! The bytes are not changed and not copied. Most events of a stream hold none of this, so each is first searched for
+//! the words that matter and only then parsed, into structs that skip everything else.
+
+mod body;
+mod chunk;
+mod count;
+mod shapes;
+mod stream;
+
+pub use body::observe_body;
+pub use chunk::{first_event_error, is_usage_only_chunk};
+pub(crate) use count::Count;
+pub use stream::StreamObserver;
+
+use crate::error::Error;
+use crate::usage::Usage;
+
+/// What was seen of an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The counters the provider reported.
+    pub usage: Usage,
+    /// The model that answered, in the provider's words.
+    pub model: Option<String>,
+    /// The error inside an answer whose status said 200.
+    pub error: Option<Error>,
+}

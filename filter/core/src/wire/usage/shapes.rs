@@ -1,0 +1,84 @@
+//! The shapes that counters come in.
+
+use serde::Deserialize;
+
+use super::Count;
+use crate::usage::Usage;
+
+/// OpenAI's two ways to say it: `prompt_tokens` (chat, completions, embeddings) and `input_tokens` (responses, images,
+/// audio). Compatible servers use either anywhere, so both are read everywhere.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OpenAiUsage {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    input_tokens: Count,
+    output_tokens: Count,
+    total_tokens: Count,
+    prompt_tokens_details: Option<InputDetails>,
+    input_tokens_details: Option<InputDetails>,
+    completion_tokens_details: Option<OutputDetails>,
+    output_tokens_details: Option<OutputDetails>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct InputDetails {
+    cached_tokens: Count,
+    /// The three names that servers give to cache writes.
+    cache_creation_input_tokens: Count,
+    cache_creation_tokens: Count,
+    cache_write_tokens: Count,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    reasoning_tokens: Count,
+}
+
+impl From<OpenAiUsage> for Usage {
+    fn from(usage: OpenAiUsage) -> Self {
+        let input = usage.prompt_tokens_details.or(usage.input_tokens_details).unwrap_or_default();
+        let output = usage.completion_tokens_details.or(usage.output_tokens_details).unwrap_or_default();
+        Usage {
+            input: usage.prompt_tokens.0.or(usage.input_tokens.0),
+            cached_input: input.cached_tokens.0,
+            cache_creation_input: [
+                input.cache_creation_input_tokens,
+                input.cache_creation_tokens,
+                input.cache_write_tokens,
+            ]
+            .into_iter()
+            .find_map(|Count(count)| count),
+            output: usage.completion_tokens.0.or(usage.output_tokens.0),
+            reasoning: output.reasoning_tokens.0,
+            total: usage.total_tokens.0,
+        }
+    }
+}
+
+/// `meta` of Cohere's answers: what was used, else what is charged for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CohereMeta {
+    tokens: Option<CohereTokens>,
+    billed_units: Option<CohereTokens>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CohereTokens {
+    input_tokens: Count,
+    output_tokens: Count,
+}
+
+impl From<CohereMeta> for Usage {
+    fn from(meta: CohereMeta) -> Self {
+        let Some(tokens) = meta.tokens.or(meta.billed_units) else { return Usage::default() };
+        let mut usage =
+            Usage { input: tokens.input_tokens.0, output: tokens.output_tokens.0, ..Usage::default() };
+        usage.total = usage.total_or_sum();
+        usage
+    }
+}
