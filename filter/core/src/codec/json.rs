@@ -10,6 +10,8 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
+use super::key::{Key, Sameness};
+
 /// How many objects and arrays may stand inside each other: as many as serde_json takes by default, since a body
 /// that passes here may be parsed by it later.
 pub const MAX_DEPTH: u32 = 127;
@@ -170,49 +172,6 @@ impl Visit<'_> {
     /// The error that this key is the second of its name.
     pub(super) fn duplicate(&self, name: &str) -> ScanError {
         ScanError::Duplicate { at: self.member.entry.start, name: name.to_owned() }
-    }
-}
-
-/// What stands between the quotes of a key.
-pub(super) struct Key<'b> {
-    contents: &'b [u8],
-    plain: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sameness {
-    Different,
-    /// Another key, but some backends take it for the name.
-    Folded,
-    Exact,
-}
-
-impl Key<'_> {
-    pub(super) fn compare(&self, name: &str) -> Sameness {
-        if self.plain {
-            if !self.contents.eq_ignore_ascii_case(name.as_bytes()) {
-                return Sameness::Different;
-            }
-            return if self.contents == name.as_bytes() { Sameness::Exact } else { Sameness::Folded };
-        }
-        // A key that is no text (half a surrogate pair) cannot be the same as a name, which is.
-        let Some(key) = unescape(self.contents) else { return Sameness::Different };
-        if key == name {
-            Sameness::Exact
-        } else if key.chars().map(fold).eq(name.chars().map(fold)) {
-            Sameness::Folded
-        } else {
-            Sameness::Different
-        }
-    }
-}
-
-/// Lower case as Go's encoding/json compares keys: ASCII, and the two letters outside it that fold into ASCII.
-fn fold(letter: char) -> char {
-    match letter {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        _ => letter.to_ascii_lowercase(),
     }
 }
 
@@ -384,7 +343,7 @@ impl<'b> Scanner<'b> {
                 Some(b'"') => {
                     let contents = self.body.get(start..self.at).unwrap_or_default();
                     self.at += 1;
-                    return Ok(Key { contents, plain });
+                    return Ok(Key::new(contents, plain));
                 }
                 Some(b'\\') => self.escape()?,
                 Some(0x80..) => self.non_ascii()?,

@@ -7,6 +7,7 @@
 pub mod encoding;
 pub mod event_stream;
 pub mod json;
+mod key;
 pub mod multipart;
 pub mod splice;
 pub mod sse;

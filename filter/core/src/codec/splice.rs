@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::json::{Sameness, ScanError, scan, walk};
+use super::json::{ScanError, scan, walk};
+use super::key::Sameness;
 
 /// One change to the top level of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
