@@ -1,34 +1,163 @@
-//! Credentials and signatures.
+//! How the gateway proves to a backend who it is: credentials, where they come from, and the headers they become.
+//!
+//! A [`Source`] says where a credential is to be had, [`Renewal`] gets it and keeps it fresh, [`Entry`] is what
+//! all workers share of it. A [`KeyHeader`] or [`sigv4`] then turns the [`Credential`] into headers of one attempt.
+
+mod credentials;
+mod secret;
+pub mod sigv4;
+mod sources;
+
+pub use credentials::{
+    Answer, Entry, EntryError, FetchError, HttpAnswer, HttpCall, Need, Renewal, Step, Unavailable,
+};
+pub use secret::Secret;
+pub use sources::{
+    AwsProfile, ContainerEndpoint, SECRET_HEADER_PREFIX, Source, SourceError, decode_secret_header,
+    secret_header,
+};
 
 use serde::{Deserialize, Serialize};
 
-/// Where a credential comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Source {
-    /// A value of a Secret, as an API key.
-    Secret,
-    /// The `credentials` file of a Secret, in AWS's INI form.
-    AwsFile {
-        /// The profile to take.
-        profile: String,
-    },
-    /// AWS's default chain: environment, else the container endpoint.
-    AwsDefault {
-        /// The container endpoint, where the environment names one.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        container: Option<ContainerEndpoint>,
-    },
+/// What a backend is shown as proof.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Credential {
+    /// A key that goes into a header as it is, see [`KeyHeader`].
+    ApiKey(Secret),
+    /// Keys that sign requests, see [`sigv4`].
+    Aws(AwsCredentials),
 }
 
-/// The endpoint of `AWS_CONTAINER_CREDENTIALS_FULL_URI`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ContainerEndpoint {
-    /// Envoy's cluster for it, which also injects the token.
-    pub cluster: String,
-    /// `:authority` of the request.
-    pub authority: String,
-    /// `:path` of the request.
-    pub path: String,
+/// AWS credentials, long-lived or temporary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsCredentials {
+    /// The public half: it is part of every signature.
+    pub access_key_id: String,
+    /// The secret half. It never leaves the gateway.
+    pub secret_access_key: Secret,
+    /// Present with temporary credentials, and sent along with each request.
+    pub session_token: Option<Secret>,
+}
+
+/// The header that a plain key goes into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyHeader {
+    /// `authorization: Bearer KEY`: OpenAI and what speaks its API, and OAuth tokens.
+    BearerToken,
+    /// `x-api-key: KEY`: Anthropic.
+    AnthropicKey,
+    /// `api-key: KEY`: Azure OpenAI.
+    AzureKey,
+}
+
+impl KeyHeader {
+    /// The header to set: its name, and its value, which is as secret as the key.
+    #[must_use]
+    pub fn header(self, key: &Secret) -> (&'static str, Secret) {
+        match self {
+            KeyHeader::BearerToken => ("authorization", Secret::new(format!("Bearer {}", key.expose()))),
+            KeyHeader::AnthropicKey => ("x-api-key", key.clone()),
+            KeyHeader::AzureKey => ("api-key", key.clone()),
+        }
+    }
+}
+
+/// Every header that may carry a credential: those the gateway sets for some kind of backend, and those a client
+/// may send for the gateway itself. An attempt removes each of them that it does not set, since a backend must
+/// see neither the client's credential nor the one of another backend.
+pub const CREDENTIAL_HEADERS: &[&str] = &[
+    "authorization",
+    "proxy-authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "x-amz-date",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+    // By which a client may bring its own credential, unless the policy names others.
+    "x-aigw-api-key",
+    "x-aigw-anthropic-api-key",
+    "x-aigw-azure-api-key",
+    "x-aigw-azure-access-token",
+    "x-aigw-gcp-access-token",
+    "x-aigw-aws-access-key-id",
+    "x-aigw-aws-secret-access-key",
+    "x-aigw-aws-session-token",
+];
+
+/// Whether a header, its name in any case, may carry a credential: one of [`CREDENTIAL_HEADERS`], or one of those
+/// that bring secrets into the filter.
+#[must_use]
+pub fn is_credential_header(name: &str) -> bool {
+    CREDENTIAL_HEADERS.iter().any(|known| known.eq_ignore_ascii_case(name))
+        || name
+            .get(..SECRET_HEADER_PREFIX.len())
+            .is_some_and(|prefix| prefix.eq_ignore_ascii_case(SECRET_HEADER_PREFIX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_into_the_header_of_its_kind() {
+        let key = Secret::new("the-key");
+        for (kind, name, value) in [
+            (KeyHeader::BearerToken, "authorization", "Bearer the-key"),
+            (KeyHeader::AnthropicKey, "x-api-key", "the-key"),
+            (KeyHeader::AzureKey, "api-key", "the-key"),
+        ] {
+            let header = kind.header(&key);
+            assert_eq!((header.0, header.1.expose()), (name, value));
+            assert!(is_credential_header(name));
+            assert!(!format!("{header:?}").contains("the-key"));
+        }
+    }
+
+    #[test]
+    fn every_header_of_a_signature_is_a_credential_header() {
+        let credentials = AwsCredentials {
+            access_key_id: "AKID".to_owned(),
+            secret_access_key: Secret::new("secret"),
+            session_token: Some(Secret::new("token")),
+        };
+        let signing = sigv4::Signing {
+            method: "GET",
+            target: "/",
+            host: "localhost",
+            headers: &[],
+            body: b"",
+            credentials: &credentials,
+            region: "us-east-1",
+            service: "bedrock",
+            now: 0,
+        };
+        let signed = sigv4::sign(&signing, &mut sigv4::SigningKeys::default());
+        assert_eq!(signed.iter().count(), 3);
+        assert!(signed.iter().all(|(name, _)| is_credential_header(name)));
+    }
+
+    #[test]
+    fn credential_headers_are_known_in_any_case() {
+        for name in
+            ["Authorization", "X-Api-Key", "X-AIGW-AWS-Session-Token", "x-weir-secret-0", "X-Weir-Secret-"]
+        {
+            assert!(is_credential_header(name), "{name}");
+        }
+        for name in ["", "content-type", "x-weir", "x-amzn-trace-id", "authorization2", "é-weir-secret-1"] {
+            assert!(!is_credential_header(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let aws = Credential::Aws(AwsCredentials {
+            access_key_id: "AKID".to_owned(),
+            secret_access_key: Secret::new("hidden-1"),
+            session_token: Some(Secret::new("hidden-2")),
+        });
+        let shown = format!("{aws:?} {:#?} {:?}", aws, Credential::ApiKey(Secret::new("hidden-3")));
+        assert!(shown.contains("AKID") && !shown.contains("hidden"), "{shown}");
+    }
 }
