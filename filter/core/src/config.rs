@@ -3,6 +3,7 @@
 //! It holds no secret: credentials are named here and arrive by a way of their own (see [`crate::auth`]).
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +15,7 @@ use crate::auth::Source;
 pub struct Config {
     /// What Envoy's routes mean, by their name in Envoy. A route that is not listed is plain HTTP and passes untouched.
     #[serde(default)]
-    pub routes: BTreeMap<String, Route>,
+    pub routes: BTreeMap<String, Rc<Route>>,
     /// The backends that routes send to, by `namespace/name` of their AIServiceBackend.
     #[serde(default)]
     pub backends: BTreeMap<String, Backend>,

@@ -110,6 +110,19 @@ impl Endpoint {
         matches!(self, Endpoint::Transcriptions | Endpoint::Translations)
     }
 
+    /// True when its answers cost tokens that a provider reports, so that a missing report is worth estimating.
+    #[must_use]
+    pub fn uses_tokens(self) -> bool {
+        matches!(
+            self,
+            Endpoint::ChatCompletions
+                | Endpoint::Completions
+                | Endpoint::Embeddings
+                | Endpoint::Responses
+                | Endpoint::Messages
+        )
+    }
+
     /// The name in logs, metrics and the ledger: OpenTelemetry's operation name where it has one.
     #[must_use]
     pub fn operation(self) -> &'static str {

@@ -5,11 +5,14 @@
 //! return. See `docs/architecture.md` for the path of a request.
 
 pub mod auth;
+pub mod backend;
 pub mod chat;
 pub mod codec;
 pub mod config;
+pub mod edge;
 pub mod endpoint;
 pub mod error;
+pub mod exchange;
 pub mod headers;
 pub mod limit;
 pub mod store;

@@ -180,20 +180,24 @@ pub fn look(store: &dyn Store, claims: &[Claim], now: u64) -> Vec<Standing> {
     standings
 }
 
-/// Charges what an answer cost: `cost` gives the value of a cost key, `None` when it was not computed.
-pub fn charge(store: &dyn Store, claims: &[Claim], now: u64, cost: impl Fn(&str) -> Option<u64>) {
+/// Charges what an answer cost: `cost` gives the value of a cost key, `None` when it was not computed. False when a count
+/// could not be written: the caller logs that.
+pub fn charge(store: &dyn Store, claims: &[Claim], now: u64, cost: impl Fn(&str) -> Option<u64>) -> bool {
+    let mut written = true;
     for claim in claims {
         let hits = claim.response_cost.as_deref().and_then(&cost).unwrap_or(0);
         if hits == 0 {
             continue;
         }
         let window_end = now - now % claim.window + claim.window;
-        update(store, &shard_key(&claim.id), |bytes| {
+        written &= update(store, &shard_key(&claim.id), |bytes| {
             let mut shard = Shard::read(bytes);
             shard.add(claim.id, window_end, hits, now);
             (postcard::to_allocvec(&shard).ok(), ())
-        });
+        })
+        .is_some();
     }
+    written
 }
 
 #[cfg(test)]
@@ -231,9 +235,16 @@ mod tests {
             }
         }
         assert_eq!(answers, [false, false, false, true, true]);
-        assert!(!look(&store, &[of(&tokens(100), "bob")], 7200)[0].over, "another user has a budget of their own");
+        assert!(
+            !look(&store, &[of(&tokens(100), "bob")], 7200)[0].over,
+            "another user has a budget of their own"
+        );
         let next = look(&store, &claims, 10_800)[0];
-        assert_eq!((next.over, next.remaining, next.reset), (false, 100, 3600), "the next window starts afresh");
+        assert_eq!(
+            (next.over, next.remaining, next.reset),
+            (false, 100, 3600),
+            "the next window starts afresh"
+        );
     }
 
     #[test]

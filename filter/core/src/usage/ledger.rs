@@ -157,7 +157,8 @@ pub fn enter(store: &dyn Store, record: &Record, now_seconds: u64) -> bool {
     let totals = Totals::of(record);
     update(store, &shard_key(hasher.finish() % SHARDS), |bytes| {
         // A shard that cannot be read was written by another version of the filter: it starts anew.
-        let mut shard = bytes.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_else(Shard::default);
+        let mut shard =
+            bytes.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_else(Shard::default);
         shard.add(&key, &totals, now_seconds);
         (postcard::to_allocvec(&shard).ok(), ())
     })
@@ -209,7 +210,12 @@ mod tests {
             .usage
             .iter()
             .map(|line| {
-                (line.key.user.as_str(), line.totals.requests, line.totals.input_tokens, line.totals.total_tokens)
+                (
+                    line.key.user.as_str(),
+                    line.totals.requests,
+                    line.totals.input_tokens,
+                    line.totals.total_tokens,
+                )
             })
             .collect();
         assert_eq!(lines, [("ann", 2, 17, 19), ("bob", 1, 5, 6)]);

@@ -1,0 +1,191 @@
+//! The answer of one attempt, on its way to the client.
+//!
+//! Three ways: an answer passes as it comes, it is held until it is whole, or it is handled event by event. In the
+//! latter two its headers are held back as well, until it is known what they must say.
+
+mod event;
+mod stream;
+mod whole;
+
+use std::time::Duration;
+
+use super::Attempt;
+use super::conversion::Conversion;
+use crate::chat;
+use crate::codec::encoding::ContentDecoder;
+use crate::codec::event_stream;
+use crate::config::SchemaName;
+use crate::endpoint::{ClientApi, Endpoint};
+use crate::error::{Error, Result};
+use crate::exchange::Answer;
+use crate::headers::{HeaderEdits, Headers as HeaderMap};
+use crate::wire;
+
+use stream::Stream;
+
+/// The largest event of a stream, in bytes; an image may come in one.
+const MAX_EVENT: usize = 32 << 20;
+
+/// The largest whole answer after decoding, in bytes.
+const MAX_WHOLE: usize = 128 << 20;
+
+/// What to do after an answer's headers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Headers {
+    /// Let headers and body pass, unseen.
+    Pass(HeaderEdits),
+    /// Hold headers and body until the answer is whole, then call [`Attempt::whole_answer`].
+    Whole,
+    /// Hold the headers, and give each chunk to [`Attempt::answer_chunk`].
+    Stream,
+}
+
+/// What to do with a whole answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Whole {
+    /// Changes to its headers; `:status` among them when it turned out to be an error.
+    pub headers: HeaderEdits,
+    /// The new body; `None` leaves the backend's.
+    pub body: Option<Vec<u8>>,
+}
+
+/// What to do with a chunk of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Chunk {
+    /// Keep the headers back still; the chunk is taken.
+    Hold,
+    /// Let the headers go with these changes, and this as the body so far.
+    Release(HeaderEdits, Vec<u8>),
+    /// The headers are gone already. Let the chunk pass as it is.
+    Pass,
+    /// The headers are gone already. Put this in the chunk's place.
+    Replace(Vec<u8>),
+}
+
+/// What an attempt knows of its answer.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// The request in the neutral form, when it was translated.
+    request: Option<Box<chat::Request>>,
+    status: u16,
+    media_type: String,
+    encoding: Option<String>,
+    /// `x-amzn-errortype`
+    aws_error_type: Option<String>,
+    /// `x-amzn-requestid` or `request-id`: a name for answers that have none.
+    id: Option<String>,
+    stream: Option<Box<Stream>>,
+}
+
+impl State {
+    pub(super) fn remember(&mut self, request: chat::Request) {
+        self.request = Some(Box::new(request));
+    }
+}
+
+impl Attempt {
+    /// The answer's headers have come; `end` says that it has no body.
+    pub fn answer_headers(&mut self, status: u16, headers: &HeaderMap, end: bool, now_ms: u64) -> Headers {
+        let state = &mut self.answer;
+        state.status = status;
+        state.media_type = headers.media_type();
+        state.encoding = headers.get("content-encoding").map(str::to_owned);
+        state.aws_error_type = headers.get("x-amzn-errortype").map(str::to_owned);
+        state.id = headers.get("x-amzn-requestid").or_else(|| headers.get("request-id")).map(str::to_owned);
+
+        let pass = Headers::Pass(HeaderEdits::default());
+        let json = self.answer.media_type.ends_with("json");
+        if status >= 400 {
+            // A headers-only error gets its body from the edge role.
+            let readable =
+                self.conversion == Conversion::PassThrough && json && self.answer.encoding.is_none();
+            return if end || readable { pass } else { Headers::Whole };
+        }
+        if !(200..300).contains(&status) {
+            return pass;
+        }
+        if end {
+            // 502 sends Envoy to the next backend; the edge role adds the body when there is none.
+            let mut edits = HeaderEdits::default();
+            edits.set(":status", "502");
+            return Headers::Pass(edits);
+        }
+        let streams = self.answer.media_type == "text/event-stream"
+            || self.answer.media_type == event_stream::CONTENT_TYPE;
+        if streams {
+            return match self.open_stream(now_ms) {
+                Ok(stream) => {
+                    self.answer.stream = Some(Box::new(stream));
+                    Headers::Stream
+                }
+                // Held whole, it becomes the error that it is.
+                Err(_) => Headers::Whole,
+            };
+        }
+        // Sound, and transcripts as plain text or subtitles: nothing in them is for the gateway.
+        let opaque =
+            matches!(self.endpoint, Endpoint::Speech | Endpoint::Transcriptions | Endpoint::Translations);
+        if opaque && !json {
+            self.exchange.borrow_mut().answer = Answer::Complete;
+            return pass;
+        }
+        Headers::Whole
+    }
+
+    fn open_stream(&self, now_ms: u64) -> Result<Stream> {
+        let decoder = self.content_decoder()?;
+        let exchange = self.exchange.borrow();
+        let schema = self.backend()?.schema.name;
+        let aws = self.answer.media_type == event_stream::CONTENT_TYPE;
+        if aws != (schema == SchemaName::AWSAnthropic) {
+            return Err(self.wrong_media_type());
+        }
+        let translation = match (&self.answer.request, self.conversion) {
+            (Some(request), Conversion::Translate) => Some(stream::Translation {
+                decoder: wire::StreamDecoder::new(self.format(&exchange.request_model)?),
+                encoder: wire::StreamEncoder::new(
+                    wire::ClientFormat::OpenAiChat,
+                    request,
+                    self.defaults(&exchange, now_ms),
+                ),
+            }),
+            _ => None,
+        };
+        Ok(Stream::new(stream::Params {
+            endpoint: self.endpoint,
+            api: exchange.api,
+            decoder,
+            aws,
+            translation,
+            hide_usage: matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
+                && !exchange.usage_asked,
+        }))
+    }
+
+    /// Decodes what `content-encoding` says.
+    fn content_decoder(&self) -> Result<Option<ContentDecoder>> {
+        ContentDecoder::new(self.answer.encoding.as_deref().unwrap_or_default())
+            .map_err(|error| Error::bad_answer(format!("the backend's answer cannot be read: {error}")))
+    }
+
+    fn wrong_media_type(&self) -> Error {
+        let got = if self.answer.media_type.is_empty() { "none" } else { &self.answer.media_type };
+        Error::bad_answer(format!(
+            "the backend answered with the content type {got}, which its API does not have"
+        ))
+    }
+
+    fn defaults(&self, exchange: &crate::exchange::Exchange, now_ms: u64) -> wire::AnswerDefaults {
+        let id = self.answer.id.as_deref().or_else(|| exchange.headers.get("x-request-id")).unwrap_or("0");
+        let id = match exchange.api {
+            ClientApi::OpenAi => format!("chatcmpl-{id}"),
+            ClientApi::Anthropic => format!("msg_{id}"),
+            ClientApi::Cohere => id.to_owned(),
+        };
+        wire::AnswerDefaults {
+            id,
+            model: exchange.request_model.clone(),
+            created: Duration::from_millis(now_ms).as_secs(),
+        }
+    }
+}

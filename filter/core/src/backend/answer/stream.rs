@@ -1,0 +1,372 @@
+//! Answers that are handled event by event.
+//!
+//! Every chunk is taken apart into whole events, wherever its boundaries are. What comes out depends on the events
+//! alone.
+
+use std::fmt::Display;
+
+use super::event;
+use super::{Chunk, MAX_EVENT};
+use crate::backend::Attempt;
+use crate::chat;
+use crate::codec::encoding::ContentDecoder;
+use crate::codec::event_stream::{EventStreamDecoder, Frame, MessageType, invoke_payload};
+use crate::codec::json;
+use crate::codec::sse::{self, SseDecoder, SseEvent};
+use crate::endpoint::{ClientApi, Endpoint};
+use crate::error::{Error, Result};
+use crate::exchange::{Answer, Exchange};
+use crate::headers::HeaderEdits;
+use crate::wire::{self, usage::StreamObserver};
+
+/// What a stream is made of.
+pub(super) struct Params {
+    pub(super) endpoint: Endpoint,
+    pub(super) api: ClientApi,
+    /// Of the content encoding.
+    pub(super) decoder: Option<ContentDecoder>,
+    /// AWS's binary frames, not server-sent events.
+    pub(super) aws: bool,
+    /// `None`: the events pass, in the client's framing.
+    pub(super) translation: Option<Translation>,
+    /// The client did not ask for the usage chunk that the backend sends.
+    pub(super) hide_usage: bool,
+}
+
+/// From the backend's API to the client's.
+#[derive(Debug)]
+pub(super) struct Translation {
+    pub(super) decoder: wire::StreamDecoder,
+    pub(super) encoder: wire::StreamEncoder,
+}
+
+#[derive(Debug)]
+enum Framing {
+    Sse(SseDecoder),
+    Aws(EventStreamDecoder),
+}
+
+#[derive(Debug)]
+enum Mode {
+    /// The backend's events are the client's.
+    Watch(Box<StreamObserver>),
+    Translate(Box<Translation>),
+}
+
+/// A stream on its way.
+#[derive(Debug)]
+pub(super) struct Stream {
+    endpoint: Endpoint,
+    api: ClientApi,
+    content: Option<ContentDecoder>,
+    framing: Framing,
+    mode: Mode,
+    hide_usage: bool,
+    /// The headers are gone, and with them the chance of another backend.
+    released: bool,
+    /// The answer has ended properly, or with an error the client was told.
+    ended: bool,
+    /// Nothing of what still comes is for the client: the stream broke.
+    broken: bool,
+    /// What the client gets next: whole events only, so that an error can follow at any time.
+    out: Vec<u8>,
+}
+
+impl Stream {
+    pub(super) fn new(params: Params) -> Stream {
+        let framing = if params.aws {
+            Framing::Aws(EventStreamDecoder::new(MAX_EVENT))
+        } else {
+            Framing::Sse(SseDecoder::new(MAX_EVENT))
+        };
+        let mode = match params.translation {
+            Some(translation) => Mode::Translate(Box::new(translation)),
+            None => Mode::Watch(Box::new(StreamObserver::new(params.endpoint))),
+        };
+        Stream {
+            endpoint: params.endpoint,
+            api: params.api,
+            content: params.decoder,
+            framing,
+            mode,
+            hide_usage: params.hide_usage,
+            released: false,
+            ended: false,
+            broken: false,
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes a chunk. `Err` is an answer that failed before the client saw any of it.
+    fn chunk(&mut self, chunk: &[u8], end: bool, exchange: &mut Exchange, now_ms: u64) -> Result<Chunk> {
+        if let Err(error) = self.take(chunk, end, exchange, now_ms) {
+            if !self.released && self.out.is_empty() {
+                return Err(error);
+            }
+            self.break_off(&error);
+        }
+        if self.released {
+            // Usually a chunk is a number of whole events: then it need not be handed back to Envoy.
+            let same = self.out == chunk;
+            let out = std::mem::take(&mut self.out);
+            return Ok(if same { Chunk::Pass } else { Chunk::Replace(out) });
+        }
+        if self.out.is_empty() {
+            if end {
+                return Err(Error::bad_answer("the backend's stream ended before its first event"));
+            }
+            return Ok(Chunk::Hold);
+        }
+        self.released = true;
+        if exchange.answer == Answer::None {
+            exchange.answer = Answer::Begun;
+        }
+        Ok(Chunk::Release(self.headers(), std::mem::take(&mut self.out)))
+    }
+
+    fn headers(&self) -> HeaderEdits {
+        let mut headers = HeaderEdits::default();
+        headers.set("content-type", "text/event-stream");
+        headers.remove("content-length");
+        headers.remove("content-encoding");
+        headers
+    }
+
+    fn take(&mut self, chunk: &[u8], end: bool, exchange: &mut Exchange, now_ms: u64) -> Result<()> {
+        if self.broken {
+            return Ok(());
+        }
+        let unreadable =
+            |error: &dyn Display| Error::bad_answer(format!("the backend's stream cannot be read: {error}"));
+        let mut plain = Vec::new();
+        if let Some(content) = &mut self.content {
+            content.decode(chunk, &mut plain).map_err(|error| unreadable(&error))?;
+        }
+        let bytes = if self.content.is_some() { plain.as_slice() } else { chunk };
+        let mut handler = Handler {
+            endpoint: self.endpoint,
+            mode: &mut self.mode,
+            hide_usage: self.hide_usage,
+            released: self.released,
+            ended: &mut self.ended,
+            out: &mut self.out,
+            exchange,
+            now_ms,
+        };
+        match &mut self.framing {
+            Framing::Sse(decoder) => {
+                decoder.push(bytes);
+                while let Some(event) = decoder.next().map_err(|error| unreadable(&error))? {
+                    handler.sse(event.data, event.raw)?;
+                }
+                if end && let Some(rest) = decoder.finish().map_err(|error| unreadable(&error))? {
+                    handler.rest(&rest)?;
+                }
+            }
+            Framing::Aws(decoder) => {
+                decoder.push(bytes);
+                while let Some(frame) = decoder.next().map_err(|error| unreadable(&error))? {
+                    handler.frame(&frame)?;
+                }
+                if end {
+                    decoder.finish().map_err(|error| unreadable(&error))?;
+                }
+            }
+        }
+        if !end {
+            return Ok(());
+        }
+        handler.finish()?;
+        self.content.take().map_or(Ok(()), ContentDecoder::finish).map_err(|error| unreadable(&error))
+    }
+
+    /// Ends the client's stream with an error of its own API.
+    fn break_off(&mut self, error: &Error) {
+        self.broken = true;
+        if !std::mem::replace(&mut self.ended, true) {
+            self.out.extend_from_slice(&error.stream_event(self.api));
+        }
+    }
+}
+
+/// Handles the events of one chunk. An `Err` ends the answer there.
+struct Handler<'a> {
+    endpoint: Endpoint,
+    mode: &'a mut Mode,
+    hide_usage: bool,
+    released: bool,
+    ended: &'a mut bool,
+    out: &'a mut Vec<u8>,
+    exchange: &'a mut Exchange,
+    now_ms: u64,
+}
+
+impl Handler<'_> {
+    fn nothing_sent(&self) -> bool {
+        !self.released && self.out.is_empty()
+    }
+
+    fn sse(&mut self, data: &[u8], raw: &[u8]) -> Result<()> {
+        if let Mode::Translate(_) = self.mode {
+            return if data.is_empty() { Ok(()) } else { self.translate(data) };
+        }
+        if data.is_empty() {
+            // A comment that keeps the connection open says nothing about the answer: it does not let the headers go.
+            if !self.nothing_sent() {
+                self.out.extend_from_slice(raw);
+            }
+            return Ok(());
+        }
+        self.watch(data)?;
+        if !(self.hide_usage && wire::usage::is_usage_only_chunk(data)) {
+            self.out.extend_from_slice(raw);
+        }
+        Ok(())
+    }
+
+    /// What stands at the end without an empty line behind it: half an event, or a whole one
+    /// whose sender was sparing.
+    fn rest(&mut self, rest: &SseEvent<'_>) -> Result<()> {
+        if rest.data.is_empty() {
+            return Ok(());
+        }
+        let whole = rest.data == b"[DONE]" || json::scan(rest.data, []).is_ok();
+        if !whole {
+            return Err(Error::bad_answer("the backend's stream ended within an event"));
+        }
+        self.sse(rest.data, &[rest.raw.trim_ascii_end(), b"\n\n"].concat())
+    }
+
+    fn frame(&mut self, frame: &Frame) -> Result<()> {
+        match frame.message_type() {
+            MessageType::Event => {}
+            MessageType::Other => return Ok(()),
+            MessageType::Exception | MessageType::Error => {
+                let name = frame.exception_type().or_else(|| frame.error_code()).unwrap_or("exception");
+                return Err(wire::decode_exception(name, frame.payload()));
+            }
+        }
+        let Some(data) = invoke_payload(frame.payload()) else { return Ok(()) };
+        if let Mode::Translate(_) = self.mode {
+            return self.translate(&data);
+        }
+        self.watch(&data)?;
+        sse::write_event(self.out, event::name(&data).as_deref(), &data);
+        Ok(())
+    }
+
+    /// The event passes; it is only looked at.
+    fn watch(&mut self, data: &[u8]) -> Result<()> {
+        let nothing_sent = self.nothing_sent();
+        let Mode::Watch(observer) = self.mode else { return Ok(()) };
+        observer.event(data);
+        let seen = observer.observed();
+        if let Some(error) = &seen.error {
+            if nothing_sent {
+                return Err(error.clone());
+            }
+            // The provider tells the client itself.
+            *self.ended = true;
+        }
+        self.exchange.usage = seen.usage;
+        if let Some(model) = &seen.model
+            && self.exchange.response_model.is_empty()
+        {
+            self.exchange.response_model.clone_from(model);
+        }
+        if observer.is_complete() {
+            self.complete();
+        }
+        if event::has_content(self.endpoint, data) {
+            self.content(1);
+        }
+        Ok(())
+    }
+
+    fn translate(&mut self, data: &[u8]) -> Result<()> {
+        let mut events = Vec::new();
+        if let Mode::Translate(translation) = self.mode {
+            translation.decoder.event(data, &mut events);
+        }
+        self.tell(&events)
+    }
+
+    fn tell(&mut self, events: &[chat::Event]) -> Result<()> {
+        for event in events {
+            match event {
+                chat::Event::Usage(usage) => self.exchange.usage.merge(*usage),
+                chat::Event::Start { model: Some(model), .. } => {
+                    model.clone_into(&mut self.exchange.response_model)
+                }
+                chat::Event::BlockDelta { delta, .. } => self.content(tokens_of(delta)),
+                chat::Event::Error(error) => return Err(error.clone()),
+                chat::Event::End => self.complete(),
+                _ => {}
+            }
+            if let Mode::Translate(translation) = self.mode {
+                translation.encoder.event(event, self.out);
+            }
+        }
+        Ok(())
+    }
+
+    /// The backend's bytes have ended: so must the client's stream, properly.
+    fn finish(&mut self) -> Result<()> {
+        if let Mode::Translate(translation) = self.mode {
+            let mut events = Vec::new();
+            translation.decoder.finish(&mut events);
+            return self.tell(&events);
+        }
+        // Endpoints without a word for the end have none to miss.
+        let has_end = matches!(
+            self.endpoint,
+            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages | Endpoint::Responses
+        );
+        if has_end && !*self.ended {
+            return Err(Error::bad_answer("the backend's stream ended before the answer was complete"));
+        }
+        if !has_end {
+            self.exchange.answer = Answer::Complete;
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, tokens: u64) {
+        self.exchange.seen_output = self.exchange.seen_output.saturating_add(tokens);
+        self.exchange.first_content_ms.get_or_insert(self.now_ms);
+    }
+
+    fn complete(&mut self) {
+        *self.ended = true;
+        self.exchange.answer = Answer::Complete;
+    }
+}
+
+/// About as many tokens as a piece of an answer has, for answers that break before the provider reports any.
+fn tokens_of(delta: &chat::Delta) -> u64 {
+    let bytes = match delta {
+        chat::Delta::Text(text) | chat::Delta::Thinking(text) | chat::Delta::Arguments(text) => text.len(),
+        chat::Delta::Signature(_) => 0,
+    };
+    (bytes as u64).div_ceil(4)
+}
+
+impl Attempt {
+    /// A chunk of a stream has come; `end` says that it is the last.
+    pub fn answer_chunk(&mut self, chunk: &[u8], end: bool, now_ms: u64) -> Chunk {
+        let Some(stream) = &mut self.answer.stream else { return Chunk::Pass };
+        let taken = stream.chunk(chunk, end, &mut self.exchange.borrow_mut(), now_ms);
+        match taken {
+            Ok(chunk) => chunk,
+            Err(error) => {
+                if let Some(stream) = &mut self.answer.stream {
+                    stream.released = true;
+                    stream.broken = true;
+                    stream.ended = true;
+                }
+                let failed = self.failed(&error);
+                Chunk::Release(failed.headers, failed.body.unwrap_or_default())
+            }
+        }
+    }
+}

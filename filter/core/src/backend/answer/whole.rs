@@ -1,0 +1,156 @@
+//! Answers that are handled when they are whole: JSON, errors, and whatever else came in their place.
+
+use super::{MAX_WHOLE, Whole};
+use crate::backend::Attempt;
+use crate::backend::conversion::Conversion;
+use crate::codec::json;
+use crate::config::SchemaName;
+use crate::error::{Error, Kind, Result};
+use crate::exchange::Answer;
+use crate::headers::HeaderEdits;
+use crate::wire;
+
+impl Attempt {
+    /// The answer is whole.
+    pub fn whole_answer(&mut self, body: &[u8], now_ms: u64) -> Whole {
+        let decoded = self.decode_content(body);
+        let read = decoded.and_then(|decoded| {
+            let plain = decoded.as_deref().unwrap_or(body);
+            self.read_whole(plain, now_ms)
+        });
+        match read {
+            Ok(whole) => whole,
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    /// The answer without its content encoding; `None` when it has none.
+    fn decode_content(&self, body: &[u8]) -> Result<Option<Vec<u8>>> {
+        let Some(mut decoder) = self.content_decoder()? else { return Ok(None) };
+        let unreadable =
+            |error| Error::bad_answer(format!("the backend's answer cannot be decoded: {error}"));
+        let mut plain = Vec::new();
+        for chunk in body.chunks(64 << 10) {
+            decoder.decode(chunk, &mut plain).map_err(unreadable)?;
+            if plain.len() > MAX_WHOLE {
+                return Err(Error::bad_answer(format!("the backend's answer is over {MAX_WHOLE} bytes")));
+            }
+        }
+        decoder.finish().map_err(unreadable)?;
+        Ok(Some(plain))
+    }
+
+    fn read_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
+        if self.answer.status >= 400 {
+            return self.read_error(body);
+        }
+        if body.is_empty() {
+            return Err(Error::bad_answer("the backend answered without a body"));
+        }
+        match self.conversion {
+            Conversion::Translate => self.translate_whole(body, now_ms),
+            Conversion::PassThrough | Conversion::AnthropicOnBedrock => self.watch_whole(body, now_ms),
+        }
+    }
+
+    /// An error of the backend's, with a body that the client may not be able to read.
+    fn read_error(&self, body: &[u8]) -> Result<Whole> {
+        let same_api = self.conversion == Conversion::PassThrough;
+        if same_api && json::scan(body, []).is_ok() {
+            return Ok(self.unchanged(body));
+        }
+        let shape = match self.backend()?.schema.name {
+            SchemaName::OpenAI => wire::ErrorShape::OpenAi,
+            SchemaName::Anthropic => wire::ErrorShape::Anthropic,
+            SchemaName::AWSAnthropic => wire::ErrorShape::AwsBedrock,
+            SchemaName::Cohere => wire::ErrorShape::Cohere,
+        };
+        let answer = wire::ErrorAnswer {
+            status: self.answer.status,
+            content_type: Some(&self.answer.media_type),
+            error_type: self.answer.aws_error_type.as_deref(),
+            body,
+        };
+        Err(wire::decode_error(shape, &answer))
+    }
+
+    fn translate_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
+        let mut exchange = self.exchange.borrow_mut();
+        let reply = wire::decode_reply(self.format(&exchange.request_model)?, body)?;
+        let body =
+            wire::encode_reply(wire::ClientFormat::OpenAiChat, &reply, &self.defaults(&exchange, now_ms));
+        exchange.usage.merge(reply.usage);
+        if let Some(model) = reply.model {
+            exchange.response_model = model;
+        }
+        exchange.answer = Answer::Complete;
+        exchange.first_content_ms = Some(now_ms);
+        let mut headers = HeaderEdits::default();
+        headers.set("content-type", "application/json");
+        headers.set("content-length", body.len().to_string());
+        headers.remove("content-encoding");
+        Ok(Whole { headers, body: Some(body) })
+    }
+
+    /// The bytes pass; they are only looked at.
+    fn watch_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
+        if json::scan(body, []).is_err() {
+            return Err(self.wrong_body());
+        }
+        let seen = wire::usage::observe_body(self.endpoint, body);
+        if let Some(error) = seen.error {
+            return Err(error);
+        }
+        let whole = self.unchanged(body);
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.usage.merge(seen.usage);
+        if let Some(model) = seen.model {
+            exchange.response_model = model;
+        }
+        exchange.seen_output = (body.len() as u64).div_ceil(4);
+        exchange.answer = Answer::Complete;
+        exchange.first_content_ms = Some(now_ms);
+        Ok(whole)
+    }
+
+    /// The backend's own bytes, or what they decode to: a client that did not ask for an encoding may not know it.
+    fn unchanged(&self, plain: &[u8]) -> Whole {
+        if self.answer.encoding.is_none() {
+            return Whole::default();
+        }
+        let mut headers = HeaderEdits::default();
+        headers.remove("content-encoding");
+        headers.set("content-length", plain.len().to_string());
+        Whole { headers, body: Some(plain.to_vec()) }
+    }
+
+    fn wrong_body(&self) -> Error {
+        if self.answer.media_type.ends_with("json") {
+            return Error::bad_answer("the backend's answer is not valid JSON");
+        }
+        self.wrong_media_type()
+    }
+
+    /// An error in place of the answer.
+    pub(super) fn failed(&self, error: &Error) -> Whole {
+        let error = as_failure(error, self.answer.status);
+        let body = error.body(self.exchange.borrow().api);
+        let mut headers = HeaderEdits::default();
+        if error.status() != self.answer.status {
+            headers.set(":status", error.status().to_string());
+        }
+        headers.set("content-type", "application/json");
+        headers.set("content-length", body.len().to_string());
+        headers.remove("content-encoding");
+        Whole { headers, body: Some(body) }
+    }
+}
+
+/// An error that came with a status of success gets one of failure, so that the client sees it and Envoy can still try
+/// the next backend.
+fn as_failure(error: &Error, status: u16) -> Error {
+    match error.kind() {
+        Kind::Provider(200..=399) if status < 400 => Error::bad_answer(error.message().to_owned()),
+        _ => error.clone(),
+    }
+}

@@ -1,0 +1,100 @@
+//! The headers of one attempt.
+//!
+//! Attempts share one header map: what one sets, the next finds. So each attempt first puts back what earlier ones
+//! changed, by the snapshot of the client's own headers, then makes its changes, and what it touched is remembered.
+
+use crate::auth::is_credential_header;
+use crate::exchange::Exchange;
+use crate::headers::{HeaderEdits, is_internal};
+
+/// The changes of one attempt, on top of the client's own headers.
+pub(super) struct AttemptHeaders<'a> {
+    exchange: &'a mut Exchange,
+    edits: HeaderEdits,
+}
+
+impl<'a> AttemptHeaders<'a> {
+    /// Begins with the client's own headers, without any credential and without what is the gateway's own.
+    pub(super) fn new(exchange: &'a mut Exchange) -> Self {
+        let mut edits = HeaderEdits::default();
+        for name in &exchange.touched {
+            edits.put(name.clone(), exchange.headers.get(name).map(str::to_owned));
+        }
+        let mut headers = AttemptHeaders { exchange, edits };
+        let unwanted: Vec<String> = headers
+            .exchange
+            .headers
+            .iter()
+            .filter(|(name, _)| is_credential_header(name) || is_internal(name))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        for name in unwanted {
+            headers.remove(&name);
+        }
+        headers.remove(crate::headers::MODEL_HEADER);
+        headers
+    }
+
+    /// The value that the client sent.
+    pub(super) fn original(&self, name: &str) -> Option<&str> {
+        self.exchange.headers.get(name)
+    }
+
+    /// The value as it will be sent.
+    pub(super) fn now(&self, name: &str) -> Option<&str> {
+        self.edits.get(name).unwrap_or_else(|| self.exchange.headers.get(name))
+    }
+
+    pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.touch(name);
+        self.edits.set(name, value);
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        self.touch(name);
+        self.edits.remove(name);
+    }
+
+    pub(super) fn into_edits(self) -> HeaderEdits {
+        self.edits
+    }
+
+    fn touch(&mut self, name: &str) {
+        if !self.exchange.touched.iter().any(|touched| touched == name) {
+            self.exchange.touched.push(name.to_owned());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers::Headers;
+
+    #[test]
+    fn the_next_attempt_finds_the_headers_of_the_client_and_no_other() {
+        let mut exchange = Exchange::new(
+            Headers::from([
+                (":path", "/v1/chat/completions"),
+                ("authorization", "Bearer client"),
+                ("x-ai-eg-model", "forged"),
+                ("x-team", "red"),
+            ]),
+            0,
+        );
+        let mut first = AttemptHeaders::new(&mut exchange);
+        first.set(":path", "/model/m/invoke");
+        first.set("authorization", "AWS4-HMAC-SHA256 ...");
+        first.set("x-amz-date", "20260101T000000Z");
+        first.remove("x-team");
+        assert_eq!(first.now("x-team"), None);
+        assert_eq!(first.original("x-team"), Some("red"));
+
+        let second = AttemptHeaders::new(&mut exchange).into_edits();
+        assert_eq!(second.get(":path"), Some(Some("/v1/chat/completions")));
+        assert_eq!(second.get("authorization"), Some(None), "neither the client's nor the first backend's");
+        assert_eq!(second.get("x-amz-date"), Some(None));
+        assert_eq!(second.get("x-ai-eg-model"), Some(None));
+        assert_eq!(second.get("x-team"), Some(Some("red")));
+    }
+}

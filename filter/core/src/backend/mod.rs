@@ -1,0 +1,213 @@
+//! The backend role: in each cluster's upstream chain, once per attempt.
+//!
+//! On the way in it makes the request one of its backend: API, path, headers, body, signature over the final body. On the
+//! way back it makes the answer one of the client's API, reads the usage, and turns whatever goes wrong into an error
+//! the client can read. It holds an answer back until its first event is known to be no error, so that Envoy can still
+//! try the next backend.
+
+mod answer;
+mod conversion;
+mod headers;
+mod request;
+
+use std::rc::Rc;
+
+use crate::config::{Auth, Backend, Config, Route, Target};
+use crate::edge::Reply;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Kind, Result};
+use crate::exchange::SharedExchange;
+use crate::limit;
+use crate::store::Store;
+
+use conversion::Conversion;
+
+pub use answer::{Chunk, Headers as AnswerHeaders, Whole};
+pub use request::{Identity, Outgoing};
+
+/// How long an attempt waits for a credential when there is no other backend to go to, in milliseconds.
+pub const CREDENTIAL_WAIT_MS: u64 = 10_000;
+
+/// Where an attempt goes to, in Envoy's words.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// `xds.route_name`.
+    pub route: &'a str,
+    /// The endpoint's metadata `weir.target`: `<index of the target>/<index of the host>`.
+    pub target: &'a str,
+    /// `upstream.request_attempt_count`, from 1.
+    pub attempt: u32,
+}
+
+/// What becomes of an attempt.
+#[derive(Debug)]
+pub enum Begin {
+    /// It is worked on.
+    Attempt(Box<Attempt>),
+    /// Its route is plain HTTP: nothing is to be done.
+    Untouched,
+    /// It is refused.
+    Reply(Reply),
+}
+
+/// One attempt at one backend.
+#[derive(Debug)]
+pub struct Attempt {
+    config: Rc<Config>,
+    exchange: SharedExchange,
+    route: Rc<Route>,
+    target_index: usize,
+    host_index: usize,
+    endpoint: Endpoint,
+    conversion: Conversion,
+    started_ms: u64,
+    answer: answer::State,
+}
+
+impl Attempt {
+    /// Begins an attempt. The first one of a request is counted in the filter's own budgets, or refused by them.
+    pub fn begin(
+        config: &Rc<Config>,
+        exchange: &SharedExchange,
+        place: Place<'_>,
+        store: &dyn Store,
+        now_ms: u64,
+    ) -> Begin {
+        let Some(route) = config.routes.get(place.route) else { return Begin::Untouched };
+        {
+            let mut exchange = exchange.borrow_mut();
+            exchange.attempts = place.attempt.max(1);
+            if place.attempt <= 1 {
+                place.route.clone_into(&mut exchange.route_name);
+                if !route.user_headers.is_empty() {
+                    let values: Vec<&str> =
+                        route.user_headers.iter().filter_map(|name| exchange.headers.get(name)).collect();
+                    exchange.user = values.join(",");
+                }
+                exchange.route = Some(Rc::clone(route));
+            }
+            exchange.begin_attempt();
+        }
+        if place.attempt <= 1
+            && let Some(refusal) = refused_by_budgets(config, exchange, route, store, now_ms / 1000)
+        {
+            exchange.borrow_mut().answered_here = true;
+            return Begin::Reply(refusal);
+        }
+        let endpoint = exchange.borrow().endpoint;
+        let Some(endpoint) = endpoint.filter(|_| !route.targets.is_empty()) else { return Begin::Untouched };
+        match Self::new(config, exchange, route, place, endpoint, now_ms) {
+            Ok(attempt) => Begin::Attempt(Box::new(attempt)),
+            Err(error) => Begin::Reply(refuse(exchange, &error)),
+        }
+    }
+
+    fn new(
+        config: &Rc<Config>,
+        exchange: &SharedExchange,
+        route: &Rc<Route>,
+        place: Place<'_>,
+        endpoint: Endpoint,
+        now_ms: u64,
+    ) -> Result<Attempt> {
+        let unknown = || {
+            let message =
+                format!("the gateway's configuration has no target {} in {}", place.target, place.route);
+            Error::new(Kind::Internal, message)
+        };
+        let (target_index, host_index) = place.target.split_once('/').ok_or_else(unknown)?;
+        let target_index: usize = target_index.parse().map_err(|_| unknown())?;
+        let host_index: usize = host_index.parse().map_err(|_| unknown())?;
+        let target = route.targets.get(target_index).ok_or_else(unknown)?;
+        let backend = config.backends.get(&target.backend).ok_or_else(unknown)?;
+        {
+            let mut exchange = exchange.borrow_mut();
+            exchange.backend.clone_from(&target.backend);
+            exchange.request_model = target.model.clone().unwrap_or_else(|| exchange.model.clone());
+        }
+        let conversion = Conversion::of(endpoint, backend.schema.name)?;
+        Ok(Attempt {
+            config: Rc::clone(config),
+            exchange: Rc::clone(exchange),
+            route: Rc::clone(route),
+            target_index,
+            host_index,
+            endpoint,
+            conversion,
+            started_ms: now_ms,
+            answer: answer::State::default(),
+        })
+    }
+
+    /// The credential that the request needs, if any: a key into [`Config::credentials`].
+    #[must_use]
+    pub fn credential(&self) -> Option<&str> {
+        self.backend().ok()?.auth.as_ref().map(Auth::credential)
+    }
+
+    /// The error of an attempt that waits for its credential in vain, once it has waited long enough. With another
+    /// backend to go to it waits until Envoy's timeout of the attempt moves it there.
+    #[must_use]
+    pub fn credential_overdue(&self, reason: &str, now_ms: u64) -> Option<Reply> {
+        let waited = now_ms.saturating_sub(self.started_ms);
+        if self.route.targets.len() > 1 || waited < CREDENTIAL_WAIT_MS {
+            return None;
+        }
+        let name = self.exchange.borrow().backend.clone();
+        let message = format!("there is no credential for the backend {name} yet: {reason}");
+        Some(refuse(&self.exchange, &Error::new(Kind::Unavailable, message)))
+    }
+
+    fn target(&self) -> Result<&Target> {
+        self.route.targets.get(self.target_index).ok_or_else(gone)
+    }
+
+    fn backend(&self) -> Result<&Backend> {
+        self.config.backends.get(&self.target()?.backend).ok_or_else(gone)
+    }
+}
+
+fn gone() -> Error {
+    Error::new(Kind::Internal, "the gateway's configuration changed under the request")
+}
+
+/// `error` as an answer of the gateway's own.
+fn refuse(exchange: &SharedExchange, error: &Error) -> Reply {
+    let mut exchange = exchange.borrow_mut();
+    exchange.answered_here = true;
+    Reply::of_error(error, exchange.api)
+}
+
+fn refused_by_budgets(
+    config: &Config,
+    exchange: &SharedExchange,
+    route: &Route,
+    store: &dyn Store,
+    now: u64,
+) -> Option<Reply> {
+    if route.budgets.is_empty() {
+        return None;
+    }
+    let mut exchange = exchange.borrow_mut();
+    let exchange = &mut *exchange;
+    exchange.claims = route
+        .budgets
+        .iter()
+        .filter_map(|index| config.budgets.get(*index))
+        .filter_map(|budget| limit::claim(budget, &exchange.route_name, &exchange.headers))
+        .collect();
+    let standings = limit::look(store, &exchange.claims, now);
+    // The one that refuses, else the one with the least left: that is what the client should know of.
+    let tightest = standings.into_iter().min_by_key(|standing| (!standing.over, standing.remaining))?;
+    exchange.standing = Some(tightest);
+    if !tightest.over {
+        return None;
+    }
+    exchange.claims.clear();
+    let message =
+        format!("rate limit reached for the model {}: the budget of this window is used up", exchange.model);
+    let mut reply = Reply::of_error(&Error::new(Kind::RateLimited, message), exchange.api);
+    let headers = tightest.headers().into_iter().chain([("retry-after", tightest.reset.to_string())]);
+    reply.headers.extend(headers.map(|(name, value)| (name.to_owned(), value)));
+    Some(reply)
+}

@@ -1,0 +1,244 @@
+//! The request of one attempt: body, path, headers, signature, in this order.
+
+use std::borrow::Cow;
+
+use super::conversion::{self, Conversion};
+use super::headers::AttemptHeaders;
+use super::{Attempt, gone, refuse};
+use crate::auth::{Credential, KeyHeader, sigv4};
+use crate::chat::Losses;
+use crate::codec::json::ScanError;
+use crate::codec::multipart;
+use crate::codec::splice::{self, Edit};
+use crate::config::{Auth, BodyMutation, SchemaName};
+use crate::edge::Reply;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Kind, Result};
+use crate::exchange::Exchange;
+use crate::headers::HeaderEdits;
+use crate::wire;
+
+/// The request as the backend shall have it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Changes to the header map that all attempts share.
+    pub headers: HeaderEdits,
+    /// The new body; `None` leaves the client's.
+    pub body: Option<Vec<u8>>,
+}
+
+/// Who the gateway is at this moment, as requests must show.
+#[derive(Debug)]
+pub struct Identity<'a> {
+    /// What [`Attempt::credential`] asked for.
+    pub credential: Option<&'a Credential>,
+    /// Signing keys of earlier requests.
+    pub keys: &'a mut sigv4::SigningKeys,
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+impl Attempt {
+    /// Makes the request. `body` is the client's own, whole.
+    ///
+    /// # Errors
+    /// The answer for the client when the backend cannot be asked this.
+    pub fn request(&mut self, body: &[u8], identity: Identity<'_>) -> std::result::Result<Outgoing, Reply> {
+        self.build(body, identity).map_err(|error| refuse(&self.exchange, &error))
+    }
+
+    fn build(&mut self, body: &[u8], identity: Identity<'_>) -> Result<Outgoing> {
+        let new_body = self.body(body)?;
+        let target = self.target()?;
+        let backend = self.backend()?;
+        let host = backend.hosts.get(self.host_index).ok_or_else(gone)?;
+        let mut exchange = self.exchange.borrow_mut();
+        let path = conversion::path(&exchange, self.endpoint, backend, &exchange.request_model);
+        let accepts_gzip =
+            exchange.headers.get("accept-encoding").is_some_and(|value| value.contains("gzip"));
+
+        let mut headers = AttemptHeaders::new(&mut exchange);
+        headers.set(":path", &path);
+        headers.set(":authority", host);
+        if let Some(new_body) = &new_body {
+            headers.set("content-length", new_body.len().to_string());
+        }
+        if !self.endpoint.takes_multipart() {
+            headers.set("content-type", "application/json");
+        }
+        // Usage must be readable: an answer comes plain, or in the one encoding that both the client and this gateway
+        // read.
+        if self.conversion == Conversion::PassThrough && accepts_gzip {
+            headers.set("accept-encoding", "gzip");
+        } else {
+            headers.remove("accept-encoding");
+        }
+        match backend.schema.name {
+            SchemaName::Anthropic if headers.original("anthropic-version").is_none() => {
+                headers.set("anthropic-version", conversion::ANTHROPIC_VERSION);
+            }
+            SchemaName::AWSAnthropic => {
+                headers.remove("anthropic-version");
+                headers.remove("anthropic-beta");
+                // Bedrock picks the framing of its answer by the path; a client's `accept` asks for another.
+                headers.set("accept", "*/*");
+            }
+            _ => {}
+        }
+        for (name, value) in &target.headers.set {
+            headers.set(name, value);
+        }
+        for name in &target.headers.remove {
+            headers.remove(name);
+        }
+        if let Some(auth) = &backend.auth {
+            let final_body = new_body.as_deref().unwrap_or(body);
+            authenticate(&mut headers, auth, &path, host, final_body, identity)?;
+        }
+        Ok(Outgoing { headers: headers.into_edits(), body: new_body })
+    }
+
+    /// The body for the backend; `None` when it is the client's own.
+    fn body(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
+        let translated: Option<Vec<u8>> = match self.conversion {
+            Conversion::PassThrough => self.spliced(body)?,
+            Conversion::AnthropicOnBedrock => Some(self.bedrock_envelope(body)?),
+            Conversion::Translate => Some(self.translated(body)?),
+        };
+        let mutation = &self.target()?.body;
+        if mutation.is_empty() || self.endpoint.takes_multipart() {
+            return Ok(translated);
+        }
+        mutated(translated.as_deref().unwrap_or(body), mutation).map(Some)
+    }
+
+    /// The client's body with the model's name at this backend, and with usage asked for.
+    fn spliced(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
+        let exchange = self.exchange.borrow();
+        let renamed = exchange.request_model != exchange.model;
+        if self.endpoint.takes_multipart() {
+            return if renamed { renamed_form(&exchange, body).map(Some) } else { Ok(None) };
+        }
+        let mut changed = None;
+        if renamed {
+            let edit = Edit::set_string("model", &exchange.request_model);
+            changed = Some(splice::edit(body, &[edit]).map_err(malformed)?);
+        }
+        let streams_tokens = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+        if streams_tokens && exchange.stream && !exchange.usage_asked {
+            let now = changed.as_deref().unwrap_or(body);
+            changed =
+                Some(splice::set_nested(now, "stream_options", "include_usage", b"true").map_err(malformed)?);
+        }
+        Ok(changed)
+    }
+
+    fn bedrock_envelope(&self, body: &[u8]) -> Result<Vec<u8>> {
+        let exchange = self.exchange.borrow();
+        let version = conversion::bedrock_version(&self.backend()?.schema);
+        let mut edits = vec![
+            Edit::Remove("model"),
+            Edit::Remove("stream"),
+            Edit::set_string("anthropic_version", version),
+        ];
+        let betas = wire::anthropic::beta::for_bedrock(exchange.headers.get("anthropic-beta"));
+        if !betas.is_empty() {
+            let betas = serde_json::to_vec(&betas).unwrap_or_default();
+            edits.push(Edit::Set("anthropic_beta", Cow::Owned(betas)));
+        }
+        splice::edit(body, &edits).map_err(malformed)
+    }
+
+    fn translated(&mut self, body: &[u8]) -> Result<Vec<u8>> {
+        let mut losses = Losses::default();
+        let mut request = wire::decode_request(wire::ClientFormat::OpenAiChat, body, &mut losses)?;
+        let mut exchange = self.exchange.borrow_mut();
+        request.model.clone_from(&exchange.request_model);
+        let encoded = wire::encode_request(self.format(&request.model)?, &request, &mut losses)?;
+        if self.config.strict
+            && let Some(loss) = losses.iter().next()
+        {
+            return Err(Error::bad_request(format!("{}: {}", loss.path, loss.reason)));
+        }
+        exchange.losses = losses.iter().map(|loss| format!("{}: {}", loss.path, loss.reason)).collect();
+        self.answer.remember(request);
+        Ok(encoded)
+    }
+
+    /// The conversation API of the backend.
+    pub(super) fn format<'a>(&'a self, model: &'a str) -> Result<wire::BackendFormat<'a>> {
+        let schema = &self.backend()?.schema;
+        let envelope = match schema.name {
+            SchemaName::AWSAnthropic => {
+                wire::anthropic::Envelope::Bedrock { version: conversion::bedrock_version(schema) }
+            }
+            _ => wire::anthropic::Envelope::Native,
+        };
+        Ok(wire::BackendFormat::Anthropic(wire::anthropic::Params {
+            envelope,
+            model,
+            default_max_tokens: self.config.default_max_tokens,
+        }))
+    }
+}
+
+fn malformed(error: ScanError) -> Error {
+    Error::bad_request(format!("malformed request: {error}"))
+}
+
+fn renamed_form(exchange: &Exchange, body: &[u8]) -> Result<Vec<u8>> {
+    let content_type = exchange.headers.get("content-type").unwrap_or_default();
+    let unusable = |error| Error::bad_request(format!("malformed request: {error}"));
+    let form = multipart::scan(content_type, body).map_err(unusable)?;
+    let part = form.single("model").map_err(unusable)?.ok_or_else(gone)?;
+    form.replace(part, exchange.request_model.as_bytes()).map_err(unusable)
+}
+
+fn mutated(body: &[u8], mutation: &BodyMutation) -> Result<Vec<u8>> {
+    let set =
+        mutation.set.iter().map(|(name, value)| Edit::Set(name, Cow::Owned(value.to_string().into_bytes())));
+    let remove = mutation.remove.iter().map(|name| Edit::Remove(name));
+    let edits: Vec<Edit<'_>> = set.chain(remove).collect();
+    splice::edit(body, &edits).map_err(malformed)
+}
+
+fn authenticate(
+    headers: &mut AttemptHeaders<'_>,
+    auth: &Auth,
+    path: &str,
+    host: &str,
+    body: &[u8],
+    identity: Identity<'_>,
+) -> Result<()> {
+    let missing = || Error::new(Kind::Unavailable, "there is no credential for this backend");
+    let credential = identity.credential.ok_or_else(missing)?;
+    match (auth, credential) {
+        (Auth::Bearer { .. }, Credential::ApiKey(key)) => {
+            let (name, value) = KeyHeader::BearerToken.header(key);
+            headers.set(name, value.expose());
+        }
+        (Auth::AnthropicKey { .. }, Credential::ApiKey(key)) => {
+            let (name, value) = KeyHeader::AnthropicKey.header(key);
+            headers.set(name, value.expose());
+        }
+        (Auth::AwsSigv4 { region, .. }, Credential::Aws(credentials)) => {
+            let content_type = headers.now("content-type").unwrap_or_default().to_owned();
+            let signing = sigv4::Signing {
+                method: "POST",
+                target: path,
+                host,
+                headers: &[("content-type", content_type.as_str())],
+                body,
+                credentials,
+                region: sigv4::region_of_host(host).unwrap_or(region),
+                service: "bedrock",
+                now: identity.now,
+            };
+            for (name, value) in sigv4::sign(&signing, identity.keys).iter() {
+                headers.set(name, value);
+            }
+        }
+        _ => return Err(Error::new(Kind::Internal, "the credential of this backend is of another kind")),
+    }
+    Ok(())
+}

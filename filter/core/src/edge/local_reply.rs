@@ -1,0 +1,91 @@
+//! Replies that Envoy itself makes: what they mean to a client.
+
+use crate::error::{Error, Kind};
+use crate::exchange::Exchange;
+
+/// A reply of Envoy's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LocalReply<'a> {
+    /// Its status.
+    pub status: u16,
+    /// `response.code_details`: <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/response_code_details>
+    pub details: &'a str,
+}
+
+impl LocalReply<'_> {
+    /// The error to tell the client.
+    #[must_use]
+    pub fn error(&self, exchange: &Exchange) -> Error {
+        let model = &exchange.model;
+        let waited = "the backend did not begin to answer in time";
+        match (self.status, self.details) {
+            (404, "route_not_found") if exchange.endpoint.is_none() || model.is_empty() => {
+                let (path, _) = exchange.headers.path_and_query();
+                Error::new(Kind::UnknownPath, format!("unknown path {path}: no route takes it"))
+            }
+            (404, "route_not_found") => Error::new(
+                Kind::UnknownModel,
+                format!(
+                    "the model {model} does not exist: no route takes it. GET /v1/models lists those that do"
+                ),
+            ),
+            (413, _) => Error::new(Kind::TooLarge, "the request body is over the limit of this gateway"),
+            (429, _) => Error::new(
+                Kind::RateLimited,
+                format!("rate limit reached for the model {model}: the budget of this window is used up"),
+            ),
+            (503, "no_healthy_upstream") => {
+                Error::new(Kind::Unavailable, format!("no backend of the model {model} is reachable"))
+            }
+            (503, details) if details.starts_with("upstream_reset_before_response_started") => Error::new(
+                Kind::Unavailable,
+                format!("no backend of the model {model} answered: the connection failed"),
+            ),
+            (503, _) => Error::new(Kind::Unavailable, "the gateway cannot reach a backend for this request"),
+            (408 | 504, _) => Error::new(Kind::Timeout, waited),
+            (status @ 400..=499, details) => {
+                Error::provider(status, None, format!("the request was refused: {}", words(details)))
+            }
+            (status, details) => {
+                Error::provider(status, None, format!("the gateway failed: {}", words(details)))
+            }
+        }
+    }
+}
+
+/// Envoy's details are words joined by underscores, some with an address in braces, which is nobody's business.
+fn words(details: &str) -> String {
+    details.split('{').next().unwrap_or_default().replace('_', " ").trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers::Headers;
+
+    fn error(path: &str, model: &str, status: u16, details: &str) -> Error {
+        let mut exchange = Exchange::new(Headers::from([(":path", path)]), 0);
+        exchange.model = model.to_owned();
+        LocalReply { status, details }.error(&exchange)
+    }
+
+    #[test]
+    fn an_unknown_model_is_named_and_an_unknown_path_too() {
+        let model = error("/v1/chat/completions", "gpt-9", 404, "route_not_found");
+        assert_eq!((model.kind(), model.message().contains("gpt-9")), (Kind::UnknownModel, true));
+        let path = error("/nope?x=1", "", 404, "route_not_found");
+        assert_eq!(path.message(), "unknown path /nope: no route takes it");
+    }
+
+    #[test]
+    fn addresses_in_details_stay_inside() {
+        let failed = error("/v1/chat/completions", "m", 500, "filter_chain{10.0.0.1:80}");
+        assert_eq!(failed.message(), "the gateway failed: filter chain");
+    }
+
+    #[test]
+    fn a_timeout_is_504_whatever_envoy_called_it() {
+        assert_eq!(error("/v1/chat/completions", "m", 408, "stream_idle_timeout").status(), 504);
+        assert_eq!(error("/v1/chat/completions", "m", 504, "response_timeout").status(), 504);
+    }
+}

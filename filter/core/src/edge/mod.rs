@@ -1,0 +1,341 @@
+//! The edge role: in the listener's HTTP chain, before the rate limit.
+//!
+//! On the way in it recognises the endpoint, reads the model from the body and puts it where Envoy's routes can see
+//! it. On the way back it gives every error the client's own shape, and when the request is over it closes the
+//! books.
+
+mod local_reply;
+mod models;
+
+use std::rc::Rc;
+
+use crate::codec::json::{self, ScanError};
+use crate::codec::multipart;
+use crate::config::Config;
+use crate::endpoint::{ClientApi, Endpoint};
+use crate::error::{Error, Kind};
+use crate::exchange::SharedExchange;
+use crate::headers::{HeaderEdits, Headers, MODEL_HEADER, is_internal};
+use crate::limit;
+use crate::store::Store;
+use crate::usage::record::Record;
+use crate::usage::{cost, ledger};
+
+pub use local_reply::LocalReply;
+
+/// The longest model name that is taken, in bytes. ARNs of inference profiles are below 200.
+const MAX_MODEL: usize = 512;
+
+/// An answer of the gateway's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, without `content-length`.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// `error` in the shape of `api`.
+    #[must_use]
+    pub fn of_error(error: &Error, api: ClientApi) -> Reply {
+        Reply { status: error.status(), headers: json_content_type(), body: error.body(api) }
+    }
+
+    fn json(body: Vec<u8>) -> Reply {
+        Reply { status: 200, headers: json_content_type(), body }
+    }
+}
+
+fn json_content_type() -> Vec<(String, String)> {
+    vec![("content-type".to_owned(), "application/json".to_owned())]
+}
+
+/// What to do with a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// Let it pass, with these changes to its headers.
+    Pass(HeaderEdits),
+    /// Make these changes, and hold it until its body is whole.
+    Hold(HeaderEdits),
+    /// Answer it.
+    Reply(Reply),
+}
+
+/// What to do with an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Response {
+    /// Let it pass, with these changes to its headers.
+    Pass(HeaderEdits),
+    /// Make these changes, and replace its whole body.
+    Replace(HeaderEdits, Vec<u8>),
+    /// It has no body to replace: answer anew.
+    Reply(Reply),
+}
+
+/// What is left to do when a request is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closing {
+    /// The record, entered in the ledger already.
+    pub record: Record,
+    /// The costs to publish under their keys, for limits that charge outside of the filter. Empty when nothing was
+    /// used, so that nothing is charged.
+    pub costs: Vec<(String, u64)>,
+    /// The ledger or a budget could not be written.
+    pub books_failed: bool,
+}
+
+/// The edge role of one request.
+#[derive(Debug)]
+pub struct Edge {
+    config: Rc<Config>,
+    exchange: SharedExchange,
+}
+
+impl Edge {
+    /// The role of the request that `exchange` is about.
+    #[must_use]
+    pub fn new(config: Rc<Config>, exchange: SharedExchange) -> Edge {
+        Edge { config, exchange }
+    }
+
+    /// The request's headers have come; `end` says that it has no body.
+    pub fn request_headers(&mut self, end: bool) -> Request {
+        match self.check_headers(end) {
+            Ok(request) => request,
+            Err(error) => Request::Reply(self.refuse(&error)),
+        }
+    }
+
+    fn check_headers(&mut self, end: bool) -> Result<Request, Error> {
+        let exchange = self.exchange.borrow();
+        let headers = &exchange.headers;
+        let mut edits = HeaderEdits::default();
+        for (name, _) in headers.iter().filter(|(name, _)| is_internal(name)) {
+            edits.remove(name);
+        }
+        let (path, _) = headers.path_and_query();
+        let Some(endpoint) = exchange.endpoint else {
+            if self.config.plain_routes {
+                return Ok(Request::Pass(edits));
+            }
+            return Err(Error::new(Kind::UnknownPath, format!("unknown path {path}: no endpoint has it")));
+        };
+        let method = headers.get(":method").unwrap_or_default();
+        if method != endpoint.method() {
+            let message = format!("{path} takes {}, not {method}", endpoint.method());
+            return Err(Error::new(Kind::MethodNotAllowed, message));
+        }
+        let host = headers.get(":authority").unwrap_or_default();
+        match endpoint {
+            Endpoint::Models => {
+                let body = models::openai(&self.config.models, host);
+                drop(exchange);
+                return Ok(Request::Reply(self.answer(Reply::json(body))));
+            }
+            Endpoint::AnthropicModels => {
+                let body = models::anthropic(&self.config.models, host);
+                drop(exchange);
+                return Ok(Request::Reply(self.answer(Reply::json(body))));
+            }
+            _ => {}
+        }
+        if let Some(encoding) = headers.get("content-encoding").filter(|value| *value != "identity") {
+            let message = format!("content-encoding {encoding} of a request is not supported: send it plain");
+            return Err(Error::new(Kind::UnsupportedMedia, message));
+        }
+        if end {
+            return Err(Error::bad_request(format!("{path} needs a request body")));
+        }
+        let announced = headers.get("content-length").and_then(|length| length.parse().ok());
+        self.check_size(announced.unwrap_or(0))?;
+        Ok(Request::Hold(edits))
+    }
+
+    /// So many bytes of the body have come; it is not whole yet. `Some` refuses the request.
+    pub fn request_body_progress(&mut self, bytes: usize) -> Option<Reply> {
+        self.check_size(bytes).err().map(|error| self.refuse(&error))
+    }
+
+    fn check_size(&self, bytes: usize) -> Result<(), Error> {
+        if bytes <= self.config.body_limit {
+            return Ok(());
+        }
+        let limit = self.config.body_limit;
+        Err(Error::new(Kind::TooLarge, format!("the request body is over the limit of {limit} bytes")))
+    }
+
+    /// The request's body is whole.
+    pub fn request_body(&mut self, body: &[u8]) -> Request {
+        match self.read_body(body) {
+            Ok(edits) => Request::Pass(edits),
+            Err(error) => Request::Reply(self.refuse(&error)),
+        }
+    }
+
+    fn read_body(&mut self, body: &[u8]) -> Result<HeaderEdits, Error> {
+        self.check_size(body.len())?;
+        let mut exchange = self.exchange.borrow_mut();
+        let exchange = &mut *exchange;
+        let (path, _) = exchange.headers.path_and_query();
+        let fields = if exchange.endpoint.is_some_and(Endpoint::takes_multipart) {
+            Fields::of_form(exchange.headers.get("content-type").unwrap_or_default(), body)
+        } else {
+            Fields::of_json(body)
+        }
+        .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
+        let mut edits = HeaderEdits::default();
+        edits.set(MODEL_HEADER, &fields.model);
+        exchange.body_size = body.len();
+        exchange.model = fields.model;
+        exchange.stream = fields.stream;
+        exchange.usage_asked = fields.usage_asked;
+        Ok(edits)
+    }
+
+    /// The answer's headers have come; `end` says that it has no body. `local` is Envoy's word for a reply of its own,
+    /// `None` for one that came from a backend.
+    pub fn response_headers(
+        &mut self,
+        status: u16,
+        headers: &Headers,
+        local: Option<&str>,
+        end: bool,
+    ) -> Response {
+        let exchange = self.exchange.borrow();
+        let mut edits = HeaderEdits::default();
+        if let Some(standing) = exchange.standing.filter(|_| !exchange.answered_here) {
+            for (name, value) in standing.headers() {
+                edits.set(name, value);
+            }
+        }
+        let concerns_us = exchange.endpoint.is_some() || local == Some("route_not_found");
+        if exchange.answered_here || status < 400 || !concerns_us {
+            return Response::Pass(edits);
+        }
+        let error = match local {
+            // The backend role gave a backend's error the client's shape, where there was a body.
+            None if !end => return Response::Pass(edits),
+            None => Error::provider(status, None, format!("the backend answered {status} without a body")),
+            Some(details) => LocalReply { status, details }.error(&exchange),
+        };
+        if error.status() != status {
+            edits.set(":status", error.status().to_string());
+        }
+        if error.status() == 429
+            && headers.get("retry-after").is_none()
+            && let Some(reset) = headers.get("x-ratelimit-reset")
+        {
+            edits.set("retry-after", reset);
+        }
+        if !end {
+            edits.set("content-type", "application/json");
+            edits.remove("content-length");
+            return Response::Replace(edits, error.body(exchange.api));
+        }
+        let mut reply = Reply::of_error(&error, exchange.api);
+        let kept = headers.iter().filter(|(name, _)| {
+            name.starts_with("x-ratelimit-") || matches!(*name, "retry-after" | "x-request-id")
+        });
+        reply.headers.extend(kept.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        if let Some(Some(reset)) = edits.get("retry-after") {
+            reply.headers.push(("retry-after".to_owned(), reset.to_owned()));
+        }
+        drop(exchange);
+        Response::Reply(self.answer(reply))
+    }
+
+    /// Closes the books of the request, which ended at `now_ms` with `status` (0: the client left before any).
+    pub fn close(&mut self, status: u16, now_ms: u64, store: &dyn Store) -> Closing {
+        let exchange = self.exchange.borrow();
+        let (usage, _) = exchange.settle();
+        let record = exchange.record(status, now_ms);
+        let costs: Vec<(String, u64)> = match &exchange.route {
+            Some(route) if !usage.is_empty() => {
+                route.costs.iter().map(|entry| (entry.key.clone(), cost::value(entry, &usage))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let now = now_ms / 1000;
+        let charged = limit::charge(store, &exchange.claims, now, |key| {
+            costs.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+        });
+        let entered = ledger::enter(store, &record, now);
+        Closing { record, costs, books_failed: !(charged && entered) }
+    }
+
+    fn refuse(&mut self, error: &Error) -> Reply {
+        let mut reply = Reply::of_error(error, self.exchange.borrow().api);
+        if error.kind() == Kind::MethodNotAllowed
+            && let Some(endpoint) = self.exchange.borrow().endpoint
+        {
+            reply.headers.push(("allow".to_owned(), endpoint.method().to_owned()));
+        }
+        self.answer(reply)
+    }
+
+    fn answer(&mut self, reply: Reply) -> Reply {
+        self.exchange.borrow_mut().answered_here = true;
+        reply
+    }
+}
+
+/// What the edge needs to know of a request body.
+#[derive(Debug, PartialEq, Eq)]
+struct Fields {
+    model: String,
+    stream: bool,
+    usage_asked: bool,
+}
+
+impl Fields {
+    fn of_json(body: &[u8]) -> Result<Fields, String> {
+        let explain = |error: ScanError| error.to_string();
+        let [model, stream, options] =
+            json::scan(body, ["model", "stream", "stream_options"]).map_err(explain)?.members;
+        let model = model.ok_or("the field model is missing")?;
+        let model = model.as_str(body).ok_or("the field model must be a string")?;
+        let usage_asked = match options.filter(|options| !options.is_null(body)) {
+            None => false,
+            Some(options) => {
+                let raw = options.raw(body);
+                let [include] = json::scan(raw, ["include_usage"])
+                    .map_err(|error| format!("the field stream_options: {error}"))?
+                    .members;
+                include.and_then(|include| include.as_bool(raw)).unwrap_or(false)
+            }
+        };
+        let stream = stream.and_then(|stream| stream.as_bool(body)).unwrap_or(false);
+        Ok(Fields { model: valid_model(&model)?, stream, usage_asked })
+    }
+
+    fn of_form(content_type: &str, body: &[u8]) -> Result<Fields, String> {
+        let form = multipart::scan(content_type, body).map_err(|error| error.to_string())?;
+        let text = |name: &str| -> Result<Option<&str>, String> {
+            let value = form.value(name).map_err(|error| error.to_string())?;
+            value.map(std::str::from_utf8).transpose().map_err(|_| format!("the part {name} is not UTF-8"))
+        };
+        let model = text("model")?.ok_or("the form has no part named model")?;
+        if form.named("file").next().is_none() {
+            return Err("the form has no part named file".to_owned());
+        }
+        let stream = text("stream")?.is_some_and(|value| value.trim() == "true");
+        Ok(Fields { model: valid_model(model.trim())?, stream, usage_asked: false })
+    }
+}
+
+/// The model becomes a header that routes match on: it must survive that unchanged.
+fn valid_model(model: &str) -> Result<String, String> {
+    if model.is_empty() {
+        return Err("the field model is empty".to_owned());
+    }
+    if model.len() > MAX_MODEL {
+        return Err(format!("the field model is longer than {MAX_MODEL} bytes"));
+    }
+    if model.trim() != model || model.chars().any(char::is_control) {
+        return Err("the field model has spaces around it or control characters in it".to_owned());
+    }
+    Ok(model.to_owned())
+}

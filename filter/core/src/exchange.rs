@@ -1,0 +1,242 @@
+//! What the two roles know together about one request and its answer.
+//!
+//! The edge role makes it, each attempt of the backend role reads and fills it, and when the request is over the edge
+//! role turns it into the record. Both roles of one request run on the same worker, so it is shared without locks.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use crate::config::Route;
+use crate::endpoint::{ClientApi, Endpoint};
+use crate::headers::Headers;
+use crate::limit::{Claim, Standing};
+use crate::usage::Usage;
+use crate::usage::record::{Record, UsageStatus};
+
+/// An exchange that both roles hold.
+pub type SharedExchange = Rc<RefCell<Exchange>>;
+
+/// How far the answer has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Answer {
+    /// No backend has answered, or the last one with an error.
+    #[default]
+    None,
+    /// A backend's answer is on its way to the client.
+    Begun,
+    /// A backend's answer has come whole.
+    Complete,
+}
+
+/// One request and its answer.
+#[derive(Debug)]
+pub struct Exchange {
+    /// The request headers as they came from the client.
+    pub headers: Headers,
+    /// The endpoint; `None` for plain HTTP.
+    pub endpoint: Option<Endpoint>,
+    /// The API whose shapes the client expects.
+    pub api: ClientApi,
+    /// When the request came, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// The model that the client named.
+    pub model: String,
+    /// Whether the client asked for a stream.
+    pub stream: bool,
+    /// Whether the client asked for usage in its stream (`stream_options.include_usage`).
+    pub usage_asked: bool,
+    /// The size of the request body, in bytes.
+    pub body_size: usize,
+    /// Names of the headers that attempts so far have changed. Attempts share one header map with each other: the next
+    /// one puts these back first.
+    pub touched: Vec<String>,
+    /// The name of Envoy's route, once an attempt knows it.
+    pub route_name: String,
+    /// What the route means.
+    pub route: Option<Rc<Route>>,
+    /// The user, by the headers that the route says.
+    pub user: String,
+    /// `namespace/name` of the backend of the last attempt.
+    pub backend: String,
+    /// The model that this backend was asked for.
+    pub request_model: String,
+    /// The model that it says it used.
+    pub response_model: String,
+    /// How many attempts there were.
+    pub attempts: u32,
+    /// How far the answer has come.
+    pub answer: Answer,
+    /// What the provider reported.
+    pub usage: Usage,
+    /// Tokens of output that were seen passing, counted roughly: for answers whose provider reports nothing.
+    pub seen_output: u64,
+    /// `field: reason` of what the backend's API could not express.
+    pub losses: Vec<String>,
+    /// When the first content came, in milliseconds since 1970.
+    pub first_content_ms: Option<u64>,
+    /// The local budgets that the request counts in.
+    pub claims: Vec<Claim>,
+    /// Where the tightest of them stands, for the answer's headers.
+    pub standing: Option<Standing>,
+    /// The answer is one of the gateway's own and already in the client's shape.
+    pub answered_here: bool,
+}
+
+impl Exchange {
+    /// The exchange of a request that has just come.
+    #[must_use]
+    pub fn new(headers: Headers, started_ms: u64) -> Exchange {
+        let path = headers.get(":path").unwrap_or_default();
+        let endpoint = Endpoint::of_path(path);
+        let api = endpoint.map_or_else(|| Endpoint::client_api_of_path(path), Endpoint::client_api);
+        let user = headers.get("x-user-id").unwrap_or_default().to_owned();
+        Exchange {
+            headers,
+            endpoint,
+            api,
+            started_ms,
+            user,
+            model: String::new(),
+            stream: false,
+            usage_asked: false,
+            body_size: 0,
+            touched: Vec::new(),
+            route_name: String::new(),
+            route: None,
+            backend: String::new(),
+            request_model: String::new(),
+            response_model: String::new(),
+            attempts: 0,
+            answer: Answer::None,
+            usage: Usage::default(),
+            seen_output: 0,
+            losses: Vec::new(),
+            first_content_ms: None,
+            claims: Vec::new(),
+            standing: None,
+            answered_here: false,
+        }
+    }
+
+    /// Forgets what an earlier attempt learnt of its answer.
+    pub fn begin_attempt(&mut self) {
+        self.answer = Answer::None;
+        self.usage = Usage::default();
+        self.seen_output = 0;
+        self.losses.clear();
+        self.response_model.clear();
+        self.first_content_ms = None;
+    }
+
+    /// The usage to charge, and how far it can be trusted.
+    #[must_use]
+    pub fn settle(&self) -> (Usage, UsageStatus) {
+        let reports = self.endpoint.is_some_and(Endpoint::uses_tokens);
+        let mut usage = self.usage;
+        let status = match self.answer {
+            Answer::None => return (Usage::default(), UsageStatus::None),
+            Answer::Complete if !usage.is_empty() => return (usage, UsageStatus::Complete),
+            _ if !reports => return (usage, UsageStatus::None),
+            Answer::Begun if !usage.is_empty() => UsageStatus::Partial,
+            Answer::Begun | Answer::Complete => UsageStatus::Estimated,
+        };
+        // Four bytes of English or code are about a token in every tokenizer in use.
+        let input = usage.input.unwrap_or_else(|| (self.body_size as u64).div_ceil(4));
+        let output = usage.output.unwrap_or(0).max(self.seen_output);
+        usage.input = Some(input);
+        usage.output = Some(output);
+        usage.total = Some(input.saturating_add(output));
+        (usage, status)
+    }
+
+    /// The record of the exchange, which ended at `now_ms` with the given HTTP status.
+    #[must_use]
+    pub fn record(&self, status: u16, now_ms: u64) -> Record {
+        let since_start = |then: u64| then.saturating_sub(self.started_ms);
+        let mut record = Record {
+            time: rfc3339(self.started_ms),
+            request_id: self.headers.get("x-request-id").unwrap_or_default().to_owned(),
+            user: self.user.clone(),
+            endpoint: self.endpoint.map_or("", Endpoint::operation),
+            original_model: self.model.clone(),
+            request_model: self.request_model.clone(),
+            response_model: self.response_model.clone(),
+            backend: self.backend.clone(),
+            route: self.route_name.clone(),
+            attempts: self.attempts,
+            status,
+            input_tokens: None,
+            cached_input_tokens: None,
+            cache_creation_input_tokens: None,
+            output_tokens: None,
+            reasoning_tokens: None,
+            total_tokens: None,
+            usage_status: UsageStatus::None,
+            losses: self.losses.clone(),
+            ttft_ms: self.first_content_ms.map(since_start),
+            duration_ms: since_start(now_ms),
+        };
+        let (usage, status) = self.settle();
+        record.set_usage(&usage, status);
+        record
+    }
+}
+
+fn rfc3339(ms: u64) -> String {
+    i64::try_from(ms)
+        .ok()
+        .and_then(chrono::DateTime::from_timestamp_millis)
+        .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chat() -> Exchange {
+        let mut exchange =
+            Exchange::new(Headers::from([(":path", "/v1/chat/completions"), ("x-user-id", "ann")]), 1_000);
+        exchange.body_size = 401;
+        exchange
+    }
+
+    #[test]
+    fn what_is_charged_depends_on_how_far_the_answer_came() {
+        let mut exchange = chat();
+        exchange.usage.input = Some(7);
+        assert_eq!(exchange.settle(), (Usage::default(), UsageStatus::None), "no answer, no charge");
+
+        exchange.answer = Answer::Begun;
+        exchange.seen_output = 3;
+        let (usage, status) = exchange.settle();
+        assert_eq!((usage.input, usage.output, usage.total), (Some(7), Some(3), Some(10)));
+        assert_eq!(status, UsageStatus::Partial);
+
+        exchange.usage = Usage::default();
+        let (usage, status) = exchange.settle();
+        assert_eq!((usage.input, usage.output), (Some(101), Some(3)));
+        assert_eq!(status, UsageStatus::Estimated);
+
+        exchange.usage.output = Some(9);
+        exchange.answer = Answer::Complete;
+        assert_eq!(exchange.settle(), (exchange.usage, UsageStatus::Complete));
+    }
+
+    #[test]
+    fn an_endpoint_without_tokens_is_never_estimated() {
+        let mut exchange = Exchange::new(Headers::from([(":path", "/v1/audio/speech")]), 0);
+        exchange.answer = Answer::Complete;
+        assert_eq!(exchange.settle().1, UsageStatus::None);
+    }
+
+    #[test]
+    fn a_record_says_when_and_how_long() {
+        let mut exchange = chat();
+        exchange.first_content_ms = Some(1_250);
+        let record = exchange.record(200, 2_000);
+        assert_eq!(record.time, "1970-01-01T00:00:01.000Z");
+        assert_eq!((record.ttft_ms, record.duration_ms), (Some(250), 1_000));
+        assert_eq!((record.user.as_str(), record.endpoint), ("ann", "chat"));
+    }
+}
