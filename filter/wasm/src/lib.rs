@@ -1,1 +1,24 @@
-//! The proxy-wasm shell.
+//! The proxy-wasm shell: turns host callbacks into events of the core's roles and carries out what they return.
+//!
+//! Which role an instance plays is its `root_id`: `edge` in the listener's chain, `backend` in each cluster's upstream
+//! chain, `admin` on the admin listener, `secrets` on the private listener that hands secrets in. All of them share
+//! one VM per worker, and so the state in [`worker`].
+
+#![allow(missing_docs, reason = "the one public item is the entry point that the SDK's macro makes")]
+
+mod admin;
+mod backend;
+mod credentials;
+mod edge;
+mod host;
+mod root;
+mod secrets;
+mod store;
+mod worker;
+
+use proxy_wasm::types::LogLevel;
+
+proxy_wasm::main! {{
+    proxy_wasm::set_log_level(LogLevel::Info);
+    proxy_wasm::set_root_context(|id| Box::new(root::Root::new(id)));
+}}

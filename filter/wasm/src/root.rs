@@ -1,0 +1,98 @@
+//! Root contexts: configuration, the contexts of requests, and the tick.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{BufferType, ContextType, MapType};
+use weir_core::config::Config;
+
+use crate::admin::Admin;
+use crate::backend::Backend;
+use crate::edge::EdgeFilter;
+use crate::secrets::Secrets;
+use crate::{backend, credentials, host, worker};
+
+/// How often credentials are looked after and waiting attempts tried again.
+const TICK: Duration = Duration::from_millis(100);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Edge,
+    Backend,
+    Admin,
+    Secrets,
+}
+
+pub(crate) struct Root {
+    id: u32,
+    role: Role,
+    config: Rc<Config>,
+}
+
+impl Root {
+    pub(crate) fn new(id: u32) -> Root {
+        Root { id, role: Role::Edge, config: Rc::default() }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, body_size: usize, _trailers: usize) {
+        let headers = host::headers(MapType::HttpCallResponseHeaders);
+        let body = host::body(BufferType::HttpCallResponseBody, body_size);
+        credentials::answered(token, &headers, body);
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _size: usize) -> bool {
+        self.role = match host::property(&["plugin_root_id"]).unwrap_or_default().as_str() {
+            "edge" => Role::Edge,
+            "backend" => Role::Backend,
+            "admin" => Role::Admin,
+            "secrets" => Role::Secrets,
+            other => {
+                log::error!("root_id must be edge, backend, admin or secrets, not {other:?}");
+                return false;
+            }
+        };
+        let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX >> 1);
+        let json = json.ok().flatten().unwrap_or_default();
+        match worker::config(json) {
+            Ok(config) => self.config = config,
+            Err(error) => {
+                log::error!("the configuration cannot be read: {error}");
+                return false;
+            }
+        }
+        if self.role == Role::Edge && !self.config.credentials.is_empty() {
+            worker::with_credentials(|credentials| credentials.configure(&self.config));
+            if let Err(status) = hostcalls::set_tick_period(TICK) {
+                log::error!("credentials cannot be renewed, there is no tick: {status:?}");
+            }
+        }
+        true
+    }
+
+    fn on_tick(&mut self) {
+        credentials::renew();
+        backend::retry_waiting();
+        // Resuming requests made their contexts the effective one.
+        let _ = hostcalls::set_effective_context(self.id);
+    }
+
+    fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
+        let config = Rc::clone(&self.config);
+        Some(match self.role {
+            Role::Edge => Box::new(EdgeFilter::new(config)),
+            Role::Backend => Box::new(Backend::new(id, config)),
+            Role::Admin => Box::new(Admin),
+            Role::Secrets => Box::new(Secrets),
+        })
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+}
