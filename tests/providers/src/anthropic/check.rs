@@ -1,0 +1,258 @@
+//! What Anthropic's API refuses, so that a translation that gets it wrong is noticed here and not in production.
+
+use serde_json::Value;
+
+use super::Carrier;
+
+/// Fields of a request body, besides those that only one carrier has.
+const FIELDS: [&str; 15] = [
+    "max_tokens",
+    "messages",
+    "system",
+    "metadata",
+    "stop_sequences",
+    "temperature",
+    "top_k",
+    "top_p",
+    "tools",
+    "tool_choice",
+    "thinking",
+    "output_config",
+    "context_management",
+    "cache_control",
+    "service_tier",
+];
+const NATIVE_FIELDS: [&str; 5] = ["model", "stream", "container", "mcp_servers", "inference_geo"];
+const BEDROCK_FIELDS: [&str; 2] = ["anthropic_version", "anthropic_beta"];
+
+/// Checks a request the way the API documents it. `count` is for token counting, which needs no `max_tokens`.
+///
+/// # Errors
+/// The message the API would answer with.
+pub(crate) fn check(body: &Value, carrier: Carrier, count: bool) -> Result<(), String> {
+    let Some(fields) = body.as_object() else { return Err("Input should be an object".to_owned()) };
+    let own: &[&str] = match carrier {
+        Carrier::Native => &NATIVE_FIELDS,
+        Carrier::Bedrock => &BEDROCK_FIELDS,
+    };
+    if let Some(name) =
+        fields.keys().find(|name| !FIELDS.contains(&name.as_str()) && !own.contains(&name.as_str()))
+    {
+        return Err(format!("{name}: Extra inputs are not permitted"));
+    }
+    match carrier {
+        Carrier::Native if fields.get("model").and_then(Value::as_str).is_none_or(str::is_empty) => {
+            return Err("model: Field required".to_owned());
+        }
+        Carrier::Bedrock
+            if fields.get("anthropic_version").and_then(Value::as_str) != Some("bedrock-2023-05-31") =>
+        {
+            return Err("anthropic_version: Input should be 'bedrock-2023-05-31'".to_owned());
+        }
+        _ => {}
+    }
+    if !count && fields.get("max_tokens").and_then(Value::as_u64).is_none_or(|limit| limit == 0) {
+        return Err("max_tokens: Field required, an integer of at least 1".to_owned());
+    }
+    if let Some(temperature) = fields.get("temperature")
+        && temperature.as_f64().is_none_or(|value| !(0.0..=1.0).contains(&value))
+    {
+        return Err("temperature: range: 0..1".to_owned());
+    }
+    tools(body)?;
+    thinking(body)?;
+    if let Some(system) = fields.get("system") {
+        blocks("system", system, &["text"])?;
+    }
+    messages(fields.get("messages"))
+}
+
+fn messages(messages: Option<&Value>) -> Result<(), String> {
+    let Some(messages) = messages.and_then(Value::as_array) else {
+        return Err("messages: Field required".to_owned());
+    };
+    if messages.is_empty() {
+        return Err("messages: at least one message is required".to_owned());
+    }
+    let mut called: Vec<&str> = Vec::new();
+    for (index, message) in messages.iter().enumerate() {
+        let at = format!("messages.{index}");
+        let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
+        if !matches!(role, "user" | "assistant") {
+            return Err(format!("{at}.role: Input should be 'user' or 'assistant'"));
+        }
+        if index == 0 && role != "user" {
+            return Err(format!("{at}: first message must use the \"user\" role"));
+        }
+        let content = message.get("content").unwrap_or(&Value::Null);
+        let kinds: &[&str] = if role == "user" {
+            &["text", "image", "document", "tool_result", "search_result"]
+        } else {
+            &[
+                "text",
+                "tool_use",
+                "thinking",
+                "redacted_thinking",
+                "server_tool_use",
+                "web_search_tool_result",
+            ]
+        };
+        blocks(&format!("{at}.content"), content, kinds)?;
+        let ids = |kind: &str, key: &str| -> Vec<&str> {
+            let blocks = content.as_array().map_or(&[][..], Vec::as_slice);
+            let of_kind =
+                blocks.iter().filter(|block| block.get("type").and_then(Value::as_str) == Some(kind));
+            of_kind.filter_map(|block| block.get(key)?.as_str()).collect()
+        };
+        let answered = ids("tool_result", "tool_use_id");
+        if let Some(id) = answered.iter().find(|id| !called.contains(*id)) {
+            return Err(format!("{at}: unexpected `tool_use_id` found in `tool_result` blocks: {id}"));
+        }
+        if let Some(id) = called.iter().find(|id| !answered.contains(*id)) {
+            return Err(format!(
+                "{at}: `tool_use` ids were found without `tool_result` blocks right after: {id}"
+            ));
+        }
+        called = ids("tool_use", "id");
+    }
+    if called.is_empty() {
+        Ok(())
+    } else {
+        Err("messages: the last `tool_use` has no `tool_result`".to_owned())
+    }
+}
+
+/// Content is a text that is not empty, or a list of blocks of the kinds allowed here.
+fn blocks(at: &str, content: &Value, kinds: &[&str]) -> Result<(), String> {
+    let list = match content {
+        Value::String(text) if !text.is_empty() => return Ok(()),
+        Value::Array(list) if !list.is_empty() => list,
+        _ => return Err(format!("{at}: content must be non-empty")),
+    };
+    for (index, block) in list.iter().enumerate() {
+        let at = format!("{at}.{index}");
+        let kind = block.get("type").and_then(Value::as_str).unwrap_or_default();
+        if !kinds.contains(&kind) {
+            return Err(format!("{at}: Input tag '{kind}' does not match any of the expected tags"));
+        }
+        let required: &[&str] = match kind {
+            "text" => &["text"],
+            "tool_use" => &["id", "name"],
+            "tool_result" => &["tool_use_id"],
+            "thinking" => &["thinking", "signature"],
+            "redacted_thinking" => &["data"],
+            _ => &[],
+        };
+        for key in required {
+            if block
+                .get(*key)
+                .and_then(Value::as_str)
+                .is_none_or(|text| text.is_empty() && *key != "thinking")
+            {
+                return Err(format!("{at}.{kind}.{key}: must be a non-empty string"));
+            }
+        }
+        if kind == "tool_use" && !block.get("input").is_some_and(Value::is_object) {
+            return Err(format!("{at}.tool_use.input: Input should be a valid dictionary"));
+        }
+        if matches!(kind, "image" | "document") {
+            source(&at, block.get("source").unwrap_or(&Value::Null))?;
+        }
+    }
+    Ok(())
+}
+
+fn source(at: &str, source: &Value) -> Result<(), String> {
+    let text = |key: &str| source.get(key).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    let whole = match source.get("type").and_then(Value::as_str) {
+        Some("base64") => text("media_type") && text("data"),
+        Some("url") => text("url"),
+        Some("text") => text("data"),
+        Some("file") => text("file_id"),
+        Some("content") => true,
+        _ => false,
+    };
+    if whole { Ok(()) } else { Err(format!("{at}.source: Input is not a valid source")) }
+}
+
+fn tools(body: &Value) -> Result<(), String> {
+    let tools = body.get("tools").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for (index, tool) in tools.iter().enumerate() {
+        let own_kind = tool.get("type").and_then(Value::as_str).is_some_and(|kind| kind != "custom");
+        if tool.get("name").and_then(Value::as_str).is_none_or(str::is_empty) {
+            return Err(format!("tools.{index}.name: Field required"));
+        }
+        if !own_kind && tool.pointer("/input_schema/type").and_then(Value::as_str) != Some("object") {
+            return Err(format!("tools.{index}.custom.input_schema.type: Field required"));
+        }
+    }
+    let Some(choice) = body.get("tool_choice") else { return Ok(()) };
+    if tools.is_empty() {
+        return Err("tool_choice: may only be specified while providing tools".to_owned());
+    }
+    match choice.get("type").and_then(Value::as_str) {
+        Some("auto" | "any" | "none") => Ok(()),
+        Some("tool") => {
+            let name = choice.get("name").and_then(Value::as_str);
+            if name.is_some() && tools.iter().any(|tool| tool.get("name").and_then(Value::as_str) == name) {
+                Ok(())
+            } else {
+                Err("tool_choice: Tool not found in provided tools".to_owned())
+            }
+        }
+        _ => Err("tool_choice: Input tag does not match any of the expected tags".to_owned()),
+    }
+}
+
+fn thinking(body: &Value) -> Result<(), String> {
+    if body.pointer("/thinking/type").and_then(Value::as_str) != Some("enabled") {
+        return Ok(());
+    }
+    let budget = body.pointer("/thinking/budget_tokens").and_then(Value::as_u64).unwrap_or(0);
+    if budget < 1024 {
+        return Err(
+            "thinking.enabled.budget_tokens: Input should be greater than or equal to 1024".to_owned()
+        );
+    }
+    if body.get("max_tokens").and_then(Value::as_u64).is_some_and(|limit| limit <= budget) {
+        return Err("`max_tokens` must be greater than `thinking.budget_tokens`".to_owned());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_body_follows_the_carrier() {
+        let native = json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]});
+        assert_eq!(check(&native, Carrier::Native, false), Ok(()));
+        let error = check(&native, Carrier::Bedrock, false).unwrap_err();
+        assert_eq!(error, "model: Extra inputs are not permitted");
+        let bedrock = json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1,
+                             "messages": [{"role": "user", "content": "x"}]});
+        assert_eq!(check(&bedrock, Carrier::Bedrock, false), Ok(()));
+    }
+
+    #[test]
+    fn every_tool_use_has_its_result_in_the_next_message() {
+        let body = |messages: Value| json!({"model": "m", "max_tokens": 1, "messages": messages});
+        let user = json!({"role": "user", "content": "x"});
+        let call = json!({"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]});
+        let result = json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]});
+        assert_eq!(check(&body(json!([user, call, result])), Carrier::Native, false), Ok(()));
+        assert!(check(&body(json!([user, call, user])), Carrier::Native, false).is_err());
+        assert!(check(&body(json!([user, result])), Carrier::Native, false).is_err());
+        assert!(check(&body(json!([user, call])), Carrier::Native, false).is_err());
+    }
+
+    #[test]
+    fn empty_text_is_refused() {
+        let body = json!({"model": "m", "max_tokens": 1,
+                          "messages": [{"role": "user", "content": [{"type": "text", "text": ""}]}]});
+        assert!(check(&body, Carrier::Native, false).is_err());
+    }
+}

@@ -1,0 +1,147 @@
+//! Bedrock's runtime for Anthropic models: InvokeModel, InvokeModelWithResponseStream and CountTokens.
+
+pub(crate) mod frame;
+mod signature;
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use percent_encoding::percent_decode_str;
+use serde_json::{Value, json};
+
+pub(crate) use signature::Key;
+
+use crate::answer::Answer;
+use crate::anthropic::{self, Carrier, Message};
+use crate::object::with;
+use crate::server::Ask;
+
+/// A stand-in for `bedrock-runtime.<region>.amazonaws.com`.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    /// The region its signatures must be scoped to.
+    pub(crate) region: String,
+    /// The keys it accepts; tests replace them to revoke one.
+    keys: Mutex<Vec<Key>>,
+}
+
+/// An error as Bedrock reports it: its name goes into a header, its text into the body.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: u16,
+    name: &'static str,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: u16, name: &'static str, message: impl Into<String>) -> Self {
+        Self { status, name, message: message.into() }
+    }
+}
+
+impl Provider {
+    /// A provider that accepts these keys.
+    pub(crate) fn new(region: String, keys: Vec<Key>) -> Self {
+        Self { region, keys: Mutex::new(keys) }
+    }
+
+    /// Replaces the accepted keys: a list of `{access_key_id, secret_access_key, session_token?}`.
+    ///
+    /// # Errors
+    /// A value of another form.
+    pub(crate) fn set_keys(&self, value: Value) -> Result<(), String> {
+        let keys = serde_json::from_value(value).map_err(|error| error.to_string())?;
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = keys;
+        Ok(())
+    }
+
+    /// Answers a request.
+    pub(crate) fn answer(&self, ask: &Ask<'_>) -> Answer {
+        let request_id = format!("{:08x}-0000-4000-8000-{:012x}", ask.name.len(), ask.id);
+        match self.try_answer(ask) {
+            Ok(answer) => answer,
+            Err(refusal) => Answer::json(refusal.status, &json!({"message": refusal.message}))
+                .header("x-amzn-errortype", refusal.name),
+        }
+        .header("x-amzn-requestid", &request_id)
+    }
+
+    fn try_answer(&self, ask: &Ask<'_>) -> Result<Answer, Refusal> {
+        let started = Instant::now();
+        {
+            let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+            signature::verify(ask, &self.region, &keys, chrono::Utc::now())?;
+        }
+        let unknown = || Refusal::new(404, "UnknownOperationException", "");
+        let (model, operation) = ask
+            .path
+            .strip_prefix("/model/")
+            .and_then(|rest| rest.split_once('/'))
+            .filter(|_| ask.method == "POST")
+            .ok_or_else(unknown)?;
+        let model = percent_decode_str(model).decode_utf8_lossy();
+        if model.is_empty() {
+            return Err(Refusal::new(
+                400,
+                "ValidationException",
+                "The provided model identifier is invalid.",
+            ));
+        }
+        let body: Value = serde_json::from_slice(ask.body).map_err(|error| {
+            Refusal::new(
+                400,
+                "ValidationException",
+                format!("Malformed input request: {error}, please reformat."),
+            )
+        })?;
+        let checked = |body: &Value, count| {
+            anthropic::check(body, Carrier::Bedrock, count)
+                .map_err(|message| Refusal::new(400, "ValidationException", message))
+        };
+        match operation {
+            "invoke" => {
+                checked(&body, false)?;
+                let message = Message::new(ask, &model, &body);
+                Ok(Answer::json(200, &message.whole())
+                    .header("x-amzn-bedrock-input-token-count", &message.input().to_string())
+                    .header("x-amzn-bedrock-output-token-count", &message.output().to_string())
+                    .header("x-amzn-bedrock-invocation-latency", &started.elapsed().as_millis().to_string()))
+            }
+            "invoke-with-response-stream" => {
+                checked(&body, false)?;
+                let message = Message::new(ask, &model, &body);
+                let mut events = message.events();
+                // Bedrock adds its own counts to the last event.
+                let counts = json!({
+                    "inputTokenCount": message.input(),
+                    "outputTokenCount": message.output(),
+                    "invocationLatency": 1,
+                    "firstByteLatency": 1,
+                });
+                let last =
+                    events.pop().map(|last| with(last, json!({"amazon-bedrock-invocationMetrics": counts})));
+                events.extend(last);
+                let frames: Result<Vec<_>, _> = events.iter().map(frame::chunk).collect();
+                let frames = frames.map_err(|error| Refusal::new(500, "InternalServerException", error))?;
+                let frames = frames.into_iter().map(Into::into).collect();
+                Ok(Answer::stream("application/vnd.amazon.eventstream", frames, ask.pace)
+                    .header("x-amzn-bedrock-content-type", "application/json"))
+            }
+            "count-tokens" => {
+                let inner = body
+                    .pointer("/input/invokeModel/body")
+                    .and_then(Value::as_str)
+                    .and_then(|text| STANDARD.decode(text).ok())
+                    .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
+                    .ok_or_else(|| {
+                        Refusal::new(400, "ValidationException", "input.invokeModel.body: not a JSON blob")
+                    })?;
+                checked(&inner, false)?;
+                Ok(Answer::json(200, &json!({"inputTokens": anthropic::input_tokens(&inner)})))
+            }
+            _ => Err(unknown()),
+        }
+    }
+}
