@@ -4,6 +4,17 @@ use serde_json::Value;
 
 use super::Carrier;
 
+/// What a request is measured by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// The API that carries it.
+    pub(crate) carrier: Carrier,
+    /// Whether it follows API version 2026-10-21, which took things away that 2023-06-01 has.
+    pub(crate) latest: bool,
+    /// Whether it only counts tokens, which needs no `max_tokens`.
+    pub(crate) count: bool,
+}
+
 /// Fields of a request body, besides those that only one carrier has.
 const FIELDS: [&str; 15] = [
     "max_tokens",
@@ -22,16 +33,17 @@ const FIELDS: [&str; 15] = [
     "cache_control",
     "service_tier",
 ];
-const NATIVE_FIELDS: [&str; 5] = ["model", "stream", "container", "mcp_servers", "inference_geo"];
+const NATIVE_FIELDS: [&str; 7] =
+    ["model", "stream", "container", "mcp_servers", "inference_geo", "speed", "diagnostics"];
 const BEDROCK_FIELDS: [&str; 2] = ["anthropic_version", "anthropic_beta"];
 
-/// Checks a request the way the API documents it. `count` is for token counting, which needs no `max_tokens`.
+/// Checks a request the way the API documents it. `anthropic_version` in the body is the carrier's business.
 ///
 /// # Errors
 /// The message the API would answer with.
-pub(crate) fn check(body: &Value, carrier: Carrier, count: bool) -> Result<(), String> {
+pub(crate) fn check(body: &Value, rules: Rules) -> Result<(), String> {
     let Some(fields) = body.as_object() else { return Err("Input should be an object".to_owned()) };
-    let own: &[&str] = match carrier {
+    let own: &[&str] = match rules.carrier {
         Carrier::Native => &NATIVE_FIELDS,
         Carrier::Bedrock => &BEDROCK_FIELDS,
     };
@@ -40,18 +52,18 @@ pub(crate) fn check(body: &Value, carrier: Carrier, count: bool) -> Result<(), S
     {
         return Err(format!("{name}: Extra inputs are not permitted"));
     }
-    match carrier {
-        Carrier::Native if fields.get("model").and_then(Value::as_str).is_none_or(str::is_empty) => {
-            return Err("model: Field required".to_owned());
-        }
-        Carrier::Bedrock
-            if fields.get("anthropic_version").and_then(Value::as_str) != Some("bedrock-2023-05-31") =>
-        {
-            return Err("anthropic_version: Input should be 'bedrock-2023-05-31'".to_owned());
-        }
-        _ => {}
+    if rules.carrier == Carrier::Native
+        && fields.get("model").and_then(Value::as_str).is_none_or(str::is_empty)
+    {
+        return Err("model: Field required".to_owned());
     }
-    if !count && fields.get("max_tokens").and_then(Value::as_u64).is_none_or(|limit| limit == 0) {
+    if rules.latest
+        && let Some(name) =
+            ["temperature", "top_p", "top_k"].into_iter().find(|name| fields.contains_key(*name))
+    {
+        return Err(format!("{name}: Extra inputs are not permitted"));
+    }
+    if !rules.count && fields.get("max_tokens").and_then(Value::as_u64).is_none_or(|limit| limit == 0) {
         return Err("max_tokens: Field required, an integer of at least 1".to_owned());
     }
     if let Some(temperature) = fields.get("temperature")
@@ -64,10 +76,10 @@ pub(crate) fn check(body: &Value, carrier: Carrier, count: bool) -> Result<(), S
     if let Some(system) = fields.get("system") {
         blocks("system", system, &["text"])?;
     }
-    messages(fields.get("messages"))
+    messages(fields.get("messages"), rules.latest)
 }
 
-fn messages(messages: Option<&Value>) -> Result<(), String> {
+fn messages(messages: Option<&Value>, latest: bool) -> Result<(), String> {
     let Some(messages) = messages.and_then(Value::as_array) else {
         return Err("messages: Field required".to_owned());
     };
@@ -98,6 +110,13 @@ fn messages(messages: Option<&Value>) -> Result<(), String> {
             ]
         };
         blocks(&format!("{at}.content"), content, kinds)?;
+        let documents = |block: &Value| block.get("type").and_then(Value::as_str) == Some("document");
+        if latest
+            && role == "assistant"
+            && content.as_array().is_some_and(|blocks| blocks.iter().any(documents))
+        {
+            return Err(format!("{at}: `document` blocks are not permitted in assistant messages"));
+        }
         let ids = |kind: &str, key: &str| -> Vec<&str> {
             let blocks = content.as_array().map_or(&[][..], Vec::as_slice);
             let of_kind =
@@ -226,33 +245,45 @@ mod tests {
 
     use super::*;
 
+    const NATIVE: Rules = Rules { carrier: Carrier::Native, latest: false, count: false };
+    const BEDROCK: Rules = Rules { carrier: Carrier::Bedrock, ..NATIVE };
+    const LATEST: Rules = Rules { latest: true, ..NATIVE };
+
     #[test]
     fn the_body_follows_the_carrier() {
         let native = json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]});
-        assert_eq!(check(&native, Carrier::Native, false), Ok(()));
-        let error = check(&native, Carrier::Bedrock, false).unwrap_err();
-        assert_eq!(error, "model: Extra inputs are not permitted");
+        assert_eq!(check(&native, NATIVE), Ok(()));
+        assert_eq!(check(&native, BEDROCK).unwrap_err(), "model: Extra inputs are not permitted");
         let bedrock = json!({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 1,
                              "messages": [{"role": "user", "content": "x"}]});
-        assert_eq!(check(&bedrock, Carrier::Bedrock, false), Ok(()));
+        assert_eq!(check(&bedrock, BEDROCK), Ok(()));
+    }
+
+    #[test]
+    fn the_latest_version_has_no_sampling_parameters() {
+        let body = json!({"model": "m", "max_tokens": 1, "temperature": 1.0,
+                          "messages": [{"role": "user", "content": "x"}]});
+        assert_eq!(check(&body, NATIVE), Ok(()));
+        assert!(check(&body, LATEST).is_err());
     }
 
     #[test]
     fn every_tool_use_has_its_result_in_the_next_message() {
-        let body = |messages: Value| json!({"model": "m", "max_tokens": 1, "messages": messages});
+        let check =
+            |messages: Value| check(&json!({"model": "m", "max_tokens": 1, "messages": messages}), NATIVE);
         let user = json!({"role": "user", "content": "x"});
         let call = json!({"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "f", "input": {}}]});
         let result = json!({"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]});
-        assert_eq!(check(&body(json!([user, call, result])), Carrier::Native, false), Ok(()));
-        assert!(check(&body(json!([user, call, user])), Carrier::Native, false).is_err());
-        assert!(check(&body(json!([user, result])), Carrier::Native, false).is_err());
-        assert!(check(&body(json!([user, call])), Carrier::Native, false).is_err());
+        assert_eq!(check(json!([user, call, result])), Ok(()));
+        assert!(check(json!([user, call, user])).is_err());
+        assert!(check(json!([user, result])).is_err());
+        assert!(check(json!([user, call])).is_err());
     }
 
     #[test]
     fn empty_text_is_refused() {
         let body = json!({"model": "m", "max_tokens": 1,
                           "messages": [{"role": "user", "content": [{"type": "text", "text": ""}]}]});
-        assert!(check(&body, Carrier::Native, false).is_err());
+        assert!(check(&body, NATIVE).is_err());
     }
 }

@@ -5,16 +5,19 @@ mod message;
 
 use serde_json::{Value, json};
 
-pub(crate) use check::check;
+pub(crate) use check::{Rules, check};
 pub(crate) use message::{Message, input_tokens};
 
 use crate::answer::{self, Answer};
 use crate::server::Ask;
 
+/// The API version that the SDKs ask for from 2.0 on.
+pub(crate) const LATEST: &str = "2026-10-21";
+
 /// A stand-in for `api.anthropic.com`.
 #[derive(Debug)]
 pub(crate) struct Provider {
-    /// The key it demands in `x-api-key`, if any.
+    /// The key it demands, if any.
     pub(crate) key: Option<String>,
 }
 
@@ -46,7 +49,9 @@ impl Provider {
         if ask.method != "POST" || !matches!(ask.path, "/v1/messages" | "/v1/messages/count_tokens") {
             return Err((404, "not_found_error", "Not Found".to_owned()));
         }
-        match (&self.key, ask.header("x-api-key")) {
+        // A key goes into either header; the SDKs from 2.0 on use the second.
+        let bearer = ask.header("authorization").and_then(|value| value.strip_prefix("Bearer "));
+        match (&self.key, ask.header("x-api-key").or(bearer)) {
             (Some(_), None) => {
                 return Err((401, "authentication_error", "x-api-key header is required".to_owned()));
             }
@@ -55,13 +60,18 @@ impl Provider {
             }
             _ => {}
         }
-        if ask.header("anthropic-version").is_none() {
-            return Err(invalid("anthropic-version: header is required".to_owned()));
-        }
+        let latest = match ask.header("anthropic-version") {
+            Some(LATEST) => true,
+            Some("2023-06-01") => false,
+            None => return Err(invalid("anthropic-version: header is required".to_owned())),
+            Some(other) => {
+                return Err(invalid(format!("anthropic-version: {other:?} is not a valid version")));
+            }
+        };
         let body: Value = serde_json::from_slice(ask.body)
             .map_err(|error| invalid(format!("The request body is not valid JSON: {error}")))?;
         let count = ask.path.ends_with("count_tokens");
-        check(&body, Carrier::Native, count).map_err(invalid)?;
+        check(&body, Rules { carrier: Carrier::Native, latest, count }).map_err(invalid)?;
         if count {
             return Ok(Answer::json(200, &json!({"input_tokens": input_tokens(&body)})));
         }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 pub(crate) use signature::Key;
 
 use crate::answer::Answer;
-use crate::anthropic::{self, Carrier, Message};
+use crate::anthropic::{self, Carrier, Message, Rules};
 use crate::object::with;
 use crate::server::Ask;
 
@@ -96,13 +96,14 @@ impl Provider {
                 format!("Malformed input request: {error}, please reformat."),
             )
         })?;
-        let checked = |body: &Value, count| {
-            anthropic::check(body, Carrier::Bedrock, count)
+        let checked = |body: &Value| {
+            let latest = version(body, &model)?;
+            anthropic::check(body, Rules { carrier: Carrier::Bedrock, latest, count: false })
                 .map_err(|message| Refusal::new(400, "ValidationException", message))
         };
         match operation {
             "invoke" => {
-                checked(&body, false)?;
+                checked(&body)?;
                 let message = Message::new(ask, &model, &body);
                 Ok(Answer::json(200, &message.whole())
                     .header("x-amzn-bedrock-input-token-count", &message.input().to_string())
@@ -110,7 +111,7 @@ impl Provider {
                     .header("x-amzn-bedrock-invocation-latency", &started.elapsed().as_millis().to_string()))
             }
             "invoke-with-response-stream" => {
-                checked(&body, false)?;
+                checked(&body)?;
                 let message = Message::new(ask, &model, &body);
                 let mut events = message.events();
                 // Bedrock adds its own counts to the last event.
@@ -138,10 +139,55 @@ impl Provider {
                     .ok_or_else(|| {
                         Refusal::new(400, "ValidationException", "input.invokeModel.body: not a JSON blob")
                     })?;
-                checked(&inner, false)?;
+                checked(&inner)?;
                 Ok(Answer::json(200, &json!({"inputTokens": anthropic::input_tokens(&inner)})))
             }
             _ => Err(unknown()),
+        }
+    }
+}
+
+/// Whether the body asks for the latest version of Anthropic's API. Bedrock has it for Claude 4.7 and later; all models
+/// have its own version.
+fn version(body: &Value, model: &str) -> Result<bool, Refusal> {
+    match body.get("anthropic_version").and_then(Value::as_str) {
+        Some("bedrock-2023-05-31") => Ok(false),
+        Some(anthropic::LATEST) if since_4_7(model) => Ok(true),
+        _ => Err(Refusal::new(
+            400,
+            "ValidationException",
+            "anthropic_version: Input should be 'bedrock-2023-05-31'",
+        )),
+    }
+}
+
+/// Reads the version from a name such as `us.anthropic.claude-opus-4-7` or `anthropic.claude-sonnet-4-20250514-v1:0`.
+fn since_4_7(model: &str) -> bool {
+    let name = model.split_once("claude-").map_or("", |(_, name)| name);
+    // A date is not a minor version.
+    let mut numbers =
+        name.split(['-', ':']).filter_map(|part| part.parse::<u32>().ok()).filter(|number| *number < 100);
+    match (numbers.next(), numbers.next()) {
+        (Some(4), minor) => minor.is_some_and(|minor| minor >= 7),
+        (major, _) => major.is_some_and(|major| major > 4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_of_a_model_stands_in_its_name() {
+        for (model, latest) in [
+            ("anthropic.claude-3-haiku-20240307-v1:0", false),
+            ("anthropic.claude-sonnet-4-20250514-v1:0", false),
+            ("us.anthropic.claude-opus-4-6", false),
+            ("us.anthropic.claude-opus-4-7", true),
+            ("anthropic.claude-sonnet-5", true),
+            ("anthropic.other", false),
+        ] {
+            assert_eq!(since_4_7(model), latest, "{model}");
         }
     }
 }

@@ -1,0 +1,98 @@
+"""Fixtures. Nothing is built here: `WEIR` and `WEIR_PROVIDERS` name the binaries (default: target/release), `FILTER` the
+filter (wasm or module)."""
+
+import shutil
+import socket
+
+import pytest
+from harness import gateway as gateways
+from harness import providers as stand_ins
+from harness import resources
+from harness.process import Process, wait_for
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows what the gateways said when a test fails."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for gateway in gateways.RUNNING:
+            tail = "".join(gateway.process.lines[-80:])
+            report.sections.append((f"weir, process {gateway.process.pid}", tail))
+
+
+@pytest.fixture(scope="session")
+def shared_providers():
+    running = stand_ins.start_all()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(autouse=True)
+def clean(request):
+    """Every test begins with providers that have received nothing and play no script."""
+    if "shared_providers" in request.fixturenames:
+        request.getfixturevalue("shared_providers").clear()
+
+
+@pytest.fixture
+def providers(shared_providers):
+    """All stand-in providers by name: qwen3, gpt-oss, main, spare, claude, bedrock, pod-identity."""
+    return shared_providers
+
+
+@pytest.fixture(scope="module")
+def start_gateway(tmp_path_factory):
+    """Starts gateways that live as long as the module."""
+    started = []
+
+    def start(manifest, *options, **named):
+        gateway = gateways.Gateway(tmp_path_factory.getbasetemp(), manifest, *options, **named)
+        started.append(gateway)
+        return gateway
+
+    yield start
+    for gateway in started:
+        gateway.close()
+
+
+@pytest.fixture(scope="module")
+def gateway(shared_providers, start_gateway):
+    """The gateway that most modules share among their tests."""
+    return start_gateway(resources.standard(shared_providers))
+
+
+@pytest.fixture
+def user():
+    return gateways.new_user()
+
+
+def free_port():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory):
+    """The address of a Redis of our own."""
+    if not shutil.which("redis-server"):
+        pytest.skip("redis-server is not installed")
+    port = free_port()
+    server = Process(
+        ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        cwd=tmp_path_factory.mktemp("redis"),
+    )
+
+    def answers():
+        try:
+            with socket.create_connection(("127.0.0.1", port), 1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    wait_for(answers, 10, what="redis-server")
+    yield f"127.0.0.1:{port}"
+    server.stop()
