@@ -135,13 +135,18 @@ impl<'p> Fields<'p> {
         self.typed(key, "a whole number", Value::as_i64)
     }
 
-    /// A list; absent is empty.
-    pub(crate) fn list(&mut self, key: &str) -> Result<Vec<Value>> {
+    /// A list that must be there.
+    pub(crate) fn required_list(&mut self, key: &str) -> Result<Vec<Value>> {
         match self.take(key) {
-            None => Ok(Vec::new()),
+            None => Err(self.missing(key)),
             Some(Value::Array(list)) => Ok(list),
             Some(other) => Err(self.path(key).wrong_type("a list", &other)),
         }
+    }
+
+    /// A list; absent is empty.
+    pub(crate) fn list(&mut self, key: &str) -> Result<Vec<Value>> {
+        if self.map.get(key).is_none_or(Value::is_null) { Ok(Vec::new()) } else { self.required_list(key) }
     }
 
     /// An object that is not looked into.

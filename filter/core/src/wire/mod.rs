@@ -10,6 +10,8 @@ pub mod anthropic;
 pub mod error;
 mod fields;
 pub mod openai_chat;
+#[cfg(test)]
+mod properties;
 pub mod usage;
 
 use serde::Serialize;

@@ -74,10 +74,25 @@ fn part(block: Block<'_>) -> Option<Part> {
         "tool_use" | "server_tool_use" => Content::ToolCall {
             id: block.id.unwrap_or_default(),
             name: block.name.unwrap_or_default(),
-            arguments: block.input.map_or("{}", RawValue::get).to_owned(),
+            arguments: block.input.map_or_else(|| "{}".to_owned(), compact),
         },
         _ => return None,
     }))
+}
+
+/// JSON without the space between its tokens; the tokens stay as the provider wrote them.
+pub(super) fn compact(json: &RawValue) -> String {
+    let json = json.get();
+    let mut out = String::with_capacity(json.len());
+    let (mut in_string, mut is_escaped) = (false, false);
+    for character in json.chars() {
+        if in_string || !character.is_ascii_whitespace() {
+            out.push(character);
+        }
+        in_string ^= character == '"' && !is_escaped;
+        is_escaped = character == '\\' && !is_escaped;
+    }
+    out
 }
 
 /// <https://docs.anthropic.com/en/api/handling-stop-reasons>
@@ -97,5 +112,17 @@ fn openai_tier(tier: &str) -> Option<&'static str> {
         "standard" => Some("default"),
         "priority" => Some("priority"),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compact_keeps_what_is_in_strings() {
+        let json = "{ \"a b\" :\n[1.0, \"\\\\\" , \"x \\\" y\", 10000000000000000000000 ] }";
+        let raw: &RawValue = serde_json::from_str(json).unwrap();
+        assert_eq!(compact(raw), r#"{"a b":[1.0,"\\","x \" y",10000000000000000000000]}"#);
     }
 }

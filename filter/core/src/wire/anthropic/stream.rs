@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
-use super::reply::{Block, finish_reason};
+use super::reply::{Block, compact, finish_reason};
 use super::usage::{Counters, Totals};
 use crate::chat::{BlockStart, Delta, Event};
 use crate::error::Error;
@@ -168,8 +168,8 @@ impl StreamDecoder {
             "tool_use" | "server_tool_use" => {
                 let (id, name) = (block.id.unwrap_or_default(), block.name.unwrap_or_default());
                 // `{}` announces that the input follows in deltas; anything else is the whole of it.
-                let input = block.input.map(|input| input.get()).filter(|input| !is_empty_object(input));
-                (BlockStart::ToolCall { id, name }, input.map(|input| Delta::Arguments(input.to_owned())))
+                let input = block.input.map(compact).filter(|input| input != "{}");
+                (BlockStart::ToolCall { id, name }, input.map(Delta::Arguments))
             }
             _ => return self.open(OpenBlock { index, kind: BlockKind::Skipped }, None, out),
         };
@@ -269,10 +269,6 @@ fn stop(block: OpenBlock, out: &mut Vec<Event>) {
     if block.kind != BlockKind::Skipped {
         out.push(Event::BlockStop { index: block.index });
     }
-}
-
-fn is_empty_object(json: &str) -> bool {
-    json.trim_start_matches('{').trim().trim_end_matches('}').is_empty()
 }
 
 fn is_of_unknown_type(data: &[u8]) -> bool {

@@ -24,10 +24,7 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     let mut fields = Fields::new(&root, body)?;
 
     let mut request = Request { model: fields.required_string("model")?, ..Request::default() };
-    let messages = fields.take("messages").ok_or_else(|| fields.missing("messages"))?;
-    let Value::Array(messages) = messages else {
-        return Err(fields.path("messages").malformed("expected a list"));
-    };
+    let messages = fields.required_list("messages")?;
     request.messages = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
         let list = fields.path("messages");
@@ -69,6 +66,8 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
         let path = fields.path("stream_options");
         let mut options = Fields::new(&path, options)?;
         request.include_usage = options.bool("include_usage")?.unwrap_or(false);
+        // Padding against eavesdroppers who read lengths. What is written here has none.
+        options.take("include_obfuscation");
         options.finish(losses);
     }
     request.service_tier = fields.string("service_tier")?;

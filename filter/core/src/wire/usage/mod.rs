@@ -8,6 +8,8 @@ mod chunk;
 mod count;
 mod shapes;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use body::observe_body;
 pub use chunk::{first_event_error, is_usage_only_chunk};
