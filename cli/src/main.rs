@@ -1,5 +1,3 @@
 //! `weir`: check, render and run AI gateway resources on Envoy.
 
-pub mod plan;
-
 fn main() {}

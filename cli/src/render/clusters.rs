@@ -1,0 +1,240 @@
+//! CDS: one cluster per set of backends, in it one locality per backend.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde_json::{Map, Value, json};
+
+use super::{Options, filter, proto, secrets};
+use crate::plan::{Cluster, Member, Plan, Tls};
+
+const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+/// The protocol of a service that Weir brings itself.
+#[derive(Clone, Copy)]
+pub(super) enum Http {
+    One,
+    Two,
+}
+
+/// All clusters that can change while Envoy runs.
+pub(super) fn clusters(plan: &Plan, options: &Options) -> Vec<Value> {
+    let backends = plan.clusters.iter().map(|cluster| backends(cluster, options));
+    let container = options.container_credentials.iter().map(|it| secrets::container_cluster(it, options));
+    backends
+        .chain([secrets::cluster(plan, options)])
+        .chain(container)
+        .map(|cluster| proto::any("envoy.config.cluster.v3.Cluster", cluster))
+        .collect()
+}
+
+/// A cluster of one address, without anything special.
+pub(super) fn service(name: &str, address: &Value, kind: &str, http: Http) -> Value {
+    let protocol = match http {
+        Http::One => json!({"http_protocol_options": {}}),
+        Http::Two => json!({"http2_protocol_options": {}}),
+    };
+    single(name, address, kind, json!({"explicit_http_config": protocol}))
+}
+
+/// A cluster of one address whose requests get headers from `injectors`.
+pub(super) fn injecting(name: &str, address: &Value, kind: &str, mut injectors: Vec<Value>) -> Value {
+    injectors.push(upstream_codec());
+    let protocol = json!({"explicit_http_config": {"http_protocol_options": {}}, "http_filters": injectors});
+    single(name, address, kind, protocol)
+}
+
+fn single(name: &str, address: &Value, kind: &str, protocol: Value) -> Value {
+    json!({
+        "name": name,
+        "type": kind,
+        "connect_timeout": "2s",
+        "load_assignment": {
+            "cluster_name": name,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+        },
+        "typed_extension_protocol_options": {
+            HTTP_PROTOCOL_OPTIONS: proto::any(HTTP_PROTOCOL_OPTIONS, protocol),
+        },
+    })
+}
+
+fn backends(cluster: &Cluster, options: &Options) -> Value {
+    let mut fields = json!({
+        "name": cluster.name,
+        "connect_timeout": proto::duration(cluster.connect_timeout),
+        // Answers take seconds to minutes, so a backend's share of the requests says little about its load.
+        "lb_policy": "LEAST_REQUEST",
+        "common_lb_config": {
+            "locality_weighted_lb_config": {},
+            // Above the default of 50 % unhealthy backends Envoy sends to unhealthy ones too, though a later priority could serve.
+            "healthy_panic_threshold": {"value": 0},
+        },
+        "load_assignment": {"cluster_name": cluster.name, "endpoints": localities(cluster)},
+        "circuit_breakers": circuit_breakers(),
+        // A long answer may be silent for minutes; address translators on the way forget such connections.
+        "upstream_connection_options": {
+            "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
+        },
+        "typed_extension_protocol_options": {
+            HTTP_PROTOCOL_OPTIONS: proto::any(HTTP_PROTOCOL_OPTIONS, protocol(cluster, options)),
+        },
+    });
+    if let Value::Object(fields) = &mut fields {
+        let (key, value) = discovery_type(cluster);
+        fields.insert(key.to_owned(), value);
+        fields.extend(transport_sockets(cluster, options));
+    }
+    fields
+}
+
+/// Addresses are taken as they are, names looked up again when their time to live is over.
+fn discovery_type(cluster: &Cluster) -> (&'static str, Value) {
+    let mut hosts = cluster.members.iter().flat_map(|member| &member.endpoints);
+    if hosts.all(|endpoint| endpoint.host.parse::<IpAddr>().is_ok()) {
+        return ("type", "STATIC".into());
+    }
+    let dns = proto::extension(
+        "envoy.clusters.dns",
+        "envoy.extensions.clusters.dns.v3.DnsCluster",
+        json!({"dns_lookup_family": "V4_PREFERRED", "respect_dns_ttl": true}),
+    );
+    ("cluster_type", dns)
+}
+
+/// One locality per backendRef that takes traffic. Its index stays that of the plan: the filter finds its configuration by it.
+fn localities(cluster: &Cluster) -> Vec<Value> {
+    let taking = || cluster.members.iter().enumerate().filter(|(_, member)| member.weight > 0);
+    // Envoy wants priorities 0, 1, 2 without a gap.
+    let priorities: BTreeSet<u32> = taking().map(|(_, member)| member.priority).collect();
+    taking()
+        .map(|(index, member)| {
+            let priority = priorities.iter().position(|p| *p == member.priority).unwrap_or_default();
+            json!({
+                "locality": {"region": index.to_string()},
+                "priority": priority,
+                "load_balancing_weight": member.weight,
+                "lb_endpoints": endpoints(index, member),
+            })
+        })
+        .collect()
+}
+
+fn endpoints(index: usize, member: &Member) -> Vec<Value> {
+    let endpoint = |(number, endpoint): (usize, &crate::plan::Endpoint)| {
+        let mut metadata =
+            json!({"weir": {"target": format!("{index}/{number}"), "backend": member.backend}});
+        if member.tls.is_some()
+            && let Value::Object(namespaces) = &mut metadata
+        {
+            namespaces.insert("envoy.transport_socket_match".to_owned(), json!({"weir": index.to_string()}));
+        }
+        json!({
+            "endpoint": {"address": proto::socket(&endpoint.host, endpoint.port)},
+            "metadata": {"filter_metadata": metadata},
+        })
+    };
+    member.endpoints.iter().enumerate().map(endpoint).collect()
+}
+
+/// Envoy's defaults of 1024 connections and requests and 3 retries at a time are for short requests: thousands of streams at once are
+/// ordinary here, and a fourth failover must not be refused.
+fn circuit_breakers() -> Value {
+    const MANY: u32 = 1_000_000;
+    json!({"thresholds": [{
+        "max_connections": MANY,
+        "max_pending_requests": MANY,
+        "max_requests": MANY,
+        "max_retries": MANY,
+    }]})
+}
+
+fn protocol(cluster: &Cluster, options: &Options) -> Value {
+    let mut protocol = if all_tls(cluster) {
+        // HTTP/2 where the backend offers it: thousands of streams need no thousands of TLS connections.
+        json!({"auto_config": {
+            "http_protocol_options": {},
+            "http2_protocol_options": {
+                "connection_keepalive": {"interval": "30s", "timeout": "10s", "connection_idle_interval": "60s"},
+            },
+        }})
+    } else {
+        json!({"explicit_http_config": {"http_protocol_options": {}}})
+    };
+    if cluster.ai
+        && let Value::Object(fields) = &mut protocol
+    {
+        let filters = json!([filter::discovered(options, "backend"), upstream_codec()]);
+        fields.insert("http_filters".to_owned(), filters);
+    }
+    protocol
+}
+
+/// `auto_config` needs ALPN on every connection, so it is for clusters that have nothing but TLS.
+fn all_tls(cluster: &Cluster) -> bool {
+    cluster.members.iter().all(|member| member.tls.is_some())
+}
+
+fn transport_sockets(cluster: &Cluster, options: &Options) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let sockets: Vec<(usize, Value)> = cluster
+        .members
+        .iter()
+        .enumerate()
+        .filter_map(|(index, member)| Some((index, tls(member.tls.as_ref()?, options))))
+        .collect();
+    // Without a match Envoy takes this one; for `auto_config` it must be able to do ALPN.
+    if all_tls(cluster)
+        && let Some((_, socket)) = sockets.first()
+    {
+        fields.insert("transport_socket".to_owned(), socket.clone());
+    }
+    if !sockets.is_empty() {
+        let matches: Vec<Value> = sockets
+            .into_iter()
+            .map(|(index, socket)| {
+                let index = index.to_string();
+                json!({"name": index, "match": {"weir": index}, "transport_socket": socket})
+            })
+            .collect();
+        fields.insert("transport_socket_matches".to_owned(), matches.into());
+    }
+    fields
+}
+
+fn tls(tls: &Tls, options: &Options) -> Value {
+    let is_address = tls.hostname.parse::<IpAddr>().is_ok();
+    let ca = match &tls.ca_pem {
+        Some(pem) => json!({"inline_string": pem}),
+        None => json!({"filename": options.system_ca}),
+    };
+    let mut context = json!({
+        "common_tls_context": {
+            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+            "validation_context": {
+                "trusted_ca": ca,
+                "match_typed_subject_alt_names": [{
+                    "san_type": if is_address { "IP_ADDRESS" } else { "DNS" },
+                    "matcher": {"exact": tls.hostname},
+                }],
+            },
+        },
+    });
+    // SNI holds names only (RFC 6066, section 3).
+    if !is_address && let Value::Object(fields) = &mut context {
+        fields.insert("sni".to_owned(), tls.hostname.clone().into());
+    }
+    proto::extension(
+        "envoy.transport_sockets.tls",
+        "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        context,
+    )
+}
+
+fn upstream_codec() -> Value {
+    proto::extension(
+        "envoy.filters.http.upstream_codec",
+        "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+        json!({}),
+    )
+}

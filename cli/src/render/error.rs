@@ -1,0 +1,54 @@
+//! What a plan can say and Envoy or the ratelimit service cannot do.
+
+use std::fmt;
+
+/// Why a plan cannot be rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// Two listeners ask for one port.
+    SamePort {
+        /// The first of them.
+        first: String,
+        /// The other.
+        second: String,
+        /// The port.
+        port: u16,
+    },
+    /// The ratelimit service counts per second, minute, hour, day, week, month (30 days) or year (365 days) only.
+    Window {
+        /// The budget.
+        budget: String,
+        /// Its window in seconds.
+        seconds: u64,
+    },
+    /// The ratelimit service counts up to 2^32 - 1.
+    LimitTooLarge {
+        /// The budget.
+        budget: String,
+        /// Its limit.
+        limit: u64,
+    },
+    /// The filter's configuration is no JSON.
+    Filter(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::SamePort { first, second, port } => {
+                write!(f, "listeners {first} and {second} both ask for port {port}: give one of them another")
+            }
+            Error::Window { budget, seconds } => write!(
+                f,
+                "{budget}: the ratelimit service has no window of {seconds} s, only second, minute, hour, day, week, month \
+                 and year"
+            ),
+            Error::LimitTooLarge { budget, limit } => {
+                write!(f, "{budget}: the ratelimit service counts up to {}, the limit is {limit}", u32::MAX)
+            }
+            Error::Filter(why) => write!(f, "the filter's configuration cannot be written: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

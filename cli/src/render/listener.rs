@@ -1,0 +1,226 @@
+//! The listeners: those of the Gateways, the admin's and the private one for secrets.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Error, Options, bootstrap, filter, proto};
+use crate::plan::{Listener, Plan};
+
+/// How long Envoy waits for the ratelimit service. A charge that comes later than this is lost, so it is not the default of 20 ms, which
+/// a busy machine misses.
+const RATE_LIMIT_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// How long a client may take for its request headers.
+const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Envoy's `stream_idle_timeout` where none is set.
+pub(super) const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The two ratelimit filters of a chain. A route speaks to one of them by its name, because whether a request passes
+/// while the service is down is a setting of the filter and not of the route.
+pub(super) const RATE_LIMIT_OPEN: &str = "envoy.filters.http.ratelimit";
+pub(super) const RATE_LIMIT_CLOSED: &str = "weir.ratelimit_fail_closed";
+
+/// One listener per listener of the plan.
+pub(super) fn listeners(plan: &Plan, options: &Options) -> Result<Vec<Value>, Error> {
+    let mut taken = BTreeMap::new();
+    let mut rendered = Vec::new();
+    for (index, listener) in plan.listeners.iter().enumerate() {
+        let port = if index == 0 { options.port.unwrap_or(listener.port) } else { listener.port };
+        if port != 0
+            && let Some(first) = taken.insert(port, &listener.name)
+        {
+            return Err(Error::SamePort { first: first.clone(), second: listener.name.clone(), port });
+        }
+        rendered.push(json!({
+            "name": listener.name,
+            "address": proto::socket(&options.bind.to_string(), port),
+            "per_connection_buffer_limit_bytes": listener.buffer_limit,
+            "filter_chains": [chain(connection_manager(listener, options))],
+        }));
+    }
+    Ok(rendered)
+}
+
+/// The listener on the admin port: the filter's own pages, and what is harmless of Envoy's admin.
+pub(super) fn admin(options: &Options) -> Value {
+    let to_envoy = json!({"cluster": bootstrap::ADMIN_CLUSTER});
+    let mut routes: Vec<Value> = ["/ready", "/stats", "/stats/prometheus"]
+        .into_iter()
+        .map(|path| json!({"match": {"path": path, "headers": [only_get()]}, "route": to_envoy}))
+        .collect();
+    // The filter answers /weir/usage before the router is asked.
+    let body = json!({"error": "no such page"}).to_string();
+    routes.push(json!({
+        "match": {"prefix": "/"},
+        "direct_response": {"status": 404, "body": {"inline_string": body}},
+    }));
+    let manager = json!({
+        "stat_prefix": "weir_admin",
+        "http_filters": [filter::discovered(options, "admin"), router()],
+        "route_config": {
+            "name": "weir_admin",
+            "virtual_hosts": [{"name": "weir_admin", "domains": ["*"], "routes": routes}],
+        },
+    });
+    json!({
+        "name": "weir_admin",
+        "address": proto::socket(&Ipv4Addr::LOCALHOST.to_string(), options.admin_port),
+        "filter_chains": [chain(manager)],
+        "ignore_global_conn_limit": true,
+    })
+}
+
+/// The private listener that the filter calls itself through: the cluster in front of it adds the secrets as headers.
+pub(super) fn secrets(options: &Options) -> Value {
+    let manager = json!({
+        "stat_prefix": "weir_secrets",
+        "http_filters": [filter::discovered(options, "secrets"), router()],
+        "route_config": {
+            "name": "weir_secrets",
+            "virtual_hosts": [{
+                "name": "weir_secrets",
+                "domains": ["*"],
+                "routes": [{"match": {"prefix": "/"}, "direct_response": {"status": 204}}],
+            }],
+        },
+        // All secrets come in the headers of one request.
+        "max_request_headers_kb": 8192,
+        "common_http_protocol_options": {"max_headers_count": 20_000},
+    });
+    json!({
+        "name": "weir_secrets",
+        "address": proto::pipe(&options.dir.join(super::SECRETS_SOCKET)),
+        "filter_chains": [chain(manager)],
+        "ignore_global_conn_limit": true,
+    })
+}
+
+fn chain(manager: Value) -> Value {
+    json!({"filters": [proto::extension(
+        "envoy.filters.network.http_connection_manager",
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        manager,
+    )]})
+}
+
+fn connection_manager(listener: &Listener, options: &Options) -> Value {
+    let mut filters = vec![filter::discovered(options, "edge")];
+    if options.rate_limit_service.is_some() {
+        filters.push(rate_limit(listener, RATE_LIMIT_OPEN, false));
+        filters.push(rate_limit(listener, RATE_LIMIT_CLOSED, true));
+    }
+    filters.push(router());
+
+    let mut manager = json!({
+        "stat_prefix": listener.name,
+        "http_filters": filters,
+        "rds": {
+            "route_config_name": listener.name,
+            "config_source": proto::config_source(options, &super::rds_path(&listener.name)),
+        },
+        "local_reply_config": local_replies(),
+        // The gateway stands at the edge: nothing a client says about itself is believed, and no address is internal.
+        "use_remote_address": true,
+        "internal_address_config": {"unix_sockets": false},
+        // `%2F` stays as it is: a model's name is one path segment, and unescaping it would make two.
+        "normalize_path": true,
+        "merge_slashes": false,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        // One server, whichever backend answered.
+        "server_name": "weir",
+        "server_header_transformation": "OVERWRITE",
+        "request_headers_timeout": proto::duration(HEADERS_TIMEOUT),
+        "stream_idle_timeout": proto::duration(listener.stream_idle_timeout.unwrap_or(DEFAULT_STREAM_IDLE_TIMEOUT)),
+    });
+    if let Value::Object(fields) = &mut manager {
+        if let Some(timeout) = listener.request_received_timeout {
+            fields.insert("request_timeout".to_owned(), proto::duration(timeout).into());
+        }
+        if let Some(timeout) = listener.idle_timeout {
+            fields.insert(
+                "common_http_protocol_options".to_owned(),
+                json!({"idle_timeout": proto::duration(timeout)}),
+            );
+        }
+        if options.access_log.is_some() {
+            fields.insert("access_log".to_owned(), access_log(options));
+        }
+    }
+    manager
+}
+
+fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> Value {
+    proto::extension(
+        name,
+        "envoy.extensions.filters.http.ratelimit.v3.RateLimit",
+        json!({
+            "domain": listener.name,
+            "enable_x_ratelimit_headers": "DRAFT_VERSION_03",
+            "timeout": proto::duration(RATE_LIMIT_TIMEOUT),
+            "failure_mode_deny": fail_closed,
+            "status_on_error": {"code": "ServiceUnavailable"},
+            "rate_limit_service": {
+                "transport_api_version": "V3",
+                "grpc_service": {"envoy_grpc": {"cluster_name": bootstrap::RATE_LIMIT_CLUSTER}},
+            },
+        }),
+    )
+}
+
+/// Envoy's own answers get a body, for some have none and the edge could not shape those: it replaces this one by the client
+/// API's own. What the filter itself answered has no code details, and is left as it is.
+fn local_replies() -> Value {
+    json!({
+        "mappers": [{
+            "filter": {"extension_filter": cel("response.code >= 400 && response.code_details != ''")},
+            "body_format_override": {
+                "json_format": {"error": {
+                    "message": "%LOCAL_REPLY_BODY%",
+                    "type": "%RESPONSE_CODE_DETAILS%",
+                    "code": "%RESPONSE_CODE%",
+                }},
+                "content_type": "application/json",
+            },
+        }],
+    })
+}
+
+/// The filter writes the line, Envoy the file. A request that the filter never saw has no line.
+fn access_log(options: &Options) -> Value {
+    json!([{
+        "name": "envoy.access_loggers.file",
+        "filter": {"extension_filter": cel("'wasm.weir.record' in filter_state")},
+        "typed_config": proto::any(
+            "envoy.extensions.access_loggers.file.v3.FileAccessLog",
+            json!({
+                "path": options.access_log,
+                "log_format": {"text_format_source": {"inline_string": "%FILTER_STATE(wasm.weir.record:PLAIN)%\n"}},
+            }),
+        ),
+    }])
+}
+
+fn cel(expression: &str) -> Value {
+    proto::extension(
+        "envoy.access_loggers.extension_filters.cel",
+        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+        json!({"expression": expression}),
+    )
+}
+
+fn router() -> Value {
+    proto::extension(
+        "envoy.filters.http.router",
+        "envoy.extensions.filters.http.router.v3.Router",
+        // No `x-envoy-*` towards a backend or a client.
+        json!({"suppress_envoy_headers": true}),
+    )
+}
+
+fn only_get() -> Value {
+    json!({"name": ":method", "string_match": {"exact": "GET"}})
+}

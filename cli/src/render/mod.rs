@@ -1,0 +1,148 @@
+//! From a [`Plan`] to the files Envoy reads.
+//!
+//! Pure: nothing is read, written or looked up here. `weir render` writes the files and leaves them; `weir run` writes
+//! them, starts Envoy on them and replaces those below `xds/`, `sds/` and `ratelimit/` while it runs.
+//!
+//! The listeners stand in the bootstrap and never change, because Envoy drains a listener whose configuration
+//! changes and that cuts streams. Routes (RDS), clusters (CDS), the filter's configuration (ECDS) and secrets (SDS)
+//! come from files that Envoy watches.
+
+mod bootstrap;
+mod clusters;
+mod error;
+mod files;
+mod filter;
+mod listener;
+mod proto;
+mod ratelimit;
+mod routes;
+mod secrets;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+pub use error::Error;
+pub use files::{File, Files};
+pub use secrets::{CONTAINER_CLUSTER, ContainerCredentials, ContainerToken};
+
+use crate::plan::{Plan, SecretValue};
+
+/// Where Envoy's bootstrap is, relative to the folder.
+pub const BOOTSTRAP: &str = "envoy.json";
+/// Envoy's own admin, a Unix socket, relative to the folder.
+pub const ADMIN_SOCKET: &str = "admin.sock";
+/// The Unix socket on which secrets are handed to the filter, relative to the folder.
+pub const SECRETS_SOCKET: &str = "secrets.sock";
+/// Clusters.
+pub const CDS: &str = "xds/cds.json";
+/// `RUNTIME_ROOT` of the ratelimit service, relative to the folder.
+pub const RATELIMIT_ROOT: &str = "ratelimit";
+
+/// The file of the filter's configuration in one role.
+#[must_use]
+pub fn ecds_path(role: &str) -> String {
+    format!("xds/ecds-{role}.json")
+}
+
+/// The file of the routes of one listener. Kubernetes names hold no `_`, so no two listeners share one.
+#[must_use]
+pub fn rds_path(listener: &str) -> String {
+    let name: String = listener
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' })
+        .collect();
+    format!("xds/rds-{name}.json")
+}
+
+/// The roles of the filter, each with an ECDS file of its own: a subscription takes one resource.
+pub const ROLES: [&str; 4] = ["edge", "backend", "admin", "secrets"];
+
+/// What rendering needs besides the plan: this machine's paths and the command line's wishes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The folder the files will be in, absolute: they refer to each other by path.
+    pub dir: PathBuf,
+    /// The wasm filter, absolute.
+    pub wasm: PathBuf,
+    /// The address the listeners bind.
+    pub bind: IpAddr,
+    /// Instead of the first listener's port; 0: a free one.
+    pub port: Option<u16>,
+    /// Port of the admin listener, on loopback; 0: a free one.
+    pub admin_port: u16,
+    /// The ratelimit service. `None`: the filter keeps the budgets itself.
+    pub rate_limit_service: Option<ServiceAddress>,
+    /// Refuse requests while the ratelimit service is down, whatever the policies say.
+    pub rate_limit_fail_closed: bool,
+    /// Where one JSON line per request goes.
+    pub access_log: Option<PathBuf>,
+    /// The endpoint of `AWS_CONTAINER_CREDENTIALS_FULL_URI`, where the environment names one.
+    pub container_credentials: Option<ContainerCredentials>,
+    /// PEM file of the CAs that backends without CAs of their own are verified with.
+    pub system_ca: PathBuf,
+}
+
+/// Where a service listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceAddress {
+    /// A Unix socket.
+    Unix(PathBuf),
+    /// TCP.
+    Tcp {
+        /// Host name or IP address.
+        host: String,
+        /// TCP port.
+        port: u16,
+    },
+}
+
+/// Everything Envoy (and the ratelimit service) need, by path relative to [`Options::dir`].
+///
+/// # Errors
+///
+/// What a plan can say and Envoy or the ratelimit service cannot do; see [`Error`].
+pub fn envoy(plan: &Plan, options: &Options) -> Result<Files, Error> {
+    let mut files = Files::default();
+    files.insert(BOOTSTRAP, &bootstrap::bootstrap(plan, options)?);
+
+    for role in ROLES {
+        files.insert(ecds_path(role), &discovery(vec![filter::resource(plan, options, role)?]));
+    }
+    for listener in &plan.listeners {
+        let routes = routes::route_configuration(plan, listener, options);
+        files.insert(rds_path(&listener.name), &discovery(vec![routes]));
+    }
+    files.insert(CDS, &discovery(clusters::clusters(plan, options)));
+
+    for (name, SecretValue(value)) in &plan.secrets {
+        files.insert_secret(secrets::sds_path(name), &discovery(vec![secrets::resource(name, value)]));
+    }
+    if let Some(container) = &options.container_credentials {
+        files.insert_secret(
+            secrets::container_sds_path(),
+            &discovery(vec![secrets::container_token(container)]),
+        );
+    }
+    if options.rate_limit_service.is_some() {
+        ratelimit::service_configuration(plan, &mut files)?;
+    }
+    Ok(files)
+}
+
+/// A DiscoveryResponse whose version is a digest of what it holds: the same resources give the same file.
+fn discovery(resources: Vec<Value>) -> Value {
+    let version = short_digest(Value::Array(resources.clone()).to_string().as_bytes());
+    json!({"version_info": version, "resources": resources})
+}
+
+/// The first 16 hexadecimal digits of the SHA-256.
+fn short_digest(bytes: &[u8]) -> String {
+    use sha2::Digest;
+    let mut digest = hex::encode(sha2::Sha256::digest(bytes));
+    digest.truncate(16);
+    digest
+}

@@ -1,0 +1,273 @@
+//! RDS: which cluster a request goes to, by its model above all.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::{Options, listener, proto, ratelimit};
+use crate::plan::{
+    HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
+};
+
+/// The header in which the edge writes the model.
+const MODEL: &str = "x-ai-eg-model";
+
+const ROUTE: &str = "envoy.config.route.v3.Route";
+
+pub(super) fn route_configuration(plan: &Plan, listener: &Listener, options: &Options) -> Value {
+    let context = Context { plan, listener, options };
+    let hosts: Vec<Value> = listener
+        .virtual_hosts
+        .iter()
+        .enumerate()
+        .map(|(index, host)| context.virtual_host(&format!("{}/{index}", listener.name), host))
+        .collect();
+    proto::any(
+        "envoy.config.route.v3.RouteConfiguration",
+        json!({
+            "name": listener.name,
+            "virtual_hosts": hosts,
+            // What Envoy says about the client is for the gateway's own use.
+            "request_headers_to_remove": ["x-envoy-external-address", "x-envoy-internal"],
+        }),
+    )
+}
+
+struct Context<'a> {
+    plan: &'a Plan,
+    listener: &'a Listener,
+    options: &'a Options,
+}
+
+impl Context<'_> {
+    /// Rules for a model by name become a map, so that ten thousand models cost what ten do; without any, a list will do.
+    fn virtual_host(&self, name: &str, host: &VirtualHost) -> Value {
+        let mut fields = json!({"name": name, "domains": host.domains});
+        let (key, value) = if host.rules.iter().any(|rule| model(&rule.matches).is_some()) {
+            ("matcher", self.matcher(&host.rules))
+        } else {
+            ("routes", self.list(host.rules.iter()).into())
+        };
+        if let Value::Object(fields) = &mut fields {
+            fields.insert(key.to_owned(), value);
+        }
+        fields
+    }
+
+    fn matcher(&self, rules: &[MatchedRule]) -> Value {
+        let map: Map<String, Value> = by_model(rules)
+            .into_iter()
+            .map(|(model, rules)| (model.to_owned(), self.action(rules)))
+            .collect();
+        let any_model = rules.iter().filter(|rule| model(&rule.matches).is_none());
+        let mut matcher = json!({
+            "matcher_tree": {
+                "input": {
+                    "name": "model",
+                    "typed_config": proto::any(
+                        "envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
+                        json!({"header_name": MODEL}),
+                    ),
+                },
+                "exact_match_map": {"map": map},
+            },
+        });
+        let rest: Vec<&MatchedRule> = any_model.collect();
+        if !rest.is_empty()
+            && let Value::Object(fields) = &mut matcher
+        {
+            fields.insert("on_no_match".to_owned(), self.action(rest));
+        }
+        matcher
+    }
+
+    fn action(&self, rules: Vec<&MatchedRule>) -> Value {
+        let mut routes = self.list(rules.into_iter());
+        let (name, config) = if routes.len() == 1 {
+            ("route", routes.pop().map(|route| proto::any(ROUTE, route)))
+        } else {
+            ("routes", Some(proto::any("envoy.config.route.v3.RouteList", json!({"routes": routes}))))
+        };
+        json!({"action": {"name": name, "typed_config": config}})
+    }
+
+    fn list<'r>(&self, rules: impl Iterator<Item = &'r MatchedRule>) -> Vec<Value> {
+        rules.map(|rule| self.route(rule)).collect()
+    }
+
+    fn route(&self, matched: &MatchedRule) -> Value {
+        let rule = matched.rule.as_ref();
+        let mut route = Map::new();
+        route.insert("name".to_owned(), rule.name.clone().into());
+        route.insert("match".to_owned(), conditions(&matched.matches));
+        let cluster = rule.cluster.and_then(|index| self.plan.clusters.get(index));
+        let Some(cluster) = cluster else {
+            // Gateway API: a rule without backends that could serve is a 500.
+            route.insert("direct_response".to_owned(), json!({"status": 500}));
+            return Value::Object(route);
+        };
+
+        let mut action = json!({
+            "cluster": cluster.name,
+            // A timeout of the whole request cuts streams, so there is none unless it was asked for.
+            "timeout": proto::duration(rule.request_timeout.unwrap_or_default()),
+        });
+        if let Value::Object(action) = &mut action {
+            if let Some(silence) = self.allowed_silence(rule) {
+                action.insert("idle_timeout".to_owned(), proto::duration(silence).into());
+            }
+            if let Some(policy) = retry_policy(rule) {
+                action.insert("retry_policy".to_owned(), policy);
+            }
+        }
+        route.insert("route".to_owned(), action);
+        if self.options.rate_limit_service.is_some()
+            && let Some(limits) = ratelimit::per_route(self.plan, rule)
+        {
+            let closed = rule.limits_fail_closed || self.options.rate_limit_fail_closed;
+            let filter = if closed { listener::RATE_LIMIT_CLOSED } else { listener::RATE_LIMIT_OPEN };
+            route.insert("typed_per_filter_config".to_owned(), json!({filter: limits}));
+        }
+        Value::Object(route)
+    }
+
+    /// The listener's idle timeout also runs while an answer is waited for. Where the rule allows an attempt more time than that, the
+    /// route must, too.
+    fn allowed_silence(&self, rule: &Rule) -> Option<Duration> {
+        let listener = self.listener.stream_idle_timeout.unwrap_or(listener::DEFAULT_STREAM_IDLE_TIMEOUT);
+        if listener.is_zero() {
+            return None;
+        }
+        let longest = rule.attempt_timeout.max(rule.attempt_idle_timeout).max(rule.request_timeout)?;
+        (longest > listener).then_some(longest)
+    }
+}
+
+/// The rules that may apply to each model named by a rule, in their order. A rule for any model is among them unless a rule before it
+/// takes all requests for that model.
+fn by_model(rules: &[MatchedRule]) -> BTreeMap<&str, Vec<&MatchedRule>> {
+    let mut lists: BTreeMap<&str, Vec<(usize, &MatchedRule)>> = BTreeMap::new();
+    let mut any_model = Vec::new();
+    for (position, rule) in rules.iter().enumerate() {
+        match model(&rule.matches) {
+            Some(name) => lists.entry(name).or_default().push((position, rule)),
+            None => any_model.push((position, rule)),
+        }
+    }
+    let complete = |(name, mut list): (_, Vec<(usize, _)>)| {
+        list.extend(&any_model);
+        list.sort_by_key(|(position, _)| *position);
+        let takes_all = |(_, rule): &(usize, &MatchedRule)| {
+            let matches = &rule.matches;
+            matches.path.is_none()
+                && matches.method.is_none()
+                && matches.query.is_empty()
+                && matches.headers.len() == usize::from(model(matches).is_some())
+        };
+        if let Some(last) = list.iter().position(takes_all) {
+            list.truncate(last + 1);
+        }
+        (name, list.into_iter().map(|(_, rule)| rule).collect())
+    };
+    lists.into_iter().map(complete).collect()
+}
+
+/// The model that a match names exactly.
+fn model(matches: &Match) -> Option<&str> {
+    matches.headers.iter().find_map(|header| match &header.value {
+        ValueMatch::Exact(model) if header.name == MODEL => Some(model.as_str()),
+        _ => None,
+    })
+}
+
+fn conditions(matches: &Match) -> Value {
+    let mut conditions = Map::new();
+    let (key, path) = match &matches.path {
+        None => ("prefix", "/".into()),
+        Some(PathMatch::Exact(path)) => ("path", path.clone().into()),
+        Some(PathMatch::Prefix(prefix)) => match prefix.trim_end_matches('/') {
+            "" => ("prefix", "/".into()),
+            prefix => ("path_separated_prefix", prefix.into()),
+        },
+        Some(PathMatch::Regex(regex)) => ("safe_regex", json!({"regex": regex})),
+    };
+    conditions.insert(key.to_owned(), path);
+
+    let method =
+        matches.method.iter().map(|method| json!({"name": ":method", "string_match": {"exact": method}}));
+    let headers: Vec<Value> = matches.headers.iter().map(condition).chain(method).collect();
+    if !headers.is_empty() {
+        conditions.insert("headers".to_owned(), headers.into());
+    }
+    if !matches.query.is_empty() {
+        let query: Vec<Value> = matches.query.iter().map(condition).collect();
+        conditions.insert("query_parameters".to_owned(), query.into());
+    }
+    Value::Object(conditions)
+}
+
+fn condition(header: &HeaderMatch) -> Value {
+    let value = match &header.value {
+        ValueMatch::Exact(value) => json!({"exact": value}),
+        ValueMatch::Regex(regex) => json!({"safe_regex": {"regex": regex}}),
+    };
+    json!({"name": header.name, "string_match": value})
+}
+
+/// The retry policy, which is also where Envoy keeps the limits of a single attempt.
+fn retry_policy(rule: &Rule) -> Option<Value> {
+    let mut policy = Map::new();
+    if let Some(timeout) = rule.attempt_timeout {
+        policy.insert("per_try_timeout".to_owned(), proto::duration(timeout).into());
+    }
+    if let Some(timeout) = rule.attempt_idle_timeout {
+        policy.insert("per_try_idle_timeout".to_owned(), proto::duration(timeout).into());
+    }
+    if let Some(retry) = &rule.retry {
+        policy.extend(retries(retry));
+    } else if !policy.is_empty() {
+        policy.insert("num_retries".to_owned(), 0.into());
+    }
+    (!policy.is_empty()).then_some(Value::Object(policy))
+}
+
+fn retries(retry: &Retry) -> Map<String, Value> {
+    let mut on = retry.on.clone();
+    let mut policy = Map::new();
+    if !retry.status_codes.is_empty() {
+        if !on.iter().any(|word| word == "retriable-status-codes") {
+            on.push("retriable-status-codes".to_owned());
+        }
+        policy.insert("retriable_status_codes".to_owned(), json!(retry.status_codes));
+    }
+    policy.insert("retry_on".to_owned(), on.join(",").into());
+    policy.insert("num_retries".to_owned(), retry.count.into());
+    // Another host of the priority first, and the next priority when this one had its attempts: priorities alone would pass over healthy
+    // backends of the same priority.
+    policy.insert(
+        "retry_host_predicate".to_owned(),
+        json!([proto::extension(
+            "envoy.retry_host_predicates.previous_hosts",
+            "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+            json!({}),
+        )]),
+    );
+    policy.insert("host_selection_retry_max_attempts".to_owned(), 5.into());
+    policy.insert(
+        "retry_priority".to_owned(),
+        proto::extension(
+            "envoy.retry_priorities.previous_priorities",
+            "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+            json!({"update_frequency": retry.attempts_per_priority.max(1)}),
+        ),
+    );
+    if let Some(backoff) = retry.backoff {
+        let mut pauses = json!({"base_interval": proto::duration(backoff.base)});
+        if let (Some(max), Value::Object(pauses)) = (backoff.max, &mut pauses) {
+            pauses.insert("max_interval".to_owned(), proto::duration(max).into());
+        }
+        policy.insert("retry_back_off".to_owned(), pauses);
+    }
+    policy
+}
