@@ -1,5 +1,7 @@
 //! The wasm filter: one module in four roles, told apart by `root_id`.
 
+use std::rc::Rc;
+
 use serde_json::{Value, json};
 
 use super::{Error, Options, proto};
@@ -63,7 +65,7 @@ fn configuration(plan: &Plan, options: &Options) -> Result<String, Error> {
     if options.rate_limit_service.is_some() {
         config.budgets.clear();
         for route in config.routes.values_mut() {
-            route.budgets.clear();
+            Rc::make_mut(route).budgets.clear();
         }
     }
     serde_json::to_string(&config).map_err(|error| Error::Filter(error.to_string()))
