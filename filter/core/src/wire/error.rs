@@ -12,6 +12,9 @@ use crate::error::Error;
 /// The longest message that is passed on, in bytes. A backend's error page may be anything.
 const MAX_MESSAGE: usize = 4096;
 
+/// The longest error answer that is parsed, in bytes.
+const MAX_PARSED: usize = 256 * 1024;
+
 /// Whose errors they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorShape {
@@ -54,22 +57,26 @@ pub struct ErrorAnswer<'a> {
 #[must_use]
 pub fn decode_error(shape: ErrorShape, answer: &ErrorAnswer<'_>) -> Error {
     // Many gateways on the way label their JSON as text, so JSON is what parses.
-    let may_be_json = answer.content_type.is_none_or(|media| !media.starts_with("text/html"));
+    let is_html = answer.content_type.is_some_and(|media| media.starts_with("text/html"));
+    let may_be_json = !is_html && answer.body.len() <= MAX_PARSED;
+    // `ThrottlingException:http://internal.amazon.com/coral/...`: what follows the colon is not the type.
+    let header = answer
+        .error_type
+        .and_then(|kind| kind.split(':').next())
+        .map(str::trim)
+        .filter(|kind| !kind.is_empty())
+        .map(str::to_owned);
     let said = if may_be_json { serde_json::from_slice(answer.body).ok().and_then(of_value) } else { None };
     match said {
-        Some(Said { kind, message, .. }) => {
-            // `ThrottlingException:http://internal.amazon.com/coral/...`: what follows the colon is not the type.
-            let header =
-                answer.error_type.map(|kind| kind.split(':').next().unwrap_or(kind).trim().to_owned());
-            Error::provider(answer.status, header.filter(|kind| !kind.is_empty()).or(kind), message)
-        }
+        Some(Said { kind, message, .. }) => Error::provider(answer.status, header.or(kind), message),
         None => {
             let body = String::from_utf8_lossy(answer.body.get(..MAX_MESSAGE).unwrap_or(answer.body));
             let message = match body.trim() {
                 "" => format!("the backend answered with status {} and an empty body", answer.status),
                 text => text.to_owned(),
             };
-            Error::provider(answer.status, Some(shape.type_of_foreign_answer().to_owned()), message)
+            let kind = header.unwrap_or_else(|| shape.type_of_foreign_answer().to_owned());
+            Error::provider(answer.status, Some(kind), message)
         }
     }
 }
@@ -106,10 +113,12 @@ fn of_value(value: Value) -> Option<Said> {
         Some(Value::String(message)) => Some(message),
         _ => None,
     });
-    let status = ["code", "status_code", "status"].into_iter().find_map(|key| match error.get(key)? {
-        Value::Number(code) => code.as_u64(),
-        Value::String(code) => code.parse().ok(),
-        _ => None,
+    let status = ["code", "status_code", "status", "originalStatusCode"].into_iter().find_map(|key| {
+        match error.get(key)? {
+            Value::Number(code) => code.as_u64(),
+            Value::String(code) => code.parse().ok(),
+            _ => None,
+        }
     });
     let kind = ["type", "__type", "status", "code"].into_iter().find_map(|key| match error.get(key) {
         Some(Value::String(kind)) if kind != "error" && kind.parse::<u16>().is_err() => {
@@ -208,6 +217,10 @@ mod tests {
         body["error"].take()
     }
 
+    fn shown_type(error: &Error) -> String {
+        shown(error)["type"].as_str().unwrap().to_owned()
+    }
+
     #[test]
     fn the_type_of_a_bedrock_error_is_in_its_header() {
         let header = Some("ThrottlingException:http://internal.amazon.com/coral/com.amazon.bedrock/");
@@ -217,6 +230,9 @@ mod tests {
         assert_eq!(shown["type"], "ThrottlingException");
         assert_eq!(shown["code"], "429");
         assert_eq!(shown["message"], "slow down");
+
+        let error = decode_error(ErrorShape::AwsBedrock, &answer(503, header, ""));
+        assert_eq!(shown_type(&error), "ThrottlingException");
 
         let body = r#"{"__type":"com.amazon.coral#ValidationException","Message":"no"}"#;
         let error = decode_error(ErrorShape::AwsBedrock, &answer(400, None, body));
@@ -272,6 +288,9 @@ mod tests {
     fn exceptions_in_a_stream_get_the_status_they_stand_for() {
         let error = decode_exception("throttlingException", br#"{"message":"Too many tokens"}"#);
         assert_eq!(error, Error::provider(429, Some("throttlingException".to_owned()), "Too many tokens"));
+        let error =
+            decode_exception("modelStreamErrorException", br#"{"message":"m","originalStatusCode":424}"#);
+        assert_eq!(error.status(), 424);
         assert_eq!(decode_exception("somethingNew", b"\xff").kind(), Kind::Provider(500));
     }
 

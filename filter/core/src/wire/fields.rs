@@ -2,10 +2,56 @@
 
 use std::fmt;
 
+use memchr::memchr2;
 use serde_json::{Map, Value};
 
 use crate::chat::Losses;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+
+/// The most JSON values of a request. A value of one byte takes some eighty once it is parsed, so without this limit
+/// a body that passes the limit on bytes could still use up the worker's memory. Long conversations have thousands.
+const MAX_VALUES: usize = 500_000;
+
+/// The JSON of a request to `path`.
+pub(crate) fn parse(path: &str, body: &[u8]) -> Result<Value> {
+    if count_values(body) > MAX_VALUES {
+        let message = format!("the request has more than {MAX_VALUES} JSON values");
+        return Err(Error::new(Kind::TooLarge, message));
+    }
+    serde_json::from_slice(body).map_err(|error| {
+        Error::bad_request(format!("malformed request: failed to parse JSON for {path}: {error}"))
+    })
+}
+
+/// How many values `json` has at most: each but the first comes after one of `[{,:`, and in a string these do not count.
+fn count_values(json: &[u8]) -> usize {
+    let mut count: usize = 1;
+    let mut rest = json;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'[' | b'{' | b',' | b':' => count = count.saturating_add(1),
+            b'"' => rest = after_string(rest),
+            _ => {}
+        }
+    }
+    count
+}
+
+/// What follows the string whose opening quote was just read.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(found) = memchr2(b'"', b'\\', rest) {
+        let (is_end, skip) = match rest.get(found) {
+            Some(b'\\') => (false, 2),
+            _ => (true, 1),
+        };
+        rest = rest.get(found.saturating_add(skip)..).unwrap_or_default();
+        if is_end {
+            return rest;
+        }
+    }
+    &[]
+}
 
 /// Where a value is. Built on the stack on the way down, and turned into text only when something is wrong.
 #[derive(Clone, Copy)]
@@ -94,14 +140,14 @@ impl<'p> Fields<'p> {
 
     /// Any value.
     pub(crate) fn take(&mut self, key: &str) -> Option<Value> {
-        // Not `remove`, which would move the last member to this one's place and shuffle the losses.
-        self.map.shift_remove(key).filter(|value| !value.is_null())
+        // The member stays behind as `null`: removing one from the middle takes time in the number of them all.
+        self.map.get_mut(key).map(Value::take).filter(|value| !value.is_null())
     }
 
     /// Drops a member that says nothing.
     pub(crate) fn take_if(&mut self, key: &str, condition: impl FnOnce(&Value) -> bool) {
         if self.map.get(key).is_some_and(condition) {
-            self.map.shift_remove(key);
+            self.take(key);
         }
     }
 
@@ -180,5 +226,48 @@ impl<'p> Fields<'p> {
             Some(value) => Ok(Some(value)),
             None => Err(self.path(key).wrong_type(expected, &value)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_in_strings_do_not_count() {
+        assert_eq!(count_values(br#"{"a,b":[1,2,{"c":"\\"}],"d":"[\",,,"}"#), 10);
+        assert_eq!(count_values(b"\"open ,,,\\"), 1);
+    }
+
+    #[test]
+    fn a_body_of_too_many_values_is_refused_before_it_is_parsed() {
+        let few = format!("[{}0]", "0,".repeat(MAX_VALUES - 3));
+        assert!(parse("/", few.as_bytes()).is_ok());
+        let many = format!("[{}0]", "0,".repeat(MAX_VALUES));
+        assert_eq!(parse("/", many.as_bytes()).unwrap_err().status(), 413);
+        let text = format!("[\"{}\"]", "0,".repeat(MAX_VALUES));
+        assert!(parse("/", text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_mistake_is_reported_with_its_path() {
+        let messages = Path::Key(&Path::Root, "messages");
+        let message = Path::Index(&messages, 2);
+        let mut fields = Fields::new(&message, serde_json::json!({"role": 3, "name": null})).unwrap();
+        let error = fields.required_string("role").unwrap_err();
+        assert_eq!(error.message(), "malformed request: messages[2].role: expected a string, got a number");
+        let error = fields.required_string("name").unwrap_err();
+        assert_eq!(error.message(), "malformed request: messages[2].name: field is required");
+    }
+
+    #[test]
+    fn what_nobody_took_is_a_loss_unless_it_says_nothing() {
+        let json = serde_json::json!({"a": 1, "taken": 2, "b": null, "c": [], "d": {}, "e": false});
+        let mut fields = Fields::new(&Path::Root, json).unwrap();
+        fields.take("taken");
+        let mut losses = Losses::default();
+        fields.finish(&mut losses);
+        let paths: Vec<&str> = losses.iter().map(|loss| loss.path.as_str()).collect();
+        assert_eq!(paths, ["a", "e"]);
     }
 }

@@ -5,6 +5,39 @@
 //! streams) is not done here: decoders take the data of whole events, encoders of client streams write them.
 //!
 //! What passes through untranslated is only watched, by [`usage`].
+//!
+//! A conversation that is not streamed goes through four functions:
+//!
+//! ```
+//! use weir_core::chat::Losses;
+//! use weir_core::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params};
+//! use weir_core::wire::{self, AnswerDefaults, BackendFormat, ClientFormat};
+//!
+//! # fn main() -> weir_core::Result<()> {
+//! let client = ClientFormat::OpenAiChat;
+//! let backend = BackendFormat::Anthropic(Params {
+//!     envelope: Envelope::Native,
+//!     model: "claude-sonnet-4-5",
+//!     default_max_tokens: DEFAULT_MAX_TOKENS,
+//! });
+//!
+//! let mut losses = Losses::default();
+//! let asked = br#"{"model": "claude", "messages": [{"role": "user", "content": "Hi"}], "seed": 7}"#;
+//! let request = wire::decode_request(client, asked, &mut losses)?;
+//! let sent = wire::encode_request(backend, &request, &mut losses)?;
+//! assert!(sent.starts_with(br#"{"model":"claude-sonnet-4-5","max_tokens":4096,"#));
+//! assert_eq!(losses.iter().next().map(|loss| loss.path.as_str()), Some("seed"));
+//!
+//! let answered = br#"{"id": "msg_1", "content": [{"type": "text", "text": "Hello"}], "stop_reason": "end_turn"}"#;
+//! let reply = wire::decode_reply(backend, answered)?;
+//! let defaults = AnswerDefaults { id: "own".into(), model: "claude-sonnet-4-5".into(), created: 1_790_000_000 };
+//! let shown = wire::encode_reply(client, &reply, &defaults);
+//! assert!(shown.starts_with(br#"{"id":"msg_1","object":"chat.completion","#));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A streamed one takes its answer through [`StreamDecoder`] and [`StreamEncoder`] instead.
 
 pub mod anthropic;
 pub mod error;
@@ -33,6 +66,19 @@ pub enum ClientFormat {
 pub enum BackendFormat<'a> {
     /// Anthropic's messages, at Anthropic or in a cloud.
     Anthropic(anthropic::Params<'a>),
+}
+
+impl BackendFormat<'_> {
+    /// Whose errors its backend answers with.
+    #[must_use]
+    pub fn error_shape(self) -> ErrorShape {
+        match self {
+            Self::Anthropic(params) => match params.envelope {
+                anthropic::Envelope::Native => ErrorShape::Anthropic,
+                anthropic::Envelope::Bedrock { .. } => ErrorShape::AwsBedrock,
+            },
+        }
+    }
 }
 
 /// What an answer is called when its provider does not say, and when it was made.

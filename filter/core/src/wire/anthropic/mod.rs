@@ -8,12 +8,14 @@ mod encode;
 mod message;
 mod models;
 mod reply;
+mod sse;
 mod stream;
 mod types;
 pub(crate) mod usage;
 
 pub use encode::encode_request;
 pub use reply::decode_reply;
+pub use sse::write_event;
 pub use stream::StreamDecoder;
 
 /// The most tokens of an answer when the client does not say. Anthropic has no default of its own: without

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::reply::{Block, compact, finish_reason};
+use super::sse::event_type;
 use super::usage::{Counters, Totals};
 use crate::chat::{BlockStart, Delta, Event};
 use crate::error::Error;
@@ -272,11 +273,5 @@ fn stop(block: OpenBlock, out: &mut Vec<Event>) {
 }
 
 fn is_of_unknown_type(data: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct TypeOnly<'a> {
-        #[serde(rename = "type", borrow)]
-        kind: Cow<'a, str>,
-    }
-    serde_json::from_slice::<TypeOnly<'_>>(data)
-        .is_ok_and(|event| !KNOWN_TYPES.contains(&event.kind.as_ref()))
+    event_type(data).is_some_and(|kind| !KNOWN_TYPES.contains(&kind.as_ref()))
 }

@@ -5,23 +5,18 @@ use serde_json::Value;
 use super::content::cache_control;
 use super::message::decode_message;
 use crate::chat::{Losses, Request, ResponseFormat, Thinking, ThinkingMode, Tool, ToolChoice};
-use crate::error::{Error, Result};
-use crate::wire::fields::{Fields, Path};
+use crate::error::Result;
+use crate::wire::fields::{Fields, Path, parse};
 
 /// Reads the body of `POST /v1/chat/completions`. Fields that are not known are recorded in `losses`.
 ///
 /// # Errors
 ///
 /// 400 for what is not JSON or has a wrong type, 422 for a value that no backend this is translated to can serve;
-/// both name the field.
+/// both name the field. 413 for a body of more JSON values than any conversation has.
 pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
-    let body: Value = serde_json::from_slice(body).map_err(|error| {
-        Error::bad_request(format!(
-            "malformed request: failed to parse JSON for /v1/chat/completions: {error}"
-        ))
-    })?;
     let root = Path::Root;
-    let mut fields = Fields::new(&root, body)?;
+    let mut fields = Fields::new(&root, parse("/v1/chat/completions", body)?)?;
 
     let mut request = Request { model: fields.required_string("model")?, ..Request::default() };
     let messages = fields.required_list("messages")?;

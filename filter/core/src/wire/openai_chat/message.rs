@@ -109,8 +109,9 @@ fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Me
     let inner = content.iter_mut().filter_map(|part| part.cache_control.take()).last();
     let cache_control = cache_control(fields, losses)?.or(inner);
     let result = Content::ToolResult { call_id, content, is_error: None };
-    let name = fields.string("name")?;
-    Ok(Message { role: Role::User, content: vec![Part { content: result, cache_control }], name })
+    // Older clients name the tool, which the call does already.
+    fields.take("name");
+    Ok(Message { role: Role::User, content: vec![Part { content: result, cache_control }], name: None })
 }
 
 /// A mark on a message is one on its last part.
