@@ -187,7 +187,8 @@ pub fn event_error(data: &[u8]) -> Option<Error> {
     memmem::find(data, b"\"error\"")?;
     let outer: Outer<'_> = serde_json::from_slice(data).ok()?;
     let is = |name: &Option<Cow<'_, str>>, what: &str| name.as_deref() == Some(what);
-    let json = match (outer.error, outer.response) {
+    let error = outer.error.filter(|error| !matches!(error.get(), "\"\"" | "false" | "{}" | "[]"));
+    let json = match (error, outer.response) {
         (Some(_), _) => data,
         (None, _) if is(&outer.kind, "error") || is(&outer.object, "error") => data,
         (None, Some(response)) if is(&outer.kind, "response.failed") => response.get().as_bytes(),
@@ -315,6 +316,8 @@ mod tests {
             r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"{\"error\":1}"}}"#,
             r#"{"type":"response.created","response":{"error":null}}"#,
             r#"{"choices":[],"x":"error"}"#,
+            r#"{"choices":[],"error":""}"#,
+            r#"{"choices":[],"error":{}}"#,
             "[DONE]",
             r#"{"error""#,
         ] {

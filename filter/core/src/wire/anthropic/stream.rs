@@ -124,6 +124,7 @@ impl StreamDecoder {
                 }
             }
             "message_delta" => {
+                self.start_if_not_started(out);
                 let delta = event.delta.unwrap_or_default();
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
                 self.stop_sequence = delta.stop_sequence.or(self.stop_sequence.take());
@@ -194,7 +195,11 @@ impl StreamDecoder {
             }
             // A text that was not announced is still a text.
             None => {
-                let start = if delta.text.is_some() { BlockStart::Text } else { BlockStart::Thinking };
+                let start = match (&delta.text, &delta.thinking, &delta.signature) {
+                    (Some(_), _, _) => BlockStart::Text,
+                    (None, None, None) => return,
+                    (None, _, _) => BlockStart::Thinking,
+                };
                 let block = OpenBlock { index: index.unwrap_or(0), kind: BlockKind::Plain };
                 self.open(block, Some(start), out);
                 block
