@@ -16,14 +16,42 @@ use crate::wire::error::event_error;
 #[derive(Debug)]
 pub struct StreamObserver {
     endpoint: Endpoint,
-    /// An event without any of these words is not parsed. Prepared once per stream.
-    words: Vec<Finder<'static>>,
-    error_word: Finder<'static>,
-    model_word: Finder<'static>,
-    finish_word: Finder<'static>,
+    /// An event without any of these is not parsed.
+    words: Vec<Word>,
+    error: Word,
+    model: Word,
+    finish_reason: Word,
     totals: Totals,
     observed: Observed,
     is_complete: bool,
+}
+
+/// A word to search events for, prepared once per stream.
+#[derive(Debug)]
+struct Word {
+    finder: Finder<'static>,
+    /// The word is a member's name, and its value begins with this.
+    value: Option<u8>,
+}
+
+impl Word {
+    fn new(word: &'static str) -> Self {
+        Self { finder: Finder::new(word), value: None }
+    }
+
+    /// `name` in quotes, with a value that begins with `value`. Many servers write `"usage":null` in every chunk.
+    fn member(name: &'static str, value: u8) -> Self {
+        Self { finder: Finder::new(name), value: Some(value) }
+    }
+
+    fn is_in(&self, data: &[u8]) -> bool {
+        let Some(value) = self.value else { return self.finder.find(data).is_some() };
+        self.finder.find_iter(data).any(|found| {
+            let after = data.get(found.saturating_add(self.finder.needle().len())..).unwrap_or_default();
+            let after = after.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
+            after.trim_ascii_start().first() == Some(&value)
+        })
+    }
 }
 
 /// An event of any API. Chunks have the members that matter outside, the Responses API in `response`, Anthropic's
@@ -47,21 +75,21 @@ impl StreamObserver {
     /// An observer for one answer of `endpoint`.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        let words: &[&str] = match endpoint {
-            Endpoint::Messages => &["\"usage\"", "message_stop"],
-            // Not `"usage"`: only events about the whole answer have this member, and they end the stream too.
-            Endpoint::Responses => &["\"response\""],
-            Endpoint::ImageGenerations => &["image_generation.completed"],
-            Endpoint::Transcriptions | Endpoint::Translations => &["transcript.text.done"],
-            Endpoint::Speech => &["speech.audio.done"],
-            _ => &["\"usage\""],
+        let words = match endpoint {
+            Endpoint::Messages => vec![Word::member("\"usage\"", b'{'), Word::new("message_stop")],
+            // Not `usage`: only events about the whole answer have this member, and they end the stream too.
+            Endpoint::Responses => vec![Word::member("\"response\"", b'{')],
+            Endpoint::ImageGenerations => vec![Word::new("image_generation.completed")],
+            Endpoint::Transcriptions | Endpoint::Translations => vec![Word::new("transcript.text.done")],
+            Endpoint::Speech => vec![Word::new("speech.audio.done")],
+            _ => vec![Word::member("\"usage\"", b'{')],
         };
         Self {
             endpoint,
-            words: words.iter().map(Finder::new).collect(),
-            error_word: Finder::new("\"error\""),
-            model_word: Finder::new("\"model\""),
-            finish_word: Finder::new("\"finish_reason\""),
+            words,
+            error: Word::new("\"error\""),
+            model: Word::new("\"model\""),
+            finish_reason: Word::member("\"finish_reason\"", b'"'),
             totals: Totals::default(),
             observed: Observed::default(),
             is_complete: false,
@@ -74,12 +102,12 @@ impl StreamObserver {
             self.is_complete = true;
             return;
         }
-        if self.observed.error.is_none() && self.error_word.find(data).is_some() {
+        if self.observed.error.is_none() && self.error.is_in(data) {
             self.observed.error = event_error(data);
         }
         self.is_complete |= self.is_finish_chunk(data);
-        let has_model = self.observed.model.is_none() && self.model_word.find(data).is_some();
-        if !has_model && !self.words.iter().any(|word| word.find(data).is_some()) {
+        let has_model = self.observed.model.is_none() && self.model.is_in(data);
+        if !has_model && !self.words.iter().any(|word| word.is_in(data)) {
             return;
         }
         let Ok(event) = serde_json::from_slice::<WireEvent<'_>>(data) else { return };
@@ -131,12 +159,8 @@ impl StreamObserver {
 
     /// Servers that are not OpenAI's may leave out `[DONE]`; the finish reason says as much.
     fn is_finish_chunk(&self, data: &[u8]) -> bool {
-        if !matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions) || self.is_complete {
-            return false;
-        }
-        let Some(found) = self.finish_word.find(data) else { return false };
-        let after = data.get(found.saturating_add(self.finish_word.needle().len())..).unwrap_or_default();
-        let value = after.trim_ascii_start().strip_prefix(b":").unwrap_or_default().trim_ascii_start();
-        value.starts_with(b"\"")
+        matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
+            && !self.is_complete
+            && self.finish_reason.is_in(data)
     }
 }

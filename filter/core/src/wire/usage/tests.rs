@@ -118,6 +118,9 @@ fn chat_chunks_tell_usage_at_the_end_or_all_along() {
     let finish = r#"{"model":"m-1","choices":[{"delta":{},"finish_reason": "stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1}}"#;
     let usage =
         r#"{"model":"","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
+    let two = r#"{"model":"m-1","x":"usage","choices":[{"finish_reason":null},{"finish_reason":"stop"}],"usage" : {"prompt_tokens":9}}"#;
+    let (observed, is_complete) = observe(Endpoint::ChatCompletions, &[chunk, two]);
+    assert!(is_complete && observed.usage.input == Some(9), "every occurrence counts");
     let (_, is_complete) = observe(Endpoint::ChatCompletions, &[chunk, finish]);
     assert!(is_complete, "a finish reason is the end for servers that send no [DONE]");
     let (observed, is_complete) = observe(Endpoint::ChatCompletions, &[chunk, finish, usage, "[DONE]"]);
