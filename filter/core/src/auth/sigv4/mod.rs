@@ -19,7 +19,7 @@ pub use region::region_of_host;
 use super::{AwsCredentials, Secret};
 
 /// One request to sign, as it will be on the wire, with who signs it, for where and when.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Signing<'a> {
     /// The method, in upper case.
     pub method: &'a str,
@@ -40,6 +40,21 @@ pub struct Signing<'a> {
     pub service: &'a str,
     /// Now, in seconds of Unix time. AWS takes a signature for five minutes.
     pub now: u64,
+}
+
+/// Headers and body are left out: the client's own credential may be among them.
+impl fmt::Debug for Signing<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signing")
+            .field("method", &self.method)
+            .field("target", &self.target)
+            .field("host", &self.host)
+            .field("credentials", &self.credentials)
+            .field("region", &self.region)
+            .field("service", &self.service)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
 }
 
 /// The headers that make a request a signed one. Each replaces what the request had under its name.
@@ -230,11 +245,12 @@ mod tests {
     fn debug_shows_no_secret() {
         let mut credentials = credentials();
         credentials.session_token = Some(Secret::new("the-token"));
-        let signing = signing(&credentials, &[]);
+        let headers = [("authorization", "client-secret")];
+        let signing = Signing { body: b"#####", ..signing(&credentials, &headers) };
         let signed = sign(&signing, &mut SigningKeys::default());
         let (_, signature) = signed.authorization.expose().split_once("Signature=").unwrap();
         let shown = format!("{signing:?} {signed:?}");
-        for secret in ["wJalr", "the-token", signature] {
+        for secret in ["wJalr", "the-token", "client-secret", "35, 35", signature] {
             assert!(!shown.contains(secret), "{shown}");
         }
     }

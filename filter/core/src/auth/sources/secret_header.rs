@@ -1,5 +1,5 @@
 //! How the values of Secrets reach the filter. A wasm filter cannot read files, so the proxy does: on a call to a
-//! private listener it adds one header per secret, `x-weir-secret-N: BASE64`, from files that it watches.
+//! private listener it adds one header per secret, `x-weir-secret-<name>: BASE64`, from files that it watches.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::SourceError;
 use crate::auth::Secret;
 
-/// The beginning of the names of the headers that carry secrets; a number follows.
+/// The beginning of the names of the headers that carry secrets.
 pub const SECRET_HEADER_PREFIX: &str = "x-weir-secret-";
 
 /// The largest secret, in bytes. All of them share one header block, which a proxy keeps to 60 KiB by default.
@@ -23,7 +23,7 @@ pub fn secret_header(credential: &str) -> String {
     format!("{SECRET_HEADER_PREFIX}{}", digest.get(..16).unwrap_or_default())
 }
 
-/// Reads the value of a header named [`SECRET_HEADER_PREFIX`] and a number.
+/// Reads the value of a header named [`SECRET_HEADER_PREFIX`] and what follows it.
 ///
 /// # Errors
 /// When it is empty, over 32 KiB, no base64 or no UTF-8 text.
@@ -45,6 +45,12 @@ pub fn decode_secret_header(value: &str) -> Result<Secret, SourceError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_is_named_after_its_credential() {
+        assert_eq!(secret_header("default/key"), "x-weir-secret-e595e16008c12a79");
+        assert_ne!(secret_header("default/key"), secret_header("default/key2"));
+    }
 
     #[test]
     fn secrets_come_as_base64() {
