@@ -257,6 +257,45 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused_and_errors_are_short(
+            text in "(\\[|\\]|=|\n|[ -~]|\\PC){0,200}",
+            status: u16,
+        ) {
+            let _ = decode_secret_header(&text);
+            let _ = aws_file::parse(&text, "default").map_err(|error| assert!(error.to_string().len() < 10_000));
+            let answer = crate::auth::HttpAnswer { status, body: text.into_bytes() };
+            let _ = parse_container(&answer).map_err(|error| assert!(error.to_string().len() < 2_000));
+        }
+
+        #[test]
+        fn a_written_profile_is_read_back(
+            id in "[A-Z0-9]{1,20}",
+            secret in "[A-Za-z0-9/+=]{1,60}",
+            token in proptest::option::of("[A-Za-z0-9/+=]{1,100}"),
+            profile in "[A-Za-z0-9_.-]{1,20}",
+            section in proptest::sample::select(vec!["[N]", "[profile N]", " [ profile \"N\" ] # x"]),
+            end in proptest::sample::select(vec!["\n", "\r\n", "  \n", " # comment\n"]),
+        ) {
+            let section = section.replace('N', &profile);
+            let mut text = format!(
+                "[a b]\naws_access_key_id=other\n{section}\n\
+                 aws_access_key_id = {id}{end}aws_secret_access_key={secret}{end}"
+            );
+            if let Some(token) = &token {
+                text.push_str(&format!("aws_session_token =\t{token}{end}"));
+            }
+            let read = aws_file::parse(&text, &profile);
+            let written = AwsCredentials {
+                access_key_id: id,
+                secret_access_key: Secret::new(secret),
+                session_token: token.map(Secret::new),
+            };
+            proptest::prop_assert_eq!(read, Ok(written));
+        }
+    }
+
     #[test]
     fn sources_are_told_apart_by_their_names() {
         let file = |profile: &str| {
