@@ -44,6 +44,11 @@ impl Files {
         self.0.insert(path.into(), File { content, secret: true });
     }
 
+    /// Puts a file in the place of another.
+    pub fn replace(&mut self, path: impl Into<String>, file: File) {
+        self.0.insert(path.into(), file);
+    }
+
     /// The file at a path.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&File> {

@@ -16,6 +16,8 @@ mod listener;
 mod proto;
 mod ratelimit;
 mod routes;
+#[cfg(test)]
+mod sample;
 mod secrets;
 #[cfg(test)]
 mod tests;
@@ -29,6 +31,8 @@ pub use error::Error;
 pub use files::{File, Files};
 pub use secrets::{CONTAINER_CLUSTER, ContainerCredentials, ContainerToken};
 
+#[cfg(test)]
+use crate::plan;
 use crate::plan::{Plan, SecretValue};
 
 /// Where Envoy's bootstrap is, relative to the folder.

@@ -1,0 +1,132 @@
+//! A plan that has a little of everything, for tests here and on the real Envoy.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use weir_core::config::{Budget, Config, Selector};
+
+use super::plan::{
+    Backoff, Cluster, Endpoint, HeaderMatch, Limit, Listener, Match, MatchedRule, Member, PathMatch, Plan,
+    Retry, Rule, SecretValue, Tls, ValueMatch, VirtualHost,
+};
+
+fn member(backend: &str, priority: u32, weight: u32, host: &str, port: u16, tls: bool) -> Member {
+    Member {
+        backend: format!("default/{backend}"),
+        priority,
+        weight,
+        endpoints: vec![Endpoint { host: host.to_owned(), port }],
+        tls: tls.then(|| Tls { hostname: host.to_owned(), ca_pem: None }),
+    }
+}
+
+fn cluster(name: &str, members: Vec<Member>) -> Cluster {
+    Cluster { name: name.to_owned(), members, ai: true, connect_timeout: Duration::from_secs(10) }
+}
+
+pub(super) fn rule(name: &str, cluster: usize) -> Rule {
+    Rule {
+        name: format!("default/{name}"),
+        ai: true,
+        cluster: Some(cluster),
+        request_timeout: None,
+        attempt_timeout: Some(Duration::from_secs(60)),
+        attempt_idle_timeout: None,
+        retry: Some(Retry {
+            count: 2,
+            attempts_per_priority: 1,
+            on: vec!["5xx".into(), "reset".into(), "connect-failure".into()],
+            status_codes: vec![429],
+            backoff: Some(Backoff { base: Duration::from_millis(25), max: None }),
+        }),
+        limits: vec![],
+        limits_fail_closed: false,
+    }
+}
+
+fn header(name: &str, value: &str) -> HeaderMatch {
+    HeaderMatch { name: name.to_owned(), value: ValueMatch::Exact(value.to_owned()) }
+}
+
+fn for_model(model: &str, rule: &Rc<Rule>) -> MatchedRule {
+    let headers = vec![header("x-ai-eg-model", model)];
+    MatchedRule { matches: Match { headers, ..Match::default() }, rule: Rc::clone(rule) }
+}
+
+/// Three models: one with a budget and a second rule for beta users, one with failover, and anything else.
+pub(super) fn plan() -> Plan {
+    let mut qwen = rule("route/rule/0", 0);
+    qwen.limits = vec![Limit { budget: 0 }, Limit { budget: 1 }];
+    let qwen = Rc::new(qwen);
+    let mut beta = for_model("qwen3", &Rc::new(rule("route/rule/1", 1)));
+    beta.matches.headers.push(header("x-beta", "yes"));
+    let mut plain = rule("plain/rule/0", 2);
+    plain.ai = false;
+    plain.retry = None;
+    let plain = MatchedRule {
+        matches: Match { path: Some(PathMatch::Prefix("/docs/".into())), ..Match::default() },
+        rule: Rc::new(plain),
+    };
+    let any = MatchedRule { matches: Match::default(), rule: Rc::new(rule("route/rule/3", 0)) };
+
+    let budgets = vec![
+        Budget {
+            name: "default/policy/rule/0".into(),
+            shared: false,
+            selectors: vec![
+                Selector { header: "x-user-id".into(), exact: None },
+                Selector { header: "x-tier".into(), exact: Some("free".into()) },
+            ],
+            limit: 100,
+            window: 3600,
+            request_hits: 0,
+            response_cost: Some("llm_total_token".into()),
+        },
+        Budget {
+            name: "default/policy/rule/1".into(),
+            shared: true,
+            selectors: vec![],
+            limit: 60,
+            window: 60,
+            request_hits: 1,
+            response_cost: None,
+        },
+    ];
+    Plan {
+        listeners: vec![Listener {
+            name: "default/ai-gateway/http".into(),
+            port: 1975,
+            buffer_limit: 32 << 20,
+            request_received_timeout: None,
+            idle_timeout: None,
+            stream_idle_timeout: None,
+            virtual_hosts: vec![VirtualHost {
+                domains: vec!["*".into()],
+                rules: vec![
+                    plain,
+                    beta,
+                    for_model("qwen3", &qwen),
+                    for_model("claude", &Rc::new(rule("route/rule/2", 1))),
+                    any,
+                ],
+            }],
+        }],
+        clusters: vec![
+            cluster("qwen3", vec![member("qwen3", 0, 1, "127.0.0.1", 8000, false)]),
+            cluster(
+                "claude",
+                vec![
+                    member("bedrock", 1, 3, "bedrock-runtime.us-west-2.amazonaws.com", 443, true),
+                    member("idle", 1, 0, "127.0.0.1", 8001, false),
+                    member("local", 4, 1, "127.0.0.1", 8002, false),
+                ],
+            ),
+            Cluster {
+                ai: false,
+                ..cluster("docs", vec![member("docs", 0, 1, "docs.example.com", 443, true)])
+            },
+        ],
+        filter: Config { budgets, ..Config::default() },
+        secrets: [("default/key".to_owned(), SecretValue("s3cret".to_owned()))].into(),
+    }
+}

@@ -1,0 +1,115 @@
+//! Where a plan comes from: the one place that knows of files and `check`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::plan::Plan;
+
+/// A plan, and what is to be said about it.
+pub struct Loaded {
+    /// The plan.
+    pub plan: Plan,
+    /// Warnings, and resources that were skipped; a line each.
+    pub notes: Vec<String>,
+}
+
+/// Why there is no plan: a line for each mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report(pub Vec<String>);
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+/// Resources that can be read again.
+pub trait Loader {
+    /// A digest of what would be loaded now; it differs when the resources do.
+    fn digest(&self) -> Vec<u8>;
+
+    /// Reads and checks the resources.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes in them.
+    fn load(&self) -> Result<Loaded, Report>;
+}
+
+/// The files and folders of `-f`.
+pub struct Files(pub Vec<PathBuf>);
+
+impl Loader for Files {
+    fn digest(&self) -> Vec<u8> {
+        let mut digest = Sha256::new();
+        self.0.iter().for_each(|path| add(&mut digest, path));
+        digest.finalize().to_vec()
+    }
+
+    fn load(&self) -> Result<Loaded, Report> {
+        Err(Report(vec!["this build has no compiler for resources yet".to_owned()]))
+    }
+}
+
+/// Adds a file's content, or that of a folder's files. What cannot be read counts as different from what can.
+fn add(digest: &mut Sha256, path: &Path) {
+    if path.as_os_str() == "-" {
+        return;
+    }
+    digest.update(path.as_os_str().as_encoded_bytes());
+    if path.is_dir() {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
+        files.sort();
+        files.iter().for_each(|file| add(digest, file));
+        return;
+    }
+    match std::fs::read(path) {
+        Ok(content) => {
+            digest.update([1]);
+            digest.update(Sha256::digest(content));
+        }
+        Err(_) => digest.update([0]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_sees_files_folders_and_links_that_are_swapped() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.yaml");
+        let files = Files(vec![file.clone()]);
+        let missing = files.digest();
+        std::fs::write(&file, "").unwrap();
+        let empty = files.digest();
+        assert_ne!(missing, empty);
+        std::fs::write(&file, "x").unwrap();
+        assert_ne!(empty, files.digest());
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(empty, files.digest());
+
+        let folder = Files(vec![dir.path().to_owned()]);
+        let before = folder.digest();
+        std::fs::write(dir.path().join("b.yaml"), "").unwrap();
+        assert_ne!(before, folder.digest());
+
+        // As Kubernetes mounts a ConfigMap.
+        let mounted = dir.path().join("mounted");
+        for (version, text) in [("..1", "one"), ("..2", "two")] {
+            std::fs::create_dir_all(mounted.join(version)).unwrap();
+            std::fs::write(mounted.join(version).join("c.yaml"), text).unwrap();
+        }
+        std::os::unix::fs::symlink("..1", mounted.join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/c.yaml", mounted.join("c.yaml")).unwrap();
+        let link = Files(vec![mounted.join("c.yaml")]);
+        let before = link.digest();
+        std::os::unix::fs::symlink("..2", mounted.join("..new")).unwrap();
+        std::fs::rename(mounted.join("..new"), mounted.join("..data")).unwrap();
+        assert_ne!(before, link.digest());
+    }
+}

@@ -1,0 +1,368 @@
+//! `weir run`: Envoy on the rendered files, with the ratelimit service beside it, from the first line to the last.
+
+mod admin;
+mod credentials;
+mod directory;
+pub mod exec;
+pub mod load;
+mod locate;
+mod ready;
+mod reload;
+mod supervise;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+pub use locate::{Missing, Parts};
+
+use crate::plan::Plan;
+use crate::render::{self, Options, ServiceAddress};
+use admin::Admin;
+use directory::RunDirectory;
+use load::{Loader, Report};
+use reload::{Refused, Reload};
+use supervise::{Program, Supervised};
+
+/// How often the children, the signals and the files are looked at.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What the command line asks for.
+#[derive(Debug, Clone)]
+pub struct Wishes {
+    /// Instead of the port of the first listener; 0: a free one.
+    pub port: Option<u16>,
+    /// Port of the admin listener on loopback; 0: a free one.
+    pub admin_port: u16,
+    /// The address the listeners bind.
+    pub bind: IpAddr,
+    /// `host:port` of Redis; with it the ratelimit service counts the budgets.
+    pub redis: Option<String>,
+    /// One JSON line per request.
+    pub access_log: Option<PathBuf>,
+    /// Refuse requests while the ratelimit service is down.
+    pub rate_limit_fail_closed: bool,
+    /// Envoy's worker threads. `None`: one for each core.
+    pub concurrency: Option<u32>,
+    /// Envoy's log level.
+    pub log_level: String,
+    /// How long running requests may go on after the signal to stop.
+    pub drain_time: Duration,
+    /// The `weir` executable: children are started through it, so that none outlives its parent. See [`exec`].
+    pub launcher: PathBuf,
+}
+
+/// Why `weir run` ended or did not begin.
+#[derive(Debug)]
+pub enum Failure {
+    /// The resources have mistakes: exit code 1.
+    Resources(Report),
+    /// They are right, but cannot be rendered: exit code 1.
+    Render(render::Error),
+    /// A part is missing, or something is in the way: exit code 2.
+    Environment(String),
+}
+
+impl Failure {
+    /// 1 for bad resources, 2 for everything that the machine lacks.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Failure::Resources(_) | Failure::Render(_) => ExitCode::from(1),
+            Failure::Environment(_) => ExitCode::from(2),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Resources(report) => report.fmt(f),
+            Failure::Render(error) => error.fmt(f),
+            Failure::Environment(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<Missing> for Failure {
+    fn from(missing: Missing) -> Self {
+        Failure::Environment(missing.to_string())
+    }
+}
+
+impl From<render::Error> for Failure {
+    fn from(error: render::Error) -> Self {
+        Failure::Render(error)
+    }
+}
+
+/// Says something to whoever runs `weir`.
+pub fn say(message: impl fmt::Display) {
+    // Nobody may be listening any more, which is no reason to stop serving.
+    let _ = writeln!(io::stderr(), "weir: {message}");
+}
+
+/// Serves until a signal comes.
+///
+/// # Errors
+///
+/// See [`Failure`]; everything that was started is stopped by then.
+pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| Failure::Environment(format!("cannot listen to signals: {error}")))?;
+    let mut watch = watch::Watch::new(loader.digest());
+    let loaded = loader.load().map_err(Failure::Resources)?;
+    loaded.notes.iter().for_each(say);
+    let environment = |name: &str| std::env::var_os(name);
+    let parts = locate::parts(&environment, &wishes.launcher, wishes.redis.is_some())?;
+    let directory = RunDirectory::create()?;
+    let mut options = options(&parts, wishes, directory.path(), &environment)?;
+    ready::ports_are_free(&loaded.plan, &options)?;
+
+    let files = render::envoy(&loaded.plan, &options)?;
+    let written = files.write(directory.path());
+    written.map_err(|error| {
+        Failure::Environment(format!("cannot write {}: {error}", directory.path().display()))
+    })?;
+
+    let admin = Admin::new(&directory.path().join(render::ADMIN_SOCKET));
+    let mut children = Children::default();
+    if let Some(redis) = &wishes.redis {
+        children.start(rate_limit_service(&parts, wishes, redis, &options))?;
+        if !ready::wait_for_service(&mut children, &options, &mut signals)? {
+            return Ok(());
+        }
+    }
+    children.start(envoy(&parts, wishes, &options))?;
+    let Some(ports) = ready::wait_for_envoy(&mut children, &admin, &mut signals)? else {
+        return Ok(());
+    };
+    announce(&loaded.plan, &ports, wishes);
+
+    // From now on the ports are these: Envoy takes them again when it is started again.
+    let first = loaded.plan.listeners.first().map_or("", |listener| &listener.name);
+    options.port = ports.get(first).copied().or(options.port);
+    options.admin_port = ports.get("weir_admin").copied().unwrap_or(options.admin_port);
+    let files = render::envoy(&loaded.plan, &options)?;
+    if let Some(bootstrap) = files.get(render::BOOTSTRAP) {
+        let written = bootstrap.write(&directory.path().join(render::BOOTSTRAP));
+        written.map_err(|error| Failure::Environment(format!("cannot write Envoy's bootstrap: {error}")))?;
+    }
+
+    let mut reload = Reload::new(files, directory.path().to_owned(), admin.clone());
+    loop {
+        if signals.pending().next().is_some() {
+            break;
+        }
+        children.look_after(Instant::now())?;
+        reload.tick(Instant::now());
+        if watch.changed(|| loader.digest())
+            && let Err(Refused::NotNow(_)) = take_over(loader, &options, &mut reload)
+        {
+            watch.again();
+        }
+        std::thread::sleep(TICK);
+    }
+    drain(&admin, &ports, wishes, &mut signals);
+    Ok(())
+}
+
+/// Takes over changed resources, or says why not. The running configuration stays until Envoy has accepted the new one.
+fn take_over(loader: &dyn Loader, options: &Options, reload: &mut Reload) -> Result<(), Refused> {
+    let rendered = || {
+        let loaded = loader.load().map_err(|report| report.to_string())?;
+        loaded.notes.iter().for_each(say);
+        render::envoy(&loaded.plan, options).map_err(|error| error.to_string())
+    };
+    let taken = rendered().map_err(Refused::Files).and_then(|files| reload.apply(files));
+    match taken {
+        Ok(what) => say(what),
+        Err(why) => {
+            say(format!("{why}\nweir: kept the running configuration"));
+            return Err(why);
+        }
+    }
+    Ok(())
+}
+
+fn options(
+    parts: &Parts,
+    wishes: &Wishes,
+    directory: &Path,
+    environment: &locate::Environment<'_>,
+) -> Result<Options, Failure> {
+    let socket = || ServiceAddress::Unix(directory.join("ratelimit.sock"));
+    Ok(Options {
+        dir: directory.to_owned(),
+        wasm: parts.wasm.clone(),
+        bind: wishes.bind,
+        port: wishes.port,
+        admin_port: wishes.admin_port,
+        rate_limit_service: wishes.redis.as_ref().map(|_| socket()),
+        rate_limit_fail_closed: wishes.rate_limit_fail_closed,
+        access_log: wishes.access_log.as_deref().map(absolute).transpose()?,
+        container_credentials: credentials::container(environment).map_err(Failure::Environment)?,
+        system_ca: locate::system_ca(),
+    })
+}
+
+/// What `weir render` renders with.
+///
+/// # Errors
+///
+/// A part is missing, or the environment says something that cannot be.
+pub fn render_options(
+    wishes: &Wishes,
+    directory: &Path,
+    service: Option<ServiceAddress>,
+) -> Result<Options, Failure> {
+    let environment = |name: &str| std::env::var_os(name);
+    let wasm = locate::wasm(&environment, &wishes.launcher)?;
+    let parts = Parts { envoy: PathBuf::new(), wasm, rate_limit_service: None };
+    let options = options(&parts, wishes, &absolute(directory)?, &environment)?;
+    Ok(Options { rate_limit_service: service, ..options })
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Failure> {
+    std::path::absolute(path).map_err(|error| Failure::Environment(format!("{}: {error}", path.display())))
+}
+
+fn envoy(parts: &Parts, wishes: &Wishes, options: &Options) -> Program {
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let concurrency = wishes.concurrency.map_or_else(|| cores().to_string(), |threads| threads.to_string());
+    let mut program = Program::new("envoy", parts.envoy.clone(), &wishes.launcher);
+    program.args = [
+        "--config-path",
+        &options.dir.join(render::BOOTSTRAP).to_string_lossy(),
+        "--concurrency",
+        &concurrency,
+        "--log-level",
+        &wishes.log_level,
+        "--log-format",
+        "%l: %n: %v",
+        "--drain-time-s",
+        &wishes.drain_time.as_secs().max(1).to_string(),
+        // Every line of the access log within a second.
+        "--file-flush-interval-msec",
+        "500",
+        "--disable-hot-restart",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    program.essential = true;
+    program
+}
+
+fn rate_limit_service(parts: &Parts, wishes: &Wishes, redis: &str, options: &Options) -> Program {
+    let path = parts.rate_limit_service.clone().unwrap_or_default();
+    let mut program = Program::new("ratelimit", path, &wishes.launcher);
+    let socket = options.dir.join("ratelimit.sock").to_string_lossy().into_owned();
+    let root = options.dir.join(render::RATELIMIT_ROOT).to_string_lossy().into_owned();
+    program.environment = [
+        ("REDIS_SOCKET_TYPE", "tcp"),
+        ("REDIS_URL", redis),
+        ("RUNTIME_ROOT", &root),
+        ("RUNTIME_SUBDIRECTORY", "config"),
+        ("RUNTIME_WATCH_ROOT", "false"),
+        // A file that is being written begins with a dot.
+        ("RUNTIME_IGNOREDOTFILES", "true"),
+        ("USE_STATSD", "false"),
+        ("LOG_LEVEL", "warn"),
+        ("GRPC_UDS", &socket),
+        ("HOST", "127.0.0.1"),
+        ("PORT", "0"),
+        ("DEBUG_HOST", "127.0.0.1"),
+        ("DEBUG_PORT", "0"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec();
+    // It leaves its socket behind when it is killed, and does not start where one is.
+    program.remove_first = vec![PathBuf::from(socket)];
+    program
+}
+
+/// The two lines that scripts wait for; nothing else goes to standard output.
+fn announce(plan: &Plan, ports: &BTreeMap<String, u16>, wishes: &Wishes) {
+    let host = if wishes.bind.is_unspecified() { "127.0.0.1".to_owned() } else { in_url(wishes.bind) };
+    let mut listeners = plan.listeners.iter();
+    let mut out = io::stdout().lock();
+    if let Some(port) = listeners.next().and_then(|listener| ports.get(&listener.name)) {
+        let _ = writeln!(out, "listening on http://{host}:{port}");
+    }
+    if let Some(port) = ports.get("weir_admin") {
+        let _ = writeln!(out, "admin on http://127.0.0.1:{port}");
+    }
+    let _ = out.flush();
+    for listener in listeners {
+        if let Some(port) = ports.get(&listener.name) {
+            say(format!("{} on http://{host}:{port}", listener.name));
+        }
+    }
+}
+
+fn in_url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}
+
+/// Takes no new connections and waits for the requests that are running. A second signal ends the waiting.
+fn drain(admin: &Admin, ports: &BTreeMap<String, u16>, wishes: &Wishes, signals: &mut Signals) {
+    let active = || {
+        let stats = admin.stats("downstream_rq_active$").unwrap_or_default();
+        let of_listeners =
+            |(name, _): &(&String, &String)| ports.keys().any(|port| name.contains(port.as_str()));
+        let counts = stats.iter().filter(of_listeners).filter(|(name, _)| !name.contains("weir_admin"));
+        counts.filter_map(|(_, value)| value.parse::<u64>().ok()).sum::<u64>()
+    };
+    let running = active();
+    if running == 0 {
+        return;
+    }
+    say(format!("stopping: {running} requests are running, waiting up to {} s", wishes.drain_time.as_secs()));
+    if let Err(error) = admin.post("/drain_listeners") {
+        say(format!("cannot drain the listeners: {error}"));
+    }
+    let deadline = Instant::now() + wishes.drain_time;
+    while Instant::now() < deadline && active() > 0 && signals.pending().next().is_none() {
+        std::thread::sleep(TICK);
+    }
+}
+
+/// What was started, stopped in reverse order whatever happens.
+#[derive(Default)]
+struct Children(Vec<Supervised>);
+
+impl Children {
+    fn start(&mut self, program: Program) -> Result<(), Failure> {
+        self.0.push(Supervised::start(program).map_err(Failure::Environment)?);
+        Ok(())
+    }
+
+    /// Restarts what crashed. An error when one that is essential crashes again and again.
+    fn look_after(&mut self, now: Instant) -> Result<(), Failure> {
+        self.0.iter_mut().try_for_each(|child| child.look_after(now)).map_err(Failure::Environment)
+    }
+
+    /// An error when one of them has ended: what it said last.
+    fn all_running(&mut self) -> Result<(), Failure> {
+        self.0.iter_mut().try_for_each(Supervised::still_running).map_err(Failure::Environment)
+    }
+}
+
+impl Drop for Children {
+    fn drop(&mut self) {
+        while let Some(mut child) = self.0.pop() {
+            child.stop();
+        }
+    }
+}

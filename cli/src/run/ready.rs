@@ -1,0 +1,118 @@
+//! The way up: ports that must be free, and waiting until everything answers.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use signal_hook::iterator::Signals;
+
+use super::admin::Admin;
+use super::{Children, Failure};
+use crate::plan::Plan;
+use crate::render::{Options, ServiceAddress};
+
+/// Envoy waits for names to be resolved before it serves, and a name server that does not answer takes a while.
+const ENVOY_PATIENCE: Duration = Duration::from_secs(60);
+const SERVICE_PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// An error when a port is taken. Envoy would not tell: two of them share a port (SO_REUSEPORT), each with some of the connections.
+pub(super) fn ports_are_free(plan: &Plan, options: &Options) -> Result<(), Failure> {
+    for (index, listener) in plan.listeners.iter().enumerate() {
+        let (port, remedy) = match options.port {
+            Some(port) if index == 0 => (port, "choose another with --port"),
+            _ if index == 0 => (listener.port, "choose one with --port"),
+            _ => (listener.port, "change it in the Gateway"),
+        };
+        is_free(options.bind, port, &listener.name, remedy)?;
+    }
+    let admin = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    is_free(admin, options.admin_port, "the admin listener", "choose another with --admin-port")
+}
+
+fn is_free(address: IpAddr, port: u16, listener: &str, remedy: &str) -> Result<(), Failure> {
+    let why = match TcpListener::bind((address, port)) {
+        Ok(_) => return Ok(()),
+        Err(error) => match error.kind() {
+            io::ErrorKind::AddrInUse => "another program has it".to_owned(),
+            io::ErrorKind::PermissionDenied => "ports below 1024 need special rights".to_owned(),
+            _ => error.to_string(),
+        },
+    };
+    Err(Failure::Environment(format!("cannot listen on port {port} for {listener}: {why}; {remedy}")))
+}
+
+/// Waits until the ratelimit service takes connections. False when a signal came.
+pub(super) fn wait_for_service(
+    children: &mut Children,
+    options: &Options,
+    signals: &mut Signals,
+) -> Result<bool, Failure> {
+    let Some(ServiceAddress::Unix(socket)) = &options.rate_limit_service else { return Ok(true) };
+    let deadline = Instant::now() + SERVICE_PATIENCE;
+    while UnixStream::connect(socket).is_err() {
+        children.all_running().map_err(hint_at_redis)?;
+        if signals.pending().next().is_some() {
+            return Ok(false);
+        }
+        if Instant::now() > deadline {
+            let what =
+                format!("the ratelimit service does not answer after {} s", SERVICE_PATIENCE.as_secs());
+            return Err(hint_at_redis(Failure::Environment(what)));
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(true)
+}
+
+fn hint_at_redis(failure: Failure) -> Failure {
+    match failure {
+        Failure::Environment(what) => {
+            Failure::Environment(format!("{what}\nweir: does Redis run at the address given with --redis?"))
+        }
+        other => other,
+    }
+}
+
+/// Waits until Envoy serves, and asks for its ports. `None` when a signal came.
+pub(super) fn wait_for_envoy(
+    children: &mut Children,
+    admin: &Admin,
+    signals: &mut Signals,
+) -> Result<Option<BTreeMap<String, u16>>, Failure> {
+    let deadline = Instant::now() + ENVOY_PATIENCE;
+    while !admin.is_ready() {
+        children.all_running()?;
+        if signals.pending().next().is_some() {
+            return Ok(None);
+        }
+        if Instant::now() > deadline {
+            let what = format!("Envoy does not serve after {} s", ENVOY_PATIENCE.as_secs());
+            return Err(Failure::Environment(what));
+        }
+        std::thread::sleep(PAUSE);
+    }
+    let ports = admin.ports();
+    ports.map(Some).map_err(|error| Failure::Environment(format!("cannot ask Envoy for its ports: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let taken = TcpListener::bind((address, 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let failure =
+            is_free(address, port, "default/gateway/http", "choose another with --port").unwrap_err();
+        let message = failure.to_string();
+        assert!(message.contains(&port.to_string()) && message.contains("--port"), "{message}");
+        assert!(matches!(failure, Failure::Environment(_)));
+        drop(taken);
+        is_free(address, port, "default/gateway/http", "").unwrap();
+    }
+}

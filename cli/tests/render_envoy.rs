@@ -1,0 +1,105 @@
+//! The real Envoy that `$ENVOY` names takes everything that is rendered.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends with the first thing that is not as it should be"
+)]
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use weir::plan;
+use weir::render::{
+    ADMIN_SOCKET, BOOTSTRAP, ContainerCredentials, ContainerToken, Options, ServiceAddress, envoy,
+};
+
+#[path = "../src/render/sample.rs"]
+#[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the unit tests")]
+mod sample;
+mod support;
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ask(socket: &Path, path: &str) -> Option<String> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+#[test]
+fn envoy_takes_a_plan_with_a_little_of_everything() {
+    let Some(program) = support::envoy() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let wasm = dir.path().join("nothing.wasm");
+    std::fs::write(&wasm, support::module_that_does_nothing()).unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "t0ken").unwrap();
+    let options = Options {
+        dir: dir.path().to_owned(),
+        wasm,
+        bind: "127.0.0.1".parse().unwrap(),
+        port: Some(0),
+        admin_port: 0,
+        rate_limit_service: Some(ServiceAddress::Unix(dir.path().join("ratelimit.sock"))),
+        rate_limit_fail_closed: false,
+        access_log: Some(dir.path().join("access.log")),
+        container_credentials: Some(ContainerCredentials {
+            host: "127.0.0.1".to_owned(),
+            port: 1,
+            token: Some(ContainerToken::File(token)),
+        }),
+        system_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
+    };
+    envoy(&sample::plan(), &options).unwrap().write(dir.path()).unwrap();
+    let bootstrap = dir.path().join(BOOTSTRAP);
+
+    let checked =
+        Command::new(&program).args(["--mode", "validate", "-l", "warn", "-c"]).arg(&bootstrap).output();
+    let checked = checked.unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
+
+    let log = dir.path().join("envoy.log");
+    let _running = Running(
+        Command::new(&program)
+            .args(["--disable-hot-restart", "--concurrency", "1", "-l", "warn", "-c"])
+            .arg(&bootstrap)
+            .stderr(Stdio::from(std::fs::File::create(&log).unwrap()))
+            .spawn()
+            .unwrap(),
+    );
+    let admin = dir.path().join(ADMIN_SOCKET);
+    let said = || std::fs::read_to_string(&log).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !ask(&admin, "/ready").is_some_and(|answer| answer.contains("LIVE")) {
+        assert!(Instant::now() < deadline, "Envoy is not ready: {}", said());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let stats = ask(&admin, "/stats?filter=update_(success|rejected|failure)$").unwrap();
+    let count = |subscription: &str, result: &str| {
+        let of_subscription = |line: &&str| line.contains(subscription) && line.contains(result);
+        let line =
+            stats.lines().find(of_subscription).unwrap_or_else(|| panic!("no {subscription} in {stats}"));
+        line.rsplit_once(' ').unwrap().1.parse::<u32>().unwrap()
+    };
+    for subscription in
+        ["cds.", ".rds.", "weir.edge.", "weir.backend.", "weir.admin.", "weir.secrets.", "sds."]
+    {
+        assert!(count(subscription, "update_success") > 0, "{subscription}: {}", said());
+        assert_eq!(count(subscription, "update_rejected"), 0, "{subscription}: {}", said());
+    }
+    // No field that is deprecated or unknown, and nothing else to warn of.
+    assert_eq!(said(), "");
+}
