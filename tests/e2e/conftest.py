@@ -1,10 +1,11 @@
-"""Fixtures. Nothing is built here: `WEIR` and `WEIR_PROVIDERS` name the binaries (default: target/release), `FILTER` the
-filter (wasm or module)."""
+"""Fixtures. Nothing is built here: `WEIR` and `WEIR_PROVIDERS` name the binaries (default: target/release),
+`FILTER` the filter (wasm or module)."""
 
 import shutil
 import socket
 
 import pytest
+
 from harness import gateway as gateways
 from harness import providers as stand_ins
 from harness import resources

@@ -1,5 +1,5 @@
-"""The stand-ins themselves: the providers' own SDKs, in strict mode, take what they say, and they refuse what the real
-ones refuse."""
+"""The stand-ins themselves: the providers' own SDKs, in strict mode, take what they say, and they refuse what the
+real ones refuse."""
 
 import base64
 import gzip
@@ -17,6 +17,7 @@ import botocore.exceptions
 import httpx
 import openai
 import pytest
+
 from harness import providers as stand_ins
 from harness.process import wait_for
 from harness.resources import CLAUDE
@@ -77,7 +78,11 @@ class TestOpenAI:
         answer = client.chat.completions.create(model="m", messages=HELLO)
         assert answer.choices[0].message.content == f"Hello from qwen3: {SENTENCE}"
         assert answer.choices[0].finish_reason == "stop"
-        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (3, 22, 25)
+        assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (
+            3,
+            22,
+            25,
+        )
 
     def test_chat_stops_at_the_limit_and_at_a_stop_sequence(self, client):
         answer = client.chat.completions.create(model="m", messages=HELLO, max_completion_tokens=2)
@@ -92,7 +97,9 @@ class TestOpenAI:
 
     def test_chat_stream_with_usage(self, client):
         options = {"include_usage": True}
-        chunks = list(client.chat.completions.create(model="m", messages=HELLO, stream=True, stream_options=options))
+        chunks = list(
+            client.chat.completions.create(model="m", messages=HELLO, stream=True, stream_options=options)
+        )
         assert [chunk.usage is not None for chunk in chunks].count(True) == 1
         assert chunks[-1].choices == []
         assert chunks[-1].usage.total_tokens == 25
@@ -102,14 +109,22 @@ class TestOpenAI:
         tools = [{"type": "function", "function": WEATHER}]
         answer = client.chat.completions.create(model="m", messages=HELLO, tools=tools, tool_choice=choice)
         call = answer.choices[0].message.tool_calls[0]
-        assert (call.function.name, json.loads(call.function.arguments)) == ("weather", {"city": "Paris", "days": 1})
+        assert (call.function.name, json.loads(call.function.arguments)) == (
+            "weather",
+            {"city": "Paris", "days": 1},
+        )
         assert answer.choices[0].finish_reason == "tool_calls"
 
     def test_tool_stream(self, client):
         tools = [{"type": "function", "function": WEATHER}]
-        with client.chat.completions.stream(model="m", messages=HELLO, tools=tools, tool_choice="required") as stream:
+        with client.chat.completions.stream(
+            model="m", messages=HELLO, tools=tools, tool_choice="required"
+        ) as stream:
             answer = stream.get_final_completion()
-        assert json.loads(answer.choices[0].message.tool_calls[0].function.arguments) == {"city": "Paris", "days": 1}
+        assert json.loads(answer.choices[0].message.tool_calls[0].function.arguments) == {
+            "city": "Paris",
+            "days": 1,
+        }
 
     def test_no_tool_unless_forced(self, client):
         tools = [{"type": "function", "function": WEATHER}]
@@ -489,7 +504,7 @@ def test_a_provider_ends_on_a_signal_with_streams_open():
     with httpx.stream("GET", provider["slow"].url + "/v1/models"):
         provider.popen.send_signal(signal.SIGTERM)
         assert provider.wait(5) == 0
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", provider["slow"].port), 1)
 
 

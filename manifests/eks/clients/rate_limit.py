@@ -3,7 +3,7 @@
 
 Usage: rate_limit.py URL      (for example http://127.0.0.1:1975)
 
-Each user sends five small requests; with the budgets of rate-limiting/backend-traffic-policy.yaml the last ones are
+Each user sends five small requests; with the budgets of rate-limiting/backend-traffic-policy.yaml the last are
 refused with 429. Exit code 0 when both users were refused, 1 otherwise.
 """
 

@@ -1,1 +1,1 @@
-"""What the end-to-end tests start and talk to: stand-in providers, `weir run`, Redis, and the resources they are given."""
+"""What the end-to-end tests start and talk to: stand-in providers, `weir run`, and the resources it is given."""

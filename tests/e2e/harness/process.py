@@ -75,6 +75,11 @@ class Process:
                     raise Failed(f"no line like {pattern!r} from {self.command[0]}:\n{self.output}")
                 self._news.wait(left)
 
+    def wait_for_end(self, timeout=5.0):
+        """Waits until all its output was read."""
+        with self._news:
+            self._news.wait_for(lambda: self._ended, timeout)
+
     def wait(self, timeout=20.0):
         """The exit code."""
         return self.popen.wait(timeout)

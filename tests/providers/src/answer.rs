@@ -102,6 +102,19 @@ impl Answer {
         Ok(self.header("content-encoding", "gzip"))
     }
 
+    /// Cuts the data into pieces of `size` bytes.
+    pub(crate) fn cut(&mut self, size: usize) {
+        let steps = std::mem::take(&mut self.steps);
+        for step in steps {
+            match step {
+                Step::Data(data) => self
+                    .steps
+                    .extend(data.chunks(size.max(1)).map(|piece| Step::Data(Bytes::copy_from_slice(piece)))),
+                other => self.steps.push(other),
+            }
+        }
+    }
+
     /// Sends the answer. `watch` learns how it ended.
     pub(crate) async fn play(self, reset: Reset, watch: Watch) -> Response<Body> {
         let mut steps = self.steps.into_iter().peekable();
@@ -193,6 +206,15 @@ mod tests {
         let mut all = String::new();
         flate2::read::GzDecoder::new(data(&packed).as_slice()).read_to_string(&mut all).unwrap();
         assert_eq!(all, "one two");
+    }
+
+    #[test]
+    fn a_cut_answer_has_the_same_bytes() {
+        let mut answer =
+            Answer::stream("text/plain", vec!["one".into(), "two".into()], Duration::from_millis(1));
+        answer.cut(2);
+        assert_eq!(answer.steps.len(), 5, "two pieces of each chunk and the delay");
+        assert_eq!(data(&answer), b"onetwo");
     }
 
     #[test]

@@ -34,6 +34,9 @@ pub(crate) struct Script {
     /// Whether the body is compressed, as one stream flushed at every step.
     #[serde(default)]
     gzip: bool,
+    /// Sends the body in pieces of so many bytes, wherever that cuts it.
+    #[serde(default)]
+    cut: Option<usize>,
 }
 
 fn once() -> u32 {
@@ -112,7 +115,13 @@ impl Script {
         answer.status = self.status.unwrap_or(answer.status);
         answer.headers.retain(|(name, _)| !self.headers.keys().any(|key| key.eq_ignore_ascii_case(name)));
         answer.headers.extend(self.headers);
-        if self.gzip { answer.gzip().map_err(|error| error.to_string()) } else { Ok(answer) }
+        if self.gzip {
+            answer = answer.gzip().map_err(|error| error.to_string())?;
+        }
+        if let Some(size) = self.cut {
+            answer.cut(size);
+        }
+        Ok(answer)
     }
 }
 

@@ -1,0 +1,185 @@
+"""Token budgets per user, with the ratelimit service and Redis and without them: the answers are the same."""
+
+import time
+
+import anthropic
+import openai
+import pytest
+
+from conftest import free_port
+from harness import resources
+from harness.gateway import new_user
+from harness.process import Process, wait_for
+from harness.resources import CLAUDE, budget
+from harness.samples import HELLO, TOTAL
+
+QWEN = "Qwen/Qwen3-1.7B"
+#: Two answers fit, the third goes over: it is served, since a look costs nothing, and the fourth is refused.
+BUDGET = 2 * TOTAL + 10
+SERVED = 3
+
+
+def limited(running, *rules):
+    return [*resources.standard(running), resources.traffic(*rules)]
+
+
+@pytest.fixture(scope="module", params=["local", "redis"])
+def gateway(request, shared_providers, start_gateway):
+    redis = request.getfixturevalue("redis") if request.param == "redis" else None
+    return start_gateway(limited(shared_providers, budget("llm_total_token", BUDGET)), redis=redis)
+
+
+def use_up(gateway, user, send):
+    """Sends until the budget is used up; the refusal. An answer is charged when it is done, so each is waited for."""
+    for served in range(SERVED):
+        answer = send()
+        assert answer.status_code == 200, f"request {served + 1}: {answer.text}"
+        gateway.logged(user, served + 1)
+        time.sleep(0.1)
+    return send()
+
+
+def test_a_budget_that_is_used_up(gateway, user):
+    answer = use_up(gateway, user, lambda: gateway.chat(QWEN, user))
+    assert answer.status_code == 429
+    error = answer.json()["error"]
+    assert error["message"]
+    assert error["type"]
+    assert 1 <= int(answer.headers["retry-after"]) <= 3600
+    assert answer.headers["x-ratelimit-limit"].startswith(str(BUDGET))
+    assert answer.headers["x-ratelimit-remaining"] == "0"
+    assert 1 <= int(answer.headers["x-ratelimit-reset"]) <= 3600
+
+
+def test_what_is_left_is_said(gateway, user):
+    gateway.chat(QWEN, user)
+    gateway.logged(user)
+    time.sleep(0.1)
+    assert gateway.chat(QWEN, user).headers["x-ratelimit-remaining"] == str(BUDGET - TOTAL)
+
+
+def test_anthropics_client(gateway, user):
+    use_up(gateway, user, lambda: gateway.chat(QWEN, user))
+    with pytest.raises(anthropic.RateLimitError) as caught:
+        gateway.anthropic(user).messages.create(model=CLAUDE, max_tokens=5, messages=HELLO)
+    assert caught.value.body["type"] == "error"
+    assert caught.value.body["error"]["type"] == "rate_limit_error"
+    assert int(caught.value.response.headers["retry-after"]) >= 1
+
+
+def test_openais_client(gateway, user):
+    use_up(gateway, user, lambda: gateway.chat(QWEN, user))
+    with pytest.raises(openai.RateLimitError):
+        gateway.openai(user).chat.completions.create(model=QWEN, messages=HELLO)
+
+
+def test_streams_are_charged(gateway, user):
+    assert use_up(gateway, user, lambda: gateway.chat(QWEN, user, stream=True)).status_code == 429
+
+
+def test_translated_answers_are_charged(gateway, user):
+    assert use_up(gateway, user, lambda: gateway.chat(CLAUDE, user, stream=True)).status_code == 429
+
+
+def test_a_refused_request_reaches_no_provider(gateway, providers, user):
+    use_up(gateway, user, lambda: gateway.chat(QWEN, user))
+    assert len(providers["qwen3"].requests()) == SERVED
+
+
+def test_another_user_has_a_budget_of_their_own(gateway, user):
+    assert use_up(gateway, user, lambda: gateway.chat(QWEN, user)).status_code == 429
+    assert gateway.chat(QWEN, new_user()).status_code == 200
+
+
+def test_who_is_nobody_has_no_budget(gateway):
+    for _ in range(SERVED + 2):
+        assert gateway.chat(QWEN).status_code == 200
+
+
+def test_an_error_costs_nothing(gateway, providers, user):
+    providers["qwen3"].fail(400, times=5)
+    for _ in range(5):
+        assert gateway.chat(QWEN, user).status_code == 400
+    assert use_up_after(gateway, user, 5).status_code == 429
+
+
+def use_up_after(gateway, user, before):
+    for served in range(SERVED):
+        assert gateway.chat(QWEN, user).status_code == 200
+        gateway.logged(user, before + served + 1)
+        time.sleep(0.1)
+    return gateway.chat(QWEN, user)
+
+
+@pytest.fixture(scope="module", params=["local", "redis"])
+def several(request, shared_providers, start_gateway):
+    """Budgets of several kinds at once."""
+    redis = request.getfixturevalue("redis") if request.param == "redis" else None
+    requests = {
+        "clientSelectors": [{"headers": [{"name": "x-team", "type": "Distinct"}]}],
+        "limit": {"requests": 2, "unit": "Minute"},
+    }
+    one_model = {
+        "clientSelectors": [
+            {
+                "headers": [
+                    {"name": "x-user-id", "type": "Distinct"},
+                    {"name": "x-ai-eg-model", "type": "Exact", "value": "openai/gpt-oss-20b"},
+                ]
+            }
+        ],
+        "limit": {"requests": 1, "unit": "Hour"},
+    }
+    rules = [budget("llm_input_token", 1000), budget("llm_output_token", 30), requests, one_model]
+    return start_gateway(limited(shared_providers, *rules), redis=redis)
+
+
+def test_the_smallest_budget_decides(several, user):
+    for count in (1, 2):
+        assert several.chat(QWEN, user).status_code == 200
+        several.logged(user, count)
+        time.sleep(0.1)
+    assert several.chat(QWEN, user).status_code == 429
+
+
+def test_requests_are_counted_where_no_cost_is_named(several):
+    team = {"x-team": new_user()}
+    body = {"model": QWEN, "messages": HELLO}
+    statuses = [several.http.post("/v1/chat/completions", json=body, headers=team).status_code for _ in range(3)]
+    # A window of a minute may end between two requests.
+    if statuses == [200, 200, 200]:
+        statuses = [
+            several.http.post("/v1/chat/completions", json=body, headers=team).status_code for _ in range(3)
+        ]
+    assert statuses[-1] == 429
+
+
+def test_a_budget_for_one_model(several, user):
+    assert several.chat("openai/gpt-oss-20b", user).status_code == 200
+    assert several.chat("openai/gpt-oss-20b", user).status_code == 429
+    assert several.chat(QWEN, user).status_code == 200
+
+
+def test_traffic_passes_while_redis_is_down(shared_providers, start_gateway, redis, tmp_path, user):
+    port = free_port()
+    command = ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", ""]
+    own = Process(command, cwd=tmp_path)
+    own.wait_line("eady to accept", 10)
+    gateway = start_gateway(
+        limited(shared_providers, budget("llm_total_token", BUDGET)), redis=f"127.0.0.1:{port}"
+    )
+    assert gateway.chat(QWEN, user).status_code == 200
+    own.kill()
+    for _ in range(SERVED + 2):
+        assert gateway.chat(QWEN, user).status_code == 200
+    # Redis comes back: budgets hold again.
+    own = Process(command, cwd=tmp_path)
+    try:
+        own.wait_line("eady to accept", 10)
+
+        def refused():
+            return gateway.chat(QWEN, user).status_code == 429
+
+        wait_for(refused, 20, pause=0.3, what="a refusal after Redis is back")
+    finally:
+        own.stop()

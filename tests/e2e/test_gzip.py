@@ -1,0 +1,73 @@
+"""Providers that compress: answers are read as a stream, in linear time, and what the client gets is right."""
+
+import time
+
+import pytest
+
+from harness.resources import CLAUDE
+from harness.samples import HELLO, OUTPUT, TOTAL, sentence, text_of
+
+MODELS = pytest.mark.parametrize(
+    ("model", "provider"), [("Qwen/Qwen3-1.7B", "qwen3"), (CLAUDE, "bedrock"), ("claude-native", "claude")]
+)
+
+
+@MODELS
+def test_whole(gateway, providers, user, model, provider):
+    providers[provider].script({"default": {}}, gzip=True)
+    answer = gateway.openai(user).chat.completions.create(model=model, messages=HELLO)
+    assert answer.choices[0].message.content == sentence(provider)
+    assert gateway.logged(user)[0]["total_tokens"] == TOTAL
+
+
+@MODELS
+@pytest.mark.parametrize("cut", [None, 1])
+def test_stream(gateway, providers, user, model, provider, cut):
+    providers[provider].script({"default": {}}, gzip=True, cut=cut)
+    stream = gateway.openai(user).chat.completions.create(model=model, messages=HELLO, stream=True)
+    assert text_of(stream) == sentence(provider)
+    assert gateway.logged(user)[0]["total_tokens"] == TOTAL
+
+
+def test_chunks_are_not_held_back(gateway, providers):
+    providers["claude"].script({"default": {"words": 20, "delay_ms": 100}}, gzip=True)
+    stream = gateway.openai().chat.completions.create(model="claude-native", messages=HELLO, stream=True)
+    next(iter(stream))
+    assert providers["claude"].requests()[0]["answer"] == "open"
+    list(stream)
+
+
+def test_a_client_that_takes_no_gzip(gateway, providers):
+    """What the client accepts is its own business; a provider that compresses all the same is unpacked."""
+    providers["qwen3"].script({"default": {}}, gzip=True)
+    body = {"model": "Qwen/Qwen3-1.7B", "messages": HELLO}
+    answer = gateway.http.post("/v1/chat/completions", json=body, headers={"accept-encoding": "identity"})
+    assert answer.json()["usage"]["completion_tokens"] == OUTPUT
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen3-1.7B", "claude-native"])
+def test_a_long_stream(gateway, providers, user, model):
+    """Time in proportion to length: ten times as much takes about ten times as long, not a hundred times."""
+    provider = "qwen3" if model.startswith("Qwen") else "claude"
+
+    def timed(words):
+        providers[provider].script({"default": {"words": words}}, gzip=True)
+        started = time.monotonic()
+        answer = gateway.chat(model, user, stream=True, max_tokens=words)
+        assert answer.text.count("data: ") >= words
+        return time.monotonic() - started
+
+    timed(100)
+    short = timed(1_500)
+    assert timed(15_000) < 40 * max(short, 0.05)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_no_gzip(gateway, providers, stream):
+    headers = {"content-encoding": "gzip", "content-type": "application/json"}
+    providers["bedrock"].script({"text": "not compressed at all"}, headers=headers, times=3)
+    answer = gateway.chat(CLAUDE, stream=stream)
+    assert answer.status_code >= 500
+    assert answer.json()["error"]["message"]
+    providers["bedrock"].clear()
+    assert gateway.chat(CLAUDE).status_code == 200

@@ -1,0 +1,120 @@
+"""A changed manifest is taken over while running: no stream is cut, and a bad one is refused."""
+
+import threading
+import time
+
+import pytest
+
+from harness import resources
+from harness.process import wait_for
+from harness.samples import HELLO, TOTAL, text_of
+
+QWEN = "Qwen/Qwen3-1.7B"
+
+
+def manifest(running, *models, **traffic):
+    return [
+        *resources.gateway(),
+        *resources.backend("qwen3", running["qwen3"].url),
+        *resources.backend("gpt-oss", running["gpt-oss"].url),
+        *([resources.traffic(**traffic)] if traffic else []),
+        resources.route(*[resources.rule(model, backend) for model, backend in models]),
+    ]
+
+
+@pytest.fixture
+def gateway(shared_providers, start_gateway):
+    gateway = start_gateway(manifest(shared_providers, (QWEN, "qwen3")))
+    yield gateway
+    gateway.stop()
+
+
+def served(gateway, model):
+    return lambda: gateway.chat(model).status_code == 200
+
+
+def test_a_new_model_goes_live_and_an_old_one_goes(gateway, providers):
+    assert gateway.chat("new").status_code == 404
+    gateway.write(manifest(providers, ("new", "gpt-oss")))
+    wait_for(served(gateway, "new"), 15, what="the new model")
+    wait_for(lambda: gateway.chat(QWEN).status_code == 404, 5, what="the end of the old model")
+    assert [model.id for model in gateway.openai().models.list()] == ["new"]
+
+
+def test_a_stream_goes_on(gateway, providers):
+    providers["qwen3"].script({"default": {"words": 80, "delay_ms": 50}})
+    stream = gateway.openai().chat.completions.create(model=QWEN, messages=HELLO, stream=True)
+    chunks = []
+    reader = threading.Thread(target=lambda: chunks.extend(stream))
+    reader.start()
+    time.sleep(0.5)
+    # Even the backend of the running stream goes away.
+    gateway.write(manifest(providers, ("new", "gpt-oss")))
+    wait_for(served(gateway, "new"), 15, what="the new model")
+    assert reader.is_alive(), "the stream is still running when the new model is live"
+    reader.join(20)
+    assert len(text_of(chunks).split()) == 80
+    assert chunks[-1].choices[0].finish_reason == "stop"
+
+
+def test_books_are_kept(gateway, providers, user):
+    gateway.chat(QWEN, user)
+    gateway.logged(user)
+    gateway.write(manifest(providers, (QWEN, "qwen3"), ("new", "gpt-oss")))
+    wait_for(served(gateway, "new"), 15, what="the new model")
+    gateway.chat(QWEN, user)
+    gateway.logged(user, 2)
+    assert gateway.spent(user) == 2 * TOTAL
+
+
+def test_budgets_are_kept(shared_providers, start_gateway, providers, user):
+    budget = {
+        "rateLimit": {"type": "Global", "global": {"rules": [resources.budget("llm_total_token", TOTAL - 1)]}}
+    }
+    gateway = start_gateway(manifest(shared_providers, (QWEN, "qwen3"), **budget))
+    assert gateway.chat(QWEN, user).status_code == 200
+    gateway.logged(user)
+    gateway.write(manifest(providers, (QWEN, "qwen3"), ("new", "gpt-oss"), **budget))
+    wait_for(served(gateway, "new"), 15, what="the new model")
+    assert gateway.chat(QWEN, user).status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        ("a: [1, 2", "manifest.yaml"),
+        (None, "no-such-backend"),
+    ],
+    ids=["no-yaml", "unknown-backend"],
+)
+def test_a_bad_file_is_refused(gateway, providers, broken, said):
+    gateway.write(broken or manifest(providers, (QWEN, "no-such-backend")))
+    gateway.process.wait_line(said, 15)
+    assert gateway.chat(QWEN).status_code == 200, "the old one stays"
+    # The next good one is taken over as if nothing had been.
+    gateway.write(manifest(providers, (QWEN, "qwen3"), ("new", "gpt-oss")))
+    wait_for(served(gateway, "new"), 15, what="the new model")
+
+
+def test_no_request_is_lost(gateway, providers):
+    """Light load while the manifest changes back and forth."""
+    statuses, stop = [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            statuses.append(gateway.chat(QWEN).status_code)
+
+    workers = [threading.Thread(target=load) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    try:
+        for round_ in range(4):
+            name = f"new-{round_}"
+            gateway.write(manifest(providers, (QWEN, "qwen3"), (name, "gpt-oss")))
+            wait_for(served(gateway, name), 15, what=name)
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+    assert len(statuses) > 20
+    assert set(statuses) == {200}

@@ -1,0 +1,192 @@
+"""Whatever ends `weir`, nothing it started stays behind; and what it started is watched."""
+
+import os
+import signal
+import socket
+
+import httpx
+import pytest
+
+from conftest import free_port
+from harness import gateway as gateways
+from harness import resources
+from harness.process import alive, command_of, descendants, wait_for
+from harness.providers import start_openai
+from harness.resources import budget
+
+QWEN = "Qwen/Qwen3-1.7B"
+
+
+@pytest.fixture
+def manifest(shared_providers):
+    return [*resources.standard(shared_providers), resources.traffic(budget("llm_total_token", 100_000))]
+
+
+@pytest.fixture(params=["local", "redis"])
+def gateway(request, manifest, start_gateway):
+    redis = request.getfixturevalue("redis") if request.param == "redis" else None
+    gateway = start_gateway(manifest, redis=redis)
+    assert gateway.chat(QWEN).status_code == 200
+    yield gateway
+    gateway.stop()
+
+
+def children(gateway):
+    """What it started, by process id."""
+    started = {pid: command_of(pid) for pid in descendants(gateway.process.pid)}
+    assert any("envoy" in command for command in started.values()), started
+    return started
+
+
+def assert_all_gone(started):
+    wait_for(lambda: not [pid for pid in started if alive(pid)], 15, what=f"the end of {started}")
+
+
+def assert_port_free(gateway):
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(gateway.url)
+
+
+def test_killed(gateway):
+    started = children(gateway)
+    gateway.process.kill()
+    assert_all_gone(started)
+    assert_port_free(gateway)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_end(gateway, number):
+    started = children(gateway)
+    gateway.process.popen.send_signal(number)
+    assert gateway.process.wait(20) == 0
+    assert_all_gone(started)
+    assert_port_free(gateway)
+
+
+def test_asked_to_end_with_a_stream_open(gateway, providers):
+    providers["qwen3"].script({"default": {"words": 1000, "delay_ms": 100}})
+    started = children(gateway)
+    body = {"model": QWEN, "messages": [{"role": "user", "content": "x"}], "stream": True}
+    with gateway.http.stream("POST", "/v1/chat/completions", json=body) as answer:
+        next(answer.iter_lines())
+        gateway.process.popen.send_signal(signal.SIGTERM)
+        assert gateway.process.wait(30) == 0
+    assert_all_gone(started)
+
+
+def test_envoy_crashes(gateway):
+    """It is started again, or all of it ends with an exit code that says so."""
+    started = children(gateway)
+    envoy = [pid for pid, command in started.items() if os.path.basename(command.split()[0]).startswith("envoy")]
+    os.kill(envoy[0], signal.SIGKILL)
+
+    def served_or_ended():
+        if gateway.process.popen.poll() is not None:
+            return True
+        try:
+            return gateway.chat(QWEN).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_for(served_or_ended, 30, what="Envoy again, or the end")
+    if gateway.process.popen.poll() is not None:
+        assert gateway.process.popen.returncode > 0
+        assert "envoy" in gateway.process.output.lower()
+        assert_all_gone(started)
+
+
+def test_the_ratelimit_service_crashes(gateway):
+    started = children(gateway)
+    service = [pid for pid, command in started.items() if "envoy" not in command.split()[0]]
+    if not service:
+        pytest.skip("local budgets have no service")
+    os.kill(service[0], signal.SIGKILL)
+    for _ in range(5):
+        assert gateway.chat(QWEN, gateways.new_user()).status_code == 200, "traffic passes"
+
+    def started_again():
+        return [pid for pid in descendants(gateway.process.pid) if pid not in started]
+
+    wait_for(started_again, 20, what="the ratelimit service again")
+
+
+def run(*arguments, env=None, timeout=60):
+    """Exit code and output of a `weir run` that cannot serve."""
+    process = gateways.weir("run", *arguments, env=env)
+    try:
+        code = process.wait(timeout)
+        process.wait_for_end()
+        return code, process.output
+    finally:
+        process.stop()
+
+
+@pytest.fixture
+def file(manifest, tmp_path):
+    file = tmp_path / "manifest.yaml"
+    file.write_text(resources.dump(manifest))
+    return file
+
+
+def test_a_port_in_use(file):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, output = run("-f", file, "--port", port, "--admin-port", 0)
+    assert code in (1, 2)
+    assert str(port) in output
+
+
+def test_envoy_is_missing(file):
+    environment = {"ENVOY": "/nonexistent/envoy", "PATH": "/nonexistent"}
+    code, output = run("-f", file, "--port", free_port(), "--admin-port", 0, env=environment)
+    assert code == 2
+    assert "envoy" in output.lower()
+
+
+def test_bad_resources(file):
+    file.write_text(file.read_text().replace("name: qwen3-endpoint", "name: no-such-thing", 1))
+    code, output = run("-f", file, "--port", 0, "--admin-port", 0)
+    assert code == 1
+    assert str(file.name) in output
+    assert "no-such-thing" in output or "qwen3-endpoint" in output
+
+
+def test_no_such_file(tmp_path):
+    code, output = run("-f", tmp_path / "nothing.yaml", "--port", 0, "--admin-port", 0)
+    assert code == 1
+    assert "nothing.yaml" in output
+
+
+def test_the_port_of_the_command_line_wins(manifest, start_gateway):
+    port = free_port()
+    gateway = start_gateway(manifest, port=port)
+    assert gateway.url.endswith(f":{port}")
+    assert gateway.chat(QWEN).status_code == 200
+
+
+def test_a_backend_comes_back(shared_providers, start_gateway):
+    """Killed and started again under light load: nothing is lost that another backend can answer."""
+    first = start_openai("first")
+    port = first["first"].port
+    gateway = start_gateway(
+        [
+            *resources.gateway(),
+            *resources.backend("first", first["first"].url),
+            *resources.backend("second", shared_providers["gpt-oss"].url),
+            resources.route(
+                resources.rule("m", {"name": "first", "priority": 0}, {"name": "second", "priority": 1})
+            ),
+        ]
+    )
+    try:
+        assert gateway.chat("m").status_code == 200
+        first.kill()
+        assert {gateway.chat("m").status_code for _ in range(20)} == {200}
+        first = start_openai("first", port=port)
+        wait_for(
+            lambda: gateway.chat("m").status_code == 200 and first["first"].requests(), 30, what="the first again"
+        )
+    finally:
+        first.stop()

@@ -1,0 +1,246 @@
+"""OpenAI's SDK talks to Claude, on Bedrock and at Anthropic: the stand-ins refuse what the real ones refuse, and the
+SDK is strict about what comes back."""
+
+import json
+
+import openai
+import pytest
+
+from harness.resources import CLAUDE
+from harness.samples import (
+    ARGUMENTS,
+    EVENT_STREAM,
+    HELLO,
+    INPUT,
+    OUTPUT,
+    PIXEL,
+    TOOLS,
+    TOTAL,
+    WEATHER,
+    message_start,
+    sentence,
+    text_events,
+    text_of,
+)
+
+pytestmark = pytest.mark.parametrize(
+    ("model", "provider"), [(CLAUDE, "bedrock"), ("claude-native", "claude")], ids=["bedrock", "anthropic"]
+)
+
+
+@pytest.fixture
+def client(gateway):
+    return gateway.openai()
+
+
+def sent(providers, provider):
+    """The body the provider received last."""
+    return json.loads(providers[provider].requests()[-1]["body"])
+
+
+def test_text(client, model, provider):
+    answer = client.chat.completions.create(model=model, messages=HELLO)
+    assert answer.object == "chat.completion"
+    assert answer.choices[0].message.content == sentence(provider)
+    assert answer.choices[0].finish_reason == "stop"
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (INPUT, OUTPUT)
+    assert answer.usage.total_tokens == TOTAL
+
+
+def test_stream(client, model, provider):
+    chunks = list(client.chat.completions.create(model=model, messages=HELLO, stream=True))
+    assert text_of(chunks) == sentence(provider)
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert not any(chunk.usage for chunk in chunks), "the client did not ask for usage"
+    assert len({chunk.id for chunk in chunks}) == 1
+    assert len({chunk.created for chunk in chunks}) == 1
+
+
+def test_stream_with_usage(client, model, provider):
+    options = {"include_usage": True}
+    chunks = list(client.chat.completions.create(model=model, messages=HELLO, stream=True, stream_options=options))
+    assert chunks[-1].choices == []
+    assert [chunk.usage.total_tokens for chunk in chunks if chunk.usage] == [TOTAL]
+
+
+def test_the_stream_ends_as_openais_do(gateway, model, provider):
+    answer = gateway.chat(model, stream=True)
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.text.endswith("data: [DONE]\n\n")
+
+
+def test_where_and_how_it_is_sent(client, providers, model, provider):
+    client.chat.completions.create(model=model, messages=HELLO, max_tokens=5)
+    list(client.chat.completions.create(model=model, messages=HELLO, max_tokens=5, stream=True))
+    requests = providers[provider].requests()
+    paths = [request["path"] for request in requests]
+    bodies = [json.loads(request["body"]) for request in requests]
+    if provider == "bedrock":
+        assert paths == [f"/model/{CLAUDE}/invoke", f"/model/{CLAUDE}/invoke-with-response-stream"]
+        assert all(body["anthropic_version"] == "bedrock-2023-05-31" for body in bodies)
+        assert not any("model" in body or "stream" in body for body in bodies)
+    else:
+        assert paths == ["/v1/messages", "/v1/messages"]
+        assert bodies[1]["stream"] is True
+        assert all(request["headers"]["anthropic-version"] == "2023-06-01" for request in requests)
+    assert all(request["headers"]["content-type"] == "application/json" for request in requests)
+
+
+def test_request_fields(client, providers, model, provider):
+    client.chat.completions.create(
+        model=model,
+        max_completion_tokens=64,
+        temperature=0.5,
+        top_p=0.9,
+        stop=["END"],
+        messages=[
+            {"role": "system", "content": "Be brief."},
+            {"role": "developer", "content": [{"type": "text", "text": "Be kind."}]},
+            {"role": "user", "content": "Hi"},
+        ],
+        tools=[{"type": "function", "function": WEATHER}],
+        tool_choice="auto",
+        parallel_tool_calls=False,
+        user="u-1",
+    )
+    body = sent(providers, provider)
+    assert [block["text"] for block in body["system"]] == ["Be brief.", "Be kind."]
+    assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]
+    assert (body["max_tokens"], body["temperature"], body["top_p"]) == (64, 0.5, 0.9)
+    assert body["stop_sequences"] == ["END"]
+    assert body["tool_choice"] == {"type": "auto", "disable_parallel_tool_use": True}
+    assert body["tools"][0]["input_schema"] == WEATHER["parameters"]
+    assert body["metadata"] == {"user_id": "u-1"}
+
+
+def test_no_limit_given(client, model, provider):
+    # Claude demands max_tokens, OpenAI's clients rarely send it.
+    answer = client.chat.completions.create(model=model, messages=HELLO)
+    assert answer.choices[0].finish_reason == "stop"
+
+
+def test_finish_reasons(client, model, provider):
+    answer = client.chat.completions.create(model=model, messages=HELLO, max_tokens=2)
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("Hello from ", "length")
+    answer = client.chat.completions.create(model=model, messages=HELLO, stop="from")
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == ("Hello ", "stop")
+    chunks = list(client.chat.completions.create(model=model, messages=HELLO, max_tokens=2, stream=True))
+    assert chunks[-1].choices[0].finish_reason == "length"
+
+
+def test_tool(client, model, provider):
+    for choice in ["required", {"type": "function", "function": {"name": "weather"}}]:
+        answer = client.chat.completions.create(model=model, messages=HELLO, tools=TOOLS, tool_choice=choice)
+        call = answer.choices[0].message.tool_calls[0]
+        assert (call.function.name, json.loads(call.function.arguments)) == ("weather", ARGUMENTS)
+        assert answer.choices[0].finish_reason == "tool_calls"
+
+
+def test_tool_stream(client, model, provider):
+    with client.chat.completions.stream(
+        model=model, messages=HELLO, tools=TOOLS, tool_choice="required"
+    ) as stream:
+        answer = stream.get_final_completion()
+    call = answer.choices[0].message.tool_calls[0]
+    assert (call.function.name, json.loads(call.function.arguments)) == ("weather", ARGUMENTS)
+    assert call.id
+    assert answer.choices[0].finish_reason == "tool_calls"
+
+
+def test_tool_results_go_back(client, providers, model, provider):
+    function = {"name": "weather", "arguments": json.dumps(ARGUMENTS)}
+    calls = [{"id": f"call_{number}", "type": "function", "function": function} for number in (1, 2)]
+    client.chat.completions.create(
+        model=model,
+        tools=TOOLS,
+        messages=[
+            *HELLO,
+            {"role": "assistant", "content": None, "tool_calls": calls},
+            {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
+            {"role": "tool", "tool_call_id": "call_2", "content": "sun"},
+            {"role": "user", "content": "and now?"},
+        ],
+    )
+    messages = sent(providers, provider)["messages"]
+    used = [block for block in messages[1]["content"] if block["type"] == "tool_use"]
+    assert [(block["id"], block["input"]) for block in used] == [("call_1", ARGUMENTS), ("call_2", ARGUMENTS)]
+    results = [block for block in messages[2]["content"] if block["type"] == "tool_result"]
+    assert [block["tool_use_id"] for block in results] == ["call_1", "call_2"], "both in the message right after"
+
+
+def test_empty_arguments_are_an_empty_object(client, providers, model, provider):
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ""}}
+    client.chat.completions.create(
+        model=model,
+        tools=TOOLS,
+        messages=[
+            *HELLO,
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
+        ],
+    )
+    assert sent(providers, provider)["messages"][1]["content"][0]["input"] == {}
+
+
+def test_images(client, providers, model, provider):
+    parts = [
+        {"type": "text", "text": "What is here?"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+        {"type": "image_url", "image_url": {"url": "https://example.com/cat.jpg"}},
+    ]
+    client.chat.completions.create(model=model, messages=[{"role": "user", "content": parts}])
+    content = sent(providers, provider)["messages"][0]["content"]
+    assert [block["type"] for block in content] == ["text", "image", "image"]
+    assert content[1]["source"] == {"type": "base64", "media_type": "image/png", "data": PIXEL}
+    assert content[2]["source"] == {"type": "url", "url": "https://example.com/cat.jpg"}
+
+
+def test_thinking(client, model, provider):
+    extra = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+    answer = client.chat.completions.create(model=model, messages=HELLO, max_tokens=4000, extra_body=extra)
+    message = answer.choices[0].message
+    assert message.content == sentence(provider)
+    assert message.reasoning_content.startswith("The user greets me")
+    assert answer.usage.completion_tokens_details.reasoning_tokens > 0
+    chunks = list(
+        client.chat.completions.create(model=model, messages=HELLO, max_tokens=4000, extra_body=extra, stream=True)
+    )
+    thoughts = [getattr(chunk.choices[0].delta, "reasoning_content", None) for chunk in chunks if chunk.choices]
+    assert "".join(thought or "" for thought in thoughts).startswith("The user greets me")
+    assert text_of(chunks) == sentence(provider)
+
+
+def test_cache_marks_and_cached_tokens(client, model, provider):
+    mark = {"type": "ephemeral"}
+    system = {"role": "system", "content": [{"type": "text", "text": "be very brief", "cache_control": mark}]}
+    answer = client.chat.completions.create(model=model, messages=[system, *HELLO])
+    # Claude reports cached tokens beside the input, OpenAI within it.
+    assert answer.usage.prompt_tokens == 6
+    assert answer.usage.prompt_tokens_details.cached_tokens == 0
+    assert answer.usage.total_tokens == 6 + OUTPUT
+
+
+def test_a_value_claude_does_not_take(client, providers, model, provider):
+    with pytest.raises(openai.UnprocessableEntityError, match="temperature"):
+        client.chat.completions.create(model=model, messages=HELLO, temperature=1.5)
+    assert providers[provider].requests() == [], "it is the gateway that refuses"
+
+
+def test_any_cut_of_the_stream_gives_the_same(client, providers, model, provider):
+    """The provider's bytes arrive one by one."""
+    if provider != "bedrock":
+        pytest.skip("frames are the harder case")
+    end = [
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+        {"type": "message_stop"},
+    ]
+    events = [message_start(), *text_events("grüße 🌊"), *end]
+    providers["bedrock"].script(*[{"chunk": event} for event in events], headers=EVENT_STREAM)
+    whole = text_of(client.chat.completions.create(model=model, messages=HELLO, stream=True))
+    assert whole == "grüße 🌊"
+    # The same bytes again, in pieces of one: what the stand-in sends is what boto's parser reads as well.
+    steps = [{"delay_ms": 1}] + [{"chunk": event} for event in events]
+    providers["bedrock"].script(*steps, headers=EVENT_STREAM, cut=1)
+    assert text_of(client.chat.completions.create(model=model, messages=HELLO, stream=True)) == whole
