@@ -30,7 +30,7 @@ def gateway(request, shared_providers, start_gateway):
 
 
 def use_up(gateway, user, send):
-    """Sends until the budget is used up; the refusal. An answer is charged when it is done, so each is waited for."""
+    """Sends until the budget is used up; the refusal. Each answer is waited for: it is charged when it is done."""
     for served in range(SERVED):
         answer = send()
         assert answer.status_code == 200, f"request {served + 1}: {answer.text}"

@@ -1,5 +1,5 @@
-"""What goes wrong, at the client, the gateway or the provider, is an error of the client's own API; the worker goes
-on, and what was used is charged."""
+"""What goes wrong, at the client, the gateway or the provider, is an error of the client's own API; the worker
+goes on, and what was used is charged."""
 
 import base64
 import json
@@ -50,9 +50,16 @@ def ask(gateway, api, model, user=None, **more):
 
 
 def error_events(text):
-    """The data of all events that are errors."""
-    data = [line.removeprefix("data:").strip() for line in text.splitlines() if line.startswith("data:")]
-    return [json.loads(line) for line in data if line not in ("", "[DONE]") and "error" in json.loads(line)]
+    """The data of all events that are errors; what is no JSON was the provider's and passed as it came."""
+    found = []
+    for line in text.splitlines():
+        try:
+            data = json.loads(line.removeprefix("data:"))
+        except ValueError:
+            continue
+        if isinstance(data, dict) and "error" in data:
+            found.append(data)
+    return found
 
 
 def assert_clean_failure(answer, api):

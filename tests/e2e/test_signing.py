@@ -66,7 +66,8 @@ def gateway(moto, start_gateway):
 
 def send(gateway, model, text="one two three", **headers):
     body = {"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": text}]}
-    headers = {"anthropic-version": "2023-06-01", **headers}
+    # moto breaks on any other accept, once it has verified the signature.
+    headers = {"accept": "application/json", "anthropic-version": "2023-06-01", **headers}
     return gateway.http.post("/anthropic/v1/messages", json=body, headers=headers)
 
 

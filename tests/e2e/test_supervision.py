@@ -38,6 +38,16 @@ def children(gateway):
     return started
 
 
+def of_program(started, *names):
+    """Process ids whose command line begins with one of the programs."""
+
+    def is_one(command):
+        words = [os.path.basename(word) for word in command.split()[:2]]
+        return any(name in word for name in names for word in words)
+
+    return [pid for pid, command in started.items() if is_one(command)]
+
+
 def assert_all_gone(started):
     wait_for(lambda: not [pid for pid in started if alive(pid)], 15, what=f"the end of {started}")
 
@@ -77,8 +87,8 @@ def test_asked_to_end_with_a_stream_open(gateway, providers):
 def test_envoy_crashes(gateway):
     """It is started again, or all of it ends with an exit code that says so."""
     started = children(gateway)
-    envoy = [pid for pid, command in started.items() if os.path.basename(command.split()[0]).startswith("envoy")]
-    os.kill(envoy[0], signal.SIGKILL)
+    # A script may stand before the program itself; the one started last is the program.
+    os.kill(of_program(started, "envoy")[-1], signal.SIGKILL)
 
     def served_or_ended():
         if gateway.process.popen.poll() is not None:
@@ -97,10 +107,10 @@ def test_envoy_crashes(gateway):
 
 def test_the_ratelimit_service_crashes(gateway):
     started = children(gateway)
-    service = [pid for pid, command in started.items() if "envoy" not in command.split()[0]]
+    service = of_program(started, "ratelimit", "service_cmd")
     if not service:
         pytest.skip("local budgets have no service")
-    os.kill(service[0], signal.SIGKILL)
+    os.kill(service[-1], signal.SIGKILL)
     for _ in range(5):
         assert gateway.chat(QWEN, gateways.new_user()).status_code == 200, "traffic passes"
 

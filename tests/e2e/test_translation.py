@@ -1,5 +1,5 @@
-"""OpenAI's SDK talks to Claude, on Bedrock and at Anthropic: the stand-ins refuse what the real ones refuse, and the
-SDK is strict about what comes back."""
+"""OpenAI's SDK talks to Claude, on Bedrock and at Anthropic: the stand-ins refuse what the real ones refuse, and
+the SDK is strict about what comes back."""
 
 import json
 
@@ -14,6 +14,7 @@ from harness.samples import (
     INPUT,
     OUTPUT,
     PIXEL,
+    SSE,
     TOOLS,
     TOTAL,
     WEATHER,
@@ -228,19 +229,21 @@ def test_a_value_claude_does_not_take(client, providers, model, provider):
 
 
 def test_any_cut_of_the_stream_gives_the_same(client, providers, model, provider):
-    """The provider's bytes arrive one by one."""
-    if provider != "bedrock":
-        pytest.skip("frames are the harder case")
+    """The provider's bytes arrive one by one, also those of one character."""
     end = [
         {"type": "content_block_stop", "index": 0},
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
         {"type": "message_stop"},
     ]
     events = [message_start(), *text_events("grüße 🌊"), *end]
-    providers["bedrock"].script(*[{"chunk": event} for event in events], headers=EVENT_STREAM)
-    whole = text_of(client.chat.completions.create(model=model, messages=HELLO, stream=True))
-    assert whole == "grüße 🌊"
-    # The same bytes again, in pieces of one: what the stand-in sends is what boto's parser reads as well.
-    steps = [{"delay_ms": 1}] + [{"chunk": event} for event in events]
-    providers["bedrock"].script(*steps, headers=EVENT_STREAM, cut=1)
-    assert text_of(client.chat.completions.create(model=model, messages=HELLO, stream=True)) == whole
+    if provider == "bedrock":
+        steps, headers = [{"chunk": event} for event in events], EVENT_STREAM
+    else:
+        lines = [
+            f"event: {event['type']}\r\ndata: {json.dumps(event, ensure_ascii=False)}\r\n\r\n" for event in events
+        ]
+        steps, headers = [{"text": line} for line in lines], SSE
+    for cut in (None, 1, 7):
+        providers[provider].script(*steps, headers=headers, cut=cut)
+        stream = client.chat.completions.create(model=model, messages=HELLO, stream=True)
+        assert text_of(stream) == "grüße 🌊", f"pieces of {cut}"

@@ -48,44 +48,44 @@ def test_a_refused_request_is_logged_too(gateway, user):
     assert not record["total_tokens"]
 
 
-def chat(client):
+def chat(client, lenient):
     client.chat.completions.create(model=QWEN, messages=HELLO)
 
 
-def chat_stream(client):
+def chat_stream(client, lenient):
     list(client.chat.completions.create(model=QWEN, messages=HELLO, stream=True))
 
 
-def claude(client):
+def claude(client, lenient):
     client.chat.completions.create(model=CLAUDE, messages=HELLO)
 
 
-def claude_stream(client):
+def claude_stream(client, lenient):
     list(client.chat.completions.create(model="claude-native", messages=HELLO, stream=True))
 
 
-def completions(client):
+def completions(client, lenient):
     client.completions.create(model=QWEN, prompt="one two three", max_tokens=OUTPUT)
 
 
-def completions_stream(client):
-    client = client.with_options(_strict_response_validation=False)
-    list(client.completions.create(model=QWEN, prompt="one two three", max_tokens=OUTPUT, stream=True))
+def completions_stream(client, lenient):
+    # The strict type has no null for finish_reason, which the API sends in all chunks but the last.
+    list(lenient.completions.create(model=QWEN, prompt="one two three", max_tokens=OUTPUT, stream=True))
 
 
-def responses(client):
+def responses(client, lenient):
     client.responses.create(model=QWEN, input="one two three")
 
 
-def responses_stream(client):
+def responses_stream(client, lenient):
     list(client.responses.create(model=QWEN, input="one two three", stream=True))
 
 
-def embeddings(client):
+def embeddings(client, lenient):
     client.embeddings.create(model=QWEN, input="one two three", encoding_format="float")
 
 
-def images(client):
+def images(client, lenient):
     client.images.generate(model=QWEN, prompt="one two three")
 
 
@@ -106,7 +106,7 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 def test_every_endpoint(gateway, user, call):
-    call(gateway.openai(user))
+    call(gateway.openai(user), gateway.openai(user, _strict_response_validation=False))
     (record,) = gateway.logged(user)
     assert record["usage_status"] == "complete"
     assert record["input_tokens"] == INPUT
@@ -155,9 +155,10 @@ def test_no_update_is_lost(gateway, user):
 def test_usage_is_asked_for_and_kept_from_who_did_not(gateway, providers, user):
     answer = gateway.chat(QWEN, user, stream=True)
     assert json.loads(providers["qwen3"].requests()[0]["body"])["stream_options"] == {"include_usage": True}
-    chunks = [line for line in answer.text.splitlines() if line.startswith("data: {")]
-    assert not [chunk for chunk in chunks if json.loads(chunk).get("usage")]
-    assert not [chunk for chunk in chunks if json.loads(chunk)["choices"] == []]
+    data = [line.removeprefix("data: ") for line in answer.text.splitlines() if line.startswith("data: {")]
+    chunks = [json.loads(text) for text in data]
+    assert not [chunk for chunk in chunks if chunk.get("usage")]
+    assert not [chunk for chunk in chunks if chunk["choices"] == []]
     assert answer.text.endswith("data: [DONE]\n\n")
     assert gateway.logged(user)[0]["total_tokens"] == TOTAL
 
