@@ -331,6 +331,12 @@ class TestBedrock:
         with pytest.raises(anthropic.BadRequestError, match="anthropic_version"):
             client.messages.create(model=CLAUDE, max_tokens=50, messages=HELLO)
 
+    def test_an_arn_is_one_segment_of_the_path(self, providers):
+        model = "arn:aws:bedrock:us-west-2:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5"
+        answer = bedrock_client(providers["bedrock"]).invoke_model(modelId=model, body=json.dumps(claude_body()))
+        assert json.load(answer["body"])["model"] == model
+        assert "inference-profile%2F" in providers["bedrock"].requests()[0]["path"]
+
     @pytest.mark.parametrize(
         ("change", "region", "error"),
         [

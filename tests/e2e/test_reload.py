@@ -57,6 +57,29 @@ def test_a_stream_goes_on(gateway, providers):
     assert chunks[-1].choices[0].finish_reason == "stop"
 
 
+@pytest.mark.slow
+def test_a_stream_of_five_minutes(gateway, providers):
+    """Longer than any default timeout on the way; the manifest changes in the middle of it."""
+    words = 310
+    providers["qwen3"].script({"default": {"words": words, "delay_ms": 1000}})
+    stream = gateway.openai(timeout=400).chat.completions.create(model=QWEN, messages=HELLO, stream=True)
+    chunks = []
+    for chunk in stream:
+        chunks.append(chunk)
+        if len(chunks) == words // 2:
+            gateway.write(manifest(providers, ("new", "gpt-oss")))
+            wait_for(served(gateway, "new"), 15, what="the new model")
+    assert len(text_of(chunks).split()) == words
+
+
+@pytest.mark.slow
+def test_a_silence_of_two_minutes(gateway, providers):
+    """A model that thinks for long says nothing meanwhile."""
+    providers["qwen3"].script({"text": ": thinking\n\n"}, {"delay_ms": 120_000}, {"default": {"words": 5}})
+    stream = gateway.openai(timeout=400).chat.completions.create(model=QWEN, messages=HELLO, stream=True)
+    assert len(text_of(list(stream)).split()) == 5
+
+
 def test_books_are_kept(gateway, providers, user):
     gateway.chat(QWEN, user)
     gateway.logged(user)
