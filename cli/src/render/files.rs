@@ -34,14 +34,12 @@ pub struct Files(BTreeMap<String, File>);
 impl Files {
     /// Adds a file.
     pub fn insert(&mut self, path: impl Into<String>, content: &Value) {
-        let content = format!("{content:#}\n");
-        self.0.insert(path.into(), File { content, secret: false });
+        self.0.insert(path.into(), File { content: written(content), secret: false });
     }
 
     /// Adds a file that only its owner may read.
     pub fn insert_secret(&mut self, path: impl Into<String>, content: &Value) {
-        let content = format!("{content:#}\n");
-        self.0.insert(path.into(), File { content, secret: true });
+        self.0.insert(path.into(), File { content: written(content), secret: true });
     }
 
     /// Puts a file in the place of another.
@@ -68,6 +66,13 @@ impl Files {
     pub fn write(&self, dir: &Path) -> io::Result<()> {
         self.iter().try_for_each(|(path, file)| file.write(&dir.join(path)))
     }
+}
+
+/// With line breaks for people, unless it is more than people read.
+fn written(content: &Value) -> String {
+    const READABLE: usize = 256 << 10;
+    let compact = content.to_string();
+    if compact.len() > READABLE { compact } else { format!("{content:#}\n") }
 }
 
 impl File {

@@ -136,6 +136,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     let admin = Admin::new(&directory.path().join(render::ADMIN_SOCKET));
     let mut children = Children::default();
     if let Some(redis) = &wishes.redis {
+        ready::redis_answers(redis)?;
         children.start(rate_limit_service(&parts, wishes, redis, &options))?;
         if !ready::wait_for_service(&mut children, &options, &mut signals)? {
             return Ok(());
@@ -274,6 +275,7 @@ fn rate_limit_service(parts: &Parts, wishes: &Wishes, redis: &str, options: &Opt
         ("RUNTIME_WATCH_ROOT", "false"),
         // A file that is being written begins with a dot.
         ("RUNTIME_IGNOREDOTFILES", "true"),
+        ("DISABLE_STATS", "true"),
         ("USE_STATSD", "false"),
         ("LOG_LEVEL", "warn"),
         ("GRPC_UDS", &socket),
@@ -284,9 +286,15 @@ fn rate_limit_service(parts: &Parts, wishes: &Wishes, redis: &str, options: &Opt
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()))
     .to_vec();
+    program.chatter = is_chatter;
     // It leaves its socket behind when it is killed, and does not start where one is.
     program.remove_first = vec![PathBuf::from(socket)];
     program
+}
+
+/// What the ratelimit service says besides errors: how it starts, each as a warning, and with LOG_LEVEL=error nothing about a failed start.
+fn is_chatter(line: &str) -> bool {
+    line.starts_with('{') || line.contains(" level=info ") || line.contains(" level=warning ")
 }
 
 /// The two lines that scripts wait for; nothing else goes to standard output.

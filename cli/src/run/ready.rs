@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use crate::render::{Options, ServiceAddress};
 /// Envoy waits for names to be resolved before it serves, and a name server that does not answer takes a while.
 const ENVOY_PATIENCE: Duration = Duration::from_secs(60);
 const SERVICE_PATIENCE: Duration = Duration::from_secs(10);
+const REDIS_PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// An error when a port is taken. Envoy would not tell: two of them share a port (SO_REUSEPORT), each with some of the connections.
@@ -44,6 +45,23 @@ fn is_free(address: IpAddr, port: u16, listener: &str, remedy: &str) -> Result<(
     Err(Failure::Environment(format!("cannot listen on port {port} for {listener}: {why}; {remedy}")))
 }
 
+/// An error when nobody listens at Redis's address: the ratelimit service does not start without it. Later it may come and go.
+pub(super) fn redis_answers(address: &str) -> Result<(), Failure> {
+    let unreachable = |why: &dyn std::fmt::Display| {
+        Failure::Environment(format!(
+            "cannot reach Redis at {address}: {why}; --redis must be HOST:PORT of one that runs"
+        ))
+    };
+    let mut last = None;
+    for address in address.to_socket_addrs().map_err(|error| unreachable(&error))? {
+        match TcpStream::connect_timeout(&address, REDIS_PATIENCE) {
+            Ok(_) => return Ok(()),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.map_or_else(|| unreachable(&"it has no address"), |error| unreachable(&error)))
+}
+
 /// Waits until the ratelimit service takes connections. False when a signal came.
 pub(super) fn wait_for_service(
     children: &mut Children,
@@ -53,27 +71,18 @@ pub(super) fn wait_for_service(
     let Some(ServiceAddress::Unix(socket)) = &options.rate_limit_service else { return Ok(true) };
     let deadline = Instant::now() + SERVICE_PATIENCE;
     while UnixStream::connect(socket).is_err() {
-        children.all_running().map_err(hint_at_redis)?;
+        children.all_running()?;
         if signals.pending().next().is_some() {
             return Ok(false);
         }
         if Instant::now() > deadline {
             let what =
                 format!("the ratelimit service does not answer after {} s", SERVICE_PATIENCE.as_secs());
-            return Err(hint_at_redis(Failure::Environment(what)));
+            return Err(Failure::Environment(what));
         }
         std::thread::sleep(PAUSE);
     }
     Ok(true)
-}
-
-fn hint_at_redis(failure: Failure) -> Failure {
-    match failure {
-        Failure::Environment(what) => {
-            Failure::Environment(format!("{what}\nweir: does Redis run at the address given with --redis?"))
-        }
-        other => other,
-    }
 }
 
 /// Waits until Envoy serves, and asks for its ports. `None` when a signal came.
@@ -101,6 +110,18 @@ pub(super) fn wait_for_envoy(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn redis_must_be_reachable() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        redis_answers(&address).unwrap();
+        drop(listener);
+        for wrong in [address.as_str(), "redis://127.0.0.1:6379", "127.0.0.1"] {
+            let message = redis_answers(wrong).unwrap_err().to_string();
+            assert!(message.contains(wrong), "{message}");
+        }
+    }
 
     #[test]
     fn a_port_that_is_taken_is_named() {

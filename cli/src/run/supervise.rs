@@ -38,6 +38,8 @@ pub(super) struct Program {
     pub(super) environment: Vec<(String, String)>,
     /// Files to remove before each start.
     pub(super) remove_first: Vec<PathBuf>,
+    /// Lines that are nobody's concern.
+    pub(super) chatter: fn(&str) -> bool,
     /// Whether `weir` ends when it does not stay up; otherwise it is tried for ever.
     pub(super) essential: bool,
     launcher: PathBuf,
@@ -51,6 +53,7 @@ impl Program {
             args: vec![],
             environment: vec![],
             remove_first: vec![],
+            chatter: |_| false,
             essential: false,
             launcher: launcher.to_owned(),
         }
@@ -172,8 +175,8 @@ fn pause(crashes: u32) -> Duration {
 fn start(program: &Program, tail: &Arc<Mutex<VecDeque<String>>>) -> Result<Child, String> {
     let mut child = program.spawn()?;
     if let Some(stderr) = child.stderr.take() {
-        let (name, tail) = (program.name, Arc::clone(tail));
-        std::thread::spawn(move || pass_on(name, stderr, &tail));
+        let (name, chatter, tail) = (program.name, program.chatter, Arc::clone(tail));
+        std::thread::spawn(move || pass_on(name, chatter, stderr, &tail));
     }
     Ok(child)
 }
@@ -183,12 +186,12 @@ fn ended(child: &mut Child) -> Option<ExitStatus> {
 }
 
 /// Passes on what a child writes, line by line, until it ends.
-fn pass_on(name: &str, stderr: ChildStderr, tail: &Mutex<VecDeque<String>>) {
+fn pass_on(name: &str, chatter: fn(&str) -> bool, stderr: ChildStderr, tail: &Mutex<VecDeque<String>>) {
     let mut burst = Burst { since: Instant::now(), lines: 0 };
     for line in BufReader::new(stderr).split(b'\n') {
         let Ok(line) = line else { return };
         let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-        if line.is_empty() {
+        if line.is_empty() || chatter(&line) {
             continue;
         }
         let (allowed, left_out) = burst.admit(Instant::now());
