@@ -80,8 +80,9 @@ impl Attempt {
             SchemaName::AWSAnthropic => {
                 headers.remove("anthropic-version");
                 headers.remove("anthropic-beta");
-                // Bedrock picks the framing of its answer by the path; a client's `accept` asks for another.
-                headers.set("accept", "*/*");
+                // The type of the model's answer; the framing of a stream follows from the path. A client's `accept` asks for
+                // neither.
+                headers.set("accept", "application/json");
             }
             _ => {}
         }

@@ -27,6 +27,7 @@ pub(super) fn anthropic(models: &[Model], host: &str) -> Vec<u8> {
                 "id": model.id,
                 "display_name": model.id,
                 "created_at": created_at.unwrap_or_default(),
+                "lifecycle": "active",
             })
         })
         .collect();
@@ -91,7 +92,7 @@ mod tests {
     fn both_shapes_are_whole() {
         let models = [model("a", &[]), model("b", &[])];
         insta::assert_snapshot!(String::from_utf8(openai(&models, "")).unwrap(), @r#"{"object":"list","data":[{"id":"a","object":"model","created":1700000000,"owned_by":"weir"},{"id":"b","object":"model","created":1700000000,"owned_by":"weir"}]}"#);
-        insta::assert_snapshot!(String::from_utf8(anthropic(&models, "")).unwrap(), @r#"{"data":[{"type":"model","id":"a","display_name":"a","created_at":"2023-11-14T22:13:20Z"},{"type":"model","id":"b","display_name":"b","created_at":"2023-11-14T22:13:20Z"}],"has_more":false,"first_id":"a","last_id":"b"}"#);
+        insta::assert_snapshot!(String::from_utf8(anthropic(&models, "")).unwrap(), @r#"{"data":[{"type":"model","id":"a","display_name":"a","created_at":"2023-11-14T22:13:20Z","lifecycle":"active"},{"type":"model","id":"b","display_name":"b","created_at":"2023-11-14T22:13:20Z","lifecycle":"active"}],"has_more":false,"first_id":"a","last_id":"b"}"#);
         insta::assert_snapshot!(String::from_utf8(anthropic(&[], "")).unwrap(), @r#"{"data":[],"has_more":false,"first_id":null,"last_id":null}"#);
     }
 }

@@ -17,7 +17,7 @@ pub const SHARDS: u64 = 1024;
 /// How many keys one shard holds.
 const SHARD_ENTRIES: usize = 64;
 
-/// The longest user, model or backend name that is kept, in characters; clients choose two of them.
+/// The longest user, model or backend name that is kept, in characters; clients may choose two of them.
 const MAX_NAME: usize = 200;
 
 /// Whose usage it is, of what.
@@ -25,7 +25,7 @@ const MAX_NAME: usize = 200;
 pub struct Key {
     /// The values of the user headers; empty when the request had none.
     pub user: String,
-    /// The model that the client named.
+    /// The model that the backend was asked for: what prices are for.
     pub model: String,
     /// The backend that answered.
     pub backend: String,
@@ -130,7 +130,7 @@ pub struct Line {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Listing {
     /// A line for each user, model and backend, sorted.
-    pub usage: Vec<Line>,
+    pub records: Vec<Line>,
     /// The sums of lines that were evicted to make room.
     pub evicted: Totals,
     /// The sums of everything, evicted lines included.
@@ -151,7 +151,7 @@ pub fn enter(store: &dyn Store, record: &Record, now_seconds: u64) -> bool {
         return true;
     }
     let key =
-        Key { user: clip(&record.user), model: clip(&record.original_model), backend: clip(&record.backend) };
+        Key { user: clip(&record.user), model: clip(&record.request_model), backend: clip(&record.backend) };
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     let totals = Totals::of(record);
@@ -176,10 +176,10 @@ pub fn list(store: &dyn Store) -> Listing {
         listing.total.add(&shard.evicted);
         for Entry { key, totals, .. } in shard.entries {
             listing.total.add(&totals);
-            listing.usage.push(Line { key, totals });
+            listing.records.push(Line { key, totals });
         }
     }
-    listing.usage.sort_by(|a, b| {
+    listing.records.sort_by(|a, b| {
         (&a.key.user, &a.key.model, &a.key.backend).cmp(&(&b.key.user, &b.key.model, &b.key.backend))
     });
     listing
@@ -207,7 +207,7 @@ mod tests {
         assert!(enter(&store, &record("eve", 7, UsageStatus::None), 3));
         let listing = list(&store);
         let lines: Vec<_> = listing
-            .usage
+            .records
             .iter()
             .map(|line| {
                 (
@@ -243,6 +243,6 @@ mod tests {
             crate::store::Store::swap(&store, &shard_key(index), b"\xff\xff\xff\xff", None).unwrap();
         }
         assert!(enter(&store, &record(&"ä".repeat(1000), 1, UsageStatus::Complete), 1));
-        assert_eq!(list(&store).usage[0].key.user.chars().count(), MAX_NAME);
+        assert_eq!(list(&store).records[0].key.user.chars().count(), MAX_NAME);
     }
 }
