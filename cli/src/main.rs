@@ -79,7 +79,7 @@ struct Render {
 #[derive(Args)]
 struct Resources {
     /// A file of resources, or a folder of them; may be repeated
-    #[arg(short, value_name = "FILE", required = true, num_args = 1..)]
+    #[arg(short = 'f', long = "file", value_name = "FILE", required = true, num_args = 1..)]
     files: Vec<PathBuf>,
 }
 

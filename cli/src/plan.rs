@@ -19,6 +19,28 @@ pub struct Plan {
     pub filter: Config,
     /// Secrets by the name the filter's `credentials` use.
     pub secrets: BTreeMap<String, SecretValue>,
+    /// The container endpoint of AWS credentials, when some credential is to come from there.
+    pub aws_container: Option<AwsContainer>,
+}
+
+/// Where `AWS_CONTAINER_CREDENTIALS_FULL_URI` points: the filter calls it through the cluster [`AwsContainer::CLUSTER`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AwsContainer {
+    /// Host name or IP address, IPv6 without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// True for `https`.
+    pub tls: bool,
+    /// Path and query of the request.
+    pub path: String,
+    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`: its content, which rotates, is the `authorization` header.
+    pub token_file: Option<String>,
+}
+
+impl AwsContainer {
+    /// The name of the cluster that a renderer makes of it.
+    pub const CLUSTER: &str = "weir_aws_container";
 }
 
 /// One listener of a Gateway.

@@ -13,9 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use weir::plan;
-use weir::render::{
-    ADMIN_SOCKET, BOOTSTRAP, ContainerCredentials, ContainerToken, Options, ServiceAddress, envoy,
-};
+use weir::render::{ADMIN_SOCKET, BOOTSTRAP, Options, ServiceAddress, envoy};
 
 #[path = "../src/render/sample.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the unit tests")]
@@ -45,8 +43,6 @@ fn envoy_takes_a_plan_with_a_little_of_everything() {
     let dir = tempfile::tempdir().unwrap();
     let wasm = dir.path().join("nothing.wasm");
     std::fs::write(&wasm, support::module_that_does_nothing()).unwrap();
-    let token = dir.path().join("token");
-    std::fs::write(&token, "t0ken").unwrap();
     let options = Options {
         dir: dir.path().to_owned(),
         wasm,
@@ -56,14 +52,16 @@ fn envoy_takes_a_plan_with_a_little_of_everything() {
         rate_limit_service: Some(ServiceAddress::Unix(dir.path().join("ratelimit.sock"))),
         rate_limit_fail_closed: false,
         access_log: Some(dir.path().join("access.log")),
-        container_credentials: Some(ContainerCredentials {
-            host: "127.0.0.1".to_owned(),
-            port: 1,
-            token: Some(ContainerToken::File(token)),
-        }),
         system_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
     };
-    envoy(&sample::plan(), &options).unwrap().write(dir.path()).unwrap();
+    let token = dir.path().join("token");
+    std::fs::write(&token, "t0ken").unwrap();
+    let mut plan = sample::plan();
+    if let Some(container) = &mut plan.aws_container {
+        container.token_file = Some(token.to_string_lossy().into_owned());
+        container.tls = true;
+    }
+    envoy(&plan, &options).unwrap().write(dir.path()).unwrap();
     let bootstrap = dir.path().join(BOOTSTRAP);
 
     let checked =

@@ -84,7 +84,7 @@ fn plan(script: &str) -> Result<Plan, Report> {
         virtual_hosts: vec![VirtualHost { domains: vec!["*".to_owned()], rules }],
     };
     let secrets = [("default/key".to_owned(), SecretValue("s3cret".to_owned()))].into();
-    Ok(Plan { listeners: vec![listener], clusters, filter: Config::default(), secrets })
+    Ok(Plan { listeners: vec![listener], clusters, filter: Config::default(), secrets, aws_container: None })
 }
 
 /// Reads the script anew each time.

@@ -20,7 +20,7 @@ pub(super) enum Http {
 /// All clusters that can change while Envoy runs.
 pub(super) fn clusters(plan: &Plan, options: &Options) -> Vec<Value> {
     let backends = plan.clusters.iter().map(|cluster| backends(cluster, options));
-    let container = options.container_credentials.iter().map(|it| secrets::container_cluster(it, options));
+    let container = plan.aws_container.iter().map(|it| secrets::container_cluster(it, options));
     backends
         .chain([secrets::cluster(plan, options)])
         .chain(container)
@@ -202,7 +202,7 @@ fn transport_sockets(cluster: &Cluster, options: &Options) -> Map<String, Value>
     fields
 }
 
-fn tls(tls: &Tls, options: &Options) -> Value {
+pub(super) fn tls(tls: &Tls, options: &Options) -> Value {
     let is_address = tls.hostname.parse::<IpAddr>().is_ok();
     let ca = match &tls.ca_pem {
         Some(pem) => json!({"inline_string": pem}),

@@ -29,7 +29,6 @@ use serde_json::{Value, json};
 
 pub use error::Error;
 pub use files::{File, Files};
-pub use secrets::{CONTAINER_CLUSTER, ContainerCredentials, ContainerToken};
 
 #[cfg(test)]
 use crate::plan;
@@ -84,8 +83,6 @@ pub struct Options {
     pub rate_limit_fail_closed: bool,
     /// Where one JSON line per request goes.
     pub access_log: Option<PathBuf>,
-    /// The endpoint of `AWS_CONTAINER_CREDENTIALS_FULL_URI`, where the environment names one.
-    pub container_credentials: Option<ContainerCredentials>,
     /// PEM file of the CAs that backends without CAs of their own are verified with.
     pub system_ca: PathBuf,
 }
@@ -125,11 +122,8 @@ pub fn envoy(plan: &Plan, options: &Options) -> Result<Files, Error> {
     for (name, SecretValue(value)) in &plan.secrets {
         files.insert_secret(secrets::sds_path(name), &discovery(vec![secrets::resource(name, value)]));
     }
-    if let Some(container) = &options.container_credentials {
-        files.insert_secret(
-            secrets::container_sds_path(),
-            &discovery(vec![secrets::container_token(container)]),
-        );
+    if let Some(file) = plan.aws_container.as_ref().and_then(|container| container.token_file.as_deref()) {
+        files.insert_secret(secrets::container_sds_path(), &discovery(vec![secrets::container_token(file)]));
     }
     if options.rate_limit_service.is_some() {
         ratelimit::service_configuration(plan, &mut files)?;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use weir_core::config::{Budget, Config, Selector};
 
 use super::plan::{
-    Backoff, Cluster, Endpoint, HeaderMatch, Limit, Listener, Match, MatchedRule, Member, PathMatch, Plan,
-    Retry, Rule, SecretValue, Tls, ValueMatch, VirtualHost,
+    AwsContainer, Backoff, Cluster, Endpoint, HeaderMatch, Limit, Listener, Match, MatchedRule, Member,
+    PathMatch, Plan, Retry, Rule, SecretValue, Tls, ValueMatch, VirtualHost,
 };
 
 fn member(backend: &str, priority: u32, weight: u32, host: &str, port: u16, tls: bool) -> Member {
@@ -128,5 +128,14 @@ pub(super) fn plan() -> Plan {
         ],
         filter: Config { budgets, ..Config::default() },
         secrets: [("default/key".to_owned(), SecretValue("s3cret".to_owned()))].into(),
+        aws_container: Some(AwsContainer {
+            host: "169.254.170.23".to_owned(),
+            port: 80,
+            tls: false,
+            path: "/v1/credentials".to_owned(),
+            token_file: Some(
+                "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token".to_owned(),
+            ),
+        }),
     }
 }

@@ -1,38 +1,18 @@
 //! Secrets: SDS files that Envoy watches, and the cluster that brings them to the filter as headers.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Options, SECRETS_SOCKET, proto, short_digest};
-use crate::plan::{Plan, SecretValue};
+use super::{Options, SECRETS_SOCKET, clusters, proto, short_digest};
+use crate::plan::{AwsContainer, Plan, Tls};
 
 /// The cluster that the filter calls for its secrets.
 pub(super) const SECRETS_CLUSTER: &str = "weir_secrets";
-/// The cluster of the container credentials endpoint; the filter's configuration names it too.
-pub const CONTAINER_CLUSTER: &str = "weir_aws_container";
-
-/// The endpoint of `AWS_CONTAINER_CREDENTIALS_FULL_URI` and the token it wants.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ContainerCredentials {
-    /// Host name or IP address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// What goes into `authorization`, if anything.
-    pub token: Option<ContainerToken>,
-}
-
-/// The token for the container credentials endpoint.
-#[derive(Debug, Clone, PartialEq)]
-pub enum ContainerToken {
-    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`, which rotates.
-    File(PathBuf),
-    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN`.
-    Value(SecretValue),
-}
+/// The name of the container token's secret.
+const CONTAINER_SECRET: &str = "aws-container";
 
 /// The header in which a secret travels to the filter.
 fn header(name: &str) -> String {
@@ -44,7 +24,7 @@ pub(super) fn sds_path(name: &str) -> String {
 }
 
 pub(super) fn container_sds_path() -> String {
-    "sds/aws-container.json".to_owned()
+    format!("sds/{CONTAINER_SECRET}.json")
 }
 
 /// The SDS resource of a secret; base64, because a header holds no line breaks and a credentials file does.
@@ -52,18 +32,11 @@ pub(super) fn resource(name: &str, value: &str) -> Value {
     generic_secret(&short_digest(name.as_bytes()), json!({"inline_string": STANDARD.encode(value)}))
 }
 
-/// The SDS resource of the container token. Envoy reads the token file itself and watches its folder, so that a rotated
-/// token is seen.
-pub(super) fn container_token(container: &ContainerCredentials) -> Value {
-    let source = match &container.token {
-        Some(ContainerToken::File(path)) => {
-            let folder = path.parent().unwrap_or(std::path::Path::new("/"));
-            json!({"filename": path, "watched_directory": {"path": folder}})
-        }
-        Some(ContainerToken::Value(SecretValue(value))) => json!({"inline_string": value}),
-        None => json!({"inline_string": ""}),
-    };
-    generic_secret("aws-container", source)
+/// The SDS resource of the container token, which Envoy reads itself. It watches the folder, so that a rotated token is seen when it is
+/// moved into its place or, as in Kubernetes, a link to its folder is.
+pub(super) fn container_token(file: &str) -> Value {
+    let folder = Path::new(file).parent().unwrap_or(Path::new("/"));
+    generic_secret(CONTAINER_SECRET, json!({"filename": file, "watched_directory": {"path": folder}}))
 }
 
 fn generic_secret(name: &str, source: Value) -> Value {
@@ -80,19 +53,23 @@ pub(super) fn cluster(plan: &Plan, options: &Options) -> Value {
         .keys()
         .map(|name| injector(options, &short_digest(name.as_bytes()), &sds_path(name), &header(name)));
     let address = proto::pipe(&options.dir.join(SECRETS_SOCKET));
-    super::clusters::injecting(SECRETS_CLUSTER, &address, "STATIC", filters.collect())
+    clusters::injecting(SECRETS_CLUSTER, &address, "STATIC", filters.collect())
 }
 
 /// The cluster of the container credentials endpoint, which adds the token.
-pub(super) fn container_cluster(container: &ContainerCredentials, options: &Options) -> Value {
-    let filters = container
-        .token
-        .iter()
-        .map(|_| injector(options, "aws-container", &container_sds_path(), "authorization"))
-        .collect();
+pub(super) fn container_cluster(container: &AwsContainer, options: &Options) -> Value {
+    let injector = || injector(options, CONTAINER_SECRET, &container_sds_path(), "authorization");
+    let filters = container.token_file.iter().map(|_| injector()).collect();
     let kind = proto::discovery_type([container.host.as_str()].into_iter());
     let address = proto::socket(&container.host, container.port);
-    super::clusters::injecting(CONTAINER_CLUSTER, &address, kind, filters)
+    let mut cluster = clusters::injecting(AwsContainer::CLUSTER, &address, kind, filters);
+    if container.tls
+        && let Value::Object(fields) = &mut cluster
+    {
+        let tls = Tls { hostname: container.host.clone(), ca_pem: None };
+        fields.insert("transport_socket".to_owned(), clusters::tls(&tls, options));
+    }
+    cluster
 }
 
 fn injector(options: &Options, secret: &str, path: &str, header: &str) -> Value {

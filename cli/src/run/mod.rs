@@ -1,7 +1,6 @@
 //! `weir run`: Envoy on the rendered files, with the ratelimit service beside it, from the first line to the last.
 
 mod admin;
-mod credentials;
 mod directory;
 pub mod exec;
 pub mod load;
@@ -124,7 +123,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     let environment = |name: &str| std::env::var_os(name);
     let parts = locate::parts(&environment, &wishes.launcher, wishes.redis.is_some())?;
     let directory = RunDirectory::create()?;
-    let mut options = options(&parts, wishes, directory.path(), &environment)?;
+    let mut options = options(&parts, wishes, directory.path())?;
     ready::ports_are_free(&loaded.plan, &options)?;
 
     let files = render::envoy(&loaded.plan, &options)?;
@@ -194,12 +193,7 @@ fn take_over(loader: &dyn Loader, options: &Options, reload: &mut Reload) -> Res
     Ok(())
 }
 
-fn options(
-    parts: &Parts,
-    wishes: &Wishes,
-    directory: &Path,
-    environment: &locate::Environment<'_>,
-) -> Result<Options, Failure> {
+fn options(parts: &Parts, wishes: &Wishes, directory: &Path) -> Result<Options, Failure> {
     let socket = || ServiceAddress::Unix(directory.join("ratelimit.sock"));
     Ok(Options {
         dir: directory.to_owned(),
@@ -210,7 +204,6 @@ fn options(
         rate_limit_service: wishes.redis.as_ref().map(|_| socket()),
         rate_limit_fail_closed: wishes.rate_limit_fail_closed,
         access_log: wishes.access_log.as_deref().map(absolute).transpose()?,
-        container_credentials: credentials::container(environment).map_err(Failure::Environment)?,
         system_ca: locate::system_ca(),
     })
 }
@@ -228,7 +221,7 @@ pub fn render_options(
     let environment = |name: &str| std::env::var_os(name);
     let wasm = locate::wasm(&environment, &wishes.launcher)?;
     let parts = Parts { envoy: PathBuf::new(), wasm, rate_limit_service: None };
-    let options = options(&parts, wishes, &absolute(directory)?, &environment)?;
+    let options = options(&parts, wishes, &absolute(directory)?)?;
     Ok(Options { rate_limit_service: service, ..options })
 }
 
