@@ -147,9 +147,9 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     };
     announce(&loaded.plan, &ports, wishes);
 
-    // From now on the ports are these: Envoy takes them again when it is started again.
+    // Ports that Envoy chose stay: it takes them again when it is started again.
     let first = loaded.plan.listeners.first().map_or("", |listener| &listener.name);
-    options.port = ports.get(first).copied().or(options.port);
+    options.port = wishes.port.and(ports.get(first).copied());
     options.admin_port = ports.get("weir_admin").copied().unwrap_or(options.admin_port);
     let files = render::envoy(&loaded.plan, &options)?;
     if let Some(bootstrap) = files.get(render::BOOTSTRAP) {

@@ -70,11 +70,14 @@ impl Reload {
                  only, the old ones stay until then",
             );
         }
-        Ok(format!(
-            "reloaded: {} files changed, taken over in {} ms",
-            changed.len(),
-            begin.elapsed().as_millis()
-        ))
+        let paths: Vec<&str> =
+            changed.iter().map(|(path, _)| *path).filter(|path| *path != BOOTSTRAP).collect();
+        Ok(match paths.as_slice() {
+            [] => "reloaded: nothing changed for Envoy".to_owned(),
+            paths => {
+                format!("reloaded: {} taken over in {} ms", paths.join(", "), begin.elapsed().as_millis())
+            }
+        })
     }
 
     /// Removes clusters whose time is over.
