@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use weir::render::{self, ServiceAddress};
-use weir::run::load::{Files, Loader};
-use weir::run::{self, Failure, Wishes, say};
+use weir_cli::check;
+use weir_cli::render::{self, ServiceAddress};
+use weir_cli::run::load::{Files, Loader};
+use weir_cli::run::{self, Failure, Wishes, say};
 
 /// AI gateway resources on a stock Envoy.
 #[derive(Parser)]
@@ -22,6 +23,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(check::command::Arguments),
     Run(Run),
     Render(Render),
     #[command(hide = true)]
@@ -132,6 +134,7 @@ struct ExecChild {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().command {
+        Command::Check(arguments) => return check::command::run(&arguments),
         Command::Run(arguments) => serve(arguments),
         Command::Render(arguments) => write(arguments),
         Command::ExecChild(arguments) => {

@@ -1,0 +1,1 @@
+//! What the resources mean together.

@@ -1,0 +1,23 @@
+//! The resources that people have for Envoy AI Gateway, Envoy Gateway and Gateway API, read from files into types.
+//!
+//! A file is cut into documents ([`yaml`]), each document is sorted by its kind ([`kinds`]), relieved of the
+//! fields that Weir cannot do ([`unsupported`]) and decoded ([`decode`]). Every mistake becomes a
+//! [`Diagnostic`]; what is readable nonetheless is kept, so that one mistake does not hide the next. What the
+//! resources mean together is the business of [`crate::check`].
+
+pub mod ai;
+pub mod decode;
+pub mod diagnostic;
+pub mod envoy;
+pub mod gateway;
+pub mod kinds;
+pub mod secret;
+pub mod set;
+pub mod source;
+pub mod unsupported;
+pub mod values;
+pub mod yaml;
+
+pub use diagnostic::{Diagnostic, Report};
+pub use set::{Resource, ResourceId, Set};
+pub use source::Source;
