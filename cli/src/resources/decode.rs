@@ -44,6 +44,9 @@ pub fn decode<T: DeserializeOwned>(mut value: Value, mistakes: &mut Vec<Mistake>
         if let Some(field) = missing {
             place.push(Step::Member(field.to_owned()));
         }
+        // For a choice, one of those there are is the best stand-in.
+        let mut known_variant = quoted(&error, "unknown variant ")
+            .and_then(|_| known_names(&error).first().map(|name| (*name).to_owned()));
         // A list's place that no stand-in fits falls back on what holds the list.
         loop {
             // What lies inside a stand-in was written by nobody.
@@ -58,7 +61,10 @@ pub fn decode<T: DeserializeOwned>(mut value: Value, mistakes: &mut Vec<Mistake>
                 }
                 Entry::Occupied(occupied) => occupied.into_mut(),
             };
-            let repaired = repair(&mut value, &place, *attempt);
+            let repaired = match known_variant.take() {
+                Some(variant) => put(&mut value, &place, Some(json!(variant))),
+                None => repair(&mut value, &place, *attempt),
+            };
             *attempt += 1;
             if repaired {
                 break;
@@ -110,11 +116,6 @@ const STAND_INS: usize = 5;
 
 /// Changes the value at a place; false when everything was tried.
 fn repair(value: &mut Value, place: &[Step], attempt: usize) -> bool {
-    let Some((last, parents)) = place.split_last() else { return false };
-    let parent = parents.iter().try_fold(value, |value, step| match step {
-        Step::Member(name) => value.get_mut(name),
-        Step::Item(index) => value.get_mut(index),
-    });
     let stand_in = match attempt {
         0 => None,
         1 => Some(json!(MISSING)),
@@ -124,6 +125,16 @@ fn repair(value: &mut Value, place: &[Step], attempt: usize) -> bool {
         5 => Some(json!(false)),
         _ => return false,
     };
+    put(value, place, stand_in)
+}
+
+/// Puts a value at a place, or leaves it out; false when there is no such place.
+fn put(value: &mut Value, place: &[Step], stand_in: Option<Value>) -> bool {
+    let Some((last, parents)) = place.split_last() else { return false };
+    let parent = parents.iter().try_fold(value, |value, step| match step {
+        Step::Member(name) => value.get_mut(name),
+        Step::Item(index) => value.get_mut(index),
+    });
     match (parent, last) {
         (Some(Value::Object(members)), Step::Member(name)) => {
             match stand_in {
@@ -157,7 +168,10 @@ fn message(error: &str) -> String {
     if let Some((found, expected)) = error.split_once(", expected ")
         && let Some((_, found)) = found.split_once(": ")
     {
-        return format!("must be {}, not {}", expectation(expected), found_type(found));
+        return match found_type(found) {
+            Some(found) => format!("must be {}, not {found}", expectation(expected)),
+            None => format!("must be {}", expectation(expected)),
+        };
     }
     error.to_owned()
 }
@@ -169,15 +183,23 @@ fn quoted<'a>(error: &'a str, beginning: &str) -> Option<&'a str> {
 
 /// What serde says would have been right.
 fn suggestion(error: &str, given: &str) -> String {
-    let Some((_, expected)) = error.split_once(", expected ") else { return String::new() };
-    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    let known = known_names(error);
     match closest(given, &known) {
+        _ if known.is_empty() => String::new(),
         Some(best) => format!(", did you mean `{best}`?"),
         None => format!(
             "; known are {}",
             known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
         ),
     }
+}
+
+/// The names that serde lists at the end of a message.
+fn known_names(error: &str) -> Vec<&str> {
+    error
+        .split_once(", expected ")
+        .map(|(_, names)| names.split('`').skip(1).step_by(2).collect())
+        .unwrap_or_default()
 }
 
 fn expectation(expected: &str) -> &str {
@@ -196,14 +218,15 @@ fn expectation(expected: &str) -> &str {
     }
 }
 
-fn found_type(found: &str) -> &'static str {
+/// What stood there; `None` for a number, which the expectation says enough about.
+fn found_type(found: &str) -> Option<&'static str> {
     match found.split([' ', '`', '"']).next().unwrap_or_default() {
-        "string" => "a text",
-        "integer" | "floating" => "such a number",
-        "boolean" => "a boolean",
-        "map" => "an object",
-        "sequence" => "a list",
-        _ => "empty",
+        "string" => Some("a text"),
+        "integer" | "floating" => None,
+        "boolean" => Some("a boolean"),
+        "map" => Some("an object"),
+        "sequence" => Some("a list"),
+        _ => Some("nothing"),
     }
 }
 
@@ -259,11 +282,11 @@ mod tests {
             mistakes,
             [
                 "rules[0].wieght: there is no such field, did you mean `weight`?",
-                "rules[0].name: must be a text (put it in quotes), not such a number",
+                "rules[0].name: must be a text (put it in quotes)",
                 "rules[1].weight: must be a whole number, 0 or more, not a text",
                 "rules[1].kind: `Exat` is not one of the values it can have, did you mean `Exact`?",
                 "rules[1].name: is missing; it is required",
-                "rules[2]: must be an object, not such a number",
+                "rules[2]: must be an object",
                 "names[1]: must be a text (put it in quotes), not an object",
                 "zzz: there is no such field; known are `rules`, `names`",
             ]

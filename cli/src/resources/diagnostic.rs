@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::decode::MISSING;
 use super::set::ResourceId;
 
 /// One mistake or warning.
@@ -48,6 +49,20 @@ impl Report {
         push(&mut self.warnings, at(id, field, message));
     }
 
+    /// Whether a mistake was recorded in a field or below it, so that what follows from it need not be.
+    #[must_use]
+    pub fn has_error(&self, id: &ResourceId, field: &str) -> bool {
+        let resource = id.to_string();
+        self.errors.iter().any(|error| {
+            error.resource == resource
+                && error.file == *id.file
+                && error
+                    .field
+                    .strip_prefix(field)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
     /// Records a mistake that belongs to a file, or to no place in particular.
     pub fn file_error(&mut self, file: impl Into<String>, message: impl Into<String>) {
         let diagnostic = Diagnostic {
@@ -65,7 +80,7 @@ fn at(id: &ResourceId, field: impl Into<String>, message: impl Into<String>) -> 
         file: id.file.to_string(),
         resource: id.to_string(),
         field: field.into(),
-        message: message.into(),
+        message: message.into().replace(MISSING, "(missing)"),
     }
 }
 

@@ -173,6 +173,8 @@ pub struct Set {
     pub services: Resources<ServiceSpec>,
     /// What none of Weir's kinds is.
     pub skipped: Vec<Skipped>,
+    /// Whether something could not be read that may be just what seems to be missing.
+    pub incomplete: bool,
 }
 
 /// A whole resource: what is beside `spec` is checked, too, since a slip there is easily overlooked.
@@ -231,6 +233,8 @@ impl Set {
                 }
             }
         }
+        // Mistakes without a field are those of whole documents.
+        set.incomplete = report.errors.iter().any(|error| error.field.is_empty());
         set
     }
 
@@ -258,7 +262,7 @@ impl Set {
             Treatment::Read(kind) => kind,
             Treatment::Harmless(reason) => return self.skipped.push(skip(reason.to_owned())),
             Treatment::Foreign => {
-                return self.skipped.push(skip(format!("{api_version} is not read by weir")));
+                return self.skipped.push(skip("weir reads no such kind".to_owned()));
             }
             Treatment::Refused(message) => return report.error(&id, "", message),
         };

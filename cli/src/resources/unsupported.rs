@@ -28,7 +28,7 @@ const fn value(kind: Kind, path: &'static str, value: &'static str, advice: &'st
     Field { kind, path, value: Some(value), advice }
 }
 
-const HTTP_ONLY: &str = "listeners are plain HTTP: write `HTTP`, and end TLS in front of the gateway";
+const HTTP_ONLY: &str = "write `HTTP`, and end TLS in front of the gateway";
 const ROUTE_ONLY: &str = "name each resource in `targetRefs`";
 const SELECTORS: &str = "select by `headers` with the types Exact and Distinct";
 
@@ -109,7 +109,7 @@ const REFUSED: &[Field] = &[
     field(
         Kind::BackendTrafficPolicy,
         "spec.mergeType",
-        "write everything into the policy of the route: it replaces that of the Gateway",
+        "write everything into the policy of the route, which replaces that of the Gateway",
     ),
     field(Kind::BackendTrafficPolicy, "spec.admissionControl", ""),
     field(Kind::BackendTrafficPolicy, "spec.bandwidthLimit", ""),
@@ -137,13 +137,13 @@ const REFUSED: &[Field] = &[
     field(
         Kind::BackendTrafficPolicy,
         "spec.rateLimit.local",
-        "use `global`: without Redis it counts locally",
+        "use `global`, which counts locally where there is no Redis",
     ),
     value(
         Kind::BackendTrafficPolicy,
         "spec.rateLimit.type",
         "Local",
-        "use `Global`: without Redis it counts locally",
+        "use `Global`, which counts locally where there is no Redis",
     ),
     field(Kind::BackendTrafficPolicy, "spec.rateLimit.global.rules[].shadowMode", ""),
     value(Kind::BackendTrafficPolicy, "spec.rateLimit.global.rules[].xRateLimitHeaders", "Off", ""),
@@ -230,7 +230,7 @@ pub fn remove(kind: Kind, resource: &mut Value) -> (Vec<Mistake>, Vec<Mistake>) 
             let mut hits = Vec::new();
             let steps: Vec<&str> = field.path.split('.').collect();
             visit(resource, &steps, String::new(), field.value, &mut hits);
-            let end = if field.advice.is_empty() { String::new() } else { format!(": {}", field.advice) };
+            let end = if field.advice.is_empty() { String::new() } else { format!("; {}", field.advice) };
             found.extend(hits.into_iter().map(|path| {
                 let what = field.value.map(|value| format!("`{value}` ")).unwrap_or_default();
                 Mistake { field: path, message: format!("{what}{beginning}{end}") }
@@ -291,7 +291,7 @@ mod tests {
         let (refused, without_effect) = remove(Kind::Gateway, &mut resource);
         let fields: Vec<_> = refused.iter().map(|mistake| mistake.field.as_str()).collect();
         assert_eq!(fields, ["spec.listeners[1].tls", "spec.listeners[1].protocol"]);
-        assert!(refused[1].message.starts_with("`HTTPS` is not supported yet: "), "{:?}", refused[1]);
+        assert!(refused[1].message.starts_with("`HTTPS` is not supported yet; "), "{:?}", refused[1]);
         assert!(without_effect.is_empty());
         assert_eq!(
             resource,

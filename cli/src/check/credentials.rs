@@ -1,0 +1,337 @@
+//! BackendSecurityPolicies: which backend authenticates how, and where the credential comes from.
+
+use std::collections::HashMap;
+
+use weir_core::auth::{ContainerEndpoint, Source};
+use weir_core::config::Auth;
+
+use super::environment::{DefaultChain, Environment, profiles};
+use crate::plan::{AwsContainer, SecretValue};
+use crate::resources::ai::{AwsCredentialsFile, AwsCredentialsSpec, BackendSecurityPolicySpec, SecurityKind};
+use crate::resources::decode::MISSING;
+use crate::resources::diagnostic::hint;
+use crate::resources::gateway::ObjectRef;
+use crate::resources::kinds::AI_GATEWAY;
+use crate::resources::set::{Found, Resource};
+use crate::resources::{Report, ResourceId, Set};
+
+/// How a backend authenticates.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// The policy; its `namespace/name` is the name of the credential.
+    pub policy: ResourceId,
+    /// `spec.type`
+    pub kind: SecurityKind,
+    /// For the filter's configuration.
+    pub auth: Auth,
+    /// For the filter's configuration.
+    pub source: Source,
+    /// The value of the Secret.
+    pub secret: Option<SecretValue>,
+    /// The endpoint that the source names.
+    pub container: Option<AwsContainer>,
+}
+
+/// A policy on a backend: what it comes to, unless it is at fault.
+#[derive(Debug)]
+pub struct Attached {
+    /// The policy.
+    pub policy: ResourceId,
+    /// `None` when it is at fault, which was reported.
+    pub credential: Option<Credential>,
+}
+
+/// Reads all policies. The key is `namespace/name` of the AIServiceBackend.
+pub fn attach(set: &Set, environment: &Environment, report: &mut Report) -> HashMap<String, Attached> {
+    let mut attached: HashMap<String, Attached> = HashMap::new();
+    for policy in set.backend_security_policies.iter() {
+        let credential = credential(policy, set, environment, report);
+        if policy.spec.target_refs.is_empty() && !report.has_error(&policy.id, "spec.targetRefs") {
+            report.error(&policy.id, "spec.targetRefs", "is empty; name the AIServiceBackends it is for");
+        }
+        for (i, target) in policy.spec.target_refs.iter().enumerate() {
+            let field = format!("spec.targetRefs[{i}]");
+            let is_kind = ["AIServiceBackend", MISSING].contains(&target.kind.as_str());
+            if !is_kind || ![AI_GATEWAY, MISSING].contains(&target.group.as_str()) {
+                let message = format!(
+                    "{} of group `{}` cannot be a target; it must be AIServiceBackend of `{AI_GATEWAY}`",
+                    target.kind, target.group
+                );
+                report.error(&policy.id, field, message);
+                continue;
+            }
+            match set.ai_service_backends.find(&policy.id.namespace, &target.name) {
+                Found::Broken => {}
+                Found::Nothing(others) => {
+                    let message = format!(
+                        "AIServiceBackend {}/{} does not exist, {others}",
+                        policy.id.namespace, target.name
+                    );
+                    report.error(&policy.id, format!("{field}.name"), message);
+                }
+                Found::One(backend) => {
+                    let name = backend.id.full_name();
+                    if let Some(first) = attached.get(&name) {
+                        let message = format!(
+                            "AIServiceBackend {name} has a policy already, {} in {}; remove it from one of the two",
+                            first.policy, first.policy.file
+                        );
+                        report.error(&policy.id, field, message);
+                        continue;
+                    }
+                    attached
+                        .insert(name, Attached { policy: policy.id.clone(), credential: credential.clone() });
+                }
+            }
+        }
+    }
+    attached
+}
+
+fn credential(
+    policy: &Resource<BackendSecurityPolicySpec>,
+    set: &Set,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<Credential> {
+    let Resource { id, spec, .. } = policy;
+    let wanted = match spec.kind {
+        SecurityKind::APIKey => "apiKey",
+        SecurityKind::AnthropicAPIKey => "anthropicAPIKey",
+        SecurityKind::AWSCredentials => "awsCredentials",
+        // Reported already.
+        SecurityKind::AzureAPIKey | SecurityKind::AzureCredentials | SecurityKind::GCPCredentials => {
+            return None;
+        }
+    };
+    let given = [
+        ("apiKey", spec.api_key.is_some()),
+        ("anthropicAPIKey", spec.anthropic_api_key.is_some()),
+        ("awsCredentials", spec.aws_credentials.is_some()),
+    ];
+    for (field, _) in given.iter().filter(|(field, given)| *given && *field != wanted) {
+        let message = format!("does not belong to type {:?}, which reads `{wanted}`; remove it", spec.kind);
+        report.error(id, format!("spec.{field}"), message);
+    }
+    if given.contains(&(wanted, false)) && !report.has_error(id, &format!("spec.{wanted}")) {
+        let message = format!("is missing; type {:?} needs it", spec.kind);
+        report.error(id, format!("spec.{wanted}"), message);
+    }
+    let name = id.full_name();
+    match spec.kind {
+        SecurityKind::AWSCredentials => aws(policy, spec.aws_credentials.as_ref()?, set, environment, report),
+        SecurityKind::APIKey => {
+            let secret =
+                api_key(id, "spec.apiKey.secretRef", &spec.api_key.as_ref()?.secret_ref, set, report)?;
+            Some(of_secret(policy, Auth::Bearer { credential: name }, secret))
+        }
+        _ => {
+            let reference = &spec.anthropic_api_key.as_ref()?.secret_ref;
+            let secret = api_key(id, "spec.anthropicAPIKey.secretRef", reference, set, report)?;
+            Some(of_secret(policy, Auth::AnthropicKey { credential: name }, secret))
+        }
+    }
+}
+
+fn of_secret(policy: &Resource<BackendSecurityPolicySpec>, auth: Auth, secret: SecretValue) -> Credential {
+    Credential {
+        policy: policy.id.clone(),
+        kind: policy.spec.kind,
+        auth,
+        source: Source::Secret,
+        secret: Some(secret),
+        container: None,
+    }
+}
+
+fn api_key(
+    id: &ResourceId,
+    field: &str,
+    reference: &ObjectRef,
+    set: &Set,
+    report: &mut Report,
+) -> Option<SecretValue> {
+    let (secret, value) = secret_value(id, field, reference, "apiKey", set, report)?;
+    // `echo KEY | base64` leaves a line break at the end.
+    let key = value.0.trim();
+    if key.is_empty() {
+        report.error(secret, "apiKey", "is empty; put the key there");
+        return None;
+    }
+    if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        report.error(secret, "apiKey", "has a blank or line break within; it cannot be sent in a header");
+        return None;
+    }
+    Some(SecretValue(key.to_owned()))
+}
+
+fn aws(
+    policy: &Resource<BackendSecurityPolicySpec>,
+    spec: &AwsCredentialsSpec,
+    set: &Set,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<Credential> {
+    let id = &policy.id;
+    if spec.region.is_empty() {
+        report.error(id, "spec.awsCredentials.region", "is empty; name the region, such as `us-east-1`");
+    }
+    let (source, secret, container) = match &spec.credentials_file {
+        Some(file) => {
+            let secret = aws_file(id, file, set, report)?;
+            (Source::AwsFile { profile: file.profile.clone() }, Some(secret), None)
+        }
+        None => default_chain(id, environment, report),
+    };
+    let auth = Auth::AwsSigv4 { credential: id.full_name(), region: spec.region.clone() };
+    Some(Credential { policy: id.clone(), kind: policy.spec.kind, auth, source, secret, container })
+}
+
+fn default_chain(
+    id: &ResourceId,
+    environment: &Environment,
+    report: &mut Report,
+) -> (Source, Option<SecretValue>, Option<AwsContainer>) {
+    let field = "spec.awsCredentials";
+    match environment.aws_default_chain() {
+        DefaultChain::File { text, profile } => (Source::AwsFile { profile }, Some(text), None),
+        DefaultChain::Container(endpoint) => {
+            let container = ContainerEndpoint {
+                cluster: AwsContainer::CLUSTER.to_owned(),
+                authority: authority(&endpoint.host, endpoint.port, endpoint.tls),
+                path: endpoint.path.clone(),
+            };
+            (Source::AwsDefault { container: Some(container) }, None, Some(endpoint))
+        }
+        DefaultChain::Unusable(reason) => {
+            report.warning(id, field, format!("there will be no AWS credentials: {reason}"));
+            (Source::AwsDefault { container: None }, None, None)
+        }
+        DefaultChain::Nothing => {
+            let message = "this machine has no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
+                           run with EKS Pod Identity, or name a Secret in `credentialsFile`";
+            report.warning(id, field, message);
+            (Source::AwsDefault { container: None }, None, None)
+        }
+    }
+}
+
+fn aws_file(
+    id: &ResourceId,
+    file: &AwsCredentialsFile,
+    set: &Set,
+    report: &mut Report,
+) -> Option<SecretValue> {
+    let field = "spec.awsCredentials.credentialsFile";
+    let (secret, value) =
+        secret_value(id, &format!("{field}.secretRef"), &file.secret_ref, "credentials", set, report)?;
+    let found = profiles(&value.0);
+    match found.iter().find(|profile| profile.name == file.profile) {
+        Some(profile) if profile.is_complete() => Some(value.clone()),
+        Some(_) => {
+            let message = format!(
+                "profile `{}` lacks aws_access_key_id or aws_secret_access_key; both are needed",
+                file.profile
+            );
+            report.error(secret, "credentials", message);
+            None
+        }
+        None => {
+            let names = found.iter().map(|profile| profile.name.as_str());
+            let message =
+                format!("{secret} has no profile `{}`, {}", file.profile, hint(&file.profile, names));
+            report.error(id, format!("{field}.profile"), message);
+            None
+        }
+    }
+}
+
+/// The value that a reference leads to.
+fn secret_value<'a>(
+    id: &ResourceId,
+    field: &str,
+    reference: &ObjectRef,
+    key: &str,
+    set: &'a Set,
+    report: &mut Report,
+) -> Option<(&'a ResourceId, &'a SecretValue)> {
+    if reference.group.as_deref().is_some_and(|group| !group.is_empty())
+        || reference.kind.as_deref().is_some_and(|kind| kind != "Secret")
+    {
+        report.error(id, field, "must name a Secret");
+        return None;
+    }
+    let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
+    match set.secrets.find(namespace, &reference.name) {
+        Found::Broken => None,
+        Found::Nothing(others) => {
+            let message = format!("Secret {namespace}/{} does not exist, {others}", reference.name);
+            report.error(id, format!("{field}.name"), message);
+            None
+        }
+        Found::One(secret) => match secret.spec.get(key) {
+            Some(value) => {
+                if looks_like_a_placeholder(&value.0) {
+                    report.warning(&secret.id, key, "looks like a placeholder; put the real value there");
+                }
+                Some((&secret.id, value))
+            }
+            None if report.has_error(&secret.id, "data") || report.has_error(&secret.id, "stringData") => {
+                None
+            }
+            None => {
+                let keys: Vec<String> = secret.spec.keys().map(|key| format!("`{key}`")).collect();
+                let keys = if keys.is_empty() {
+                    "is empty".to_owned()
+                } else {
+                    format!("has only {}", keys.join(", "))
+                };
+                let message = format!("{id} needs the key `{key}`, and the Secret {keys}");
+                report.error(&secret.id, "stringData", message);
+                None
+            }
+        },
+    }
+}
+
+fn looks_like_a_placeholder(value: &str) -> bool {
+    const SIGNS: &[&str] =
+        &["changeme", "change-me", "change_me", "replace", "your-", "your_", "placeholder", "xxxx"];
+    let lower = value.to_lowercase();
+    SIGNS.iter().any(|sign| lower.contains(sign))
+        || lower.lines().any(|line| {
+            let value = line.rsplit('=').next().unwrap_or_default().trim();
+            value.starts_with('<') && value.ends_with('>')
+        })
+}
+
+/// `:authority` for a host and port, without the port that the scheme stands for.
+#[must_use]
+pub fn authority(host: &str, port: u16, tls: bool) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let default_port = if tls { 443 } else { 80 };
+    if port == default_port { host } else { format!("{host}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities() {
+        assert_eq!(authority("a.com", 443, true), "a.com");
+        assert_eq!(authority("a.com", 443, false), "a.com:443");
+        assert_eq!(authority("a.com", 80, false), "a.com");
+        assert_eq!(authority("fd00::1", 8080, false), "[fd00::1]:8080");
+    }
+
+    #[test]
+    fn placeholders() {
+        for value in ["<API_KEY>", "REPLACE_ME", "your-api-key", "[default]\naws_access_key_id = <id>\n"] {
+            assert!(looks_like_a_placeholder(value), "{value}");
+        }
+        for value in ["sk-abc123", "[default]\naws_access_key_id = AKIA\naws_secret_access_key = a/b+c=\n"] {
+            assert!(!looks_like_a_placeholder(value), "{value}");
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! HTTPRoutes: plain proxying beside the models.
+
+use super::super::retries::check_timeouts;
+use super::{Compiler, Draft, matches};
+use crate::plan::{Endpoint, Match, Member};
+use crate::resources::ResourceId;
+use crate::resources::decode::MISSING;
+use crate::resources::gateway::{HttpBackendRef, HttpMatch, HttpRouteSpec, HttpRule};
+use crate::resources::kinds::ENVOY_GATEWAY;
+use crate::resources::set::{Found, Resource};
+
+impl Compiler<'_, '_> {
+    /// Compiles an HTTPRoute.
+    pub(super) fn plain_route(&mut self, route: &Resource<HttpRouteSpec>) {
+        let Resource { id, spec, .. } = route;
+        if let Found::One(ai) = self.set.ai_gateway_routes.find(&id.namespace, &id.name) {
+            let message =
+                format!("{} has the same name, and policies name both by it; rename one of the two", ai.id);
+            self.report.error(id, "metadata.name", message);
+        }
+        let attached = self.attach(id, &spec.parent_refs, &spec.hostnames);
+        if spec.rules.is_empty() && !self.report.has_error(id, "spec.rules") {
+            self.report.error(id, "spec.rules", "is empty; add a rule with `backendRefs`");
+        }
+        let names: Vec<_> = spec.rules.iter().map(|rule| rule.name.as_deref()).collect();
+        self.check_rule_names(id, &names);
+        for (index, rule) in spec.rules.iter().enumerate() {
+            let field = format!("spec.rules[{index}]");
+            check_timeouts(id, &format!("{field}.timeouts"), &rule.timeouts, self.report);
+            let draft = Draft {
+                route: id,
+                index,
+                name: rule.name.as_deref(),
+                matches: self.plain_matches(id, &field, rule),
+                members: self.plain_backends(id, &field, rule),
+                timeouts: &rule.timeouts,
+                idle_timeout: None,
+                ai: None,
+            };
+            self.place(&draft, &attached);
+        }
+    }
+
+    fn plain_matches(&mut self, id: &ResourceId, field: &str, rule: &HttpRule) -> Vec<(String, Match)> {
+        let everything = [HttpMatch::default()];
+        let specs = if rule.matches.is_empty() { &everything[..] } else { &rule.matches };
+        let one = |(i, spec): (usize, &HttpMatch)| {
+            let place =
+                if rule.matches.is_empty() { field.to_owned() } else { format!("{field}.matches[{i}]") };
+            let matches = Match {
+                path: Some(matches::path(id, &format!("{place}.path"), &spec.path, self.report)),
+                method: spec.method.map(|method| method.name().to_owned()),
+                headers: matches::headers(id, &format!("{place}.headers"), &spec.headers, self.report),
+                query: matches::query(id, &format!("{place}.queryParams"), &spec.query_params, self.report),
+            };
+            (place, matches)
+        };
+        specs.iter().enumerate().map(one).collect()
+    }
+
+    fn plain_backends(&mut self, id: &ResourceId, field: &str, rule: &HttpRule) -> Option<Vec<Member>> {
+        let field = format!("{field}.backendRefs");
+        if rule.backend_refs.is_empty() && !self.report.has_error(id, &field) {
+            self.report.warning(id, &field, "is empty: its requests get a 500");
+        }
+        let balance: Vec<_> = rule.backend_refs.iter().map(|r| (0, r.weight)).collect();
+        self.check_balance(id, &field, &balance);
+        let members: Vec<Option<Member>> = rule
+            .backend_refs
+            .iter()
+            .enumerate()
+            .map(|(i, reference)| self.plain_backend(id, &format!("{field}[{i}]"), reference))
+            .collect();
+        members.into_iter().collect()
+    }
+
+    fn plain_backend(&mut self, id: &ResourceId, field: &str, reference: &HttpBackendRef) -> Option<Member> {
+        let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
+        let group = reference.group.as_deref().unwrap_or_default();
+        match (group, reference.kind.as_deref().unwrap_or("Service")) {
+            ("", "Service") => self.service(id, field, namespace, reference),
+            (ENVOY_GATEWAY, "Backend") => {
+                let found = match self.set.backends.find(namespace, &reference.name) {
+                    Found::Broken => return None,
+                    Found::Nothing(others) => {
+                        let message =
+                            format!("Backend {namespace}/{} does not exist, {others}", reference.name);
+                        self.report.error(id, format!("{field}.name"), message);
+                        return None;
+                    }
+                    Found::One(found) => found,
+                };
+                let addresses = self.backends.backend(&found.id.full_name())?;
+                Some(Member {
+                    backend: found.id.full_name(),
+                    priority: u32::from(addresses.fallback),
+                    weight: reference.weight,
+                    endpoints: addresses.endpoints.clone(),
+                    tls: addresses.tls.clone(),
+                })
+            }
+            (group, kind) => {
+                let message = format!(
+                    "{kind} of group `{group}` cannot be a backend of an HTTPRoute; it must be Service, or Backend of \
+                     `{ENVOY_GATEWAY}`"
+                );
+                self.report.error(id, field, message);
+                None
+            }
+        }
+    }
+
+    fn service(
+        &mut self,
+        id: &ResourceId,
+        field: &str,
+        namespace: &str,
+        reference: &HttpBackendRef,
+    ) -> Option<Member> {
+        let name = &reference.name;
+        if name == MISSING {
+            return None;
+        }
+        let full_name = format!("{namespace}/{name}");
+        let mut host = format!("{name}.{namespace}.svc.cluster.local");
+        let Some(port) = reference.port else {
+            if !self.report.has_error(id, &format!("{field}.port")) {
+                self.report.error(id, format!("{field}.port"), "is missing; a Service needs it");
+            }
+            return None;
+        };
+        match self.set.services.find(namespace, name) {
+            Found::One(service) => {
+                if let Some(external) = &service.spec.external_name {
+                    host.clone_from(external);
+                } else if !service.spec.ports.contains(&u64::from(port)) {
+                    let ports: Vec<String> = service.spec.ports.iter().map(u64::to_string).collect();
+                    let message = format!("{} has no port {port}; it has {}", service.id, ports.join(", "));
+                    self.report.error(id, format!("{field}.port"), message);
+                }
+            }
+            Found::Nothing(_) | Found::Broken => {
+                let message = format!("Service {full_name} is not in these files; {host} is used");
+                self.report.warning(id, format!("{field}.name"), message);
+            }
+        }
+        Some(Member {
+            tls: self.backends.service_tls(&full_name).cloned(),
+            backend: full_name,
+            priority: 0,
+            weight: reference.weight,
+            endpoints: vec![Endpoint { host, port }],
+        })
+    }
+}

@@ -1,0 +1,407 @@
+//! BackendTrafficPolicies: which applies to which rule, and the budgets they make.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use weir_core::config::{Budget, Selector};
+
+use super::listeners::{conflict, gateway_exists, targets_reported};
+use super::names::is_token;
+use crate::resources::decode::MISSING;
+use crate::resources::diagnostic::hint;
+use crate::resources::envoy::{
+    BackendTrafficPolicySpec, CostFrom, RateLimitRule, RetrySpec, SelectorHeader, SelectorKind, Trigger,
+};
+use crate::resources::gateway::TargetRef;
+use crate::resources::kinds::{AI_GATEWAY, GATEWAY_API};
+use crate::resources::set::{Found, Resource};
+use crate::resources::{Report, ResourceId, Set};
+
+/// The metadata namespace of the costs.
+const NAMESPACE: &str = "io.envoy.ai_gateway";
+/// The ratelimit service counts in 32 bits.
+const LARGEST_LIMIT: u64 = u32::MAX as u64;
+
+/// A policy, ready to be applied to rules.
+#[derive(Debug)]
+pub struct Traffic<'a> {
+    /// Which.
+    pub id: &'a ResourceId,
+    /// Indices of its budgets.
+    pub budgets: Vec<usize>,
+    /// How failed attempts are repeated.
+    pub retry: Option<&'a RetrySpec>,
+    /// Of the whole request; zero for none.
+    pub request_timeout: Option<Duration>,
+    /// Until a connection is made.
+    pub connect_timeout: Option<Duration>,
+    /// The headers of its Distinct selectors, in their order.
+    pub user_headers: Vec<String>,
+    /// `namespace/name` of the routes that it names.
+    routes: Vec<String>,
+    /// Field and key of the costs it charges.
+    charged: Vec<(String, String)>,
+    /// The AI routes it came to apply to, and whether each has the key, key by key.
+    applied: RefCell<Vec<(String, Vec<bool>)>>,
+}
+
+/// All policies, by what they apply to.
+#[derive(Debug)]
+pub struct Policies<'a> {
+    all: Vec<Traffic<'a>>,
+    by_target: HashMap<Target, usize>,
+    /// Of all policies.
+    pub budgets: Vec<Budget>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Target {
+    Gateway(String, Option<String>),
+    /// HTTPRoutes and AIGatewayRoutes share their names, see [`super::routes`].
+    Route(String, Option<String>),
+}
+
+impl<'a> Policies<'a> {
+    /// Reads all policies.
+    pub fn new(set: &'a Set, report: &mut Report) -> Self {
+        let mut policies = Policies { all: Vec::new(), by_target: HashMap::new(), budgets: Vec::new() };
+        for policy in set.backend_traffic_policies.iter() {
+            let traffic = traffic(policy, &mut policies.budgets, report);
+            let position = policies.all.len();
+            policies.all.push(traffic);
+            let targets = policy.spec.targets();
+            if targets.refs.is_empty() && !targets_reported(&policy.id, report) {
+                let message = "is empty; name the Gateway or route it is for";
+                report.error(&policy.id, "spec.targetRefs", message);
+            }
+            for (field, reference) in targets.refs {
+                let Some(target) = target(&policy.id, &field, reference, set, report) else { continue };
+                if let Some(first) =
+                    policies.by_target.get(&target).and_then(|first| policies.all.get(*first))
+                {
+                    let name = format!("{} {}/{}", reference.kind, policy.id.namespace, reference.name);
+                    let message = conflict(&name, reference.section_name.as_deref(), first.id);
+                    report.error(&policy.id, field, message);
+                    continue;
+                }
+                if let (Target::Route(route, _), Some(traffic)) = (&target, policies.all.get_mut(position)) {
+                    traffic.routes.push(route.clone());
+                }
+                policies.by_target.insert(target, position);
+            }
+        }
+        policies
+    }
+
+    /// The one policy for a rule at a listener: the narrowest. Nothing is merged.
+    #[must_use]
+    pub fn find(
+        &self,
+        route: &ResourceId,
+        rule: usize,
+        rule_name: Option<&str>,
+        gateway: &ResourceId,
+        listener: &str,
+    ) -> Option<(usize, &Traffic<'a>)> {
+        let route = route.full_name();
+        let gateway = gateway.full_name();
+        [
+            rule_name.map(|name| Target::Route(route.clone(), Some(name.to_owned()))),
+            Some(Target::Route(route.clone(), Some(rule_alias(rule)))),
+            Some(Target::Route(route, None)),
+            Some(Target::Gateway(gateway.clone(), Some(listener.to_owned()))),
+            Some(Target::Gateway(gateway, None)),
+        ]
+        .into_iter()
+        .flatten()
+        .find_map(|target| self.by_target.get(&target))
+        .and_then(|position| Some((*position, self.all.get(*position)?)))
+    }
+
+    /// Reports budgets that no route can ever charge.
+    pub fn check_costs(&self, report: &mut Report) {
+        for traffic in &self.all {
+            let applied = traffic.applied.borrow();
+            for (i, (field, key)) in traffic.charged.iter().enumerate() {
+                let without: Vec<&str> = applied
+                    .iter()
+                    .filter(|(_, has)| !has.get(i).copied().unwrap_or(false))
+                    .map(|(route, _)| route.as_str())
+                    .collect();
+                if without.is_empty() {
+                    continue;
+                }
+                let message = format!(
+                    "`{key}` is not in `llmRequestCosts` of {}; add it there, or the budget is never charged",
+                    without.join(", ")
+                );
+                if without.len() == applied.len() {
+                    report.error(traffic.id, field, message);
+                } else {
+                    report.warning(traffic.id, field, message);
+                }
+            }
+        }
+    }
+}
+
+impl Traffic<'_> {
+    /// Whether it names the route, rather than the route's Gateway.
+    #[must_use]
+    pub fn is_for_route(&self, route: &ResourceId) -> bool {
+        self.routes.contains(&route.full_name())
+    }
+
+    /// Remembers that an AI route with these cost keys is under the policy.
+    pub fn applies_to(&self, route: &ResourceId, keys: &[&str]) {
+        let route = route.to_string();
+        let mut applied = self.applied.borrow_mut();
+        if !self.charged.is_empty() && !applied.iter().any(|(known, _)| *known == route) {
+            let has = self.charged.iter().map(|(_, key)| keys.contains(&key.as_str())).collect();
+            applied.push((route, has));
+        }
+    }
+}
+
+/// What a rule without a name is called in `sectionName`.
+fn rule_alias(rule: usize) -> String {
+    format!("rule-{rule}")
+}
+
+fn target(
+    id: &ResourceId,
+    field: &str,
+    reference: &TargetRef,
+    set: &Set,
+    report: &mut Report,
+) -> Option<Target> {
+    let name = format!("{}/{}", id.namespace, reference.name);
+    let section = reference.section_name.as_deref();
+    match (reference.group.as_str(), reference.kind.as_str()) {
+        (GATEWAY_API, "Gateway") => gateway_exists(id, field, &reference.name, section, set, report)
+            .then(|| Target::Gateway(name, reference.section_name.clone())),
+        (GATEWAY_API, "HTTPRoute") | (AI_GATEWAY, "AIGatewayRoute") => {
+            let rules = route_rules(id, field, reference, set, report)?;
+            if let Some(section) = section
+                && !rules.iter().any(|rule| rule.iter().any(|known| known == section))
+            {
+                let names: Vec<&str> =
+                    rules.iter().filter_map(|rule| rule.first().map(String::as_str)).collect();
+                let message =
+                    format!("{} {name} has no rule `{section}`, {}", reference.kind, hint(section, names));
+                report.error(id, format!("{field}.sectionName"), message);
+                return None;
+            }
+            Some(Target::Route(name, reference.section_name.clone()))
+        }
+        (group, kind) => {
+            if ![group, kind].contains(&MISSING) {
+                let message = format!(
+                    "{kind} of group `{group}` cannot be a target; it must be Gateway or HTTPRoute of \
+                     `{GATEWAY_API}`, or AIGatewayRoute of `{AI_GATEWAY}`"
+                );
+                report.error(id, field, message);
+            }
+            None
+        }
+    }
+}
+
+/// The names of each rule of a route, the one that was given first. A policy for an AIGatewayRoute may name the
+/// HTTPRoute that Envoy AI Gateway would make of it, which has the same name.
+fn route_rules(
+    id: &ResourceId,
+    field: &str,
+    reference: &TargetRef,
+    set: &Set,
+    report: &mut Report,
+) -> Option<Vec<Vec<String>>> {
+    let names = |rules: Vec<Option<&String>>| {
+        let both =
+            |(i, name): (usize, Option<&String>)| name.cloned().into_iter().chain([rule_alias(i)]).collect();
+        rules.into_iter().enumerate().map(both).collect()
+    };
+    let ai = set.ai_gateway_routes.find(&id.namespace, &reference.name);
+    let plain = set.http_routes.find(&id.namespace, &reference.name);
+    match (ai, plain) {
+        (Found::One(route), _) => {
+            Some(names(route.spec.rules.iter().map(|rule| rule.name.as_ref()).collect()))
+        }
+        (_, Found::One(route)) if reference.kind == "HTTPRoute" => {
+            Some(names(route.spec.rules.iter().map(|rule| rule.name.as_ref()).collect()))
+        }
+        (Found::Broken, _) | (_, Found::Broken) => None,
+        (Found::Nothing(others), plain) => {
+            let others = match plain {
+                Found::Nothing(plain) if others == "there is none" => plain,
+                _ => others,
+            };
+            let message =
+                format!("{} {}/{} does not exist, {others}", reference.kind, id.namespace, reference.name);
+            report.error(id, format!("{field}.name"), message);
+            None
+        }
+    }
+}
+
+fn traffic<'a>(
+    policy: &'a Resource<BackendTrafficPolicySpec>,
+    budgets: &mut Vec<Budget>,
+    report: &mut Report,
+) -> Traffic<'a> {
+    let Resource { id, spec, .. } = policy;
+    let mut traffic = Traffic {
+        id,
+        budgets: Vec::new(),
+        retry: spec.retry.as_ref(),
+        request_timeout: spec.timeout.http.request_timeout.map(|timeout| timeout.0),
+        connect_timeout: spec.timeout.tcp.connect_timeout.and_then(|timeout| timeout.unless_zero()),
+        user_headers: Vec::new(),
+        routes: Vec::new(),
+        charged: Vec::new(),
+        applied: RefCell::default(),
+    };
+    if let Some(retry) = &spec.retry {
+        check_retry(id, retry, report);
+    }
+    let Some(limit) = &spec.rate_limit else { return traffic };
+    let rules = limit.global.as_ref().map(|global| global.rules.as_slice()).unwrap_or_default();
+    if rules.is_empty() && !report.has_error(id, "spec.rateLimit") {
+        report.error(id, "spec.rateLimit", "has no `global.rules`; add some, or remove it");
+    }
+    for (i, rule) in rules.iter().enumerate() {
+        let field = format!("spec.rateLimit.global.rules[{i}]");
+        let budget = budget(id, format!("{}/rule/{i}", id.full_name()), &field, rule, report);
+        for selector in budget.selectors.iter().filter(|selector| selector.exact.is_none()) {
+            if !traffic.user_headers.contains(&selector.header) {
+                traffic.user_headers.push(selector.header.clone());
+            }
+        }
+        if let Some(key) = &budget.response_cost {
+            traffic.charged.push((format!("{field}.cost.response.metadata.key"), key.clone()));
+        }
+        traffic.budgets.push(budgets.len());
+        budgets.push(budget);
+    }
+    traffic
+}
+
+fn budget(id: &ResourceId, name: String, field: &str, rule: &RateLimitRule, report: &mut Report) -> Budget {
+    let mut selectors: Vec<Selector> = Vec::new();
+    for (i, selector) in rule.client_selectors.iter().enumerate() {
+        if selector.headers.is_empty() && !report.has_error(id, &format!("{field}.clientSelectors[{i}]")) {
+            report.error(id, format!("{field}.clientSelectors[{i}]"), "selects nothing; add `headers`");
+        }
+        for (j, header) in selector.headers.iter().enumerate() {
+            let place = format!("{field}.clientSelectors[{i}].headers[{j}]");
+            let header = selector_header(id, &place, header, report);
+            if selectors.iter().any(|known| known.header == header.header && known.exact == header.exact) {
+                let message = format!("`{}` is selected twice; remove one of the two", header.header);
+                report.error(id, format!("{place}.name"), message);
+            }
+            selectors.push(header);
+        }
+    }
+    let limit = rule.limit.requests;
+    if limit > LARGEST_LIMIT {
+        let message = format!("is more than {LARGEST_LIMIT}, which the ratelimit service cannot count");
+        report.error(id, format!("{field}.limit.requests"), message);
+    }
+    if limit == 0 && !report.has_error(id, &format!("{field}.limit")) {
+        report.warning(
+            id,
+            format!("{field}.limit.requests"),
+            "is 0: every request that is selected gets a 429",
+        );
+    }
+    let (request_hits, response_cost) = cost(id, &format!("{field}.cost"), rule, report);
+    let window = rule.limit.unit.seconds();
+    Budget { name, shared: rule.shared, selectors, limit, window, request_hits, response_cost }
+}
+
+/// What a request takes before it is sent, and the key of what its answer takes.
+fn cost(id: &ResourceId, field: &str, rule: &RateLimitRule, report: &mut Report) -> (u64, Option<String>) {
+    let request = match &rule.cost.request {
+        Some(cost) if cost.from == CostFrom::Number => {
+            if cost.metadata.is_some() {
+                report.error(
+                    id,
+                    format!("{field}.request.metadata"),
+                    "does not belong to `from: Number`; remove it",
+                );
+            }
+            cost.number.unwrap_or(1)
+        }
+        _ => 1,
+    };
+    if request > LARGEST_LIMIT {
+        report.error(id, format!("{field}.request.number"), format!("is more than {LARGEST_LIMIT}"));
+    }
+    let Some(response) = rule.cost.response.as_ref().filter(|cost| cost.from == CostFrom::Metadata) else {
+        return (request, None);
+    };
+    let Some(metadata) = &response.metadata else {
+        let message = format!("is missing; name the cost with `namespace: {NAMESPACE}` and `key`");
+        report.error(id, format!("{field}.response.metadata"), message);
+        return (request, None);
+    };
+    if ![NAMESPACE, MISSING].contains(&metadata.namespace.as_str()) {
+        let message = format!("`{}` holds no costs; it must be `{NAMESPACE}`", metadata.namespace);
+        report.error(id, format!("{field}.response.metadata.namespace"), message);
+        return (request, None);
+    }
+    if rule.cost.request.is_none() {
+        let message =
+            "is missing, so that each request takes 1 besides its tokens; write `from: Number`, `number: 0`";
+        report.warning(id, format!("{field}.request"), message);
+    }
+    (request, (metadata.key != MISSING).then(|| metadata.key.clone()))
+}
+
+fn selector_header(id: &ResourceId, field: &str, header: &SelectorHeader, report: &mut Report) -> Selector {
+    let name = header.name.to_ascii_lowercase();
+    if !is_token(&name) && name != MISSING {
+        report.error(id, format!("{field}.name"), format!("`{name}` is not a header name"));
+    }
+    let exact = match (header.kind, &header.value) {
+        (SelectorKind::Exact, Some(value)) => Some(value.clone()),
+        (SelectorKind::Exact, None) => {
+            if !report.has_error(id, field) {
+                let message = "is missing; type Exact needs it, and for a count per value use type Distinct";
+                report.error(id, format!("{field}.value"), message);
+            }
+            Some(String::new())
+        }
+        (SelectorKind::Distinct, Some(_)) => {
+            let message = "does not belong to type Distinct, which counts each value apart; remove it";
+            report.error(id, format!("{field}.value"), message);
+            None
+        }
+        (SelectorKind::Distinct, None) => None,
+        // Reported already.
+        (SelectorKind::RegularExpression, value) => Some(value.clone().unwrap_or_default()),
+    };
+    Selector { header: name, exact }
+}
+
+fn check_retry(id: &ResourceId, retry: &RetrySpec, report: &mut Report) {
+    let Some(on) = &retry.retry_on else { return };
+    let by_status = on.triggers.contains(&Trigger::RetriableStatusCodes);
+    if !on.http_status_codes.is_empty() && !by_status {
+        let message = "has no effect without the trigger `retriable-status-codes`";
+        report.warning(id, "spec.retry.retryOn.httpStatusCodes", message);
+    }
+    if by_status && on.http_status_codes.is_empty() {
+        let message = "`retriable-status-codes` has no effect without `httpStatusCodes`";
+        report.warning(id, "spec.retry.retryOn.triggers", message);
+    }
+    for (i, status) in on.http_status_codes.iter().enumerate() {
+        if !(100..600).contains(status)
+            && !report.has_error(id, &format!("spec.retry.retryOn.httpStatusCodes[{i}]"))
+        {
+            let message = format!("{status} is not an HTTP status; it must be from 100 to 599");
+            report.error(id, format!("spec.retry.retryOn.httpStatusCodes[{i}]"), message);
+        }
+    }
+}

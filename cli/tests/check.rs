@@ -1,0 +1,131 @@
+//! Good resources and the plans they become.
+
+use std::path::Path;
+
+use weir_cli::check::{Compiled, Environment, command, compile};
+use weir_cli::plan::{Cluster, Listener, Plan};
+use weir_cli::resources::source;
+
+fn compile_folder(name: &str, variables: &[(&str, &str)]) -> Compiled {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resources").join(name);
+    let mut sources = source::read(&[folder]).unwrap();
+    for source in &mut sources {
+        source.name = Path::new(&source.name).file_name().unwrap().to_string_lossy().into_owned();
+    }
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    compile(&sources, &Environment { variables, aws_credentials_file: None })
+}
+
+/// A plan with a line for each part of it, so that a difference is seen at a glance.
+fn describe(plan: &Plan) -> String {
+    let mut lines = Vec::new();
+    for listener in &plan.listeners {
+        let bare = Listener { virtual_hosts: Vec::new(), ..listener.clone() };
+        lines.push(format!("{bare:?}"));
+        for host in &listener.virtual_hosts {
+            lines.push(format!("  {:?}", host.domains));
+            for rule in &host.rules {
+                lines.push(format!("    {:?}", rule.matches));
+                lines.push(format!("      {:?}", rule.rule));
+            }
+        }
+    }
+    for cluster in &plan.clusters {
+        let bare = Cluster { members: Vec::new(), ..cluster.clone() };
+        lines.push(format!("{bare:?}"));
+        lines.extend(cluster.members.iter().map(|member| format!("  {member:?}")));
+    }
+    lines.push(serde_json::to_string_pretty(&plan.filter).unwrap());
+    lines.extend(plan.secrets.iter().map(|secret| format!("{secret:?}")));
+    lines.push(format!("{:?}", plan.aws_container));
+    lines.join("\n")
+}
+
+const POD_IDENTITY: &[(&str, &str)] = &[
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://169.254.170.23/v1/credentials"),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "/var/run/secrets/pods.eks.amazonaws.com/token"),
+];
+
+#[test]
+fn the_blueprint_becomes_a_plan() {
+    let compiled = compile_folder("blueprint", POD_IDENTITY);
+    assert_eq!(
+        command::findings(&compiled),
+        [
+            "note: gateway.yaml: ServiceAccount default/ai-gateway-dataplane-aws: skipped, weir reads no such kind"
+        ]
+    );
+    assert_eq!(command::summary(&compiled), "ok: 1 route, 3 backends, 4 policies");
+    insta::assert_snapshot!("blueprint", describe(&compiled.plan.unwrap()));
+}
+
+#[test]
+fn every_feature_becomes_a_plan() {
+    let compiled = compile_folder("wide", &[]);
+    assert_eq!(
+        command::findings(&compiled),
+        [
+            "note: all.yaml: ReferenceGrant vault/keys: skipped, references across namespaces need no grant here",
+            "warning: all.yaml: BackendTrafficPolicy infra/internal: spec.rateLimit: does not limit HTTPRoute \
+         team/console: only AIGatewayRoutes have limits so far",
+        ]
+    );
+    let plan = compiled.plan.unwrap();
+    insta::assert_snapshot!("wide", describe(&plan));
+    let secrets: Vec<_> =
+        plan.secrets.iter().map(|(name, secret)| (name.as_str(), secret.0.as_str())).collect();
+    assert_eq!(secrets, [("team/claude-key", "sk-two"), ("team/openai-key", "sk-one")]);
+}
+
+#[test]
+fn the_filter_finds_no_secret_in_its_configuration() {
+    let plan = compile_folder("wide", &[]).plan.unwrap();
+    let json = serde_json::to_string(&plan.filter).unwrap();
+    assert!(json.contains("team/openai-key"));
+    assert!(!json.contains("sk-") && !format!("{plan:?}").contains("sk-"));
+}
+
+#[test]
+fn credentials_of_the_environment_are_a_secret_like_others() {
+    let keys = [("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+    let compiled = compile_folder("blueprint", &keys);
+    assert_eq!(compiled.warnings, []);
+    let plan = compiled.plan.unwrap();
+    assert!(plan.secrets["default/bedrock-policy"].0.contains("hush"));
+    assert!(!serde_json::to_string(&plan.filter).unwrap().contains("hush"));
+    assert_eq!(plan.aws_container, None);
+}
+
+#[test]
+fn without_aws_credentials_there_is_a_warning_and_a_plan() {
+    let compiled = compile_folder("blueprint", &[]);
+    let warnings: Vec<_> = compiled.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(
+        warnings,
+        [
+            "this machine has no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run with EKS Pod \
+         Identity, or name a Secret in `credentialsFile`"
+        ]
+    );
+    assert!(compiled.plan.is_some());
+}
+
+#[test]
+fn ten_thousand_models_are_checked_quickly() {
+    let mut route = String::from(
+        "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: AIGatewayRoute\nmetadata: {name: many}\n\
+         spec:\n  parentRefs: [{name: ai-gateway}]\n  rules:\n",
+    );
+    for i in 0..10_000 {
+        route.push_str(&format!(
+            "  - matches: [{{headers: [{{name: x-ai-eg-model, value: model-{i}}}]}}]\n    backendRefs: [{{name: qwen3}}]\n"
+        ));
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resources/blueprint");
+    let mut sources =
+        source::read(&[folder.join("gateway.yaml"), folder.join("model-backends.yaml")]).unwrap();
+    sources.push(source::Source { name: "many.yaml".to_owned(), text: route });
+    let plan = compile(&sources, &Environment::default()).plan.unwrap();
+    assert_eq!(plan.clusters.len(), 1);
+    assert_eq!(plan.filter.models.len(), 10_000);
+}
