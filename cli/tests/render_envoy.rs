@@ -12,8 +12,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use weir::plan;
-use weir::render::{ADMIN_SOCKET, BOOTSTRAP, Options, ServiceAddress, envoy};
+use weir_cli::plan;
+use weir_cli::render::{ADMIN_SOCKET, BOOTSTRAP, Options, ServiceAddress, envoy};
 
 #[path = "../src/render/sample.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the unit tests")]

@@ -20,12 +20,12 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use weir::plan::{
+use weir_cli::plan::{
     Cluster, Endpoint, HeaderMatch, Listener, Match, MatchedRule, Member, Plan, Retry, Rule, SecretValue,
     ValueMatch, VirtualHost,
 };
-use weir::run::load::{Loaded, Loader, Report};
-use weir::run::{Wishes, run};
+use weir_cli::run::load::{Loaded, Loader, Report};
+use weir_cli::run::{Wishes, run};
 use weir_core::config::Config;
 
 mod support;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use weir_core::auth::{ContainerEndpoint, Source};
+use weir_core::auth::{AwsProfile, ContainerEndpoint, Source};
 use weir_core::config::Auth;
 
 use super::environment::{DefaultChain, Environment, profiles};
@@ -123,22 +123,38 @@ fn credential(
         SecurityKind::APIKey => {
             let secret =
                 api_key(id, "spec.apiKey.secretRef", &spec.api_key.as_ref()?.secret_ref, set, report)?;
-            Some(of_secret(policy, Auth::Bearer { credential: name }, secret))
+            let source = secret_source(id, &spec.api_key.as_ref()?.secret_ref);
+            Some(of_secret(policy, Auth::Bearer { credential: name }, source, secret))
         }
         _ => {
             let reference = &spec.anthropic_api_key.as_ref()?.secret_ref;
             let secret = api_key(id, "spec.anthropicAPIKey.secretRef", reference, set, report)?;
-            Some(of_secret(policy, Auth::AnthropicKey { credential: name }, secret))
+            let source = secret_source(id, reference);
+            Some(of_secret(policy, Auth::AnthropicKey { credential: name }, source, secret))
         }
     }
 }
 
-fn of_secret(policy: &Resource<BackendSecurityPolicySpec>, auth: Auth, secret: SecretValue) -> Credential {
+/// The Secret that `reference` of `id` names.
+fn secret_name(id: &ResourceId, reference: &ObjectRef) -> String {
+    format!("{}/{}", reference.namespace.as_deref().unwrap_or(&id.namespace), reference.name)
+}
+
+fn secret_source(id: &ResourceId, reference: &ObjectRef) -> Source {
+    Source::Secret { name: secret_name(id, reference), key: "apiKey".to_owned() }
+}
+
+fn of_secret(
+    policy: &Resource<BackendSecurityPolicySpec>,
+    auth: Auth,
+    source: Source,
+    secret: SecretValue,
+) -> Credential {
     Credential {
         policy: policy.id.clone(),
         kind: policy.spec.kind,
         auth,
-        source: Source::Secret,
+        source,
         secret: Some(secret),
         container: None,
     }
@@ -179,12 +195,17 @@ fn aws(
     let (source, secret, container) = match &spec.credentials_file {
         Some(file) => {
             let secret = aws_file(id, file, set, report)?;
-            (Source::AwsFile { profile: file.profile.clone() }, Some(secret), None)
+            let name = secret_name(id, &file.secret_ref);
+            (aws_file_source(name, file.profile.clone()), Some(secret), None)
         }
         None => default_chain(id, environment, report),
     };
     let auth = Auth::AwsSigv4 { credential: id.full_name(), region: spec.region.clone() };
     Some(Credential { policy: id.clone(), kind: policy.spec.kind, auth, source, secret, container })
+}
+
+fn aws_file_source(name: String, profile: String) -> Source {
+    Source::AwsFile(AwsProfile { name, key: "credentials".to_owned(), profile })
 }
 
 fn default_chain(
@@ -194,7 +215,9 @@ fn default_chain(
 ) -> (Source, Option<SecretValue>, Option<AwsContainer>) {
     let field = "spec.awsCredentials";
     match environment.aws_default_chain() {
-        DefaultChain::File { text, profile } => (Source::AwsFile { profile }, Some(text), None),
+        DefaultChain::File { text, profile } => {
+            (aws_file_source("of this environment".to_owned(), profile), Some(text), None)
+        }
         DefaultChain::Container(endpoint) => {
             let container = ContainerEndpoint {
                 cluster: AwsContainer::CLUSTER.to_owned(),

@@ -161,7 +161,7 @@ impl Compiler<'_, '_> {
                     budgets,
                     user_headers,
                 };
-                self.filter.routes.insert(name, route);
+                self.filter.routes.insert(name, Rc::new(route));
             }
             None => {
                 self.filter.plain_routes = true;

@@ -122,8 +122,9 @@ fn localities(cluster: &Cluster) -> Vec<Value> {
 
 fn endpoints(index: usize, member: &Member) -> Vec<Value> {
     let endpoint = |(number, endpoint): (usize, &crate::plan::Endpoint)| {
-        let mut metadata =
-            json!({"weir": {"target": format!("{index}/{number}"), "backend": member.backend}});
+        // The backend's name lets the filter notice, while a reload is under way, that its configuration and this cluster are not of
+        // the same time: a credential must not reach another backend for even that moment.
+        let mut metadata = json!({"weir": {"target": format!("{index}/{number}/{}", member.backend)}});
         if member.tls.is_some()
             && let Value::Object(namespaces) = &mut metadata
         {

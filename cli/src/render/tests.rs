@@ -102,8 +102,7 @@ fn members_without_weight_are_left_out_and_priorities_have_no_gap() {
         .collect();
     assert_eq!(seen, [("0", 0), ("2", 1)]);
     let metadata = &endpoints[1]["lb_endpoints"][0]["metadata"]["filter_metadata"]["weir"];
-    assert_eq!(metadata["target"], "2/0");
-    assert_eq!(metadata["backend"], "default/local");
+    assert_eq!(metadata["target"], "2/0/default/local");
 }
 
 #[test]

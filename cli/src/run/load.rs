@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::check::{self, Environment};
 use crate::plan::Plan;
+use crate::resources::source;
 
 /// A plan, and what is to be said about it.
 pub struct Loaded {
@@ -49,7 +51,15 @@ impl Loader for Files {
     }
 
     fn load(&self) -> Result<Loaded, Report> {
-        Err(Report(vec!["this build has no compiler for resources yet".to_owned()]))
+        let unreadable =
+            |errors: Vec<_>| Report(errors.iter().map(|error| format!("error: {error}")).collect());
+        let sources = source::read(&self.0).map_err(unreadable)?;
+        let compiled = check::compile(&sources, &Environment::of_process());
+        let notes = check::command::findings(&compiled);
+        match compiled.plan {
+            Some(plan) => Ok(Loaded { plan, notes }),
+            None => Err(Report(notes)),
+        }
     }
 }
 

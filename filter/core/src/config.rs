@@ -54,7 +54,8 @@ fn default_max_tokens() -> u64 {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
-    /// The rule's backendRefs, in their order: an endpoint's metadata `weir.target` is `<index here>/<index in hosts>`.
+    /// The rule's backendRefs, in their order: an endpoint's metadata `weir.target` is
+    /// `<index here>/<index in hosts>/<backend>`.
     pub targets: Vec<Target>,
     /// The costs to compute when the answer is complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -33,7 +33,7 @@ pub const CREDENTIAL_WAIT_MS: u64 = 10_000;
 pub struct Place<'a> {
     /// `xds.route_name`.
     pub route: &'a str,
-    /// The endpoint's metadata `weir.target`: `<index of the target>/<index of the host>`.
+    /// The endpoint's metadata `weir.target`: `<index of the target>/<index of the host>/<backend>`.
     pub target: &'a str,
     /// `upstream.request_attempt_count`, from 1.
     pub attempt: u32,
@@ -115,10 +115,19 @@ impl Attempt {
                 format!("the gateway's configuration has no target {} in {}", place.target, place.route);
             Error::new(Kind::Internal, message)
         };
-        let (target_index, host_index) = place.target.split_once('/').ok_or_else(unknown)?;
-        let target_index: usize = target_index.parse().map_err(|_| unknown())?;
-        let host_index: usize = host_index.parse().map_err(|_| unknown())?;
+        let mut parts = place.target.splitn(3, '/');
+        let (Some(target), Some(host), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(unknown());
+        };
+        let target_index: usize = target.parse().map_err(|_| unknown())?;
+        let host_index: usize = host.parse().map_err(|_| unknown())?;
         let target = route.targets.get(target_index).ok_or_else(unknown)?;
+        if target.backend != name {
+            // Envoy takes over clusters, routes and the filter's configuration one after the other. In between, the endpoint may be
+            // another backend's than the one whose credential would be sent.
+            let message = "the gateway is taking over a new configuration; try again";
+            return Err(Error::new(Kind::Unavailable, message));
+        }
         let backend = config.backends.get(&target.backend).ok_or_else(unknown)?;
         {
             let mut exchange = exchange.borrow_mut();
