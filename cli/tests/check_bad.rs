@@ -1,4 +1,5 @@
 //! Bad resources, each the good base with one thing changed, and what is said about each.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::HashMap;
 

@@ -90,14 +90,15 @@ impl Environment {
         {
             return DefaultChain::File { text: text.clone(), profile };
         }
-        if self.variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
+        let container = self.container();
+        if container == DefaultChain::Nothing && self.variable("AWS_WEB_IDENTITY_TOKEN_FILE").is_some() {
             return DefaultChain::Unusable(
                 "AWS_WEB_IDENTITY_TOKEN_FILE is set, and roles for service accounts (IRSA) are not supported yet: \
                  use EKS Pod Identity"
                     .to_owned(),
             );
         }
-        self.container()
+        container
     }
 
     fn keys_of_environment(&self, id: &str, secret: &str) -> DefaultChain {

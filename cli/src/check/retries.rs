@@ -30,7 +30,8 @@ pub struct Limits {
 
 /// The timeouts of a rule. Its own win over those of the policy; 0 means none.
 #[must_use]
-pub fn timeouts(own: &Timeouts, policy: Option<&Traffic<'_>>, backends: usize, ai: bool) -> Limits {
+pub fn timeouts(own: &Timeouts, policy: Option<&Traffic<'_>>, members: &[Member], ai: bool) -> Limits {
+    let backends = members.iter().filter(|member| member.weight > 0).count();
     let nonzero = |timeout: Duration| (!timeout.is_zero()).then_some(timeout);
     let request = own.request.map(|timeout| timeout.0).or_else(|| policy?.request_timeout).and_then(nonzero);
     let explicit =
@@ -149,7 +150,12 @@ mod tests {
     fn an_explicit_timeout_is_honoured_and_a_stream_is_not_cut_without_one() {
         let seconds = |seconds| Some(GatewayDuration(Duration::from_secs(seconds)));
         let of = |request, backend_request, backends| {
-            let limits = timeouts(&Timeouts { request, backend_request }, None, backends, true);
+            let limits = timeouts(
+                &Timeouts { request, backend_request },
+                None,
+                &members(&vec![(0, 1); backends]),
+                true,
+            );
             (limits.request.map(|d| d.as_secs()), limits.attempt.map(|d| d.as_secs()))
         };
         assert_eq!(of(None, None, 2), (None, Some(120)));

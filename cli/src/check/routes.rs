@@ -136,7 +136,7 @@ impl Compiler<'_, '_> {
         let members = draft.members.clone()?;
         let is_ai = draft.ai.is_some();
         let connect_timeout = policy.and_then(|policy| policy.connect_timeout).unwrap_or(CONNECT_TIMEOUT);
-        let limits = retries::timeouts(draft.timeouts, policy, members.len(), is_ai);
+        let limits = retries::timeouts(draft.timeouts, policy, &members, is_ai);
         let retry = retries::retry(policy, &members, is_ai);
         let cluster = (!members.is_empty()).then(|| self.clusters.index(members, is_ai, connect_timeout));
         let budgets = policy.map(|policy| policy.budgets.clone()).unwrap_or_default();
