@@ -34,7 +34,7 @@ pub struct Config {
     /// `max_tokens` for backends that demand it, when the client sent none.
     #[serde(default = "default_max_tokens")]
     pub default_max_tokens: u64,
-    /// Refuse with 422 what would otherwise be recorded as a loss.
+    /// Refuse with 400 what would otherwise be recorded as a loss.
     #[serde(default)]
     pub strict: bool,
     /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.

@@ -24,6 +24,20 @@ impl Headers {
         self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of `name`, in their order: a list may come in several headers.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of `name` as one, which means the same (RFC 9110, 5.3); `None` when there is none.
+    #[must_use]
+    pub fn joined(&self, name: &str) -> Option<String> {
+        let values: Vec<&str> = self.all(name).collect();
+        // Cookies are the exception (RFC 6265, 5.4).
+        let separator = if name == "cookie" { "; " } else { ", " };
+        (!values.is_empty()).then(|| values.join(separator))
+    }
+
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -110,6 +124,15 @@ mod tests {
         assert_eq!(edits.iter().collect::<Vec<_>>(), [("a", None), ("b", Some("2"))]);
         assert_eq!(edits.get("a"), Some(None));
         assert_eq!(edits.get("c"), None);
+    }
+
+    #[test]
+    fn several_values_of_a_name_are_one_list() {
+        let headers = Headers::from([("a", "1"), ("cookie", "x=1"), ("a", "2, 3"), ("cookie", "y=2")]);
+        assert_eq!(headers.joined("a").as_deref(), Some("1, 2, 3"));
+        assert_eq!(headers.joined("cookie").as_deref(), Some("x=1; y=2"));
+        assert_eq!(headers.joined("b"), None);
+        assert_eq!(headers.all("a").collect::<Vec<_>>(), ["1", "2, 3"]);
     }
 
     #[test]

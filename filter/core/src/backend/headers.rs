@@ -18,7 +18,7 @@ impl<'a> AttemptHeaders<'a> {
     pub(super) fn new(exchange: &'a mut Exchange) -> Self {
         let mut edits = HeaderEdits::default();
         for name in &exchange.touched {
-            edits.put(name.clone(), exchange.headers.get(name).map(str::to_owned));
+            edits.put(name.clone(), exchange.headers.joined(name));
         }
         let mut headers = AttemptHeaders { exchange, edits };
         let unwanted: Vec<String> = headers
@@ -46,12 +46,12 @@ impl<'a> AttemptHeaders<'a> {
     }
 
     pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.touch(name);
+        let name = self.touch(name);
         self.edits.set(name, value);
     }
 
     pub(super) fn remove(&mut self, name: &str) {
-        self.touch(name);
+        let name = self.touch(name);
         self.edits.remove(name);
     }
 
@@ -59,10 +59,13 @@ impl<'a> AttemptHeaders<'a> {
         self.edits
     }
 
-    fn touch(&mut self, name: &str) {
-        if !self.exchange.touched.iter().any(|touched| touched == name) {
-            self.exchange.touched.push(name.to_owned());
+    /// Remembers `name`, and gives it in lower case: a configuration may be written by hand.
+    fn touch(&mut self, name: &str) -> String {
+        let name = name.to_ascii_lowercase();
+        if !self.exchange.touched.contains(&name) {
+            self.exchange.touched.push(name.clone());
         }
+        name
     }
 }
 
@@ -79,6 +82,7 @@ mod tests {
                 ("authorization", "Bearer client"),
                 ("x-ai-eg-model", "forged"),
                 ("x-team", "red"),
+                ("x-team", "blue"),
             ]),
             0,
         );
@@ -95,6 +99,6 @@ mod tests {
         assert_eq!(second.get("authorization"), Some(None), "neither the client's nor the first backend's");
         assert_eq!(second.get("x-amz-date"), Some(None));
         assert_eq!(second.get("x-ai-eg-model"), Some(None));
-        assert_eq!(second.get("x-team"), Some(Some("red")));
+        assert_eq!(second.get("x-team"), Some(Some("red, blue")), "nothing of what the client sent is lost");
     }
 }

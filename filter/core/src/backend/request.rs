@@ -54,8 +54,7 @@ impl Attempt {
         let host = backend.hosts.get(self.host_index).ok_or_else(gone)?;
         let mut exchange = self.exchange.borrow_mut();
         let path = conversion::path(&exchange, self.endpoint, backend, &exchange.request_model);
-        let accepts_gzip =
-            exchange.headers.get("accept-encoding").is_some_and(|value| value.contains("gzip"));
+        let accepts_gzip = exchange.headers.all("accept-encoding").any(names_gzip);
 
         let mut headers = AttemptHeaders::new(&mut exchange);
         headers.set(":path", &path);
@@ -142,7 +141,7 @@ impl Attempt {
             Edit::Remove("stream"),
             Edit::set_string("anthropic_version", version),
         ];
-        let betas = wire::anthropic::beta::for_bedrock(exchange.headers.get("anthropic-beta"));
+        let betas = wire::anthropic::beta::for_bedrock(exchange.headers.all("anthropic-beta"));
         if !betas.is_empty() {
             let betas = serde_json::to_vec(&betas).unwrap_or_default();
             edits.push(Edit::Set("anthropic_beta", Cow::Owned(betas)));
@@ -181,6 +180,15 @@ impl Attempt {
             default_max_tokens: self.config.default_max_tokens,
         }))
     }
+}
+
+/// True when a value of `accept-encoding` names gzip and does not rule it out (RFC 9110, 12.5.3).
+fn names_gzip(accepted: &str) -> bool {
+    accepted.split(',').any(|coding| {
+        let (name, weight) = coding.split_once(';').unwrap_or((coding, ""));
+        let weight = weight.trim().trim_start_matches("q=").parse::<f32>();
+        name.trim().eq_ignore_ascii_case("gzip") && weight != Ok(0.0)
+    })
 }
 
 fn malformed(error: ScanError) -> Error {
@@ -223,12 +231,13 @@ fn authenticate(
             headers.set(name, value.expose());
         }
         (Auth::AwsSigv4 { region, .. }, Credential::Aws(credentials)) => {
-            let content_type = headers.now("content-type").unwrap_or_default().to_owned();
+            let content_type = headers.now("content-type").map(str::to_owned);
+            let content_type = content_type.as_deref().map(|value| ("content-type", value));
             let signing = sigv4::Signing {
                 method: "POST",
                 target: path,
                 host,
-                headers: &[("content-type", content_type.as_str())],
+                headers: content_type.as_slice(),
                 body,
                 credentials,
                 region: sigv4::region_of_host(host).unwrap_or(region),
