@@ -8,10 +8,14 @@ use std::rc::Rc;
 
 use crate::config::Route;
 use crate::endpoint::{ClientApi, Endpoint};
+use crate::error::Error;
 use crate::headers::Headers;
 use crate::limit::{Claim, Standing};
 use crate::usage::Usage;
 use crate::usage::record::{Record, UsageStatus};
+
+/// The longest name of a model that is taken from an answer into a record, in characters.
+const MAX_RESPONSE_MODEL: usize = 200;
 
 /// An exchange that both roles hold.
 pub type SharedExchange = Rc<RefCell<Exchange>>;
@@ -74,6 +78,8 @@ pub struct Exchange {
     pub losses: Vec<String>,
     /// When the first content came, in milliseconds since 1970.
     pub first_content_ms: Option<u64>,
+    /// What an answer that has no body means. It is given one by the edge role, since an attempt cannot.
+    pub headers_only: Option<Error>,
     /// The local budgets that the request counts in.
     pub claims: Vec<Claim>,
     /// Where the tightest of them stands, for the answer's headers.
@@ -112,6 +118,7 @@ impl Exchange {
             seen_output: 0,
             losses: Vec::new(),
             first_content_ms: None,
+            headers_only: None,
             claims: Vec::new(),
             standing: None,
             answered_here: false,
@@ -126,26 +133,37 @@ impl Exchange {
         self.losses.clear();
         self.response_model.clear();
         self.first_content_ms = None;
+        self.headers_only = None;
     }
 
     /// The usage to charge, and how far it can be trusted.
     #[must_use]
     pub fn settle(&self) -> (Usage, UsageStatus) {
-        let reports = self.endpoint.is_some_and(Endpoint::uses_tokens);
         let mut usage = self.usage;
+        let has_tokens = self.endpoint.is_some_and(Endpoint::uses_tokens);
+        // What comes back from embedding is numbers: only the input counts.
+        let has_output = self.endpoint != Some(Endpoint::Embeddings);
+        let is_missing = has_tokens && (usage.input.is_none() || has_output && usage.output.is_none());
         let status = match self.answer {
             Answer::None => return (Usage::default(), UsageStatus::None),
-            Answer::Complete if !usage.is_empty() => return (usage, UsageStatus::Complete),
-            _ if !reports => return (usage, UsageStatus::None),
+            _ if !has_tokens && usage.is_empty() => return (usage, UsageStatus::None),
+            Answer::Complete if !is_missing => return (usage, UsageStatus::Complete),
             Answer::Begun if !usage.is_empty() => UsageStatus::Partial,
             Answer::Begun | Answer::Complete => UsageStatus::Estimated,
         };
+        if !has_tokens {
+            return (usage, status);
+        }
         // Four bytes of English or code are about a token in every tokenizer in use.
         let input = usage.input.unwrap_or_else(|| (self.body_size as u64).div_ceil(4));
-        let output = usage.output.unwrap_or(0).max(self.seen_output);
         usage.input = Some(input);
-        usage.output = Some(output);
-        usage.total = Some(input.saturating_add(output));
+        let mut sum = input;
+        if has_output {
+            let output = usage.output.unwrap_or(0).max(self.seen_output);
+            usage.output = Some(output);
+            sum = sum.saturating_add(output);
+        }
+        usage.total = Some(usage.total.unwrap_or(0).max(sum));
         (usage, status)
     }
 
@@ -160,7 +178,7 @@ impl Exchange {
             endpoint: self.endpoint.map_or("", Endpoint::operation),
             original_model: self.model.clone(),
             request_model: self.request_model.clone(),
-            response_model: self.response_model.clone(),
+            response_model: self.response_model.chars().take(MAX_RESPONSE_MODEL).collect(),
             backend: self.backend.clone(),
             route: self.route_name.clone(),
             attempts: self.attempts,
@@ -220,6 +238,22 @@ mod tests {
 
         exchange.usage.output = Some(9);
         exchange.answer = Answer::Complete;
+        let (usage, status) = exchange.settle();
+        assert_eq!((usage.input, usage.output), (Some(101), Some(9)), "half a report is no report");
+        assert_eq!(status, UsageStatus::Estimated);
+
+        exchange.usage.input = Some(7);
+        assert_eq!(exchange.settle(), (exchange.usage, UsageStatus::Complete));
+    }
+
+    #[test]
+    fn embeddings_have_no_output_to_estimate() {
+        let mut exchange = Exchange::new(Headers::from([(":path", "/v1/embeddings")]), 0);
+        (exchange.body_size, exchange.seen_output, exchange.answer) = (40, 5_000, Answer::Complete);
+        let (usage, status) = exchange.settle();
+        assert_eq!((usage.input, usage.output, usage.total), (Some(10), None, Some(10)));
+        assert_eq!(status, UsageStatus::Estimated);
+        exchange.usage.input = Some(8);
         assert_eq!(exchange.settle(), (exchange.usage, UsageStatus::Complete));
     }
 
@@ -234,9 +268,11 @@ mod tests {
     fn a_record_says_when_and_how_long() {
         let mut exchange = chat();
         exchange.first_content_ms = Some(1_250);
+        exchange.response_model = "ä".repeat(10_000);
         let record = exchange.record(200, 2_000);
         assert_eq!(record.time, "1970-01-01T00:00:01.000Z");
         assert_eq!((record.ttft_ms, record.duration_ms), (Some(250), 1_000));
         assert_eq!((record.user.as_str(), record.endpoint), ("ann", "chat"));
+        assert_eq!(record.response_model, "ä".repeat(200));
     }
 }

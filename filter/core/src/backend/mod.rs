@@ -212,7 +212,6 @@ fn refused_by_budgets(
     if !tightest.over {
         return None;
     }
-    exchange.claims.clear();
     let message =
         format!("rate limit reached for the model {}: the budget of this window is used up", exchange.model);
     let mut reply = Reply::of_error(&Error::new(Kind::RateLimited, message), exchange.api);

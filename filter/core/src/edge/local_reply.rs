@@ -17,7 +17,6 @@ impl LocalReply<'_> {
     #[must_use]
     pub fn error(&self, exchange: &Exchange) -> Error {
         let model = &exchange.model;
-        let waited = "the backend did not begin to answer in time";
         match (self.status, self.details) {
             (404, "route_not_found") if exchange.endpoint.is_none() || model.is_empty() => {
                 let (path, _) = exchange.headers.path_and_query();
@@ -41,8 +40,14 @@ impl LocalReply<'_> {
                 Kind::Unavailable,
                 format!("no backend of the model {model} answered: the connection failed"),
             ),
+            (502, _) => Error::bad_answer("the backend broke off or does not speak HTTP"),
+            (500, "response_payload_too_large") => {
+                Error::bad_answer("the backend's answer is over the limit of this gateway")
+            }
             (503, _) => Error::new(Kind::Unavailable, "the gateway cannot reach a backend for this request"),
-            (408 | 504, _) => Error::new(Kind::Timeout, waited),
+            // Envoy's word for a request that is not whole yet: the backend has no part in it.
+            (408, _) => Error::provider(408, None, "the request did not come in time"),
+            (504, _) => Error::new(Kind::Timeout, "the backend did not answer in time"),
             (status @ 400..=499, details) => {
                 Error::provider(status, None, format!("the request was refused: {}", words(details)))
             }
@@ -84,8 +89,22 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_is_504_whatever_envoy_called_it() {
-        assert_eq!(error("/v1/chat/completions", "m", 408, "stream_idle_timeout").status(), 504);
-        assert_eq!(error("/v1/chat/completions", "m", 504, "response_timeout").status(), 504);
+    fn a_fault_of_the_backend_is_not_called_one_of_the_gateway() {
+        for (status, details) in [
+            (502, "upstream_reset_before_response_started{protocol_error}"),
+            (500, "response_payload_too_large"),
+        ] {
+            let failed = error("/v1/chat/completions", "m", status, details);
+            assert_eq!(failed.kind(), Kind::BadAnswer, "{details}");
+            assert!(failed.message().starts_with("the backend"));
+        }
+    }
+
+    #[test]
+    fn a_slow_client_and_a_slow_backend_are_told_apart() {
+        let client = error("/v1/chat/completions", "m", 408, "request_overall_timeout");
+        assert_eq!((client.status(), client.message()), (408, "the request did not come in time"));
+        let backend = error("/v1/chat/completions", "m", 504, "response_timeout");
+        assert_eq!((backend.status(), backend.message()), (504, "the backend did not answer in time"));
     }
 }

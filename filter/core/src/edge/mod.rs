@@ -26,6 +26,20 @@ pub use local_reply::LocalReply;
 /// The longest model name that is taken, in bytes. ARNs of inference profiles are below 200.
 const MAX_MODEL: usize = 512;
 
+/// By these a client inside the network tells Envoy's router how often to try and how long to wait:
+/// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#http-headers-consumed-from-downstream-clients>.
+/// Each attempt may cost money, and two at once cannot share an exchange, so that is the operator's to say.
+const STEERING_HEADERS: &[&str] = &[
+    "x-envoy-hedge-on-per-try-timeout",
+    "x-envoy-max-retries",
+    "x-envoy-retriable-header-names",
+    "x-envoy-retriable-status-codes",
+    "x-envoy-retry-grpc-on",
+    "x-envoy-retry-on",
+    "x-envoy-upstream-rq-per-try-timeout-ms",
+    "x-envoy-upstream-rq-timeout-ms",
+];
+
 /// An answer of the gateway's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -123,8 +137,12 @@ impl Edge {
             }
             return Err(Error::new(Kind::UnknownPath, format!("unknown path {path}: no endpoint has it")));
         };
+        for (name, _) in headers.iter().filter(|(name, _)| STEERING_HEADERS.contains(name)) {
+            edits.remove(name);
+        }
         let method = headers.get(":method").unwrap_or_default();
-        if method != endpoint.method() {
+        let is_head_of_list = method == "HEAD" && endpoint.method() == "GET";
+        if method != endpoint.method() && !is_head_of_list {
             let message = format!("{path} takes {}, not {method}", endpoint.method());
             return Err(Error::new(Kind::MethodNotAllowed, message));
         }
@@ -142,7 +160,9 @@ impl Edge {
             }
             _ => {}
         }
-        if let Some(encoding) = headers.get("content-encoding").filter(|value| *value != "identity") {
+        if let Some(encoding) =
+            headers.get("content-encoding").filter(|value| !value.eq_ignore_ascii_case("identity"))
+        {
             let message = format!("content-encoding {encoding} of a request is not supported: send it plain");
             return Err(Error::new(Kind::UnsupportedMedia, message));
         }
@@ -218,7 +238,11 @@ impl Edge {
         let error = match local {
             // The backend role gave a backend's error the client's shape, where there was a body.
             None if !end => return Response::Pass(edits),
-            None => Error::provider(status, None, format!("the backend answered {status} without a body")),
+            None => match &exchange.headers_only {
+                Some(error) => error.clone(),
+                // No attempt knows of it: it is the answer of a plain route.
+                None => return Response::Pass(edits),
+            },
             Some(details) => LocalReply { status, details }.error(&exchange),
         };
         if error.status() != status {
@@ -226,7 +250,7 @@ impl Edge {
         }
         if error.status() == 429
             && headers.get("retry-after").is_none()
-            && let Some(reset) = headers.get("x-ratelimit-reset")
+            && let Some(reset) = headers.get("x-ratelimit-reset").filter(|reset| is_seconds(reset))
         {
             edits.set("retry-after", reset);
         }
@@ -237,12 +261,12 @@ impl Edge {
         }
         let mut reply = Reply::of_error(&error, exchange.api);
         let kept = headers.iter().filter(|(name, _)| {
-            name.starts_with("x-ratelimit-") || matches!(*name, "retry-after" | "x-request-id")
+            let is_kept = name.starts_with("x-ratelimit-") || matches!(*name, "retry-after" | "x-request-id");
+            is_kept && edits.get(name).is_none()
         });
-        reply.headers.extend(kept.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        if let Some(Some(reset)) = edits.get("retry-after") {
-            reply.headers.push(("retry-after".to_owned(), reset.to_owned()));
-        }
+        let set = edits.iter().filter_map(|(name, value)| value.map(|value| (name, value)));
+        let set = set.filter(|(name, _)| !name.starts_with(':'));
+        reply.headers.extend(kept.chain(set).map(|(name, value)| (name.to_owned(), value.to_owned())));
         drop(exchange);
         Response::Reply(self.answer(reply))
     }
@@ -280,6 +304,11 @@ impl Edge {
         self.exchange.borrow_mut().answered_here = true;
         reply
     }
+}
+
+/// Providers have headers of this name too, with values such as `1s`.
+fn is_seconds(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// What the edge needs to know of a request body.
@@ -336,6 +365,10 @@ fn valid_model(model: &str) -> Result<String, String> {
     }
     if model.trim() != model || model.chars().any(char::is_control) {
         return Err("the field model has spaces around it or control characters in it".to_owned());
+    }
+    // As a path segment, which it is for some backends, these would lead to another path however they are escaped.
+    if matches!(model, "." | "..") {
+        return Err(format!("the field model cannot be {model:?}"));
     }
     Ok(model.to_owned())
 }

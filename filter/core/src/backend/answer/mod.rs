@@ -22,6 +22,7 @@ use crate::headers::{HeaderEdits, Headers as HeaderMap};
 use crate::wire;
 
 use stream::Stream;
+use whole::as_failure;
 
 /// The largest event of a stream, in bytes; an image may come in one.
 const MAX_EVENT: usize = 32 << 20;
@@ -78,7 +79,9 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn remember(&mut self, request: chat::Request) {
+    pub(super) fn remember(&mut self, mut request: chat::Request) {
+        // An answer depends on what was asked for, not on the conversation, which may be large.
+        request.messages = Vec::new();
         self.request = Some(Box::new(request));
     }
 }
@@ -93,22 +96,19 @@ impl Attempt {
         state.aws_error_type = headers.get("x-amzn-errortype").map(str::to_owned);
         state.id = headers.get("x-amzn-requestid").or_else(|| headers.get("request-id")).map(str::to_owned);
 
-        let pass = Headers::Pass(HeaderEdits::default());
-        let json = self.answer.media_type.ends_with("json");
-        if status >= 400 {
-            // A headers-only error gets its body from the edge role.
-            let readable =
-                self.conversion == Conversion::PassThrough && json && self.answer.encoding.is_none();
-            return if end || readable { pass } else { Headers::Whole };
+        if end {
+            // A status of failure sends Envoy to the next backend; when there is none, the edge role adds a body.
+            return match self.read_whole(b"", now_ms) {
+                Ok(_) => Headers::Pass(HeaderEdits::default()),
+                Err(error) => {
+                    let edits = self.failed_headers(&error);
+                    self.exchange.borrow_mut().headers_only = Some(as_failure(&error, status));
+                    Headers::Pass(edits)
+                }
+            };
         }
         if !(200..300).contains(&status) {
-            return pass;
-        }
-        if end {
-            // 502 sends Envoy to the next backend; the edge role adds the body when there is none.
-            let mut edits = HeaderEdits::default();
-            edits.set(":status", "502");
-            return Headers::Pass(edits);
+            return Headers::Whole;
         }
         let streams = self.answer.media_type == "text/event-stream"
             || self.answer.media_type == event_stream::CONTENT_TYPE;
@@ -122,12 +122,16 @@ impl Attempt {
                 Err(_) => Headers::Whole,
             };
         }
-        // Sound, and transcripts as plain text or subtitles: nothing in them is for the gateway.
+        // Sound, and transcripts as plain text or subtitles: nothing in them is for the gateway. A page of HTML is none
+        // of these, but what a proxy on the way says.
         let opaque =
             matches!(self.endpoint, Endpoint::Speech | Endpoint::Transcriptions | Endpoint::Translations);
-        if opaque && !json {
-            self.exchange.borrow_mut().answer = Answer::Complete;
-            return pass;
+        let json = self.answer.media_type.ends_with("json");
+        if opaque && !json && self.answer.media_type != "text/html" {
+            let mut exchange = self.exchange.borrow_mut();
+            exchange.answer = Answer::Complete;
+            exchange.first_content_ms = Some(now_ms);
+            return Headers::Pass(HeaderEdits::default());
         }
         Headers::Whole
     }

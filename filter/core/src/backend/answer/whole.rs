@@ -40,9 +40,15 @@ impl Attempt {
         Ok(Some(plain))
     }
 
-    fn read_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
+    pub(super) fn read_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
         if self.answer.status >= 400 {
             return self.read_error(body);
+        }
+        if !(200..300).contains(&self.answer.status) {
+            let status = self.answer.status;
+            return Err(Error::bad_answer(format!(
+                "the backend answered with status {status}, which its API does not have"
+            )));
         }
         if body.is_empty() {
             return Err(Error::bad_answer("the backend answered without a body"));
@@ -76,7 +82,9 @@ impl Attempt {
 
     fn translate_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
         let mut exchange = self.exchange.borrow_mut();
-        let reply = wire::decode_reply(self.format(&exchange.request_model)?, body)?;
+        let format = self.format(&exchange.request_model)?;
+        let reply = wire::decode_reply(format, body)
+            .map_err(|error| if json::scan(body, []).is_err() { self.wrong_body() } else { error })?;
         let body =
             wire::encode_reply(wire::ClientFormat::OpenAiChat, &reply, &self.defaults(&exchange, now_ms));
         exchange.usage.merge(reply.usage);
@@ -133,22 +141,30 @@ impl Attempt {
 
     /// An error in place of the answer.
     pub(super) fn failed(&self, error: &Error) -> Whole {
-        let error = as_failure(error, self.answer.status);
-        let body = error.body(self.exchange.borrow().api);
-        let mut headers = HeaderEdits::default();
-        if error.status() != self.answer.status {
-            headers.set(":status", error.status().to_string());
-        }
+        let mut headers = self.failed_headers(error);
+        let body = as_failure(error, self.answer.status).body(self.exchange.borrow().api);
         headers.set("content-type", "application/json");
         headers.set("content-length", body.len().to_string());
         headers.remove("content-encoding");
         Whole { headers, body: Some(body) }
     }
+
+    /// The headers of an answer that turned out to be an error, but for those that describe a body.
+    pub(super) fn failed_headers(&self, error: &Error) -> HeaderEdits {
+        let status = as_failure(error, self.answer.status).status();
+        let mut headers = HeaderEdits::default();
+        if status != self.answer.status {
+            headers.set(":status", status.to_string());
+            // Of a redirect, which is not the client's to follow.
+            headers.remove("location");
+        }
+        headers
+    }
 }
 
 /// An error that came with a status of success gets one of failure, so that the client sees it and Envoy can still try
 /// the next backend.
-fn as_failure(error: &Error, status: u16) -> Error {
+pub(super) fn as_failure(error: &Error, status: u16) -> Error {
     match error.kind() {
         Kind::Provider(200..=399) if status < 400 => Error::bad_answer(error.message().to_owned()),
         _ => error.clone(),
