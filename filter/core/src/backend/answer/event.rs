@@ -22,6 +22,12 @@ pub(super) fn has_content(endpoint: Endpoint, data: &[u8]) -> bool {
     }
 }
 
+/// False for what cannot be an event of any API. Only the ends are looked at: most events pass unread.
+pub(super) fn may_be_json(data: &[u8]) -> bool {
+    let data = data.trim_ascii();
+    data.starts_with(b"{") && data.ends_with(b"}")
+}
+
 /// The event's own `type`, which is also its name as a server-sent event.
 pub(super) fn name(data: &[u8]) -> Option<String> {
     let [name] = json::scan(data, ["type"]).ok()?.members;

@@ -19,6 +19,9 @@ use crate::exchange::{Answer, Exchange};
 use crate::headers::HeaderEdits;
 use crate::wire::{self, usage::StreamObserver};
 
+/// What ends a stream in OpenAI's older APIs.
+const DONE: &[u8] = b"[DONE]";
+
 /// What a stream is made of.
 pub(super) struct Params {
     pub(super) endpoint: Endpoint,
@@ -66,6 +69,8 @@ pub(super) struct Stream {
     released: bool,
     /// The answer has ended properly, or with an error the client was told.
     ended: bool,
+    /// The backend's last word in OpenAI's older APIs has come: `[DONE]`.
+    done: bool,
     /// Nothing of what still comes is for the client: the stream broke.
     broken: bool,
     /// What the client gets next: whole events only, so that an error can follow at any time.
@@ -92,6 +97,7 @@ impl Stream {
             hide_usage: params.hide_usage,
             released: false,
             ended: false,
+            done: false,
             broken: false,
             out: Vec::new(),
         }
@@ -126,7 +132,9 @@ impl Stream {
 
     fn headers(&self) -> HeaderEdits {
         let mut headers = HeaderEdits::default();
-        headers.set("content-type", "text/event-stream");
+        if matches!(self.framing, Framing::Aws(_)) {
+            headers.set("content-type", "text/event-stream");
+        }
         headers.remove("content-length");
         headers.remove("content-encoding");
         headers
@@ -139,16 +147,20 @@ impl Stream {
         let unreadable =
             |error: &dyn Display| Error::bad_answer(format!("the backend's stream cannot be read: {error}"));
         let mut plain = Vec::new();
-        if let Some(content) = &mut self.content {
-            content.decode(chunk, &mut plain).map_err(|error| unreadable(&error))?;
-        }
-        let bytes = if self.content.is_some() { plain.as_slice() } else { chunk };
+        let (bytes, decoded) = match &mut self.content {
+            Some(content) => {
+                let decoded = content.decode(chunk, &mut plain);
+                (plain.as_slice(), decoded)
+            }
+            None => (chunk, Ok(())),
+        };
         let mut handler = Handler {
             endpoint: self.endpoint,
             mode: &mut self.mode,
             hide_usage: self.hide_usage,
             released: self.released,
             ended: &mut self.ended,
+            done: &mut self.done,
             out: &mut self.out,
             exchange,
             now_ms,
@@ -159,22 +171,26 @@ impl Stream {
                 while let Some(event) = decoder.next().map_err(|error| unreadable(&error))? {
                     handler.sse(event.data, event.raw)?;
                 }
-                if end && let Some(rest) = decoder.finish().map_err(|error| unreadable(&error))? {
-                    handler.rest(&rest)?;
-                }
             }
             Framing::Aws(decoder) => {
                 decoder.push(bytes);
                 while let Some(frame) = decoder.next().map_err(|error| unreadable(&error))? {
                     handler.frame(&frame)?;
                 }
-                if end {
-                    decoder.finish().map_err(|error| unreadable(&error))?;
-                }
             }
         }
+        // What came out before the encoding broke was good.
+        decoded.map_err(|error| unreadable(&error))?;
         if !end {
             return Ok(());
+        }
+        match &mut self.framing {
+            Framing::Sse(decoder) => {
+                if let Some(rest) = decoder.finish().map_err(|error| unreadable(&error))? {
+                    handler.rest(&rest)?;
+                }
+            }
+            Framing::Aws(decoder) => decoder.finish().map_err(|error| unreadable(&error))?,
         }
         handler.finish()?;
         self.content.take().map_or(Ok(()), ContentDecoder::finish).map_err(|error| unreadable(&error))
@@ -196,6 +212,7 @@ struct Handler<'a> {
     hide_usage: bool,
     released: bool,
     ended: &'a mut bool,
+    done: &'a mut bool,
     out: &'a mut Vec<u8>,
     exchange: &'a mut Exchange,
     now_ms: u64,
@@ -218,6 +235,7 @@ impl Handler<'_> {
             return Ok(());
         }
         self.watch(data)?;
+        *self.done |= data.trim_ascii() == DONE;
         if !(self.hide_usage && wire::usage::is_usage_only_chunk(data)) {
             self.out.extend_from_slice(raw);
         }
@@ -230,7 +248,7 @@ impl Handler<'_> {
         if rest.data.is_empty() {
             return Ok(());
         }
-        let whole = rest.data == b"[DONE]" || json::scan(rest.data, []).is_ok();
+        let whole = rest.data.trim_ascii() == DONE || json::scan(rest.data, []).is_ok();
         if !whole {
             return Err(Error::bad_answer("the backend's stream ended within an event"));
         }
@@ -257,6 +275,9 @@ impl Handler<'_> {
 
     /// The event passes; it is only looked at.
     fn watch(&mut self, data: &[u8]) -> Result<()> {
+        if !event::may_be_json(data) && data.trim_ascii() != DONE {
+            return Err(Error::bad_answer("the backend's stream has an event that is no JSON object"));
+        }
         let nothing_sent = self.nothing_sent();
         let Mode::Watch(observer) = self.mode else { return Ok(()) };
         observer.event(data);
@@ -317,16 +338,19 @@ impl Handler<'_> {
             translation.decoder.finish(&mut events);
             return self.tell(&events);
         }
-        // Endpoints without a word for the end have none to miss.
-        let has_end = matches!(
-            self.endpoint,
-            Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages | Endpoint::Responses
-        );
-        if has_end && !*self.ended {
+        let ends_with_done = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+        let has_end = ends_with_done || matches!(self.endpoint, Endpoint::Messages | Endpoint::Responses);
+        if !has_end {
+            // Endpoints without a word for the end have none to miss.
+            self.exchange.answer = Answer::Complete;
+            return Ok(());
+        }
+        if !*self.ended {
             return Err(Error::bad_answer("the backend's stream ended before the answer was complete"));
         }
-        if !has_end {
-            self.exchange.answer = Answer::Complete;
+        // Some servers leave it at the finish reason; clients wait for more.
+        if ends_with_done && self.exchange.answer == Answer::Complete && !*self.done {
+            sse::write_event(self.out, None, DONE);
         }
         Ok(())
     }
