@@ -90,17 +90,19 @@ impl Context for Backend {
 impl HttpContext for Backend {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
         match self.begin() {
-            Some(Begin::Attempt(attempt)) if !end => {
+            Some(Begin::Attempt(attempt)) => {
                 self.attempt = Some(Rc::new(RefCell::new(*attempt)));
                 self.held = Some(0);
-                Action::Pause
+                // The edge role lets no request without a body come here. Should one come all the same, it must not
+                // pass as it is, with the client's credentials.
+                if end { self.finish_request(0) } else { Action::Pause }
             }
             Some(Begin::Reply(reply)) => {
                 host::reply(&reply);
                 Action::Pause
             }
             // A request that the edge role has not seen is none of the gateway's.
-            Some(Begin::Attempt(_) | Begin::Untouched) | None => Action::Continue,
+            Some(Begin::Untouched) | None => Action::Continue,
         }
     }
 
@@ -152,32 +154,43 @@ impl HttpContext for Backend {
             Answer::Stream => {
                 let chunk = host::body(BufferType::HttpResponseBody, size);
                 let step = attempt.borrow_mut().answer_chunk(&chunk, end, host::now_ms());
-                match step {
-                    Chunk::Hold => {
-                        host::set_body(BufferType::HttpResponseBody, size, b"");
-                        Action::Pause
-                    }
-                    Chunk::Release(edits, body) => {
-                        host::apply(MapType::HttpResponseHeaders, &edits);
-                        host::set_body(BufferType::HttpResponseBody, size, &body);
-                        Action::Continue
-                    }
-                    Chunk::Pass => Action::Continue,
-                    Chunk::Replace(body) => {
-                        host::set_body(BufferType::HttpResponseBody, size, &body);
-                        Action::Continue
-                    }
-                }
+                carry_out(step, size)
             }
         }
     }
 
+    /// With trailers, the last of the body did not know that it was.
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        if let Answer::Whole(size) = self.answer {
-            self.finish_answer(size);
+        match (self.answer, &self.attempt) {
+            (Answer::Whole(size), _) => self.finish_answer(size),
+            (Answer::Stream, Some(attempt)) => {
+                self.answer = Answer::Pass;
+                let step = attempt.borrow_mut().answer_chunk(b"", true, host::now_ms());
+                // The host takes no more body here once the headers are gone: an end that is to be added is lost then,
+                // but not what was used.
+                carry_out(step, 0);
+            }
+            _ => {}
         }
         Action::Continue
     }
+}
+
+/// Does with the `size` bytes of a chunk what the core said.
+fn carry_out(step: Chunk, size: usize) -> Action {
+    match step {
+        Chunk::Hold => {
+            host::set_body(BufferType::HttpResponseBody, size, b"");
+            return Action::Pause;
+        }
+        Chunk::Release(edits, body) => {
+            host::apply(MapType::HttpResponseHeaders, &edits);
+            host::set_body(BufferType::HttpResponseBody, size, &body);
+        }
+        Chunk::Replace(body) => host::set_body(BufferType::HttpResponseBody, size, &body),
+        Chunk::Pass => {}
+    }
+    Action::Continue
 }
 
 enum Sent {
