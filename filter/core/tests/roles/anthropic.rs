@@ -1,0 +1,112 @@
+//! Clients that speak Anthropic's API, at Anthropic and at Bedrock.
+
+use serde_json::json;
+use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, OpenAI};
+
+use crate::answer::{Answer, MESSAGE, MESSAGE_EVENTS, named_sse};
+use crate::gateway::Gateway;
+
+const MESSAGES: &str = "/anthropic/v1/messages";
+
+#[test]
+fn at_anthropic_everything_passes() {
+    let gateway = Gateway::new().backend("claude", Anthropic).model("claude-x");
+    let outcome = gateway
+        .post(MESSAGES, r#"{"max_tokens":5,"model":"alias","stream":false}"#)
+        .header("anthropic-beta", "files-api-2025-04-14")
+        .answered_by(Answer::json(200, MESSAGE))
+        .send();
+    let sent = &outcome.sent[0];
+    assert_eq!(
+        (sent.path(), sent.text()),
+        ("/v1/messages", r#"{"max_tokens":5,"model":"claude-x","stream":false}"#)
+    );
+    assert_eq!(sent.headers.get("anthropic-version"), Some("2023-06-01"));
+    assert_eq!(sent.headers.get("anthropic-beta"), Some("files-api-2025-04-14"));
+    assert_eq!(outcome.text(), MESSAGE);
+    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(25), Some(1)));
+
+    let stream = named_sse(MESSAGE_EVENTS);
+    let outcome = gateway
+        .post(MESSAGES, r#"{"model":"claude-x","stream":true}"#)
+        .header("anthropic-version", "2099-01-01")
+        .answered_by(Answer::sse(&stream))
+        .send();
+    assert_eq!(outcome.sent[0].headers.get("anthropic-version"), Some("2099-01-01"));
+    assert_eq!(outcome.text(), stream);
+    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+
+    let counted = r#"{"input_tokens":17}"#;
+    let outcome = gateway
+        .post("/anthropic/v1/messages/count_tokens", r#"{"model":"claude-x","messages":[]}"#)
+        .answered_by(Answer::json(200, counted))
+        .send();
+    assert_eq!((outcome.sent[0].path(), outcome.text()), ("/v1/messages/count_tokens", counted));
+}
+
+#[test]
+fn at_bedrock_model_and_stream_are_in_the_path_and_the_rest_stays() {
+    let gateway = Gateway::new().backend("bedrock", AWSAnthropic).model("arn:aws:bedrock:x/y");
+    let outcome = gateway
+        .post(MESSAGES, r#"{"model":"m", "max_tokens":50,"messages":[{"role":"user","content":"é"}]}"#)
+        .header("anthropic-version", "2023-06-01")
+        .header("anthropic-beta", "context-1m-2025-08-07, files-api-2025-04-14")
+        .another("anthropic-beta", "advanced-tool-use-2025-11-20")
+        .header("accept", "text/event-stream")
+        .answered_by(Answer::json(200, MESSAGE))
+        .send();
+    let sent = &outcome.sent[0];
+    assert_eq!(sent.path(), "/model/arn:aws:bedrock:x%2Fy/invoke");
+    assert_eq!(
+        sent.json(),
+        json!({
+            "max_tokens": 50,
+            "messages": [{"role": "user", "content": "é"}],
+            "anthropic_version": "bedrock-2023-05-31",
+            "anthropic_beta": ["context-1m-2025-08-07", "tool-search-tool-2025-10-19"],
+        })
+    );
+    assert_eq!(sent.headers.get("anthropic-version"), None);
+    assert_eq!(sent.headers.get("anthropic-beta"), None);
+    assert_eq!(sent.headers.get("accept"), Some("*/*"));
+    assert_eq!(outcome.text(), MESSAGE);
+    assert_eq!((outcome.record.input_tokens, outcome.record.cached_input_tokens), (Some(25), Some(20)));
+}
+
+#[test]
+fn frames_become_the_events_that_anthropic_would_send() {
+    let gateway = Gateway::new().backend("bedrock", AWSAnthropic);
+    let outcome = gateway
+        .post(MESSAGES, r#"{"model":"claude","stream":true,"messages":[]}"#)
+        .answered_by(Answer::frames(MESSAGE_EVENTS))
+        .send();
+    let sent = &outcome.sent[0];
+    assert_eq!(sent.path(), "/model/claude/invoke-with-response-stream");
+    assert_eq!(sent.json(), json!({"messages": [], "anthropic_version": "bedrock-2023-05-31"}));
+    assert_eq!(outcome.text(), named_sse(MESSAGE_EVENTS));
+    assert_eq!(outcome.headers.media_type(), "text/event-stream");
+    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+    assert_eq!(outcome.record.response_model, "claude-x");
+}
+
+#[test]
+fn the_backends_schema_says_which_version_of_the_envelope() {
+    let mut gateway = Gateway::new().backend("bedrock", AWSAnthropic);
+    gateway.config.backends.get_mut("default/bedrock").unwrap().schema.version = Some("v9".to_owned());
+    let outcome =
+        gateway.post(MESSAGES, r#"{"model":"claude"}"#).answered_by(Answer::json(200, MESSAGE)).send();
+    assert_eq!(outcome.sent[0].json()["anthropic_version"], "v9");
+}
+
+#[test]
+fn a_pair_without_a_way_is_a_501_in_the_clients_shape() {
+    for schema in [OpenAI, AWSAnthropic] {
+        let gateway = Gateway::new().backend("b", schema);
+        let outcome = gateway
+            .post("/anthropic/v1/messages/count_tokens", r#"{"model":"m"}"#)
+            .answered_by(Answer::json(200, "{}"))
+            .send();
+        assert_eq!((outcome.status, outcome.sent.len()), (501, 0));
+        assert!(outcome.error().contains("count_tokens"));
+    }
+}

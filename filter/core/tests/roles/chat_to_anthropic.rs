@@ -1,0 +1,110 @@
+//! OpenAI's chat to Claude, at Anthropic and at Bedrock.
+
+use serde_json::{Value, json};
+use weir_core::config::SchemaName::{self, AWSAnthropic, Anthropic};
+
+use crate::answer::{Answer, MESSAGE, MESSAGE_EVENTS, named_sse};
+use crate::gateway::Gateway;
+use crate::host::Outcome;
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn both() -> [(SchemaName, Gateway); 2] {
+    [Anthropic, AWSAnthropic]
+        .map(|schema| (schema, Gateway::new().backend("claude", schema).model("claude-x")))
+}
+
+/// The same events in the framing of either backend.
+fn stream_of(schema: SchemaName, events: &[&str]) -> Answer {
+    if schema == AWSAnthropic { Answer::frames(events) } else { Answer::sse(&named_sse(events)) }
+}
+
+fn content(outcome: &Outcome) -> String {
+    let chunks = outcome.events();
+    let (done, chunks) = chunks.split_last().unwrap();
+    assert_eq!(done, "[DONE]");
+    let delta = |chunk: &String| {
+        let chunk: Value = serde_json::from_str(chunk).unwrap();
+        chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default().to_owned()
+    };
+    chunks.iter().map(delta).collect()
+}
+
+#[test]
+fn a_whole_answer_is_a_completion() {
+    for (schema, gateway) in both() {
+        let outcome = gateway
+            .post(CHAT, r#"{"model":"m","messages":[{"role":"system","content":"S"},{"role":"user","content":"Hi"}]}"#)
+            .answered_by(Answer::json(200, MESSAGE))
+            .send();
+        let sent = outcome.sent[0].json();
+        assert_eq!(sent["messages"][0]["role"], "user");
+        assert_eq!(sent["max_tokens"], 4096, "Anthropic demands one");
+        if schema == Anthropic {
+            assert_eq!(outcome.sent[0].path(), "/v1/messages");
+            assert_eq!(sent["model"], "claude-x");
+            assert_eq!(outcome.sent[0].headers.get("anthropic-version"), Some("2023-06-01"));
+        } else {
+            assert_eq!(outcome.sent[0].path(), "/model/claude-x/invoke");
+            assert_eq!(
+                (&sent["model"], &sent["anthropic_version"]),
+                (&Value::Null, &json!("bedrock-2023-05-31"))
+            );
+        }
+        let answer = outcome.json();
+        assert_eq!(answer["choices"][0]["message"]["content"], "Hello");
+        assert_eq!(answer["choices"][0]["finish_reason"], "length");
+        assert_eq!(answer["usage"]["prompt_tokens"], 25);
+        assert_eq!(outcome.headers.get("content-type"), Some("application/json"));
+        assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(25), Some(1)));
+        assert_eq!(outcome.record.response_model, "claude-x");
+    }
+}
+
+#[test]
+fn a_stream_is_a_stream_of_chunks() {
+    for (schema, gateway) in both() {
+        let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+        let outcome = gateway.post(CHAT, body).answered_by(stream_of(schema, MESSAGE_EVENTS)).send();
+        assert_eq!(outcome.headers.media_type(), "text/event-stream");
+        assert_eq!(content(&outcome), "Grüß Gott");
+        assert!(!outcome.text().contains("\"usage\""), "the client did not ask for it");
+        assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+
+        let body = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"Hi"}]}"#;
+        let outcome = gateway.post(CHAT, body).answered_by(stream_of(schema, MESSAGE_EVENTS)).send();
+        let events = outcome.events();
+        let usage: Value = serde_json::from_str(&events[events.len() - 2]).unwrap();
+        assert_eq!(usage["usage"]["total_tokens"], 34);
+    }
+}
+
+#[test]
+fn an_error_in_mid_stream_is_told_in_the_clients_words() {
+    let overloaded = r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
+    for (schema, gateway) in both() {
+        let events = [&MESSAGE_EVENTS[..5], &[overloaded]].concat();
+        let body = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+        let outcome = gateway.post(CHAT, body).answered_by(stream_of(schema, &events)).send();
+        let events = outcome.events();
+        let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
+        assert_eq!((outcome.status, &last["error"]["message"]), (200, &json!("Overloaded")));
+        assert!(outcome.record.output_tokens > Some(0));
+    }
+}
+
+#[test]
+fn what_claude_cannot_do_is_on_the_record_or_refused() {
+    let body = r#"{"model":"m","logit_bias":{"1":2},"messages":[{"role":"user","content":"Hi"}]}"#;
+    let (_, mut gateway) = both().into_iter().next().unwrap();
+    let outcome = gateway.post(CHAT, body).answered_by(Answer::json(200, MESSAGE)).send();
+    assert!(
+        outcome.record.losses.iter().any(|loss| loss.starts_with("logit_bias: ")),
+        "{:?}",
+        outcome.record
+    );
+    gateway.config.strict = true;
+    let outcome = gateway.post(CHAT, body).answered_by(Answer::json(200, MESSAGE)).send();
+    assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
+    assert!(outcome.error().contains("logit_bias"));
+}

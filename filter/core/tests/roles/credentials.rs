@@ -1,0 +1,59 @@
+//! Attempts whose credential is not there yet.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use weir_core::auth::sigv4::SigningKeys;
+use weir_core::backend::{Attempt, Begin, CREDENTIAL_WAIT_MS, Identity, Place};
+use weir_core::config::SchemaName::{AWSAnthropic, OpenAI};
+use weir_core::exchange::Exchange;
+use weir_core::headers::Headers;
+
+use crate::gateway::{Gateway, credential};
+use crate::host::ROUTE;
+
+const START: u64 = 1_000;
+
+fn attempt(gateway: &Gateway) -> Attempt {
+    let mut config = gateway.config.clone();
+    config.routes.insert(ROUTE.to_owned(), Rc::new(gateway.route.clone()));
+    let headers = Headers::from([(":path", "/anthropic/v1/messages")]);
+    let exchange = Rc::new(RefCell::new(Exchange::new(headers, START)));
+    let place = Place { route: ROUTE, target: "0/0", attempt: 1 };
+    match Attempt::begin(&Rc::new(config), &exchange, place, &gateway.store, START) {
+        Begin::Attempt(attempt) => *attempt,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_only_backend_is_waited_for_and_then_given_up() {
+    let gateway = Gateway::new().backend("bedrock", AWSAnthropic);
+    let attempt = attempt(&gateway);
+    assert_eq!(attempt.credential(), Some("bedrock"));
+    assert_eq!(attempt.credential_overdue("no answer", START + CREDENTIAL_WAIT_MS - 1), None);
+    let reply = attempt.credential_overdue("no answer", START + CREDENTIAL_WAIT_MS).unwrap();
+    let told = String::from_utf8(reply.body).unwrap();
+    assert_eq!(reply.status, 503);
+    assert!(
+        told.contains("default/bedrock") && told.contains("no answer") && told.contains("overloaded_error")
+    );
+}
+
+#[test]
+fn with_another_backend_the_proxys_timeout_moves_on() {
+    let gateway = Gateway::new().backend("bedrock", AWSAnthropic).backend("gpt", OpenAI);
+    assert_eq!(attempt(&gateway).credential_overdue("no answer", u64::MAX), None);
+}
+
+#[test]
+fn nothing_is_sent_without_the_credential_of_the_right_kind() {
+    let gateway = Gateway::new().backend("bedrock", AWSAnthropic);
+    let key = credential("bedrock", OpenAI);
+    for (shown, status) in [(None, 503), (Some(&key), 500)] {
+        let identity = Identity { credential: shown, keys: &mut SigningKeys::default(), now: 1 };
+        let refused = attempt(&gateway).request(br#"{"model":"m"}"#, identity).unwrap_err();
+        assert_eq!(refused.status, status);
+        assert!(!String::from_utf8(refused.body).unwrap().contains("key-of"));
+    }
+}

@@ -1,0 +1,459 @@
+//! Whatever goes wrong, the client reads it in the shape of its own API.
+
+use serde_json::json;
+use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, Cohere, OpenAI};
+use weir_core::config::{Backend, Route, Schema, Target};
+use weir_core::endpoint::ClientApi;
+use weir_core::exchange::Answer as AnswerState;
+
+use crate::answer::{
+    Answer, CHAT_CHUNKS, COMPLETION, MESSAGE, MESSAGE_EVENTS, chat_sse, exception, frame, gzip, named_sse,
+};
+use crate::gateway::Gateway;
+use crate::host::{envoys_own, message_of};
+
+const CHAT: &str = "/v1/chat/completions";
+const MESSAGES: &str = "/anthropic/v1/messages";
+const BODY: &str = r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#;
+const STREAM: &str = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+
+fn openai() -> Gateway {
+    Gateway::new().backend("gpt", OpenAI)
+}
+
+#[test]
+fn an_unknown_path_is_a_404_in_the_shape_of_its_api() {
+    let gateway = openai();
+    for (path, api) in [
+        ("/v1/nope?key=1", ClientApi::OpenAi),
+        ("/", ClientApi::OpenAi),
+        ("/v1/chat/completions/", ClientApi::OpenAi),
+        ("/anthropic/v1/nope", ClientApi::Anthropic),
+        ("/cohere/v1/rerank", ClientApi::Cohere),
+    ] {
+        let outcome = gateway.post(path, BODY).send();
+        assert_eq!((outcome.status, outcome.api), (404, api));
+        assert!(outcome.error().contains(path.split('?').next().unwrap()));
+        assert!(!outcome.text().contains("key=1"));
+    }
+}
+
+#[test]
+fn a_wrong_method_names_the_right_one() {
+    let outcome = openai().get(CHAT).send();
+    assert_eq!((outcome.status, outcome.headers.get("allow")), (405, Some("POST")));
+    assert_eq!(outcome.error(), "/v1/chat/completions takes POST, not GET");
+}
+
+#[test]
+fn a_model_that_cannot_be_routed_by_is_a_400_that_says_why() {
+    let gateway = openai();
+    let long = format!(r#"{{"model":"{}"}}"#, "m".repeat(513));
+    for (body, why) in [
+        ("{}", "model is missing"),
+        (r#"{"Model":"m"}"#, "model is missing"),
+        (r#"{"model":""}"#, "model is empty"),
+        (r#"{"model":7}"#, "must be a string"),
+        (r#"{"model":null}"#, "must be a string"),
+        (r#"{"model":"\ud800"}"#, "must be a string"),
+        (r#"{"model":" m"}"#, "spaces around"),
+        (r#"{"model":"m\r\nx-evil: 1"}"#, "control characters"),
+        (r#"{"model":"m\u0000"}"#, "control characters"),
+        (r#"{"model":"m\u0085n"}"#, "control characters"),
+        (r#"{"model":".."}"#, "cannot be"),
+        (r#"{"model":"\u002e"}"#, "cannot be"),
+        (long.as_str(), "longer than 512"),
+        (r#"{"model":"a","model":"b"}"#, "appears again"),
+        (r#"{"model":"a","MODEL":"b"}"#, "appears again"),
+        (r#"{"model":"a","mod\u0065l":"b"}"#, "appears again"),
+        (r#"{"MODEL":"a","x":{"model":"c"},"model":"b"}"#, "appears again"),
+        (r#"{"model":"m","stream_options":7}"#, "stream_options"),
+        ("", "body"),
+        (" ", "ends too early"),
+        (r#"{"model":"m""#, "JSON"),
+        (r#"{"model":"m"} {}"#, "JSON"),
+        (r#"["model"]"#, "object"),
+        ("{\"model\":\"\u{fffd}\"\u{0}}", "JSON"),
+    ] {
+        let outcome = gateway.post(CHAT, body).send();
+        assert_eq!((outcome.status, outcome.sent.len()), (400, 0), "{body}");
+        assert!(outcome.error().contains(why), "{body}: {}", outcome.error());
+        assert!(outcome.error().contains(CHAT), "{}", outcome.error());
+        let outcome = gateway.post(MESSAGES, body).send();
+        assert_eq!(outcome.json()["error"]["type"], "invalid_request_error");
+    }
+    let outcome = gateway.post(CHAT, b"{\"model\":\"\xff\"}").send();
+    assert!(outcome.error().contains("UTF-8"));
+}
+
+#[test]
+fn a_form_without_what_it_needs_is_a_400() {
+    let gateway = openai();
+    let path = "/v1/audio/translations";
+    let part = |name: &str, value: &str| {
+        format!("--X\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    for (body, why) in [
+        (part("file", "x"), "no part named model"),
+        (part("model", "m"), "no part named file"),
+        (part("model", "m") + &part("model", "n") + &part("file", "x"), "model"),
+        ("x".to_owned(), "malformed"),
+    ] {
+        let outcome = gateway
+            .post(path, body + "--X--\r\n")
+            .header("content-type", "multipart/form-data; boundary=X")
+            .send();
+        assert_eq!(outcome.status, 400);
+        assert!(outcome.error().contains(why), "{}", outcome.error());
+    }
+}
+
+#[test]
+fn a_body_over_the_limit_is_refused_as_soon_as_that_is_known() {
+    let mut gateway = openai();
+    gateway.config.body_limit = BODY.len();
+    let outcome = gateway.post(CHAT, BODY).answered_by(Answer::json(200, COMPLETION)).send();
+    assert_eq!(outcome.status, 200);
+    gateway.config.body_limit = BODY.len() - 1;
+    for call in [gateway.post(CHAT, BODY), gateway.post(CHAT, BODY).without("content-length")] {
+        let outcome = call.send();
+        assert_eq!((outcome.status, outcome.sent.len()), (413, 0));
+        assert!(outcome.error().contains("limit"));
+    }
+}
+
+#[test]
+fn an_encoded_request_is_a_415() {
+    let gateway = openai();
+    let outcome = gateway.post(CHAT, BODY).header("content-encoding", "gzip").send();
+    assert_eq!(outcome.status, 415);
+    assert!(outcome.error().contains("gzip"));
+    let call = gateway.post(CHAT, BODY).header("content-encoding", "Identity");
+    assert_eq!(call.answered_by(Answer::json(200, COMPLETION)).send().status, 200);
+}
+
+#[test]
+fn a_providers_error_keeps_its_status_and_words() {
+    let aws = r#"{"message":"slow \"down\""}"#;
+    for (schema, path, answer, message) in [
+        (OpenAI, CHAT, Answer::json(400, r#"{"error":{"message":"bad","type":"t","code":null}}"#), "bad"),
+        (OpenAI, CHAT, Answer::json(400, r#"{"error":{"message":"bad","type":"t"}}"#).gzipped(), "bad"),
+        (OpenAI, CHAT, Answer::new(502, "text/html", "<h1>no</h1>"), "<h1>no</h1>"),
+        (OpenAI, CHAT, Answer::new(503, "", ""), "empty body"),
+        (OpenAI, CHAT, Answer::json(502, "<h1>no</h1>"), "<h1>no</h1>"),
+        (OpenAI, CHAT, Answer::new(500, "text/plain", b"\xff\xfe"), "\u{fffd}\u{fffd}"),
+        (Anthropic, MESSAGES, Answer::new(503, "text/plain", "overload"), "overload"),
+        (
+            Anthropic,
+            CHAT,
+            Answer::json(529, r#"{"type":"error","error":{"type":"overloaded_error","message":"o"}}"#),
+            "o",
+        ),
+        (
+            AWSAnthropic,
+            MESSAGES,
+            Answer::json(429, aws).header("x-amzn-errortype", "ThrottlingException"),
+            "slow \"down\"",
+        ),
+        (
+            AWSAnthropic,
+            CHAT,
+            Answer::json(429, aws).header("x-amzn-errortype", "ThrottlingException:"),
+            "slow \"down\"",
+        ),
+        (Cohere, "/cohere/v2/rerank", Answer::json(400, r#"{"message":"bad"}"#), "bad"),
+        (Cohere, "/cohere/v2/rerank", Answer::new(500, "text/plain", "down"), "down"),
+    ] {
+        let gateway = Gateway::new().backend("b", schema);
+        let (status, headers) = (answer.status, answer.header("retry-after", "7"));
+        let outcome = gateway.post(path, STREAM).answered_by(headers).send();
+        assert_eq!(outcome.status, status, "{path}");
+        assert!(outcome.error().contains(message), "{path}: {}", outcome.text());
+        assert_eq!(outcome.headers.get("retry-after"), Some("7"));
+        assert_eq!(outcome.headers.get("content-encoding"), None);
+        assert!(outcome.costs.is_empty());
+        assert_eq!((outcome.record.status, outcome.answer), (status, AnswerState::None));
+    }
+}
+
+#[test]
+fn an_error_of_the_same_api_passes_to_the_byte() {
+    let body = "{ \"error\" : {\"message\":\"bad\",\"type\":\"t\",\"extra\":[1]} }\n";
+    let outcome = openai().post(CHAT, BODY).answered_by(Answer::json(400, body)).send();
+    assert_eq!(outcome.text(), body);
+}
+
+#[test]
+fn an_answer_without_a_body_gets_one() {
+    for (schema, path) in [(OpenAI, CHAT), (AWSAnthropic, CHAT), (Anthropic, MESSAGES)] {
+        let gateway = Gateway::new().backend("b", schema);
+        for (status, told) in [(401, 401), (500, 500), (200, 502), (204, 502), (307, 502)] {
+            let answer = Answer::headers_only(status).header("location", "https://elsewhere.example/");
+            let outcome = gateway.post(path, STREAM).answered_by(answer).send();
+            assert_eq!((outcome.status, outcome.record.status), (told, told));
+            assert!(!outcome.error().contains("502"), "what the backend really said: {}", outcome.error());
+            assert_eq!(outcome.headers.get("location"), None);
+        }
+    }
+    let odd = Answer::headers_only(429).header("x-ratelimit-reset", "1s");
+    let outcome = openai().post(CHAT, BODY).answered_by(odd).send();
+    assert_eq!(
+        (outcome.headers.get("x-ratelimit-reset"), outcome.headers.get("retry-after")),
+        (Some("1s"), None)
+    );
+    let throttled = Answer::headers_only(429).header("x-amzn-errortype", "ThrottlingException");
+    let gateway = Gateway::new().backend("b", AWSAnthropic);
+    let outcome = gateway.post(CHAT, BODY).answered_by(throttled.header("retry-after", "3")).send();
+    assert_eq!((outcome.status, outcome.headers.get("retry-after")), (429, Some("3")));
+}
+
+#[test]
+fn what_no_api_answers_is_a_502() {
+    for (schema, path, valid) in
+        [(OpenAI, CHAT, COMPLETION), (AWSAnthropic, CHAT, MESSAGE), (AWSAnthropic, MESSAGES, MESSAGE)]
+    {
+        let gateway = Gateway::new().backend("b", schema);
+        let half = &valid[..valid.len() / 2];
+        let mut cut_gzip = gzip(valid.as_bytes());
+        cut_gzip.truncate(cut_gzip.len() - 9);
+        for answer in [
+            Answer::new(200, "application/json", ""),
+            Answer::new(200, "text/html", "<html>log in</html>"),
+            Answer::new(200, "application/json", half),
+            Answer::new(200, "application/json", [valid, valid].concat()),
+            Answer::new(200, "application/json", b"\x00\xff"),
+            Answer::new(200, "", "ok"),
+            Answer::new(307, "text/html", "moved").header("location", "https://elsewhere.example/"),
+            Answer::json(200, valid).header("content-encoding", "br"),
+            Answer::new(200, "application/json", valid).header("content-encoding", "gzip"),
+            Answer::new(200, "application/json", cut_gzip).header("content-encoding", "gzip"),
+        ] {
+            let outcome = gateway.post(path, BODY).answered_by(answer).send();
+            assert_eq!((outcome.status, outcome.answer), (502, AnswerState::None), "{}", outcome.text());
+            assert_eq!(outcome.headers.get("location"), None);
+            outcome.error();
+        }
+    }
+    let page = Answer::new(200, "text/html", "<html>log in</html>");
+    let outcome = openai().post("/v1/audio/speech", BODY).answered_by(page).send();
+    assert_eq!(outcome.status, 502);
+}
+
+#[test]
+fn the_framing_of_another_api_is_refused() {
+    for (schema, answer) in
+        [(OpenAI, Answer::frames(MESSAGE_EVENTS)), (AWSAnthropic, Answer::sse(&named_sse(MESSAGE_EVENTS)))]
+    {
+        let outcome = Gateway::new().backend("b", schema).post(CHAT, STREAM).answered_by(answer).send();
+        assert_eq!(outcome.status, 502);
+        assert!(outcome.error().contains("content type"), "{}", outcome.error());
+    }
+}
+
+#[test]
+fn an_error_inside_a_200_is_an_error_before_anything_is_released() {
+    let openai_error = r#"{"error":{"message":"out of memory","type":"server_error","code":500}}"#;
+    let claude_error = r#"{"type":"error","error":{"type":"overloaded_error","message":"out of memory"}}"#;
+    for (schema, path, answer, status) in [
+        (OpenAI, CHAT, Answer::json(200, openai_error), 500),
+        (OpenAI, CHAT, Answer::sse(&format!(": hi\n\ndata: {openai_error}\n\ndata: [DONE]\n\n")), 500),
+        (Anthropic, MESSAGES, Answer::sse(&named_sse(&[claude_error])), 529),
+        (Anthropic, CHAT, Answer::sse(&named_sse(&[claude_error])), 529),
+        (AWSAnthropic, MESSAGES, Answer::frames(&[claude_error]), 529),
+        (AWSAnthropic, CHAT, Answer::frames(&[claude_error]), 529),
+        (
+            AWSAnthropic,
+            MESSAGES,
+            Answer::new(
+                200,
+                "application/vnd.amazon.eventstream",
+                exception("throttlingException", r#"{"message":"out of memory"}"#),
+            ),
+            429,
+        ),
+    ] {
+        let gateway = Gateway::new().backend("b", schema);
+        let outcome = gateway.post(path, STREAM).answered_by(answer.clone()).send();
+        assert_eq!((outcome.status, outcome.answer), (status, AnswerState::None), "{}", outcome.text());
+        assert_eq!(outcome.error(), "out of memory");
+        // Another backend may be asked still.
+        let gateway = gateway.backend("second", OpenAI);
+        if path == CHAT {
+            let outcome = gateway
+                .post(path, STREAM)
+                .answered_by(answer)
+                .answered_by(Answer::sse(&chat_sse(CHAT_CHUNKS)))
+                .send();
+            assert_eq!((outcome.status, outcome.sent.len()), (200, 2));
+        }
+    }
+}
+
+/// What a client that speaks `api` reads at the end of a stream that broke.
+fn last_event(outcome: &crate::host::Outcome) -> String {
+    let last = outcome.events().pop().unwrap();
+    message_of(&serde_json::from_str(&last).unwrap(), outcome.api)
+}
+
+#[test]
+fn a_stream_that_breaks_ends_with_an_error_event() {
+    let sse = |events: &[&str]| Answer::sse(&named_sse(events));
+    let chat = |rest: &str| Answer::sse(&(format!("data: {}\n\n", CHAT_CHUNKS[1]) + rest));
+    let start = &MESSAGE_EVENTS[..4];
+    let mut bad = frame(MESSAGE_EVENTS[4]);
+    *bad.last_mut().unwrap() ^= 1;
+    let good = frame(MESSAGE_EVENTS[4]);
+    let text = exception("modelStreamErrorException", r#"{"message":"the model broke"}"#);
+    for (schema, path, answer, message) in [
+        (OpenAI, CHAT, chat(""), "before the answer was complete"),
+        (OpenAI, CHAT, chat("data: {\"choices\":[{\"delta\":{\"cont"), "within an event"),
+        (OpenAI, CHAT, chat("data: {\"choices\":[{\"delta\":{\"cont\n\n"), "no JSON object"),
+        (OpenAI, CHAT, chat("data: Internal Server Error\n\n"), "no JSON object"),
+        (
+            OpenAI,
+            CHAT,
+            chat("data: {\"error\":{\"message\":\"gone\",\"type\":\"server_error\"}}\n\n"),
+            "gone",
+        ),
+        (
+            OpenAI,
+            "/v1/completions",
+            Answer::sse("data: {\"choices\":[{\"text\":\"a\"}]}\n\n"),
+            "before the answer was complete",
+        ),
+        (Anthropic, MESSAGES, sse(start), "before the answer was complete"),
+        (Anthropic, MESSAGES, sse(start).then("event: message_stop\ndata: {\"type\":"), "within an event"),
+        (Anthropic, CHAT, sse(start), "before its answer was complete"),
+        (AWSAnthropic, MESSAGES, Answer::frames(start), "before the answer was complete"),
+        (AWSAnthropic, MESSAGES, Answer::frames(start).then(&bad), "malformed"),
+        (AWSAnthropic, MESSAGES, Answer::frames(start).then(&good[..20]), "within a frame"),
+        (AWSAnthropic, MESSAGES, Answer::frames(start).then(&text), "the model broke"),
+        (AWSAnthropic, CHAT, Answer::frames(start).then(&text), "the model broke"),
+        (AWSAnthropic, CHAT, Answer::frames(start).then(&bad), "malformed"),
+        (AWSAnthropic, CHAT, Answer::frames(start).then(&good[..5]), "within a frame"),
+    ] {
+        let gateway = Gateway::new().backend("b", schema);
+        let outcome = gateway.post(path, STREAM).answered_by(answer.then("")).send();
+        assert_eq!((outcome.status, outcome.answer), (200, AnswerState::Begun), "{}", outcome.text());
+        assert!(last_event(&outcome).contains(message), "{}", outcome.text());
+        assert!(!outcome.text().contains("[DONE]"), "{}", outcome.text());
+        assert!(outcome.record.output_tokens > Some(0));
+    }
+}
+
+#[test]
+fn what_follows_a_break_is_not_for_the_client() {
+    let mut bad = frame(MESSAGE_EVENTS[4]);
+    *bad.last_mut().unwrap() ^= 1;
+    let gateway = Gateway::new().backend("b", AWSAnthropic);
+    let answer = Answer::frames(&MESSAGE_EVENTS[..4]).then(bad).then(frame(MESSAGE_EVENTS[7])).then("more");
+    let outcome = gateway.post(MESSAGES, STREAM).answered_by(answer).send();
+    assert_eq!(outcome.events().len(), 5);
+    assert!(last_event(&outcome).contains("malformed"));
+}
+
+#[test]
+fn the_end_of_a_stream_is_told_once() {
+    let whole = named_sse(MESSAGE_EVENTS);
+    let gateway = Gateway::new().backend("b", AWSAnthropic);
+    for rest in [frame("{}")[..7].to_vec(), exception("internalServerException", "{}"), vec![0; 30]] {
+        let answer = Answer::frames(MESSAGE_EVENTS).then(rest);
+        let outcome = gateway.post(MESSAGES, STREAM).answered_by(answer).send();
+        assert_eq!((outcome.text(), outcome.answer), (whole.as_str(), AnswerState::Complete));
+    }
+    let error = r#"{"type":"error","error":{"type":"api_error","message":"gone"}}"#;
+    let events = [&MESSAGE_EVENTS[..4], &[error]].concat();
+    let outcome = gateway.post(MESSAGES, STREAM).answered_by(Answer::frames(&events)).send();
+    assert_eq!((outcome.text(), outcome.answer), (named_sse(&events).as_str(), AnswerState::Begun));
+}
+
+#[test]
+fn a_stream_that_says_it_is_done_may_just_end() {
+    let gateway = openai();
+    let whole = chat_sse(&CHAT_CHUNKS[..4]);
+    for cut in ["data: [DONE]\n\n", "\n", "\n\n"] {
+        let answer = Answer::sse(whole.strip_suffix(cut).unwrap());
+        let outcome = gateway.post(CHAT, STREAM).answered_by(answer.then("")).send();
+        assert_eq!((outcome.text(), outcome.answer), (whole.as_str(), AnswerState::Complete));
+    }
+    let whole = named_sse(MESSAGE_EVENTS);
+    let gateway = Gateway::new().backend("b", Anthropic);
+    let outcome = gateway.post(MESSAGES, STREAM).answered_by(Answer::sse(whole.trim_end())).send();
+    assert_eq!((outcome.text(), outcome.answer), (whole.as_str(), AnswerState::Complete));
+}
+
+#[test]
+fn a_gzip_stream_that_is_cut_gives_what_came_and_an_error() {
+    let gateway = openai();
+    let mut body = gzip(chat_sse(&CHAT_CHUNKS[..3]).replace("data: [DONE]\n\n", "").as_bytes());
+    body.truncate(body.len() - 4);
+    let answer = Answer::new(200, "text/event-stream", body).header("content-encoding", "gzip");
+    let outcome = gateway.post(CHAT, STREAM).answered_by(answer).send();
+    assert_eq!(outcome.events().len(), 4);
+    last_event(&outcome);
+    let nothing = Answer::sse("not gzip").header("content-encoding", "gzip");
+    assert_eq!(gateway.post(CHAT, STREAM).answered_by(nothing).send().status, 502);
+}
+
+#[test]
+fn envoys_own_replies_are_told_in_the_clients_words() {
+    for body in ["", "no healthy upstream"] {
+        let (status, _, json) = envoys_own(CHAT, "gpt-9", (404, "route_not_found"), body);
+        assert_eq!((status, &json["error"]["code"]), (404, &json!("model_not_found")));
+        assert!(json["error"]["message"].as_str().unwrap().contains("gpt-9"));
+        let (status, headers, json) = envoys_own(MESSAGES, "m", (429, "request_rate_limited"), body);
+        assert_eq!((status, headers.get("retry-after")), (429, Some("40")));
+        assert_eq!(json["error"]["type"], "rate_limit_error");
+        let (status, _, json) = envoys_own(MESSAGES, "m", (503, "no_healthy_upstream"), body);
+        assert_eq!((status, &json["error"]["type"]), (503, &json!("overloaded_error")));
+        for (details, status) in [("upstream_per_try_timeout", 504), ("request_overall_timeout", 408)] {
+            assert_eq!(envoys_own("/cohere/v2/rerank", "m", (status, details), body).0, status);
+        }
+        let (status, _, json) = envoys_own("/anthropic/nope", "", (404, "route_not_found"), body);
+        assert_eq!((status, &json["error"]["type"]), (404, &json!("not_found_error")));
+    }
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_a_500_that_names_it() {
+    let mut gateway = openai();
+    gateway.config.backends.clear();
+    gateway.config.backends.insert(
+        "default/gpt".to_owned(),
+        Backend {
+            schema: Schema { name: OpenAI, prefix: None, version: None },
+            hosts: Vec::new(),
+            auth: None,
+        },
+    );
+    let outcome = gateway.post(CHAT, BODY).answered_by(Answer::json(200, COMPLETION)).send();
+    assert_eq!(outcome.status, 500);
+    gateway.route.targets = vec![Target { backend: "default/gone".to_owned(), ..Target::default() }];
+    let outcome = gateway.post(CHAT, BODY).answered_by(Answer::json(200, COMPLETION));
+    assert_eq!(outcome.send().status, 500);
+}
+
+#[test]
+fn plain_routes_are_left_alone() {
+    let mut gateway = openai();
+    gateway.route = Route::default();
+    gateway.config.plain_routes = true;
+    for (call, answer) in [
+        (gateway.get("/index.html"), Answer::new(200, "text/html", "<p>")),
+        (gateway.get("/index.html").header(":method", "HEAD"), Answer::headers_only(404)),
+        (gateway.post("/form", "a=b"), Answer::new(500, "text/plain", "no")),
+        (gateway.post(CHAT, BODY), Answer::headers_only(403)),
+        (gateway.post(CHAT, BODY), Answer::headers_only(304)),
+    ] {
+        let outcome = call.answered_by(answer.clone()).send();
+        assert_eq!((outcome.status, outcome.body), (answer.status, answer.body()));
+        assert_eq!(outcome.headers, answer.headers.into_iter().collect());
+        assert!(outcome.costs.is_empty());
+        let sent = &outcome.sent[0].headers;
+        for name in ["x-aigw-api-key", "x-weir-secret-0"] {
+            assert_eq!(sent.get(name), None, "what is the gateway's own is no client's to say");
+        }
+        assert_ne!(sent.get("x-ai-eg-model"), Some("forged"));
+        assert!(sent.get("authorization").is_some(), "everything else is");
+    }
+}

@@ -1,0 +1,483 @@
+//! A host for the roles. It does what Envoy does around them: one request header map that all attempts share, retries on
+//! 5xx and 429, the answer's headers and body in pieces. And it checks on every exchange what must always hold.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use serde_json::Value;
+use weir_core::auth::{Credential, sigv4};
+use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Identity, Place};
+use weir_core::codec::sse::SseDecoder;
+use weir_core::config::{Backend, Config, SchemaName};
+use weir_core::edge::{Edge, Reply, Request, Response};
+use weir_core::endpoint::{ClientApi, Endpoint};
+use weir_core::exchange::{Answer as AnswerState, Exchange};
+use weir_core::headers::{HeaderEdits, Headers};
+use weir_core::usage::record::Record;
+
+use crate::answer::Answer;
+use crate::gateway::{Gateway, REGION, credential, key_of};
+
+pub(crate) const ROUTE: &str = "default/models/rule/0";
+
+/// What the client shows the gateway in several headers: no backend may see it.
+const CLIENTS_OWN: &str = "clients-own-credential";
+
+impl Gateway {
+    pub(crate) fn post<'g>(&'g self, path: &str, body: impl AsRef<[u8]>) -> Call<'g> {
+        let body = body.as_ref().to_vec();
+        let length = body.len().to_string();
+        let call = Call { gateway: self, headers: Vec::new(), body, answers: Vec::new() };
+        [
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "gateway.example"),
+            (":scheme", "http"),
+            ("content-type", "application/json"),
+            ("content-length", &length),
+            ("authorization", &format!("Bearer {CLIENTS_OWN}")),
+            ("x-api-key", CLIENTS_OWN),
+            ("api-key", CLIENTS_OWN),
+            ("x-aigw-api-key", CLIENTS_OWN),
+            ("x-weir-secret-0", CLIENTS_OWN),
+            ("x-ai-eg-model", "forged"),
+            ("x-request-id", "req-1"),
+            ("x-user-id", "ann"),
+        ]
+        .into_iter()
+        .fold(call, |call, (name, value)| call.header(name, value))
+    }
+
+    pub(crate) fn get<'g>(&'g self, path: &str) -> Call<'g> {
+        self.post(path, "").header(":method", "GET")
+    }
+}
+
+/// A request, and what the backends it comes to will answer.
+pub(crate) struct Call<'g> {
+    gateway: &'g Gateway,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    answers: Vec<Answer>,
+}
+
+/// What a backend got.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sent {
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Sent {
+    pub(crate) fn path(&self) -> &str {
+        self.headers.get(":path").unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) status: u16,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
+    pub(crate) sent: Vec<Sent>,
+    pub(crate) record: Record,
+    pub(crate) costs: Vec<(String, u64)>,
+    pub(crate) answer: AnswerState,
+    pub(crate) api: ClientApi,
+}
+
+impl Outcome {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text()))
+    }
+
+    /// The data of all events.
+    pub(crate) fn events(&self) -> Vec<String> {
+        let mut decoder = SseDecoder::new(usize::MAX >> 1);
+        decoder.push(&self.body);
+        let mut events = Vec::new();
+        while let Some(event) = decoder.next().unwrap() {
+            if !event.data.is_empty() {
+                events.push(String::from_utf8(event.data.to_vec()).unwrap());
+            }
+        }
+        assert_eq!(decoder.finish(), Ok(None), "the stream ends within an event: {:?}", self.text());
+        events
+    }
+
+    pub(crate) fn cost(&self, key: &str) -> Option<u64> {
+        self.costs.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    /// The message of an error, which must be in the client's shape.
+    pub(crate) fn error(&self) -> String {
+        assert!(self.status >= 400, "{} {}", self.status, self.text());
+        assert_eq!(self.headers.media_type(), "application/json", "{}", self.text());
+        message_of(&self.json(), self.api)
+    }
+}
+
+/// The message of an error in the shape of `api`.
+pub(crate) fn message_of(json: &Value, api: ClientApi) -> String {
+    let message = match api {
+        ClientApi::OpenAi => {
+            assert!(json["error"]["type"].is_string(), "{json}");
+            &json["error"]["message"]
+        }
+        ClientApi::Anthropic => {
+            assert_eq!(json["type"], "error", "{json}");
+            assert!(json["error"]["type"].is_string(), "{json}");
+            &json["error"]["message"]
+        }
+        ClientApi::Cohere => &json["message"],
+    };
+    message.as_str().filter(|message| !message.is_empty()).unwrap_or_else(|| panic!("{json}")).to_owned()
+}
+
+/// The header map of an answer on its way, and the body that follows.
+struct Way {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    headers_only: bool,
+}
+
+impl<'g> Call<'g> {
+    /// Sets a header; [`Call::another`] adds one.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Call<'g> {
+        self.headers.retain(|(known, _)| known != name);
+        self.another(name, value)
+    }
+
+    pub(crate) fn another(mut self, name: &str, value: &str) -> Call<'g> {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Call<'g> {
+        self.headers.retain(|(known, _)| known != name);
+        self
+    }
+
+    pub(crate) fn answered_by(mut self, answer: Answer) -> Call<'g> {
+        self.answers.push(answer);
+        self
+    }
+
+    /// Runs the exchange.
+    pub(crate) fn send(self) -> Outcome {
+        let now = self.gateway.now_ms.get();
+        let mut config = self.gateway.config.clone();
+        config.routes.insert(ROUTE.to_owned(), Rc::new(self.gateway.route.clone()));
+        let config = Rc::new(config);
+        let mut map = self.headers.clone();
+        let snapshot: Headers = map.iter().cloned().collect();
+        let exchange = Rc::new(RefCell::new(Exchange::new(snapshot, now)));
+        let mut edge = Edge::new(Rc::clone(&config), Rc::clone(&exchange));
+        let mut sent = Vec::new();
+
+        let refused = self.request(&mut edge, &mut map);
+        let (way, local) = match refused {
+            Some(reply) => (local_reply(reply), Some("")),
+            None => self.attempts(&config, &exchange, &mut map, &mut sent),
+        };
+        let way = respond(&mut edge, way, local);
+        let status = way.status;
+        let closing = edge.close(status, now, &self.gateway.store);
+        assert!(!closing.books_failed);
+        let exchange = exchange.borrow();
+        let outcome = Outcome {
+            status,
+            headers: way.headers.into_iter().collect(),
+            body: way.body,
+            sent,
+            record: closing.record,
+            costs: closing.costs,
+            answer: exchange.answer,
+            api: exchange.api,
+        };
+        let breaks = self.answers.last().is_some_and(|answer| answer.breaks);
+        if let Some(length) = outcome.headers.get("content-length").filter(|_| !breaks) {
+            assert_eq!(length, outcome.body.len().to_string(), "content-length of {outcome:?}");
+        }
+        serde_json::from_str::<Value>(&outcome.record.to_line()).unwrap();
+        outcome
+    }
+
+    /// The edge role's part on the way in; `Some` is its answer.
+    fn request(&self, edge: &mut Edge, map: &mut Vec<(String, String)>) -> Option<Reply> {
+        match edge.request_headers(self.body.is_empty()) {
+            Request::Pass(edits) => {
+                apply(map, &edits);
+                None
+            }
+            Request::Reply(reply) => Some(reply),
+            Request::Hold(edits) => {
+                apply(map, &edits);
+                let half = self.body.len() / 2;
+                if let Some(reply) = edge.request_body_progress(half) {
+                    return Some(reply);
+                }
+                match edge.request_body(&self.body) {
+                    Request::Pass(edits) | Request::Hold(edits) => {
+                        apply(map, &edits);
+                        None
+                    }
+                    Request::Reply(reply) => Some(reply),
+                }
+            }
+        }
+    }
+
+    fn attempts(
+        &self,
+        config: &Rc<Config>,
+        exchange: &Rc<RefCell<Exchange>>,
+        map: &mut Vec<(String, String)>,
+        sent: &mut Vec<Sent>,
+    ) -> (Way, Option<&'static str>) {
+        for (index, answer) in self.answers.iter().enumerate() {
+            let target = index.min(self.gateway.route.targets.len().saturating_sub(1));
+            let place = Place {
+                route: ROUTE,
+                target: &format!("{target}/0"),
+                attempt: u32::try_from(index).unwrap() + 1,
+            };
+            let now = self.gateway.now_ms.get();
+            let mut attempt = match Attempt::begin(config, exchange, place, &self.gateway.store, now) {
+                Begin::Attempt(attempt) => attempt,
+                Begin::Reply(reply) => return (local_reply(reply), Some("")),
+                Begin::Untouched => {
+                    sent.push(Sent { headers: map.iter().cloned().collect(), body: self.body.clone() });
+                    let way = Way {
+                        status: answer.status,
+                        headers: answer.headers.clone(),
+                        body: answer.body(),
+                        headers_only: answer.headers_only,
+                    };
+                    return (way, None);
+                }
+            };
+            match self.request_of(&mut attempt, map, target) {
+                Ok(one) => sent.push(one),
+                Err(reply) => return (local_reply(reply), Some("")),
+            }
+            let way = answer_through(&mut attempt, answer, now);
+            let is_retried = way.status >= 500 || way.status == 429;
+            if !is_retried || index + 1 == self.answers.len() {
+                return (way, None);
+            }
+        }
+        panic!("no answer was given for {:?}", self.headers);
+    }
+
+    fn request_of(
+        &self,
+        attempt: &mut Attempt,
+        map: &mut Vec<(String, String)>,
+        target: usize,
+    ) -> Result<Sent, Reply> {
+        let backend_name = &self.gateway.route.targets[target].backend;
+        let backend = &self.gateway.config.backends[backend_name];
+        let name = backend_name.strip_prefix("default/").unwrap();
+        let shown = attempt.credential().map(|wanted| {
+            assert_eq!(wanted, name);
+            credential(name, backend.schema.name)
+        });
+        let mut keys = sigv4::SigningKeys::default();
+        let now = self.gateway.now_ms.get() / 1000;
+        let identity = Identity { credential: shown.as_ref(), keys: &mut keys, now };
+        let outgoing = attempt.request(&self.body, identity)?;
+        apply(map, &outgoing.headers);
+        let body = outgoing.body.unwrap_or_else(|| self.body.clone());
+        let sent = Sent { headers: map.iter().cloned().collect(), body };
+        check_sent(&sent, name, backend, now);
+        Ok(sent)
+    }
+}
+
+/// What must hold for every request to every backend.
+fn check_sent(sent: &Sent, name: &str, backend: &Backend, now: u64) {
+    let own = key_of(name);
+    for (header, value) in sent.headers.iter() {
+        assert!(!value.contains(CLIENTS_OWN), "{header} gives the client's credential to {name}");
+        assert!(
+            !value.replace(&own, "").contains("key-of-"),
+            "{header} gives the credential of another backend to {name}: {value}"
+        );
+        for prefix in ["x-ai-eg-", "x-aigw-", "x-weir-"] {
+            assert!(!header.starts_with(prefix), "{header} is the gateway's own");
+        }
+    }
+    assert_eq!(
+        backend.auth.is_some(),
+        sent.headers.iter().any(|(_, value)| value.contains(&own)),
+        "the credential of {name}"
+    );
+    assert_eq!(sent.headers.get(":authority"), Some(backend.hosts[0].as_str()));
+    if let Some(length) = sent.headers.get("content-length") {
+        assert_eq!(length, sent.body.len().to_string());
+    }
+    let names: Vec<&str> = sent.headers.iter().map(|(name, _)| name).collect();
+    for header in [":path", ":method", ":authority", "content-type", "content-length", "authorization"] {
+        assert!(names.iter().filter(|name| **name == header).count() <= 1, "{header} is there twice");
+    }
+    if backend.schema.name != SchemaName::AWSAnthropic || backend.auth.is_none() {
+        return;
+    }
+    let Credential::Aws(credentials) = credential(name, SchemaName::AWSAnthropic) else { panic!() };
+    let signing = sigv4::Signing {
+        method: "POST",
+        target: sent.path(),
+        host: &backend.hosts[0],
+        headers: &[("content-type", "application/json")],
+        body: &sent.body,
+        credentials: &credentials,
+        region: REGION,
+        service: "bedrock",
+        now,
+    };
+    for (header, value) in sigv4::sign(&signing, &mut sigv4::SigningKeys::default()).iter() {
+        assert_eq!(sent.headers.get(header), Some(value), "signed is what is sent");
+    }
+}
+
+/// A backend's answer as the attempt passes it on, up to its end.
+fn answer_through(attempt: &mut Attempt, answer: &Answer, now: u64) -> Way {
+    let mut way = Way {
+        status: answer.status,
+        headers: answer.headers.clone(),
+        body: Vec::new(),
+        headers_only: answer.headers_only,
+    };
+    match attempt.answer_headers(answer.status, &answer.header_map(), answer.headers_only, now) {
+        AnswerHeaders::Pass(edits) => {
+            way.edit(&edits);
+            way.body = answer.body();
+        }
+        AnswerHeaders::Whole if answer.breaks => {
+            // Nothing was released: Envoy answers in the backend's place.
+            way = Way { status: 503, headers: Vec::new(), body: Vec::new(), headers_only: true };
+        }
+        AnswerHeaders::Whole => {
+            assert!(!answer.headers_only, "there is no body to wait for");
+            let whole = attempt.whole_answer(&answer.body(), now);
+            way.edit(&whole.headers);
+            way.body = whole.body.unwrap_or_else(|| answer.body());
+        }
+        AnswerHeaders::Stream => {
+            let mut chunks = answer.chunks.clone();
+            if !answer.end_with_chunk && !answer.breaks {
+                chunks.push(Vec::new());
+            }
+            let mut released = false;
+            let last = chunks.len() - 1;
+            for (index, chunk) in chunks.iter().enumerate() {
+                let end = index == last && !answer.breaks;
+                match attempt.answer_chunk(chunk, end, now) {
+                    Chunk::Hold => assert!(!released && !end, "held back after the headers were let go"),
+                    Chunk::Release(edits, body) => {
+                        assert!(!std::mem::replace(&mut released, true), "released twice");
+                        way.edit(&edits);
+                        way.body = body;
+                    }
+                    Chunk::Pass => {
+                        assert!(released, "passed on before the headers");
+                        way.body.extend_from_slice(chunk);
+                    }
+                    Chunk::Replace(body) => {
+                        assert!(released, "passed on before the headers");
+                        way.body.extend(body);
+                    }
+                }
+            }
+            if !released {
+                assert!(answer.breaks, "never released");
+                way = Way { status: 503, headers: Vec::new(), body: Vec::new(), headers_only: true };
+            }
+        }
+    }
+    way
+}
+
+fn local_reply(reply: Reply) -> Way {
+    let length = ("content-length".to_owned(), reply.body.len().to_string());
+    let headers = reply.headers.into_iter().chain([length]).collect();
+    Way { status: reply.status, headers, body: reply.body, headers_only: false }
+}
+
+/// The edge role's part on the way back.
+fn respond(edge: &mut Edge, mut way: Way, local: Option<&str>) -> Way {
+    let headers: Headers = way.headers.iter().cloned().collect();
+    match edge.response_headers(way.status, &headers, local, way.headers_only) {
+        Response::Pass(edits) => way.edit(&edits),
+        Response::Replace(edits, body) => {
+            way.edit(&edits);
+            way.body = body;
+        }
+        Response::Reply(reply) => way = local_reply(reply),
+    }
+    way
+}
+
+/// A reply of Envoy's own, as the client gets it.
+pub(crate) fn envoys_own(path: &str, model: &str, reply: (u16, &str), body: &str) -> (u16, Headers, Value) {
+    let mut exchange = Exchange::new(Headers::from([(":path", path)]), 0);
+    exchange.model = model.to_owned();
+    let api = exchange.api;
+    let mut edge = Edge::new(Rc::default(), Rc::new(RefCell::new(exchange)));
+    let headers = vec![
+        ("content-type".to_owned(), "text/plain".to_owned()),
+        ("content-length".to_owned(), body.len().to_string()),
+        ("x-ratelimit-reset".to_owned(), "40".to_owned()),
+    ];
+    let way = Way { status: reply.0, headers, body: body.into(), headers_only: body.is_empty() };
+    let way = respond(&mut edge, way, Some(reply.1));
+    let json: Value = serde_json::from_slice(&way.body).unwrap();
+    message_of(&json, api);
+    let headers: Headers = way.headers.into_iter().collect();
+    assert_eq!(headers.media_type(), "application/json");
+    (way.status, headers, json)
+}
+
+impl Way {
+    fn edit(&mut self, edits: &HeaderEdits) {
+        if let Some(Some(status)) = edits.get(":status") {
+            self.status = status.parse().unwrap();
+        }
+        apply(&mut self.headers, edits);
+        self.headers.retain(|(name, _)| name != ":status");
+    }
+}
+
+fn apply(map: &mut Vec<(String, String)>, edits: &HeaderEdits) {
+    for (name, value) in edits.iter() {
+        assert_eq!(name, name.to_ascii_lowercase());
+        map.retain(|(known, _)| known != name);
+        if let Some(value) = value {
+            assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
+            map.push((name.to_owned(), value.to_owned()));
+        }
+    }
+}
+
+/// True when the endpoint's streams have an end of their own.
+pub(crate) fn ends_by_itself(endpoint: Option<Endpoint>) -> bool {
+    matches!(
+        endpoint,
+        Some(Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages | Endpoint::Responses)
+    )
+}

@@ -1,0 +1,26 @@
+//! Both roles together, as a host runs them: a request goes through the edge role and one or several attempts, what the
+//! backends answer comes back, and the books are closed. No proxy is needed.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that panics fails"
+)]
+
+mod answer;
+mod anthropic;
+mod budgets;
+mod chat_to_anthropic;
+mod chunks;
+mod credentials;
+mod errors;
+mod garbage;
+mod gateway;
+mod headers;
+mod host;
+mod models;
+mod pass_through;
+mod usage;
