@@ -68,7 +68,7 @@ fn at_bedrock_model_and_stream_are_in_the_path_and_the_rest_stays() {
     );
     assert_eq!(sent.headers.get("anthropic-version"), None);
     assert_eq!(sent.headers.get("anthropic-beta"), None);
-    assert_eq!(sent.headers.get("accept"), Some("*/*"));
+    assert_eq!(sent.headers.get("accept"), Some("application/json"));
     assert_eq!(outcome.text(), MESSAGE);
     assert_eq!((outcome.record.input_tokens, outcome.record.cached_input_tokens), (Some(25), Some(20)));
 }

@@ -19,7 +19,8 @@ fn attempt(gateway: &Gateway) -> Attempt {
     config.routes.insert(ROUTE.to_owned(), Rc::new(gateway.route.clone()));
     let headers = Headers::from([(":path", "/anthropic/v1/messages")]);
     let exchange = Rc::new(RefCell::new(Exchange::new(headers, START)));
-    let place = Place { route: ROUTE, target: "0/0", attempt: 1 };
+    let place =
+        Place { route: ROUTE, target: &format!("0/0/{}", gateway.route.targets[0].backend), attempt: 1 };
     match Attempt::begin(&Rc::new(config), &exchange, place, &gateway.store, START) {
         Begin::Attempt(attempt) => *attempt,
         other => panic!("{other:?}"),
@@ -56,4 +57,19 @@ fn nothing_is_sent_without_the_credential_of_the_right_kind() {
         assert_eq!(refused.status, status);
         assert!(!String::from_utf8(refused.body).unwrap().contains("key-of"));
     }
+}
+
+#[test]
+fn an_endpoint_of_another_configuration_gets_no_credential() {
+    let gateway = Gateway::new().backend("old", OpenAI);
+    let mut config = gateway.config.clone();
+    config.routes.insert(ROUTE.to_owned(), Rc::new(gateway.route.clone()));
+    let headers = Headers::from([(":path", "/v1/chat/completions")]);
+    let exchange = Rc::new(RefCell::new(Exchange::new(headers, START)));
+    let place = Place { route: ROUTE, target: "0/0/default/new", attempt: 1 };
+    let Begin::Reply(reply) = Attempt::begin(&Rc::new(config), &exchange, place, &gateway.store, START)
+    else {
+        panic!("an attempt was begun");
+    };
+    assert_eq!(reply.status, 503);
 }

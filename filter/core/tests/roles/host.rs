@@ -251,9 +251,10 @@ impl<'g> Call<'g> {
     ) -> (Way, Option<&'static str>) {
         for (index, answer) in self.answers.iter().enumerate() {
             let target = index.min(self.gateway.route.targets.len().saturating_sub(1));
+            let backend = self.gateway.route.targets.get(target).map_or("", |target| &target.backend);
             let place = Place {
                 route: ROUTE,
-                target: &format!("{target}/0"),
+                target: &format!("{target}/0/{backend}"),
                 attempt: u32::try_from(index).unwrap() + 1,
             };
             let now = self.gateway.now_ms.get();

@@ -86,7 +86,8 @@ impl StreamEncoder {
                     choice.finish_reason = reason.clone();
                 }
             }
-            Event::Ping => self.chunk(0, &ChunkDelta::default(), None, out),
+            // Whatever comes first says whose answer it is: clients take the role from the first chunk.
+            Event::Ping => self.content(0, ChunkDelta { content: Some(""), ..ChunkDelta::default() }, out),
             Event::Error(error) => {
                 out.extend(error.stream_event(ClientApi::OpenAi));
                 self.is_closed = true;
