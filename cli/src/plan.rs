@@ -34,8 +34,17 @@ pub struct AwsContainer {
     pub tls: bool,
     /// Path and query of the request.
     pub path: String,
-    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`: its content, which rotates, is the `authorization` header.
-    pub token_file: Option<String>,
+    /// The `authorization` header of the request.
+    pub token: Option<ContainerToken>,
+}
+
+/// What proves to the container endpoint who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerToken {
+    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE`: a file whose content rotates.
+    File(String),
+    /// `AWS_CONTAINER_AUTHORIZATION_TOKEN`, or what a file held when it was read.
+    Value(SecretValue),
 }
 
 impl AwsContainer {

@@ -58,7 +58,7 @@ fn envoy_takes_a_plan_with_a_little_of_everything() {
     std::fs::write(&token, "t0ken").unwrap();
     let mut plan = sample::plan();
     if let Some(container) = &mut plan.aws_container {
-        container.token_file = Some(token.to_string_lossy().into_owned());
+        container.token = Some(plan::ContainerToken::File(token.to_string_lossy().into_owned()));
         container.tls = true;
     }
     envoy(&plan, &options).unwrap().write(dir.path()).unwrap();

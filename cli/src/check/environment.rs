@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::plan::{AwsContainer, SecretValue};
+use crate::plan::{AwsContainer, ContainerToken, SecretValue};
 
 /// The part of the process's surroundings that resources may refer to.
 #[derive(Clone, Default)]
@@ -120,15 +120,15 @@ impl Environment {
             (None, Some(full)) => full.to_owned(),
             (None, None) => return DefaultChain::Nothing,
         };
-        let token_file = self.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(str::to_owned);
-        if token_file.is_none() && self.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN").is_some() {
-            return DefaultChain::Unusable(
-                "AWS_CONTAINER_AUTHORIZATION_TOKEN is not supported: set AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"
-                    .to_owned(),
-            );
-        }
+        let file = self.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE");
+        let value = self.variable("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+        let token = match (file, value) {
+            (Some(file), _) => Some(ContainerToken::File(file.to_owned())),
+            (None, Some(value)) => Some(ContainerToken::Value(SecretValue(value.to_owned()))),
+            (None, None) => None,
+        };
         match container_endpoint(&uri) {
-            Some(endpoint) => DefaultChain::Container(AwsContainer { token_file, ..endpoint }),
+            Some(endpoint) => DefaultChain::Container(AwsContainer { token, ..endpoint }),
             None => DefaultChain::Unusable(
                 "AWS_CONTAINER_CREDENTIALS_FULL_URI is not a URI such as http://169.254.170.23/v1/credentials"
                     .to_owned(),
@@ -175,7 +175,7 @@ fn container_endpoint(uri: &str) -> Option<AwsContainer> {
         port,
         tls,
         path: path.to_owned(),
-        token_file: None,
+        token: None,
     })
 }
 

@@ -122,8 +122,8 @@ pub fn envoy(plan: &Plan, options: &Options) -> Result<Files, Error> {
     for (name, SecretValue(value)) in &plan.secrets {
         files.insert_secret(secrets::sds_path(name), &discovery(vec![secrets::resource(name, value)]));
     }
-    if let Some(file) = plan.aws_container.as_ref().and_then(|container| container.token_file.as_deref()) {
-        files.insert_secret(secrets::container_sds_path(), &discovery(vec![secrets::container_token(file)]));
+    if let Some(token) = plan.aws_container.as_ref().and_then(|container| container.token.as_ref()) {
+        files.insert_secret(secrets::container_sds_path(), &discovery(vec![secrets::container_token(token)]));
     }
     if options.rate_limit_service.is_some() {
         ratelimit::service_configuration(plan, &mut files)?;

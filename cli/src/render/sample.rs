@@ -6,8 +6,8 @@ use std::time::Duration;
 use weir_core::config::{Budget, Config, Selector};
 
 use super::plan::{
-    AwsContainer, Backoff, Cluster, Endpoint, HeaderMatch, Limit, Listener, Match, MatchedRule, Member,
-    PathMatch, Plan, Retry, Rule, SecretValue, Tls, ValueMatch, VirtualHost,
+    AwsContainer, Backoff, Cluster, ContainerToken, Endpoint, HeaderMatch, Limit, Listener, Match,
+    MatchedRule, Member, PathMatch, Plan, Retry, Rule, SecretValue, Tls, ValueMatch, VirtualHost,
 };
 
 fn member(backend: &str, priority: u32, weight: u32, host: &str, port: u16, tls: bool) -> Member {
@@ -133,9 +133,9 @@ pub(super) fn plan() -> Plan {
             port: 80,
             tls: false,
             path: "/v1/credentials".to_owned(),
-            token_file: Some(
+            token: Some(ContainerToken::File(
                 "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token".to_owned(),
-            ),
+            )),
         }),
     }
 }

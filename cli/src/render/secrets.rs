@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Options, SECRETS_SOCKET, clusters, proto, short_digest};
-use crate::plan::{AwsContainer, Plan, Tls};
+use crate::plan::{AwsContainer, ContainerToken, Plan, SecretValue, Tls};
 
 /// The cluster that the filter calls for its secrets.
 pub(super) const SECRETS_CLUSTER: &str = "weir_secrets";
@@ -32,11 +32,17 @@ pub(super) fn resource(name: &str, value: &str) -> Value {
     generic_secret(&short_digest(name.as_bytes()), json!({"inline_string": STANDARD.encode(value)}))
 }
 
-/// The SDS resource of the container token, which Envoy reads itself. It watches the folder, so that a rotated token is seen when it is
+/// The SDS resource of the container token. A file is read by Envoy itself, which watches the folder: a rotated token is seen when it is
 /// moved into its place or, as in Kubernetes, a link to its folder is.
-pub(super) fn container_token(file: &str) -> Value {
-    let folder = Path::new(file).parent().unwrap_or(Path::new("/"));
-    generic_secret(CONTAINER_SECRET, json!({"filename": file, "watched_directory": {"path": folder}}))
+pub(super) fn container_token(token: &ContainerToken) -> Value {
+    let source = match token {
+        ContainerToken::Value(SecretValue(value)) => json!({"inline_string": value}),
+        ContainerToken::File(file) => {
+            let folder = Path::new(file).parent().unwrap_or(Path::new("/"));
+            json!({"filename": file, "watched_directory": {"path": folder}})
+        }
+    };
+    generic_secret(CONTAINER_SECRET, source)
 }
 
 fn generic_secret(name: &str, source: Value) -> Value {
@@ -59,7 +65,7 @@ pub(super) fn cluster(plan: &Plan, options: &Options) -> Value {
 /// The cluster of the container credentials endpoint, which adds the token.
 pub(super) fn container_cluster(container: &AwsContainer, options: &Options) -> Value {
     let injector = || injector(options, CONTAINER_SECRET, &container_sds_path(), "authorization");
-    let filters = container.token_file.iter().map(|_| injector()).collect();
+    let filters = container.token.iter().map(|_| injector()).collect();
     let kind = proto::discovery_type([container.host.as_str()].into_iter());
     let address = proto::socket(&container.host, container.port);
     let mut cluster = clusters::injecting(AwsContainer::CLUSTER, &address, kind, filters);

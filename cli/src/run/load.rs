@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::check::{self, Environment};
-use crate::plan::Plan;
+use crate::plan::{ContainerToken, Plan, SecretValue};
 use crate::resources::source;
 
 /// A plan, and what is to be said about it.
@@ -47,6 +47,9 @@ impl Loader for Files {
     fn digest(&self) -> Vec<u8> {
         let mut digest = Sha256::new();
         self.0.iter().for_each(|path| add(&mut digest, path));
+        if let Some(token) = std::env::var_os("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
+            add(&mut digest, Path::new(&token));
+        }
         digest.finalize().to_vec()
     }
 
@@ -57,9 +60,24 @@ impl Loader for Files {
         let compiled = check::compile(&sources, &Environment::of_process());
         let notes = check::command::findings(&compiled);
         match compiled.plan {
-            Some(plan) => Ok(Loaded { plan, notes }),
+            Some(mut plan) => {
+                read_container_token(&mut plan);
+                Ok(Loaded { plan, notes })
+            }
             None => Err(Report(notes)),
         }
+    }
+}
+
+/// Reads the container token. Envoy would read it too, but does not notice a file that is written in place.
+fn read_container_token(plan: &mut Plan) {
+    let Some(token) = plan.aws_container.as_mut().and_then(|container| container.token.as_mut()) else {
+        return;
+    };
+    if let ContainerToken::File(file) = token
+        && let Ok(value) = std::fs::read_to_string(file)
+    {
+        *token = ContainerToken::Value(SecretValue(value.trim().to_owned()));
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Source;
 
 /// Everything the filter must know, the same for both of its roles.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// What Envoy's routes mean, by their name in Envoy. A route that is not listed is plain HTTP and passes untouched.
@@ -40,6 +40,22 @@ pub struct Config {
     /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.
     #[serde(default)]
     pub plain_routes: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            routes: BTreeMap::new(),
+            backends: BTreeMap::new(),
+            models: Vec::new(),
+            credentials: BTreeMap::new(),
+            budgets: Vec::new(),
+            body_limit: default_body_limit(),
+            default_max_tokens: default_max_tokens(),
+            strict: false,
+            plain_routes: false,
+        }
+    }
 }
 
 fn default_body_limit() -> usize {

@@ -69,6 +69,7 @@ impl KeyHeader {
 pub const CREDENTIAL_HEADERS: &[&str] = &[
     "authorization",
     "proxy-authorization",
+    "cookie",
     "x-api-key",
     "api-key",
     "x-goog-api-key",
