@@ -59,7 +59,8 @@ def test_what_is_left_is_said(gateway, user):
 
 
 def test_anthropics_client(gateway, user):
-    use_up(gateway, user, lambda: gateway.chat(QWEN, user))
+    # A rule counts for each route, so the model is the same.
+    use_up(gateway, user, lambda: gateway.chat(CLAUDE, user))
     with pytest.raises(anthropic.RateLimitError) as caught:
         gateway.anthropic(user).messages.create(model=CLAUDE, max_tokens=5, messages=HELLO)
     assert caught.value.body["type"] == "error"

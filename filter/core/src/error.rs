@@ -207,7 +207,8 @@ pub fn anthropic_type(status: u16) -> &'static str {
         429 => "rate_limit_error",
         400..=499 => "invalid_request_error",
         504 => "timeout_error",
-        503 | 529 => "overloaded_error",
+        503 => "service_unavailable_error",
+        529 => "overloaded_error",
         _ => "api_error",
     }
 }

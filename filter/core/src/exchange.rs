@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::config::Route;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
-use crate::headers::Headers;
+use crate::headers::{Headers, MODEL_HEADER};
 use crate::limit::{Claim, Standing};
 use crate::usage::Usage;
 use crate::usage::record::{Record, UsageStatus};
@@ -125,6 +125,12 @@ impl Exchange {
         }
     }
 
+    /// A header of the request as the gateway's own rules see it: the client's, and the model that the edge role found.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        if name == MODEL_HEADER { Some(&self.model) } else { self.headers.get(name) }
+    }
+
     /// Forgets what an earlier attempt learnt of its answer.
     pub fn begin_attempt(&mut self) {
         self.answer = Answer::None;
@@ -148,8 +154,8 @@ impl Exchange {
             Answer::None => return (Usage::default(), UsageStatus::None),
             _ if !has_tokens && usage.is_empty() => return (usage, UsageStatus::None),
             Answer::Complete if !is_missing => return (usage, UsageStatus::Complete),
-            Answer::Begun if !usage.is_empty() => UsageStatus::Partial,
-            Answer::Begun | Answer::Complete => UsageStatus::Estimated,
+            Answer::Begun => UsageStatus::Partial,
+            Answer::Complete => UsageStatus::Estimated,
         };
         if !has_tokens {
             return (usage, status);
@@ -234,7 +240,7 @@ mod tests {
         exchange.usage = Usage::default();
         let (usage, status) = exchange.settle();
         assert_eq!((usage.input, usage.output), (Some(101), Some(3)));
-        assert_eq!(status, UsageStatus::Estimated);
+        assert_eq!(status, UsageStatus::Partial);
 
         exchange.usage.output = Some(9);
         exchange.answer = Answer::Complete;

@@ -203,7 +203,7 @@ fn refused_by_budgets(
         .budgets
         .iter()
         .filter_map(|index| config.budgets.get(*index))
-        .filter_map(|budget| limit::claim(budget, &exchange.route_name, &exchange.headers))
+        .filter_map(|budget| limit::claim(budget, &exchange.route_name, |name| exchange.header(name)))
         .collect();
     let standings = limit::look(store, &exchange.claims, now);
     // The one that refuses, else the one with the least left: that is what the client should know of.

@@ -10,9 +10,9 @@ use super::Usage;
 pub enum UsageStatus {
     /// The answer was complete and the provider reported its usage.
     Complete,
-    /// The client left or the stream broke: what had been reported until then.
+    /// The client left or the stream broke: what had been reported until then, and for the rest what passed through.
     Partial,
-    /// The provider reported nothing that can be read; counted from what passed through.
+    /// The answer was complete and its provider reported nothing that can be read; counted from what passed through.
     Estimated,
     /// Nothing was used: no backend answered, or with an error.
     None,

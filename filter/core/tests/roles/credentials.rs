@@ -37,7 +37,9 @@ fn the_only_backend_is_waited_for_and_then_given_up() {
     let told = String::from_utf8(reply.body).unwrap();
     assert_eq!(reply.status, 503);
     assert!(
-        told.contains("default/bedrock") && told.contains("no answer") && told.contains("overloaded_error")
+        told.contains("default/bedrock")
+            && told.contains("no answer")
+            && told.contains("service_unavailable_error")
     );
 }
 

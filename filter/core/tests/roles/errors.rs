@@ -405,7 +405,7 @@ fn envoys_own_replies_are_told_in_the_clients_words() {
         assert_eq!((status, headers.get("retry-after")), (429, Some("40")));
         assert_eq!(json["error"]["type"], "rate_limit_error");
         let (status, _, json) = envoys_own(MESSAGES, "m", (503, "no_healthy_upstream"), body);
-        assert_eq!((status, &json["error"]["type"]), (503, &json!("overloaded_error")));
+        assert_eq!((status, &json["error"]["type"]), (503, &json!("service_unavailable_error")));
         for (details, status) in [("upstream_per_try_timeout", 504), ("request_overall_timeout", 408)] {
             assert_eq!(envoys_own("/cohere/v2/rerank", "m", (status, details), body).0, status);
         }

@@ -79,7 +79,7 @@ fn a_client_that_leaves_is_charged_what_was_seen() {
     let gateway = Gateway::new().backend("gpt", OpenAI);
     let seen = chat_sse(&CHAT_CHUNKS[..3]).replace("data: [DONE]\n\n", "");
     let outcome = gateway.post(CHAT, STREAM).answered_by(Answer::sse(&seen).breaks()).send();
-    assert_eq!(tokens(&outcome), (UsageStatus::Estimated, Some(7), Some(2), Some(9)));
+    assert_eq!(tokens(&outcome), (UsageStatus::Partial, Some(7), Some(2), Some(9)));
 
     let outcome = gateway.post(CHAT, STREAM).answered_by(Answer::json(200, COMPLETION).breaks()).send();
     assert_eq!(tokens(&outcome), (UsageStatus::None, None, None, None), "nothing had come");
