@@ -102,21 +102,27 @@ build_wasm() {
   cp "$WASM_BUILT" "$RELEASE/weir.wasm.new" && mv "$RELEASE/weir.wasm.new" "$RELEASE/weir.wasm"
 }
 
-build() {
+# What it takes to serve with budgets that the filter counts.
+build_gateway() {
   need_rust
   say "building weir"
   cargo build --locked --release -p weir -p weir-providers
   say "building the wasm filter"
   build_wasm
   need_envoy
+}
+
+build() {
+  build_gateway
   need_redis
   need_ratelimit
 }
 
 run() {
-  build
-  if [ $# -gt 0 ]; then exec "$RELEASE/weir" run "$@"; fi
-  exec python3 tests/demo.py
+  build_gateway
+  if [ $# -eq 0 ]; then exec python3 tests/demo.py; fi
+  case " $* " in *" --redis"*) need_ratelimit ;; esac
+  exec "$RELEASE/weir" run "$@"
 }
 
 lint() {

@@ -45,7 +45,7 @@ def gateway(shared_providers, start_gateway):
                     "numRetries": 2,
                     "perRetry": {"timeout": "1s"},
                     "retryOn": {
-                        "httpStatusCodes": [429, 500, 502, 503, 504],
+                        "httpStatusCodes": [429, 500, 502, 503, 504, 529],
                         "triggers": ["connect-failure", "reset", "retriable-status-codes"],
                     },
                 }
@@ -81,7 +81,7 @@ def assert_own_credentials(provider, name):
         assert any(secret.lower() in head for secret in SECRETS[name])
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 529])
 def test_an_error_status(gateway, providers, user, status):
     providers["main"].fail(status)
     answer = gateway.openai(user).chat.completions.create(model="same", messages=HELLO)

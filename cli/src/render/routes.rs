@@ -234,17 +234,12 @@ fn retry_policy(rule: &Rule) -> Option<Value> {
 
 fn retries(retry: &Retry) -> Map<String, Value> {
     let mut on = retry.on.clone();
-    let mut status_codes = retry.status_codes.clone();
-    // Anthropic's "overloaded". Envoy 1.40 was seen not to count it among its `5xx`.
-    if on.iter().any(|word| word == "5xx") && !status_codes.contains(&529) {
-        status_codes.push(529);
-    }
     let mut policy = Map::new();
-    if !status_codes.is_empty() {
+    if !retry.status_codes.is_empty() {
         if !on.iter().any(|word| word == "retriable-status-codes") {
             on.push("retriable-status-codes".to_owned());
         }
-        policy.insert("retriable_status_codes".to_owned(), json!(status_codes));
+        policy.insert("retriable_status_codes".to_owned(), json!(retry.status_codes));
     }
     policy.insert("retry_on".to_owned(), on.join(",").into());
     policy.insert("num_retries".to_owned(), retry.count.into());

@@ -5,6 +5,7 @@ mod directory;
 pub mod exec;
 pub mod load;
 mod locate;
+mod outage;
 mod ready;
 mod reload;
 mod supervise;
@@ -28,6 +29,7 @@ use crate::render::{self, Options, ServiceAddress};
 use admin::Admin;
 use directory::RunDirectory;
 use load::{Loader, Report};
+use outage::Outage;
 use reload::{Refused, Reload};
 use supervise::{Program, Supervised};
 
@@ -157,6 +159,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
         written.map_err(|error| Failure::Environment(format!("cannot write Envoy's bootstrap: {error}")))?;
     }
 
+    let mut outage = wishes.redis.as_ref().map(|_| Outage::new(admin.clone()));
     let mut reload = Reload::new(files, directory.path().to_owned(), admin.clone());
     loop {
         if signals.pending().next().is_some() {
@@ -164,6 +167,9 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
         }
         children.look_after(Instant::now())?;
         reload.tick(Instant::now());
+        if let Some(outage) = &mut outage {
+            outage.tick(Instant::now());
+        }
         if watch.changed(|| loader.digest())
             && let Err(Refused::NotNow(_)) = take_over(loader, &options, &mut reload)
         {
@@ -252,7 +258,13 @@ fn envoy(parts: &Parts, wishes: &Wishes, options: &Options) -> Program {
     .map(str::to_owned)
     .to_vec();
     program.essential = true;
+    program.chatter = is_missing_charge;
     program
+}
+
+/// Envoy warns, in two lines, about each request that has nothing to charge because it used nothing.
+fn is_missing_charge(line: &str) -> bool {
+    line.contains("Invalid hits_addend") || line == "null_value: NULL_VALUE"
 }
 
 fn rate_limit_service(parts: &Parts, wishes: &Wishes, redis: &str, options: &Options) -> Program {
