@@ -155,6 +155,27 @@ def test_requests_are_counted_where_no_cost_is_named(several):
     assert statuses[-1] == 429
 
 
+@pytest.mark.parametrize("with_redis", [False, True], ids=["local", "redis"])
+def test_a_backend_that_must_not_see_the_user(shared_providers, start_gateway, redis, with_redis, user):
+    """What a backend is to see does not decide who is charged."""
+    manifest = limited(shared_providers, budget("llm_total_token", BUDGET))
+    for each in manifest:
+        if each["kind"] == "AIServiceBackend":
+            each["spec"]["headerMutation"] = {"remove": ["x-user-id"]}
+    gateway = start_gateway(manifest, redis=redis if with_redis else None)
+    assert use_up(gateway, user, lambda: gateway.chat(QWEN, user)).status_code == 429
+    assert all("x-user-id" not in request["headers"] for request in shared_providers["qwen3"].requests())
+
+
+@pytest.mark.parametrize("with_redis", [False, True], ids=["local", "redis"])
+def test_tokens_of_one_model(shared_providers, start_gateway, redis, with_redis, user):
+    rule = budget("llm_total_token", BUDGET)
+    rule["clientSelectors"][0]["headers"].append({"name": "x-ai-eg-model", "type": "Exact", "value": QWEN})
+    gateway = start_gateway(limited(shared_providers, rule), redis=redis if with_redis else None)
+    assert use_up(gateway, user, lambda: gateway.chat(QWEN, user)).status_code == 429
+    assert gateway.chat(CLAUDE, user).status_code == 200
+
+
 def test_a_budget_for_one_model(several, user):
     assert several.chat("openai/gpt-oss-20b", user).status_code == 200
     assert several.chat("openai/gpt-oss-20b", user).status_code == 429

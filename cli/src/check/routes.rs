@@ -160,6 +160,8 @@ impl Compiler<'_, '_> {
                     costs: ai.costs.to_vec(),
                     budgets,
                     user_headers,
+                    // For a renderer that leaves the counting to the proxy.
+                    limit_headers: Vec::new(),
                 };
                 self.filter.routes.insert(name, Rc::new(route));
             }

@@ -1,5 +1,6 @@
 //! The wasm filter: one module in four roles, told apart by `root_id`.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde_json::{Value, json};
@@ -65,7 +66,11 @@ fn configuration(plan: &Plan, options: &Options) -> Result<String, Error> {
     if options.rate_limit_service.is_some() {
         config.budgets.clear();
         for route in config.routes.values_mut() {
-            Rc::make_mut(route).budgets.clear();
+            let route = Rc::make_mut(route);
+            let budgets = route.budgets.drain(..).filter_map(|index| plan.filter.budgets.get(index));
+            let headers: BTreeSet<&String> =
+                budgets.flat_map(|budget| &budget.selectors).map(|selector| &selector.header).collect();
+            route.limit_headers = headers.into_iter().cloned().collect();
         }
     }
     serde_json::to_string(&config).map_err(|error| Error::Filter(error.to_string()))

@@ -126,6 +126,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     let parts = locate::parts(&environment, &wishes.launcher, wishes.redis.is_some())?;
     let directory = RunDirectory::create()?;
     let mut options = options(&parts, wishes, directory.path())?;
+    options.wasm = own_wasm(&parts, &directory)?;
     ready::ports_are_free(&loaded.plan, &options)?;
 
     let files = render::envoy(&loaded.plan, &options)?;
@@ -179,6 +180,14 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     }
     drain(&admin, &ports, wishes, &mut signals);
     Ok(())
+}
+
+/// A copy of the filter for this run: Envoy reads the file again at every reload, and must not find another version in its place.
+fn own_wasm(parts: &Parts, directory: &RunDirectory) -> Result<PathBuf, Failure> {
+    let copy = directory.path().join("weir.wasm");
+    let copied = std::fs::copy(&parts.wasm, &copy);
+    copied.map_err(|error| Failure::Environment(format!("cannot copy {}: {error}", parts.wasm.display())))?;
+    Ok(copy)
 }
 
 /// Takes over changed resources, or says why not. The running configuration stays until Envoy has accepted the new one.

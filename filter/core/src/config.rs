@@ -82,6 +82,9 @@ pub struct Route {
     /// Request headers that together name the user in the ledger. Empty: `x-user-id`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_headers: Vec<String>,
+    /// Request headers that Envoy's rate limit reads once more when it charges: what attempts made of them is undone before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limit_headers: Vec<String>,
 }
 
 /// One backendRef of a route.

@@ -128,6 +128,7 @@ impl HttpContext for EdgeFilter {
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
         let Some(edge) = &mut self.edge else { return Action::Continue };
+        host::apply(MapType::HttpRequestHeaders, &edge.restored_request_headers());
         let status = host::header(MapType::HttpResponseHeaders, ":status");
         let status = status.and_then(|status| status.parse().ok()).unwrap_or(0);
         // The details and the other headers matter for errors only.

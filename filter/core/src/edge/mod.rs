@@ -271,6 +271,21 @@ impl Edge {
         Response::Reply(self.answer(reply))
     }
 
+    /// What to change in the request's headers once its answer has come, since attempts share them with the rate limit: it charges by the
+    /// client's own headers and the model, whatever a backend was to see.
+    #[must_use]
+    pub fn restored_request_headers(&self) -> HeaderEdits {
+        let exchange = self.exchange.borrow();
+        let names = exchange.route.iter().flat_map(|route| &route.limit_headers);
+        let mut edits = HeaderEdits::default();
+        for name in names.filter(|name| exchange.touched.contains(name)) {
+            if let Some(value) = exchange.header(name) {
+                edits.set(name, value);
+            }
+        }
+        edits
+    }
+
     /// Closes the books of the request, which ended at `now_ms` with `status` (0: the client left before any).
     pub fn close(&mut self, status: u16, now_ms: u64, store: &dyn Store) -> Closing {
         let exchange = self.exchange.borrow();

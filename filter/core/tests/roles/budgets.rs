@@ -92,3 +92,25 @@ fn errors_cost_nothing() {
     }
     assert_eq!(ledger::list(&gateway.store).total.requests, 0);
 }
+
+#[test]
+fn a_limit_outside_of_the_filter_charges_by_the_clients_own_headers() {
+    let mut exchange = weir_core::exchange::Exchange::new(
+        weir_core::headers::Headers::from([(":path", CHAT), ("x-user-id", "ann"), ("x-team", "red")]),
+        0,
+    );
+    exchange.model = "llama".to_owned();
+    exchange.touched = vec!["x-user-id".to_owned(), "x-ai-eg-model".to_owned()];
+    let limit_headers = ["x-user-id", "x-ai-eg-model", "x-team"].map(str::to_owned).to_vec();
+    exchange.route = Some(std::rc::Rc::new(weir_core::config::Route { limit_headers, ..Default::default() }));
+    let edge = weir_core::edge::Edge::new(
+        std::rc::Rc::default(),
+        std::rc::Rc::new(std::cell::RefCell::new(exchange)),
+    );
+    let restored = edge.restored_request_headers();
+    assert_eq!(
+        restored.iter().collect::<Vec<_>>(),
+        [("x-user-id", Some("ann")), ("x-ai-eg-model", Some("llama"))],
+        "what no attempt has touched need not be put back"
+    );
+}
