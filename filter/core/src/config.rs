@@ -13,7 +13,8 @@ use crate::auth::Source;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What Envoy's routes mean, by their name in Envoy. A route that is not listed is plain HTTP and passes untouched.
+    /// What Envoy's routes mean, by their name in Envoy. A plain route is not listed, and goes to a cluster without the backend
+    /// role; one that has it refuses what it does not know.
     #[serde(default)]
     pub routes: BTreeMap<String, Rc<Route>>,
     /// The backends that routes send to, by `namespace/name` of their AIServiceBackend.

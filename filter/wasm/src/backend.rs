@@ -8,6 +8,9 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, MapType};
 use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Identity, Place};
 use weir_core::config::Config;
+use weir_core::edge::Reply;
+use weir_core::endpoint::ClientApi;
+use weir_core::error::{Error, Kind};
 
 use crate::edge::EXCHANGE_STATE;
 use crate::store::SharedData;
@@ -101,8 +104,12 @@ impl HttpContext for Backend {
                 host::reply(&reply);
                 Action::Pause
             }
-            // A request that the edge role has not seen is none of the gateway's.
-            Some(Begin::Untouched) | None => Action::Continue,
+            // As it is, it would carry the client's credentials.
+            None => {
+                let message = "the edge role of the gateway has not seen this request";
+                host::reply(&Reply::of_error(&Error::new(Kind::Internal, message), ClientApi::OpenAi));
+                Action::Pause
+            }
         }
     }
 

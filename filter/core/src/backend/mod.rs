@@ -10,8 +10,12 @@ mod conversion;
 mod headers;
 mod request;
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
+use sha2::{Digest, Sha256};
+
+use crate::auth::is_credential_header;
 use crate::config::{Auth, Backend, Config, Route, Target};
 use crate::edge::Reply;
 use crate::endpoint::Endpoint;
@@ -27,6 +31,9 @@ pub use request::{Identity, Outgoing};
 
 /// How long an attempt waits for a credential when there is no other backend to go to, in milliseconds.
 pub const CREDENTIAL_WAIT_MS: u64 = 10_000;
+
+/// Told when Envoy and the filter are not yet on the same configuration.
+const RELOADING: &str = "the gateway is taking over a new configuration; try again";
 
 /// Where an attempt goes to, in Envoy's words.
 #[derive(Debug, Clone, Copy)]
@@ -44,8 +51,6 @@ pub struct Place<'a> {
 pub enum Begin {
     /// It is worked on.
     Attempt(Box<Attempt>),
-    /// Its route is plain HTTP: nothing is to be done.
-    Untouched,
     /// It is refused.
     Reply(Reply),
 }
@@ -66,6 +71,9 @@ pub struct Attempt {
 
 impl Attempt {
     /// Begins an attempt. The first one of a request is counted in the filter's own budgets, or refused by them.
+    ///
+    /// Nothing passes untouched: only clusters of models have this role, and what is not made anew here has the client's
+    /// credentials in it, or those of an earlier attempt.
     pub fn begin(
         config: &Rc<Config>,
         exchange: &SharedExchange,
@@ -73,15 +81,23 @@ impl Attempt {
         store: &dyn Store,
         now_ms: u64,
     ) -> Begin {
-        let Some(route) = config.routes.get(place.route) else { return Begin::Untouched };
+        let Some(route) = config.routes.get(place.route) else {
+            // Envoy takes over the filter's configuration before the routes.
+            return Begin::Reply(refuse(exchange, &Error::new(Kind::Unavailable, RELOADING)));
+        };
+        let Some(endpoint) = exchange.borrow().endpoint else {
+            // Beside plain routes, a rule that does not ask for a model takes any path.
+            let message = "unknown path: the route that takes it is for models, and no endpoint has it";
+            return Begin::Reply(refuse(exchange, &Error::new(Kind::UnknownPath, message)));
+        };
         {
             let mut exchange = exchange.borrow_mut();
             exchange.attempts = place.attempt.max(1);
             if place.attempt <= 1 {
                 place.route.clone_into(&mut exchange.route_name);
                 if !route.user_headers.is_empty() {
-                    let values: Vec<&str> =
-                        route.user_headers.iter().filter_map(|name| exchange.headers.get(name)).collect();
+                    let value = |name: &String| Some(shown(name, exchange.headers.get(name)?));
+                    let values: Vec<_> = route.user_headers.iter().filter_map(value).collect();
                     exchange.user = values.join(",");
                 }
                 exchange.route = Some(Rc::clone(route));
@@ -94,8 +110,6 @@ impl Attempt {
             exchange.borrow_mut().answered_here = true;
             return Begin::Reply(refusal);
         }
-        let endpoint = exchange.borrow().endpoint;
-        let Some(endpoint) = endpoint.filter(|_| !route.targets.is_empty()) else { return Begin::Untouched };
         match Self::new(config, exchange, route, place, endpoint, now_ms) {
             Ok(attempt) => Begin::Attempt(Box::new(attempt)),
             Err(error) => Begin::Reply(refuse(exchange, &error)),
@@ -125,8 +139,7 @@ impl Attempt {
         if target.backend != name {
             // Envoy takes over clusters, routes and the filter's configuration one after the other. In between, the endpoint may be
             // another backend's than the one whose credential would be sent.
-            let message = "the gateway is taking over a new configuration; try again";
-            return Err(Error::new(Kind::Unavailable, message));
+            return Err(Error::new(Kind::Unavailable, RELOADING));
         }
         let backend = config.backends.get(&target.backend).ok_or_else(unknown)?;
         {
@@ -178,6 +191,18 @@ impl Attempt {
 
 fn gone() -> Error {
     Error::new(Kind::Internal, "the gateway's configuration changed under the request")
+}
+
+/// The value of a user header as the access log and the ledger may show it: a budget may be per key, and a key is nobody's
+/// to read there. Its digest still tells users apart.
+fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+    /// Of the 64 hexadecimal digits.
+    const DIGITS: usize = 16;
+    if !is_credential_header(name) {
+        return value.into();
+    }
+    let digest = hex::encode(Sha256::digest(value));
+    format!("sha256:{}", digest.get(..DIGITS).unwrap_or_default()).into()
 }
 
 /// `error` as an answer of the gateway's own.

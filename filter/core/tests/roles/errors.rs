@@ -1,15 +1,20 @@
 //! Whatever goes wrong, the client reads it in the shape of its own API.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use serde_json::json;
+use weir_core::backend::{Attempt, Begin, Place};
 use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, Cohere, OpenAI};
 use weir_core::config::{Backend, Route, Schema, Target};
 use weir_core::endpoint::ClientApi;
-use weir_core::exchange::Answer as AnswerState;
+use weir_core::exchange::{Answer as AnswerState, Exchange};
+use weir_core::headers::Headers;
 
 use crate::answer::{
     Answer, CHAT_CHUNKS, COMPLETION, MESSAGE, MESSAGE_EVENTS, chat_sse, exception, frame, gzip, named_sse,
 };
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Memory};
 use crate::host::{envoys_own, message_of};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -456,4 +461,25 @@ fn plain_routes_are_left_alone() {
         assert_ne!(sent.get("x-ai-eg-model"), Some("forged"));
         assert!(sent.get("authorization").is_some(), "everything else is");
     }
+}
+
+#[test]
+fn a_path_that_is_no_endpoint_passes_no_route_for_models() {
+    let mut gateway = openai();
+    gateway.config.plain_routes = true;
+    for call in [gateway.get("/v1/files"), gateway.post("/anthropic/v1/files", "{}")] {
+        let outcome = call.answered_by(Answer::json(200, "{}")).send();
+        assert_eq!((outcome.status, outcome.sent.len()), (404, 0));
+        assert!(outcome.error().starts_with("unknown path"));
+    }
+}
+
+#[test]
+fn a_route_that_the_configuration_does_not_know_is_refused() {
+    let headers = Headers::from([(":path", CHAT), ("authorization", "Bearer of-an-earlier-backend")]);
+    let exchange = Rc::new(RefCell::new(Exchange::new(headers, 0)));
+    let place = Place { route: "default/gone/rule/0", target: "0/0/default/gpt", attempt: 2 };
+    let begun = Attempt::begin(&Rc::default(), &exchange, place, &Memory::default(), 0);
+    let Begin::Reply(reply) = begun else { panic!("{begun:?}") };
+    assert_eq!(reply.status, 503);
 }

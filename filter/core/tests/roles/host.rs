@@ -250,6 +250,17 @@ impl<'g> Call<'g> {
         sent: &mut Vec<Sent>,
     ) -> (Way, Option<&'static str>) {
         for (index, answer) in self.answers.iter().enumerate() {
+            if self.gateway.route.targets.is_empty() {
+                // A plain route: its cluster has no backend role.
+                sent.push(Sent { headers: map.iter().cloned().collect(), body: self.body.clone() });
+                let way = Way {
+                    status: answer.status,
+                    headers: answer.headers.clone(),
+                    body: answer.body(),
+                    headers_only: answer.headers_only,
+                };
+                return (way, None);
+            }
             let target = index.min(self.gateway.route.targets.len().saturating_sub(1));
             let backend = self.gateway.route.targets.get(target).map_or("", |target| &target.backend);
             let place = Place {
@@ -261,16 +272,6 @@ impl<'g> Call<'g> {
             let mut attempt = match Attempt::begin(config, exchange, place, &self.gateway.store, now) {
                 Begin::Attempt(attempt) => attempt,
                 Begin::Reply(reply) => return (local_reply(reply), Some("")),
-                Begin::Untouched => {
-                    sent.push(Sent { headers: map.iter().cloned().collect(), body: self.body.clone() });
-                    let way = Way {
-                        status: answer.status,
-                        headers: answer.headers.clone(),
-                        body: answer.body(),
-                        headers_only: answer.headers_only,
-                    };
-                    return (way, None);
-                }
             };
             match self.request_of(&mut attempt, map, target) {
                 Ok(one) => sent.push(one),

@@ -176,3 +176,18 @@ fn the_users_name_is_what_the_routes_headers_say() {
         .send();
     assert_eq!(outcome.record.user, "a,b");
 }
+
+#[test]
+fn a_user_who_is_known_by_a_key_is_told_apart_without_it() {
+    let mut gateway = Gateway::new().backend("gpt", OpenAI);
+    gateway.route.user_headers = vec!["authorization".to_owned(), "x-team".to_owned()];
+    let user = |key: &str| {
+        let call =
+            gateway.post(CHAT, r#"{"model":"m"}"#).header("authorization", key).header("x-team", "red");
+        call.answered_by(Answer::json(200, COMPLETION)).send().record.user
+    };
+    let one = user("Bearer one");
+    assert_eq!(one, user("Bearer one"));
+    assert_ne!(one, user("Bearer two"));
+    assert!(one.starts_with("sha256:") && one.ends_with(",red") && !one.contains("Bearer"), "{one}");
+}
