@@ -111,7 +111,7 @@ struct Serving {
 enum Filter {
     /// WebAssembly, on any Envoy from 1.35 on
     Wasm,
-    /// A native dynamic module
+    /// A native dynamic module: not there yet
     Module,
 }
 
@@ -119,9 +119,9 @@ enum Filter {
 enum Platform {
     /// A bootstrap and the files it watches
     Envoy,
-    /// Resources of Envoy Gateway
+    /// Resources of Envoy Gateway: not there yet
     EnvoyGateway,
-    /// Resources of Istio
+    /// Resources of Istio: not there yet
     Istio,
 }
 
@@ -162,7 +162,9 @@ fn serve(arguments: Run) -> Result<(), Failure> {
 
 fn write(arguments: Render) -> Result<(), Failure> {
     if arguments.to != Platform::Envoy {
-        return Err(Failure::Environment("--to envoy is the only platform this build renders".to_owned()));
+        return Err(Failure::Environment(
+            "resources of Envoy Gateway and Istio cannot be rendered yet; use --to envoy".to_owned(),
+        ));
     }
     let wishes = wishes(arguments.serving)?;
     let loaded = Files(arguments.resources.files).load().map_err(Failure::Resources)?;
@@ -187,7 +189,7 @@ fn write(arguments: Render) -> Result<(), Failure> {
 
 fn wishes(serving: Serving) -> Result<Wishes, Failure> {
     if serving.filter == Filter::Module {
-        return Err(Failure::Environment("the native module is not built yet; use --filter wasm".to_owned()));
+        return Err(Failure::Environment("there is no native module yet; use --filter wasm".to_owned()));
     }
     Ok(Wishes {
         port: serving.port,

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use crate::plan::{AwsContainer, ContainerToken, SecretValue};
 
@@ -55,11 +56,16 @@ impl Environment {
             .iter()
             .filter_map(|name| std::env::var(name).ok().map(|value| ((*name).to_owned(), value)))
             .collect();
-        let path = std::env::var_os("AWS_SHARED_CREDENTIALS_FILE")
-            .map(std::path::PathBuf::from)
-            .or_else(|| std::env::home_dir().map(|home| home.join(".aws").join("credentials")));
-        let aws_credentials_file = path.and_then(|path| std::fs::read_to_string(path).ok()).map(SecretValue);
-        Environment { variables, aws_credentials_file }
+        let text = Environment::aws_credentials_path().and_then(|path| std::fs::read_to_string(path).ok());
+        Environment { variables, aws_credentials_file: text.map(SecretValue) }
+    }
+
+    /// Where the user's credentials file is to be.
+    #[must_use]
+    pub fn aws_credentials_path() -> Option<PathBuf> {
+        std::env::var_os("AWS_SHARED_CREDENTIALS_FILE")
+            .map(PathBuf::from)
+            .or_else(|| std::env::home_dir().map(|home| home.join(".aws").join("credentials")))
     }
 
     fn variable(&self, name: &str) -> Option<&str> {

@@ -10,9 +10,26 @@ use crate::resources::{Report, ResourceId};
 /// Of each list, as in the CRDs.
 const MOST: usize = 16;
 
-/// What the gateway itself decides: a change would break the request or its routing.
-const RESERVED: &[&str] =
-    &["host", "content-length", "transfer-encoding", "connection", "x-ai-eg-model", "content-encoding"];
+/// What the gateway or Envoy decides, why it must not be changed, and what to write instead.
+const RESERVED: &[(&[&str], &str)] = &[
+    (&["host"], "is that of the Backend's endpoint, which is also what is signed; change the Backend"),
+    (
+        &["content-length", "transfer-encoding", "content-encoding", "expect"],
+        "follows from the body; a wrong one would let one request be taken for two",
+    ),
+    (
+        &["connection", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"],
+        "is about the connection, which is Envoy's",
+    ),
+    (&["accept-encoding"], "is chosen so that usage can be read"),
+    (&["x-ai-eg-model"], "is what routes match on and goes to no backend; use `modelNameOverride`"),
+];
+
+/// What to write instead of a change to a pseudo-header (RFC 9113, section 8.3.1).
+const PSEUDO: &[(&str, &str)] = &[
+    (":path", "it follows from the backend's schema; use `schema.prefix`"),
+    (":authority", "it is that of the Backend's endpoint; change the Backend"),
+];
 
 /// Checks header changes and puts them into the filter's form.
 pub fn headers(
@@ -107,8 +124,12 @@ fn check_name(name: &str, field: &str, id: &ResourceId, report: &mut Report) {
     if name == MISSING {
         return;
     }
-    if RESERVED.contains(&name) {
-        report.error(id, field, format!("`{name}` belongs to the gateway and cannot be changed"));
+    if name.starts_with(':') {
+        let known = PSEUDO.iter().find(|(pseudo, _)| *pseudo == name);
+        let advice = known.map_or("it is the gateway's", |(_, advice)| advice);
+        report.error(id, field, format!("`{name}` cannot be changed: {advice}"));
+    } else if let Some((_, why)) = RESERVED.iter().find(|(names, _)| names.contains(&name)) {
+        report.error(id, field, format!("`{name}` cannot be changed: it {why}"));
     } else if !is_token(name) {
         report.error(id, field, format!("`{name}` is not a header name"));
     }
@@ -142,6 +163,42 @@ fn merge<T: Clone>(route: Changes<'_, T>, backend: Changes<'_, T>) -> (Vec<(Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resources::ai::HeaderValue;
+
+    #[test]
+    fn what_the_gateway_decides_is_refused_with_a_reason() {
+        let id = ResourceId {
+            file: "a.yaml".into(),
+            kind: "AIServiceBackend".into(),
+            namespace: "default".to_owned(),
+            name: "a".to_owned(),
+        };
+        let told = |name: &str| {
+            let set = vec![HeaderValue { name: name.to_owned(), value: "x".to_owned() }];
+            let mut report = Report::default();
+            headers(Some(&HeaderMutationSpec { set, remove: Vec::new() }), "f", &id, &mut report);
+            let removed = HeaderMutationSpec { set: Vec::new(), remove: vec![name.to_owned()] };
+            headers(Some(&removed), "f", &id, &mut report);
+            report.errors.into_iter().map(|error| format!("{}: {}", error.field, error.message)).collect()
+        };
+        let lines: Vec<Vec<String>> =
+            [":path", ":Authority", ":method", "Host", "content-length", "Transfer-Encoding", "upgrade"]
+                .into_iter()
+                .map(told)
+                .collect();
+        assert!(lines.iter().all(|lines| lines.len() == 2), "{lines:?}");
+        let firsts: Vec<&str> = lines.iter().flat_map(|lines| lines.first()).map(String::as_str).collect();
+        insta::assert_snapshot!(firsts.join("\n"), @r"
+        f.set[0].name: `:path` cannot be changed: it follows from the backend's schema; use `schema.prefix`
+        f.set[0].name: `:authority` cannot be changed: it is that of the Backend's endpoint; change the Backend
+        f.set[0].name: `:method` cannot be changed: it is the gateway's
+        f.set[0].name: `host` cannot be changed: it is that of the Backend's endpoint, which is also what is signed; change the Backend
+        f.set[0].name: `content-length` cannot be changed: it follows from the body; a wrong one would let one request be taken for two
+        f.set[0].name: `transfer-encoding` cannot be changed: it follows from the body; a wrong one would let one request be taken for two
+        f.set[0].name: `upgrade` cannot be changed: it is about the connection, which is Envoy's
+        ");
+        assert!(told("x-team").is_empty() && told("authorization").is_empty());
+    }
 
     #[test]
     fn the_route_wins_header_by_header() {

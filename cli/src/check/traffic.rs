@@ -8,6 +8,7 @@ use weir_core::config::{Budget, Selector};
 
 use super::listeners::{conflict, gateway_exists, targets_reported};
 use super::names::is_token;
+use super::routes::matches::MODEL_HEADER;
 use crate::resources::decode::MISSING;
 use crate::resources::diagnostic::hint;
 use crate::resources::envoy::{
@@ -273,7 +274,9 @@ fn traffic<'a>(
     for (i, rule) in rules.iter().enumerate() {
         let field = format!("spec.rateLimit.global.rules[{i}]");
         let budget = budget(id, format!("{}/rule/{i}", id.full_name()), &field, rule, report);
-        for selector in budget.selectors.iter().filter(|selector| selector.exact.is_none()) {
+        // A count for each model tells models apart, not users.
+        let distinct = |selector: &&Selector| selector.exact.is_none() && selector.header != MODEL_HEADER;
+        for selector in budget.selectors.iter().filter(distinct) {
             if !traffic.user_headers.contains(&selector.header) {
                 traffic.user_headers.push(selector.header.clone());
             }

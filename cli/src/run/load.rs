@@ -50,6 +50,10 @@ impl Loader for Files {
         if let Some(token) = std::env::var_os("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
             add(&mut digest, Path::new(&token));
         }
+        // Tools for temporary credentials write a new one every hour or so.
+        if let Some(path) = Environment::aws_credentials_path() {
+            add(&mut digest, &path);
+        }
         digest.finalize().to_vec()
     }
 
