@@ -391,14 +391,15 @@ fn schema(id: &ResourceId, spec: &SchemaSpec, report: &mut Report) -> Option<con
     };
     let given = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
     let (mut version, mut prefix) = (given(&spec.version), given(&spec.prefix));
-    let has_prefix = name != SchemaName::AWSAnthropic;
-    if name == SchemaName::OpenAI && version.is_some() {
-        let message = "has no effect on schema OpenAI; for other paths than /v1 set `prefix`";
+    // The others have their version in the prefix of their paths, or in a header that clients set.
+    let has_version = matches!(name, SchemaName::AWSAnthropic | SchemaName::Cohere);
+    if version.is_some() && !has_version {
+        let message = format!("has no effect on schema {name:?}; for other paths than /v1 set `prefix`");
         report.warning(id, "spec.schema.version", message);
         version = None;
     }
-    if !has_prefix && prefix.is_some() {
-        report.warning(id, "spec.schema.prefix", "has no effect on schema AWSAnthropic");
+    if prefix.is_some() && has_version {
+        report.warning(id, "spec.schema.prefix", format!("has no effect on schema {name:?}"));
         prefix = None;
     }
     let prefix = prefix.map(|prefix| prefix.trim_matches('/').to_owned());
