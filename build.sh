@@ -28,6 +28,7 @@ USAGE
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'build.sh: %s\n' "$*" >&2; exit 2; }
 have() { command -v "$1" >/dev/null 2>&1; }
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
 apt_install() {
   have apt-get || die "please install: $*"
@@ -91,8 +92,8 @@ build_wasm() {
     fi
     local link=/usr/lib/rustlib/$WASM_TARGET/lib/self-contained
     if [ ! -e "$link" ]; then
-      mkdir -p "$(dirname "$link")"
-      ln -sfn /usr/lib/wasm32-wasi "$link"
+      as_root mkdir -p "$(dirname "$link")"
+      as_root ln -sfn /usr/lib/wasm32-wasi "$link"
     fi
     CARGO_TARGET_WASM32_WASIP1_LINKER=$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld \
       RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
