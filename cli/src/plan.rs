@@ -134,7 +134,7 @@ pub enum ValueMatch {
 /// A rule of an AIGatewayRoute or HTTPRoute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// `namespace/route/rule/<index>`: the name of Envoy's route, and the key of the filter's `routes` for AI rules.
+    /// `namespace/route/rule/<name, model or index>`: the name of Envoy's route, and the key of the filter's `routes` for AI rules.
     pub name: String,
     /// True for rules of an AIGatewayRoute: their clusters get the backend role.
     pub ai: bool,

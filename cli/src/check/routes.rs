@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use weir_core::config::{self, Config};
+use weir_core::headers::MODEL_HEADER;
 
 use super::backends::Backends;
 use super::clusters::Clusters;
 use super::listeners::{Entry, Listener, attach};
 use super::retries;
 use super::traffic::{Policies, Traffic};
-use crate::plan::{AwsContainer, Limit, Match, MatchedRule, Member, Rule, SecretValue};
+use crate::plan::{AwsContainer, Limit, Match, MatchedRule, Member, Rule, SecretValue, ValueMatch};
 use crate::resources::gateway::Timeouts;
 use crate::resources::{Report, ResourceId, Set};
 
@@ -70,6 +71,14 @@ struct AiDraft<'r> {
     costs: &'r [config::Cost],
 }
 
+/// The first model that is matched exactly.
+fn model_of(matches: &[(String, Match)]) -> Option<&str> {
+    matches.iter().flat_map(|(_, matches)| &matches.headers).find_map(|header| match &header.value {
+        ValueMatch::Exact(model) if header.name == MODEL_HEADER => Some(model.as_str()),
+        _ => None,
+    })
+}
+
 impl Compiler<'_, '_> {
     /// Compiles all routes, in the order of the files.
     pub fn routes(&mut self) {
@@ -92,9 +101,24 @@ impl Compiler<'_, '_> {
         attached.into_iter().map(|(position, domains)| (position, Rc::from(domains))).collect()
     }
 
+    /// What the rule is called in Envoy, in the filter and in the keys of budgets. A rule of an AIGatewayRoute is called after itself or its
+    /// model and not after its place, since one that is put in front of it must not move its budgets, nor, while a reload is under way,
+    /// give it another one's meaning.
+    fn rule_name(&self, draft: &Draft<'_>) -> String {
+        let base = format!("{}/rule/", draft.route.full_name());
+        if draft.ai.is_none() {
+            return format!("{base}{}", draft.index);
+        }
+        let label = draft.name.or_else(|| model_of(&draft.matches));
+        let called = label.map(|label| format!("{base}{label}"));
+        called
+            .filter(|name| !self.filter.routes.contains_key(name))
+            .unwrap_or_else(|| format!("{base}#{}", draft.index))
+    }
+
     /// Puts a rule on its listeners. It is compiled once for each policy that comes to apply to it.
     fn place(&mut self, draft: &Draft<'_>, attached: &[(usize, Rc<[String]>)]) {
-        let base = format!("{}/rule/{}", draft.route.full_name(), draft.index);
+        let base = self.rule_name(draft);
         let mut compiled: HashMap<Option<usize>, Rc<Rule>> = HashMap::new();
         let policies = self.policies;
         for (position, domains) in attached {

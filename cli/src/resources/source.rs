@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The text of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,14 +93,25 @@ fn display_name(path: &Path) -> String {
     if is_stdin(path) { "<stdin>".to_owned() } else { path.display().to_string() }
 }
 
+/// Standard input, which can be read once and is needed again at every reload.
+fn stdin() -> io::Result<&'static [u8]> {
+    static READ: OnceLock<Vec<u8>> = OnceLock::new();
+    if let Some(read) = READ.get() {
+        return Ok(read);
+    }
+    let mut bytes = Vec::new();
+    io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)?;
+    Ok(READ.get_or_init(|| bytes))
+}
+
 fn read_one(path: &Path) -> io::Result<String> {
     let mut bytes = Vec::new();
-    let read = if is_stdin(path) {
-        io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)?
+    if is_stdin(path) {
+        bytes.extend_from_slice(stdin()?);
     } else {
-        fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?
-    };
-    if read as u64 > LARGEST {
+        fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > LARGEST {
         return Err(io::Error::other("larger than 64 MiB; split it into several files"));
     }
     String::from_utf8(bytes).map_err(|error| {

@@ -3,6 +3,7 @@
 //! The edge role makes it, each attempt of the backend role reads and fills it, and when the request is over the edge
 //! role turns it into the record. Both roles of one request run on the same worker, so it is shared without locks.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -125,10 +126,20 @@ impl Exchange {
         }
     }
 
-    /// A header of the request as the gateway's own rules see it: the client's, and the model that the edge role found.
+    /// A header of the request as the gateway's own rules see it: the client's, and the model that the edge role found. Several values
+    /// are joined as Envoy joins them for its rate limit.
     #[must_use]
-    pub fn header(&self, name: &str) -> Option<&str> {
-        if name == MODEL_HEADER { Some(&self.model) } else { self.headers.get(name) }
+    pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
+        if name == MODEL_HEADER {
+            return Some(Cow::Borrowed(&self.model));
+        }
+        let mut values = self.headers.all(name);
+        let first = values.next()?;
+        let rest: Vec<&str> = values.collect();
+        if rest.is_empty() {
+            return Some(Cow::Borrowed(first));
+        }
+        Some(Cow::Owned(format!("{first},{}", rest.join(","))))
     }
 
     /// Forgets what an earlier attempt learnt of its answer.

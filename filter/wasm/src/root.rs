@@ -66,7 +66,7 @@ impl RootContext for Root {
                 return false;
             }
         }
-        if self.role == Role::Edge && !self.config.credentials.is_empty() {
+        if self.role == Role::Edge {
             worker::with_credentials(|credentials| credentials.configure(&self.config));
             if let Err(status) = hostcalls::set_tick_period(TICK) {
                 log::error!("credentials cannot be renewed, there is no tick: {status:?}");

@@ -168,11 +168,12 @@ impl Attempt {
     }
 
     /// The error of an attempt that waits for its credential in vain, once it has waited long enough. With another
-    /// backend to go to it waits until Envoy's timeout of the attempt moves it there.
+    /// backend still to go to it waits until Envoy's timeout of the attempt moves it there.
     #[must_use]
     pub fn credential_overdue(&self, reason: &str, now_ms: u64) -> Option<Reply> {
         let waited = now_ms.saturating_sub(self.started_ms);
-        if self.route.targets.len() > 1 || waited < CREDENTIAL_WAIT_MS {
+        let tried = self.exchange.borrow().attempts as usize;
+        if tried < self.route.targets.len() || waited < CREDENTIAL_WAIT_MS {
             return None;
         }
         let name = self.exchange.borrow().backend.clone();

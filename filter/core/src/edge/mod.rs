@@ -280,7 +280,7 @@ impl Edge {
         let mut edits = HeaderEdits::default();
         for name in names.filter(|name| exchange.touched.contains(name)) {
             if let Some(value) = exchange.header(name) {
-                edits.set(name, value);
+                edits.set(name, value.as_ref());
             }
         }
         edits

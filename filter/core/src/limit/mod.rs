@@ -4,6 +4,8 @@
 //! epoch; a request is looked at before it is sent ([`look`]) and charged when its answer is complete ([`charge`]).
 //! A budget of 100 admits requests until more than 100 were charged.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -60,7 +62,11 @@ impl Standing {
 
 /// What a request claims of `budget`; `None` when the budget does not apply to it. `header` gives the value of a header, as Envoy's
 /// rate limit would find it.
-pub fn claim<'a>(budget: &Budget, route: &str, header: impl Fn(&str) -> Option<&'a str>) -> Option<Claim> {
+pub fn claim<'a>(
+    budget: &Budget,
+    route: &str,
+    header: impl Fn(&str) -> Option<Cow<'a, str>>,
+) -> Option<Claim> {
     let mut id = Sha256::new();
     let mut part = |text: &str| {
         // The length keeps ("ab", "c") and ("a", "bc") apart.
@@ -72,9 +78,9 @@ pub fn claim<'a>(budget: &Budget, route: &str, header: impl Fn(&str) -> Option<&
     for selector in &budget.selectors {
         let value = header(&selector.header)?;
         match &selector.exact {
-            Some(exact) if exact != value => return None,
+            Some(exact) if *exact != value => return None,
             Some(_) => {}
-            None => part(value),
+            None => part(&value),
         }
     }
     let digest = id.finalize();
@@ -219,7 +225,7 @@ mod tests {
     }
 
     fn of(budget: &Budget, user: &str) -> Claim {
-        claim(budget, "r", |name| (name == "x-user-id").then_some(user)).unwrap()
+        claim(budget, "r", |name| (name == "x-user-id").then_some(user.into())).unwrap()
     }
 
     #[test]
@@ -276,16 +282,16 @@ mod tests {
         let headers = Headers::from([("x-user-id", "ann"), ("x-team", "red")]);
         let mut budget = tokens(1);
         assert_ne!(
-            claim(&budget, "a", |name| headers.get(name)),
-            claim(&budget, "b", |name| headers.get(name))
+            claim(&budget, "a", |name| headers.get(name).map(Into::into)),
+            claim(&budget, "b", |name| headers.get(name).map(Into::into))
         );
         budget.shared = true;
         assert_eq!(
-            claim(&budget, "a", |name| headers.get(name)),
-            claim(&budget, "b", |name| headers.get(name))
+            claim(&budget, "a", |name| headers.get(name).map(Into::into)),
+            claim(&budget, "b", |name| headers.get(name).map(Into::into))
         );
         budget.selectors.push(Selector { header: "x-team".to_owned(), exact: Some("blue".to_owned()) });
-        assert_eq!(claim(&budget, "a", |name| headers.get(name)), None);
+        assert_eq!(claim(&budget, "a", |name| headers.get(name).map(Into::into)), None);
         assert_eq!(claim(&tokens(1), "a", |_| None), None, "a Distinct header must be there");
     }
 
