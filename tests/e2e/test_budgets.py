@@ -1,8 +1,10 @@
 """Token budgets per user, with the ratelimit service and Redis and without them: the answers are the same."""
 
+import re
 import time
 
 import anthropic
+import httpx
 import openai
 import pytest
 
@@ -194,6 +196,9 @@ def test_traffic_passes_while_redis_is_down(shared_providers, start_gateway, red
     own.kill()
     for _ in range(SERVED + 2):
         assert gateway.chat(QWEN, user).status_code == 200
+    gateway.process.wait_line("the ratelimit service or Redis does not answer", 10)
+    counted = httpx.get(f"{gateway.admin}/stats/prometheus").text
+    assert re.search(r"ratelimit_error\{[^}]*\} [1-9]", counted)
     # Redis comes back: budgets hold again.
     own = Process(command, cwd=tmp_path)
     try:
@@ -203,5 +208,26 @@ def test_traffic_passes_while_redis_is_down(shared_providers, start_gateway, red
             return gateway.chat(QWEN, user).status_code == 429
 
         wait_for(refused, 20, pause=0.3, what="a refusal after Redis is back")
+
+        def told():
+            gateway.chat(QWEN, user)
+            return "the ratelimit service answers again" in gateway.process.output
+
+        wait_for(told, 15, pause=0.3, what="the end of the outage")
     finally:
         own.stop()
+
+
+def test_traffic_is_refused_while_redis_is_down_if_asked(shared_providers, start_gateway, redis, tmp_path, user):
+    port = free_port()
+    own = Process(["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", ""], cwd=tmp_path)
+    own.wait_line("eady to accept", 10)
+    manifest = limited(shared_providers, budget("llm_total_token", BUDGET))
+    gateway = start_gateway(manifest, "--rate-limit-fail-closed", redis=f"127.0.0.1:{port}")
+    assert gateway.chat(QWEN, user).status_code == 200
+    own.kill()
+    answer = wait_for(
+        lambda: (answer := gateway.chat(QWEN, user)).status_code != 200 and answer, 10, what="a refusal"
+    )
+    assert answer.status_code in (500, 503)
+    assert answer.json()["error"]["message"]
