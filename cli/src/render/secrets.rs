@@ -5,6 +5,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use weir_core::auth::secret_header;
 
 use super::{Options, SECRETS_SOCKET, clusters, proto, short_digest};
 use crate::plan::{AwsContainer, ContainerToken, Plan, SecretValue, Tls};
@@ -13,11 +14,6 @@ use crate::plan::{AwsContainer, ContainerToken, Plan, SecretValue, Tls};
 pub(super) const SECRETS_CLUSTER: &str = "weir_secrets";
 /// The name of the container token's secret.
 const CONTAINER_SECRET: &str = "aws-container";
-
-/// The header in which a secret travels to the filter.
-fn header(name: &str) -> String {
-    format!("x-weir-secret-{}", short_digest(name.as_bytes()))
-}
 
 pub(super) fn sds_path(name: &str) -> String {
     format!("sds/{}.json", short_digest(name.as_bytes()))
@@ -57,7 +53,7 @@ pub(super) fn cluster(plan: &Plan, options: &Options) -> Value {
     let filters = plan
         .secrets
         .keys()
-        .map(|name| injector(options, &short_digest(name.as_bytes()), &sds_path(name), &header(name)));
+        .map(|name| injector(options, &short_digest(name.as_bytes()), &sds_path(name), &secret_header(name)));
     let address = proto::pipe(&options.dir.join(SECRETS_SOCKET));
     clusters::injecting(SECRETS_CLUSTER, &address, "STATIC", filters.collect())
 }

@@ -64,7 +64,7 @@ fn default_body_limit() -> usize {
 }
 
 fn default_max_tokens() -> u64 {
-    4096
+    crate::wire::anthropic::DEFAULT_MAX_TOKENS
 }
 
 /// What one of Envoy's routes means to the filter.

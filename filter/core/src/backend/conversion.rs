@@ -6,12 +6,7 @@ use crate::config::{Backend, Schema, SchemaName};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Exchange;
-
-/// The version of Anthropic's API that requests are written for.
-pub(super) const ANTHROPIC_VERSION: &str = "2023-06-01";
-
-/// The version of Anthropic's API on Bedrock, unless the backend's schema says otherwise.
-const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
+use crate::wire;
 
 /// What a model name keeps as one path segment: RFC 3986 `pchar`, so that neither a slash nor a dot segment can lead
 /// to another path.
@@ -65,7 +60,7 @@ impl Conversion {
 
 /// `anthropic_version` for the body of a request to Bedrock.
 pub(super) fn bedrock_version(schema: &Schema) -> &str {
-    schema.version.as_deref().unwrap_or(BEDROCK_VERSION)
+    schema.version.as_deref().unwrap_or(wire::anthropic::BEDROCK_VERSION)
 }
 
 /// The `:path` of a request for `model` at `backend`.

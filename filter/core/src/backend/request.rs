@@ -74,7 +74,7 @@ impl Attempt {
         }
         match backend.schema.name {
             SchemaName::Anthropic if headers.original("anthropic-version").is_none() => {
-                headers.set("anthropic-version", conversion::ANTHROPIC_VERSION);
+                headers.set("anthropic-version", wire::anthropic::API_VERSION);
             }
             SchemaName::AWSAnthropic => {
                 headers.remove("anthropic-version");
