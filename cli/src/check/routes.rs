@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_core::config::{self, Config};
@@ -187,7 +188,7 @@ impl Compiler<'_, '_> {
                     // For a renderer that leaves the counting to the proxy.
                     limit_headers: Vec::new(),
                 };
-                self.filter.routes.insert(name, Rc::new(route));
+                self.filter.routes.insert(name, Arc::new(route));
             }
             None => {
                 self.filter.plain_routes = true;

@@ -1,7 +1,7 @@
 //! The wasm filter: one module in four roles, told apart by `root_id`.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn configuration(plan: &Plan, options: &Options) -> Result<String, Error> {
     if options.rate_limit_service.is_some() {
         config.budgets.clear();
         for route in config.routes.values_mut() {
-            let route = Rc::make_mut(route);
+            let route = Arc::make_mut(route);
             let budgets = route.budgets.drain(..).filter_map(|index| plan.filter.budgets.get(index));
             let headers: BTreeSet<&String> =
                 budgets.flat_map(|budget| &budget.selectors).map(|selector| &selector.header).collect();

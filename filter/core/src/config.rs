@@ -3,7 +3,7 @@
 //! It holds no secret: credentials are named here and arrive by a way of their own (see [`crate::auth`]).
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct Config {
     /// What Envoy's routes mean, by their name in Envoy. A plain route is not listed, and goes to a cluster without the backend
     /// role; one that has it refuses what it does not know.
     #[serde(default)]
-    pub routes: BTreeMap<String, Rc<Route>>,
+    pub routes: BTreeMap<String, Arc<Route>>,
     /// The backends that routes send to, by `namespace/name` of their AIServiceBackend.
     #[serde(default)]
     pub backends: BTreeMap<String, Backend>,

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::config::Route;
 use crate::endpoint::{ClientApi, Endpoint};
@@ -58,7 +59,7 @@ pub struct Exchange {
     /// The name of Envoy's route, once an attempt knows it.
     pub route_name: String,
     /// What the route means.
-    pub route: Option<Rc<Route>>,
+    pub route: Option<Arc<Route>>,
     /// The user, by the headers that the route says.
     pub user: String,
     /// `namespace/name` of the backend of the last attempt.

@@ -14,19 +14,39 @@ pub fn is_internal(name: &str) -> bool {
 }
 
 /// A snapshot of a header map, in its order. Names are lower case, as HTTP/2 and Envoy have them.
+///
+/// All names and values lie in one string: a request has some twenty headers, and a snapshot is taken of each.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers {
+    text: String,
+    /// Where in `text` each header's name ends, and where its value does.
+    ends: Vec<(usize, usize)>,
+}
 
 impl Headers {
+    /// An empty snapshot with room for `count` headers of `bytes` bytes in all.
+    #[must_use]
+    pub fn with_capacity(count: usize, bytes: usize) -> Headers {
+        Headers { text: String::with_capacity(bytes), ends: Vec::with_capacity(count) }
+    }
+
+    /// Adds a header. Bytes that are not UTF-8 are replaced.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        self.text.push_str(&String::from_utf8_lossy(name));
+        let name_end = self.text.len();
+        self.text.push_str(&String::from_utf8_lossy(value));
+        self.ends.push((name_end, self.text.len()));
+    }
+
     /// The first value of `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// Every value of `name`, in their order: a list may come in several headers.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// Every value of `name` as one, which means the same (RFC 9110, 5.3); `None` when there is none.
@@ -40,7 +60,12 @@ impl Headers {
 
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        let mut start = 0;
+        self.ends.iter().map(move |&(name_end, end)| {
+            let name = self.text.get(start..name_end).unwrap_or_default();
+            start = end;
+            (name, self.text.get(name_end..end).unwrap_or_default())
+        })
     }
 
     /// The media type of `content-type`, in lower case and without parameters; empty when there is none.
@@ -58,15 +83,17 @@ impl Headers {
     }
 }
 
-impl FromIterator<(String, String)> for Headers {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(headers: I) -> Self {
-        Headers(headers.into_iter().collect())
+impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
+        let mut snapshot = Headers::default();
+        headers.into_iter().for_each(|(name, value)| snapshot.push(name.as_ref(), value.as_ref()));
+        snapshot
     }
 }
 
 impl<const N: usize> From<[(&str, &str); N]> for Headers {
     fn from(headers: [(&str, &str); N]) -> Self {
-        headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        headers.into_iter().collect()
     }
 }
 

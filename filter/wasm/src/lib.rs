@@ -1,20 +1,17 @@
-//! The proxy-wasm shell: turns host callbacks into events of the core's roles and carries out what they return.
+//! The proxy-wasm shell: turns host callbacks into those of the filters in `weir-shell`, and what they want into host calls.
 //!
 //! Which role an instance plays is its `root_id`: `edge` in the listener's chain, `backend` in each cluster's upstream
 //! chain, `admin` on the admin listener, `secrets` on the private listener that hands secrets in. All of them share
-//! one VM per worker, and so the state in [`worker`].
+//! one VM per worker.
 
 #![allow(missing_docs, reason = "the one public item is the entry point that the SDK's macro makes")]
 
-mod admin;
-mod backend;
 mod credentials;
-mod edge;
+mod filters;
 mod host;
 mod root;
-mod secrets;
 mod store;
-mod worker;
+mod waiting;
 
 use proxy_wasm::types::LogLevel;
 

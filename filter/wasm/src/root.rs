@@ -1,18 +1,18 @@
 //! Root contexts: configuration, the contexts of requests, and the tick.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
 use weir_core::config::Config;
+use weir_shell::{EdgeFilter, with_credentials};
 
-use crate::admin::Admin;
-use crate::backend::Backend;
-use crate::edge::EdgeFilter;
-use crate::secrets::Secrets;
-use crate::{backend, credentials, host, worker};
+use crate::credentials::{self, Calls};
+use crate::filters::{Admin, Backend, Edge, Secrets};
+use crate::store::SharedData;
+use crate::{host, waiting};
 
 /// How often credentials are looked after and waiting attempts tried again.
 const TICK: Duration = Duration::from_millis(100);
@@ -28,20 +28,20 @@ enum Role {
 pub(crate) struct Root {
     id: u32,
     role: Role,
-    config: Rc<Config>,
+    config: Arc<Config>,
 }
 
 impl Root {
     pub(crate) fn new(id: u32) -> Root {
-        Root { id, role: Role::Edge, config: Rc::default() }
+        Root { id, role: Role::Edge, config: Arc::default() }
     }
 }
 
 impl Context for Root {
-    fn on_http_call_response(&mut self, token: u32, _headers: usize, body_size: usize, _trailers: usize) {
+    fn on_http_call_response(&mut self, token: u32, _headers: usize, _body_size: usize, _trailers: usize) {
         let headers = host::headers(MapType::HttpCallResponseHeaders);
-        let body = host::body(BufferType::HttpCallResponseBody, body_size);
-        credentials::answered(token, &headers, body);
+        let body = host::body(BufferType::HttpCallResponseBody);
+        with_credentials(|credentials| credentials::answered(credentials, token, &headers, body));
     }
 }
 
@@ -57,35 +57,33 @@ impl RootContext for Root {
                 return false;
             }
         };
-        let json = hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX >> 1);
-        let json = json.ok().flatten().unwrap_or_default();
-        match worker::config(json) {
+        match weir_shell::config(&host::body(BufferType::PluginConfiguration)) {
             Ok(config) => self.config = config,
             Err(error) => {
                 log::error!("the configuration cannot be read: {error}");
                 return false;
             }
         }
-        if self.role == Role::Edge {
-            worker::with_credentials(|credentials| credentials.configure(&self.config));
-            if let Err(status) = hostcalls::set_tick_period(TICK) {
-                log::error!("credentials cannot be renewed, there is no tick: {status:?}");
-            }
+        if self.role == Role::Edge
+            && let Err(status) = hostcalls::set_tick_period(TICK)
+        {
+            log::error!("credentials cannot be renewed, there is no tick: {status:?}");
         }
         true
     }
 
     fn on_tick(&mut self) {
-        credentials::renew();
-        backend::retry_waiting();
+        let now = host::now_ms() / 1000;
+        with_credentials(|credentials| credentials.renew(&self.config, &mut Calls, &SharedData, now));
+        waiting::retry();
         // Resuming requests made their contexts the effective one.
         let _ = hostcalls::set_effective_context(self.id);
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let config = Rc::clone(&self.config);
+        let config = Arc::clone(&self.config);
         Some(match self.role {
-            Role::Edge => Box::new(EdgeFilter::new(config)),
+            Role::Edge => Box::new(Edge(EdgeFilter::new(config))),
             Role::Backend => Box::new(Backend::new(id, config)),
             Role::Admin => Box::new(Admin),
             Role::Secrets => Box::new(Secrets),

@@ -12,6 +12,7 @@ mod request;
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
@@ -58,9 +59,9 @@ pub enum Begin {
 /// One attempt at one backend.
 #[derive(Debug)]
 pub struct Attempt {
-    config: Rc<Config>,
+    config: Arc<Config>,
     exchange: SharedExchange,
-    route: Rc<Route>,
+    route: Arc<Route>,
     target_index: usize,
     host_index: usize,
     endpoint: Endpoint,
@@ -75,7 +76,7 @@ impl Attempt {
     /// Nothing passes untouched: only clusters of models have this role, and what is not made anew here has the client's
     /// credentials in it, or those of an earlier attempt.
     pub fn begin(
-        config: &Rc<Config>,
+        config: &Arc<Config>,
         exchange: &SharedExchange,
         place: Place<'_>,
         store: &dyn Store,
@@ -100,7 +101,7 @@ impl Attempt {
                     let values: Vec<_> = route.user_headers.iter().filter_map(value).collect();
                     exchange.user = values.join(",");
                 }
-                exchange.route = Some(Rc::clone(route));
+                exchange.route = Some(Arc::clone(route));
             }
             exchange.begin_attempt();
         }
@@ -117,9 +118,9 @@ impl Attempt {
     }
 
     fn new(
-        config: &Rc<Config>,
+        config: &Arc<Config>,
         exchange: &SharedExchange,
-        route: &Rc<Route>,
+        route: &Arc<Route>,
         place: Place<'_>,
         endpoint: Endpoint,
         now_ms: u64,
@@ -149,9 +150,9 @@ impl Attempt {
         }
         let conversion = Conversion::of(endpoint, backend.schema.name)?;
         Ok(Attempt {
-            config: Rc::clone(config),
+            config: Arc::clone(config),
             exchange: Rc::clone(exchange),
-            route: Rc::clone(route),
+            route: Arc::clone(route),
             target_index,
             host_index,
             endpoint,

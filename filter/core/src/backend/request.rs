@@ -39,7 +39,28 @@ pub struct Identity<'a> {
 }
 
 impl Attempt {
-    /// Makes the request. `body` is the client's own, whole.
+    /// Whether the request depends on the client's body. Where the body passes as it is, there is no need to wait for it.
+    #[must_use]
+    pub fn reads_body(&self) -> bool {
+        let (Ok(target), Ok(backend)) = (self.target(), self.backend()) else { return true };
+        let is_signed = matches!(backend.auth, Some(Auth::AwsSigv4 { .. }));
+        let is_mutated = !target.body.is_empty() && !self.endpoint.takes_multipart();
+        let exchange = self.exchange.borrow();
+        let is_renamed = exchange.request_model != exchange.model;
+        self.conversion != Conversion::PassThrough
+            || is_signed
+            || is_mutated
+            || is_renamed
+            || self.must_ask_for_usage(&exchange)
+    }
+
+    /// A stream says what was used only if it is asked to.
+    fn must_ask_for_usage(&self, exchange: &Exchange) -> bool {
+        let streams_tokens = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+        streams_tokens && exchange.stream && !exchange.usage_asked
+    }
+
+    /// Makes the request. `body` is the client's own, whole; what it is does not matter unless [`Attempt::reads_body`].
     ///
     /// # Errors
     /// The answer for the client when the backend cannot be asked this.
@@ -124,8 +145,7 @@ impl Attempt {
             let edit = Edit::set_string("model", &exchange.request_model);
             changed = Some(splice::edit(body, &[edit]).map_err(malformed)?);
         }
-        let streams_tokens = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-        if streams_tokens && exchange.stream && !exchange.usage_asked {
+        if self.must_ask_for_usage(&exchange) {
             let now = changed.as_deref().unwrap_or(body);
             changed =
                 Some(splice::set_nested(now, "stream_options", "include_usage", b"true").map_err(malformed)?);

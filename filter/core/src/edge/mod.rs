@@ -7,7 +7,7 @@
 mod local_reply;
 mod models;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::codec::json::{self, ScanError};
 use crate::codec::multipart;
@@ -104,14 +104,14 @@ pub struct Closing {
 /// The edge role of one request.
 #[derive(Debug)]
 pub struct Edge {
-    config: Rc<Config>,
+    config: Arc<Config>,
     exchange: SharedExchange,
 }
 
 impl Edge {
     /// The role of the request that `exchange` is about.
     #[must_use]
-    pub fn new(config: Rc<Config>, exchange: SharedExchange) -> Edge {
+    pub fn new(config: Arc<Config>, exchange: SharedExchange) -> Edge {
         Edge { config, exchange }
     }
 

@@ -102,9 +102,10 @@ fn a_limit_outside_of_the_filter_charges_by_the_clients_own_headers() {
     exchange.model = "llama".to_owned();
     exchange.touched = vec!["x-user-id".to_owned(), "x-ai-eg-model".to_owned()];
     let limit_headers = ["x-user-id", "x-ai-eg-model", "x-team"].map(str::to_owned).to_vec();
-    exchange.route = Some(std::rc::Rc::new(weir_core::config::Route { limit_headers, ..Default::default() }));
+    exchange.route =
+        Some(std::sync::Arc::new(weir_core::config::Route { limit_headers, ..Default::default() }));
     let edge = weir_core::edge::Edge::new(
-        std::rc::Rc::default(),
+        std::sync::Arc::default(),
         std::rc::Rc::new(std::cell::RefCell::new(exchange)),
     );
     let restored = edge.restored_request_headers();

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use weir_core::auth::sigv4::SigningKeys;
 use weir_core::backend::{Attempt, Begin, CREDENTIAL_WAIT_MS, Identity, Place};
@@ -16,12 +17,12 @@ const START: u64 = 1_000;
 
 fn attempt(gateway: &Gateway) -> Attempt {
     let mut config = gateway.config.clone();
-    config.routes.insert(ROUTE.to_owned(), Rc::new(gateway.route.clone()));
+    config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
     let headers = Headers::from([(":path", "/anthropic/v1/messages")]);
     let exchange = Rc::new(RefCell::new(Exchange::new(headers, START)));
     let place =
         Place { route: ROUTE, target: &format!("0/0/{}", gateway.route.targets[0].backend), attempt: 1 };
-    match Attempt::begin(&Rc::new(config), &exchange, place, &gateway.store, START) {
+    match Attempt::begin(&Arc::new(config), &exchange, place, &gateway.store, START) {
         Begin::Attempt(attempt) => *attempt,
         other => panic!("{other:?}"),
     }
@@ -65,11 +66,11 @@ fn nothing_is_sent_without_the_credential_of_the_right_kind() {
 fn an_endpoint_of_another_configuration_gets_no_credential() {
     let gateway = Gateway::new().backend("old", OpenAI);
     let mut config = gateway.config.clone();
-    config.routes.insert(ROUTE.to_owned(), Rc::new(gateway.route.clone()));
+    config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
     let headers = Headers::from([(":path", "/v1/chat/completions")]);
     let exchange = Rc::new(RefCell::new(Exchange::new(headers, START)));
     let place = Place { route: ROUTE, target: "0/0/default/new", attempt: 1 };
-    let Begin::Reply(reply) = Attempt::begin(&Rc::new(config), &exchange, place, &gateway.store, START)
+    let Begin::Reply(reply) = Attempt::begin(&Arc::new(config), &exchange, place, &gateway.store, START)
     else {
         panic!("an attempt was begun");
     };

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::json;
 use weir_core::backend::{Attempt, Begin, Place};
@@ -479,7 +480,7 @@ fn a_route_that_the_configuration_does_not_know_is_refused() {
     let headers = Headers::from([(":path", CHAT), ("authorization", "Bearer of-an-earlier-backend")]);
     let exchange = Rc::new(RefCell::new(Exchange::new(headers, 0)));
     let place = Place { route: "default/gone/rule/0", target: "0/0/default/gpt", attempt: 2 };
-    let begun = Attempt::begin(&Rc::default(), &exchange, place, &Memory::default(), 0);
+    let begun = Attempt::begin(&Arc::default(), &exchange, place, &Memory::default(), 0);
     let Begin::Reply(reply) = begun else { panic!("{begun:?}") };
     assert_eq!(reply.status, 503);
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use serde_json::Value;
 use weir_core::auth::{Credential, sigv4};
@@ -181,12 +182,12 @@ impl<'g> Call<'g> {
     pub(crate) fn send(self) -> Outcome {
         let now = self.gateway.now_ms.get();
         let mut config = self.gateway.config.clone();
-        config.routes.insert(ROUTE.to_owned(), Rc::new(self.gateway.route.clone()));
-        let config = Rc::new(config);
+        config.routes.insert(ROUTE.to_owned(), Arc::new(self.gateway.route.clone()));
+        let config = Arc::new(config);
         let mut map = self.headers.clone();
         let snapshot: Headers = map.iter().cloned().collect();
         let exchange = Rc::new(RefCell::new(Exchange::new(snapshot, now)));
-        let mut edge = Edge::new(Rc::clone(&config), Rc::clone(&exchange));
+        let mut edge = Edge::new(Arc::clone(&config), Rc::clone(&exchange));
         let mut sent = Vec::new();
 
         let refused = self.request(&mut edge, &mut map);
@@ -244,7 +245,7 @@ impl<'g> Call<'g> {
 
     fn attempts(
         &self,
-        config: &Rc<Config>,
+        config: &Arc<Config>,
         exchange: &Rc<RefCell<Exchange>>,
         map: &mut Vec<(String, String)>,
         sent: &mut Vec<Sent>,
@@ -440,7 +441,7 @@ pub(crate) fn envoys_own(path: &str, model: &str, reply: (u16, &str), body: &str
     let mut exchange = Exchange::new(Headers::from([(":path", path)]), 0);
     exchange.model = model.to_owned();
     let api = exchange.api;
-    let mut edge = Edge::new(Rc::default(), Rc::new(RefCell::new(exchange)));
+    let mut edge = Edge::new(Arc::default(), Rc::new(RefCell::new(exchange)));
     let headers = vec![
         ("content-type".to_owned(), "text/plain".to_owned()),
         ("content-length".to_owned(), body.len().to_string()),

@@ -1,0 +1,154 @@
+//! The filters of a stream, one per role.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, MapType};
+use weir_core::auth::SECRET_HEADER_PREFIX;
+use weir_core::config::Config;
+use weir_core::edge::Reply;
+use weir_shell::{BackendFilter, EdgeFilter, Flow, usage_page};
+
+use crate::host::{self, Stream};
+use crate::store::SharedData;
+use crate::waiting;
+
+/// Does what a filter said.
+fn act(flow: Flow) -> Action {
+    match flow {
+        Flow::Continue => Action::Continue,
+        Flow::Hold => Action::Pause,
+        Flow::Reply(reply) => {
+            host::reply(&reply);
+            Action::Pause
+        }
+    }
+}
+
+/// In the listener's chain.
+pub(crate) struct Edge(pub(crate) EdgeFilter);
+
+impl Context for Edge {
+    fn on_done(&mut self) -> bool {
+        self.0.close(&mut Stream);
+        true
+    }
+}
+
+impl HttpContext for Edge {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
+        act(self.0.request_headers(&mut Stream, end))
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
+        act(self.0.request_body(&mut Stream, size, end))
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        act(self.0.request_trailers(&mut Stream))
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
+        act(self.0.response_headers(&mut Stream, end))
+    }
+
+    fn on_http_response_body(&mut self, _size: usize, end: bool) -> Action {
+        act(self.0.response_body(&mut Stream, end))
+    }
+
+    /// It is called for every request, and `on_done` before the rate limit charges: whichever comes first closes the books.
+    fn on_log(&mut self) {
+        self.0.close(&mut Stream);
+    }
+}
+
+/// In a cluster's upstream chain.
+pub(crate) struct Backend {
+    id: u32,
+    /// Shared, because the tick carries on a request that waited.
+    filter: Rc<RefCell<BackendFilter>>,
+}
+
+impl Backend {
+    pub(crate) fn new(id: u32, config: Arc<Config>) -> Backend {
+        Backend { id, filter: Rc::new(RefCell::new(BackendFilter::new(config))) }
+    }
+
+    /// Does what the filter said of the request.
+    fn request(&self, flow: Flow) -> Action {
+        if self.filter.borrow().waits() {
+            waiting::add(self.id, &self.filter);
+        }
+        act(flow)
+    }
+}
+
+impl Context for Backend {
+    fn on_done(&mut self) -> bool {
+        waiting::remove(self.id);
+        true
+    }
+}
+
+impl HttpContext for Backend {
+    fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
+        let flow = self.filter.borrow_mut().request_headers(&mut Stream, end);
+        self.request(flow)
+    }
+
+    fn on_http_request_body(&mut self, _size: usize, end: bool) -> Action {
+        let flow = self.filter.borrow_mut().request_body(&mut Stream, end);
+        self.request(flow)
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        let flow = self.filter.borrow_mut().request_trailers(&mut Stream);
+        self.request(flow)
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
+        act(self.filter.borrow_mut().response_headers(&mut Stream, end))
+    }
+
+    fn on_http_response_body(&mut self, _size: usize, end: bool) -> Action {
+        act(self.filter.borrow_mut().response_body(&mut Stream, end))
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        act(self.filter.borrow_mut().response_trailers(&mut Stream))
+    }
+}
+
+/// On the admin listener.
+pub(crate) struct Admin;
+
+impl Context for Admin {}
+
+impl HttpContext for Admin {
+    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
+        let page = usage_page(&host::headers(MapType::HttpRequestHeaders), &SharedData);
+        act(page.map_or(Flow::Continue, Flow::from))
+    }
+}
+
+/// On the private listener that hands secrets in.
+///
+/// A wasm filter cannot read files. Envoy can: on the way to this listener, which is a Unix socket in a directory that
+/// only the proxy may enter, it adds a header per secret from the files it watches. The answer gives them back, and that
+/// is how the caller, a filter of this VM, gets them.
+pub(crate) struct Secrets;
+
+impl Context for Secrets {}
+
+impl HttpContext for Secrets {
+    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
+        let headers = host::headers(MapType::HttpRequestHeaders)
+            .iter()
+            .filter(|(name, _)| name.starts_with(SECRET_HEADER_PREFIX))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        act(Reply { status: 200, headers, body: Vec::new() }.into())
+    }
+}
