@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::config::Route;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
-use crate::headers::{Headers, MODEL_HEADER};
+use crate::headers::{Headers, MODEL_HEADER, Text};
 use crate::limit::{Claim, Standing};
 use crate::usage::Usage;
 use crate::usage::record::{Record, UsageStatus};
@@ -55,7 +55,7 @@ pub struct Exchange {
     pub body_size: usize,
     /// Names of the headers that attempts so far have changed. Attempts share one header map with each other: the next
     /// one puts these back first.
-    pub touched: Vec<String>,
+    pub touched: Vec<Text>,
     /// The name of Envoy's route, once an attempt knows it.
     pub route_name: String,
     /// What the route means.

@@ -1,5 +1,10 @@
 //! Header names and the two things the roles do with headers: look at a snapshot, and say what to change.
 
+use std::borrow::Cow;
+
+/// A header's name or value: most are known when this is built.
+pub type Text = Cow<'static, str>;
+
 /// The model of the request, which routes match on. Only the gateway may set it.
 pub const MODEL_HEADER: &str = "x-ai-eg-model";
 
@@ -99,21 +104,21 @@ impl<const N: usize> From<[(&str, &str); N]> for Headers {
 
 /// What to change in a header map: each name at most once, the last word wins.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HeaderEdits(Vec<(String, Option<String>)>);
+pub struct HeaderEdits(Vec<(Text, Option<Text>)>);
 
 impl HeaderEdits {
     /// Sets `name`, replacing every value it has.
-    pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) {
+    pub fn set(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
         self.put(name.into(), Some(value.into()));
     }
 
     /// Removes `name`.
-    pub fn remove(&mut self, name: impl Into<String>) {
+    pub fn remove(&mut self, name: impl Into<Text>) {
         self.put(name.into(), None);
     }
 
     /// Sets or removes.
-    pub fn put(&mut self, name: String, value: Option<String>) {
+    pub fn put(&mut self, name: Text, value: Option<Text>) {
         match self.0.iter_mut().find(|(key, _)| *key == name) {
             Some((_, slot)) => *slot = value,
             None => self.0.push((name, value)),
@@ -128,7 +133,7 @@ impl HeaderEdits {
 
     /// The changes: `None` removes.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_deref()))
+        self.0.iter().map(|(name, value)| (name.as_ref(), value.as_deref()))
     }
 
     /// True when nothing changes.

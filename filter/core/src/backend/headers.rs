@@ -5,9 +5,10 @@
 
 use crate::auth::is_credential_header;
 use crate::exchange::Exchange;
-use crate::headers::{HeaderEdits, is_internal};
+use crate::headers::{HeaderEdits, MODEL_HEADER, Text, is_internal};
 
-/// The changes of one attempt, on top of the client's own headers.
+/// The changes of one attempt, on top of the client's own headers. What would change nothing is left out: each change is
+/// a call of the host.
 pub(super) struct AttemptHeaders<'a> {
     exchange: &'a mut Exchange,
     edits: HeaderEdits,
@@ -18,7 +19,7 @@ impl<'a> AttemptHeaders<'a> {
     pub(super) fn new(exchange: &'a mut Exchange) -> Self {
         let mut edits = HeaderEdits::default();
         for name in &exchange.touched {
-            edits.put(name.clone(), exchange.headers.joined(name));
+            edits.put(name.clone(), exchange.headers.joined(name).map(Text::Owned));
         }
         let mut headers = AttemptHeaders { exchange, edits };
         let unwanted: Vec<String> = headers
@@ -29,9 +30,10 @@ impl<'a> AttemptHeaders<'a> {
             .map(|(name, _)| name.to_owned())
             .collect();
         for name in unwanted {
-            headers.remove(&name);
+            headers.put(name.into(), None);
         }
-        headers.remove(crate::headers::MODEL_HEADER);
+        // It is not the client's but the edge role's.
+        headers.put(MODEL_HEADER.into(), None);
         headers
     }
 
@@ -45,27 +47,39 @@ impl<'a> AttemptHeaders<'a> {
         self.edits.get(name).unwrap_or_else(|| self.exchange.headers.get(name))
     }
 
-    pub(super) fn set(&mut self, name: &str, value: impl Into<String>) {
-        let name = self.touch(name);
-        self.edits.set(name, value);
+    /// Sets `name`, which is in lower case.
+    pub(super) fn set(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
+        let (name, value) = (name.into(), value.into());
+        let is_same = self.is_as_sent(&name, Some(&value));
+        // Envoy's routes may rewrite a pseudo header on the way.
+        if !is_same || name.starts_with(':') {
+            self.put(name, Some(value));
+        }
     }
 
-    pub(super) fn remove(&mut self, name: &str) {
-        let name = self.touch(name);
-        self.edits.remove(name);
+    /// Removes `name`, which is in lower case.
+    pub(super) fn remove(&mut self, name: impl Into<Text>) {
+        let name = name.into();
+        if !self.is_as_sent(&name, None) {
+            self.put(name, None);
+        }
     }
 
     pub(super) fn into_edits(self) -> HeaderEdits {
         self.edits
     }
 
-    /// Remembers `name`, and gives it in lower case: a configuration may be written by hand.
-    fn touch(&mut self, name: &str) -> String {
-        let name = name.to_ascii_lowercase();
+    /// Whether `name` has this one value, or none, with nobody having to do anything for it.
+    fn is_as_sent(&self, name: &str, value: Option<&str>) -> bool {
+        let mut values = self.exchange.headers.all(name);
+        self.edits.get(name).is_none() && values.next() == value && values.next().is_none()
+    }
+
+    fn put(&mut self, name: Text, value: Option<Text>) {
         if !self.exchange.touched.contains(&name) {
             self.exchange.touched.push(name.clone());
         }
-        name
+        self.edits.put(name, value);
     }
 }
 

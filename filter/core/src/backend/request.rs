@@ -78,8 +78,8 @@ impl Attempt {
         let accepts_gzip = exchange.headers.all("accept-encoding").any(names_gzip);
 
         let mut headers = AttemptHeaders::new(&mut exchange);
-        headers.set(":path", &path);
-        headers.set(":authority", host);
+        headers.set(":path", path.clone());
+        headers.set(":authority", host.clone());
         if let Some(new_body) = &new_body {
             headers.set("content-length", new_body.len().to_string());
         }
@@ -107,10 +107,10 @@ impl Attempt {
             _ => {}
         }
         for (name, value) in &target.headers.set {
-            headers.set(name, value);
+            headers.set(name.to_ascii_lowercase(), value.clone());
         }
         for name in &target.headers.remove {
-            headers.remove(name);
+            headers.remove(name.to_ascii_lowercase());
         }
         if let Some(auth) = &backend.auth {
             let final_body = new_body.as_deref().unwrap_or(body);
@@ -244,11 +244,11 @@ fn authenticate(
     match (auth, credential) {
         (Auth::Bearer { .. }, Credential::ApiKey(key)) => {
             let (name, value) = KeyHeader::BearerToken.header(key);
-            headers.set(name, value.expose());
+            headers.set(name, value.expose().to_owned());
         }
         (Auth::AnthropicKey { .. }, Credential::ApiKey(key)) => {
             let (name, value) = KeyHeader::AnthropicKey.header(key);
-            headers.set(name, value.expose());
+            headers.set(name, value.expose().to_owned());
         }
         (Auth::AwsSigv4 { region, .. }, Credential::Aws(credentials)) => {
             let content_type = headers.now("content-type").map(str::to_owned);
@@ -265,7 +265,7 @@ fn authenticate(
                 now: identity.now,
             };
             for (name, value) in sigv4::sign(&signing, identity.keys).iter() {
-                headers.set(name, value);
+                headers.set(name.to_owned(), value.to_owned());
             }
         }
         _ => return Err(Error::new(Kind::Internal, "the credential of this backend is of another kind")),

@@ -128,7 +128,7 @@ impl Edge {
         let headers = &exchange.headers;
         let mut edits = HeaderEdits::default();
         for (name, _) in headers.iter().filter(|(name, _)| is_internal(name)) {
-            edits.remove(name);
+            edits.remove(name.to_owned());
         }
         let (path, _) = headers.path_and_query();
         let Some(endpoint) = exchange.endpoint else {
@@ -138,7 +138,7 @@ impl Edge {
             return Err(Error::new(Kind::UnknownPath, format!("unknown path {path}: no endpoint has it")));
         };
         for (name, _) in headers.iter().filter(|(name, _)| STEERING_HEADERS.contains(name)) {
-            edits.remove(name);
+            edits.remove(name.to_owned());
         }
         let method = headers.get(":method").unwrap_or_default();
         let is_head_of_list = method == "HEAD" && endpoint.method() == "GET";
@@ -207,7 +207,7 @@ impl Edge {
         }
         .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
         let mut edits = HeaderEdits::default();
-        edits.set(MODEL_HEADER, &fields.model);
+        edits.set(MODEL_HEADER, fields.model.clone());
         exchange.body_size = body.len();
         exchange.model = fields.model;
         exchange.stream = fields.stream;
@@ -252,7 +252,7 @@ impl Edge {
             && headers.get("retry-after").is_none()
             && let Some(reset) = headers.get("x-ratelimit-reset").filter(|reset| is_seconds(reset))
         {
-            edits.set("retry-after", reset);
+            edits.set("retry-after", reset.to_owned());
         }
         if !end {
             edits.set("content-type", "application/json");
@@ -278,9 +278,9 @@ impl Edge {
         let exchange = self.exchange.borrow();
         let names = exchange.route.iter().flat_map(|route| &route.limit_headers);
         let mut edits = HeaderEdits::default();
-        for name in names.filter(|name| exchange.touched.contains(name)) {
+        for name in names.filter(|name| exchange.touched.iter().any(|touched| touched == *name)) {
             if let Some(value) = exchange.header(name) {
-                edits.set(name, value.as_ref());
+                edits.set(name.clone(), value.into_owned());
             }
         }
         edits

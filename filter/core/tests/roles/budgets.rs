@@ -100,7 +100,7 @@ fn a_limit_outside_of_the_filter_charges_by_the_clients_own_headers() {
         0,
     );
     exchange.model = "llama".to_owned();
-    exchange.touched = vec!["x-user-id".to_owned(), "x-ai-eg-model".to_owned()];
+    exchange.touched = vec!["x-user-id".into(), "x-ai-eg-model".into()];
     let limit_headers = ["x-user-id", "x-ai-eg-model", "x-team"].map(str::to_owned).to_vec();
     exchange.route =
         Some(std::sync::Arc::new(weir_core::config::Route { limit_headers, ..Default::default() }));
