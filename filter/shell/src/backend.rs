@@ -127,7 +127,7 @@ impl BackendFilter {
             Ok(outgoing) => {
                 host.edit(Map::Request, &outgoing.headers);
                 if let Some(body) = outgoing.body {
-                    host.replace_body(Map::Request, &body);
+                    host.replace_body(Map::Request, body);
                 }
                 Flow::Continue
             }
@@ -190,7 +190,7 @@ impl BackendFilter {
         let whole = attempt.whole_answer(&host.body(Map::Response), host.now_ms());
         host.edit(Map::Response, &whole.headers);
         if let Some(body) = whole.body {
-            host.replace_body(Map::Response, &body);
+            host.replace_body(Map::Response, body);
         }
     }
 }
@@ -199,14 +199,14 @@ impl BackendFilter {
 fn carry_out(step: Chunk, host: &mut impl Host) -> Flow {
     match step {
         Chunk::Hold => {
-            host.replace_body(Map::Response, b"");
+            host.replace_body(Map::Response, Vec::new());
             return Flow::Hold;
         }
         Chunk::Release(edits, body) => {
             host.edit(Map::Response, &edits);
-            host.replace_body(Map::Response, &body);
+            host.replace_body(Map::Response, body);
         }
-        Chunk::Replace(body) => host.replace_body(Map::Response, &body),
+        Chunk::Replace(body) => host.replace_body(Map::Response, body),
         Chunk::Pass => {}
     }
     Flow::Continue

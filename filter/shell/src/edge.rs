@@ -130,7 +130,7 @@ impl EdgeFilter {
             return Flow::Hold;
         }
         if let Some(body) = self.replacement.take() {
-            host.replace_body(Map::Response, &body);
+            host.replace_body(Map::Response, body);
         }
         Flow::Continue
     }

@@ -52,7 +52,7 @@ pub trait Host {
     fn body(&self, map: Map) -> Cow<'_, [u8]>;
 
     /// Puts `body` in the place of what [`Host::body`] shows.
-    fn replace_body(&mut self, map: Map, body: &[u8]);
+    fn replace_body(&mut self, map: Map, body: Vec<u8>);
 
     /// Lets the proxy choose the route anew, by the headers as they are now.
     fn choose_route_anew(&mut self);

@@ -57,8 +57,8 @@ impl Host for Stream {
         Cow::Owned(body(buffer(map)))
     }
 
-    fn replace_body(&mut self, map: Map, body: &[u8]) {
-        if let Err(status) = hostcalls::set_buffer(buffer(map), 0, ALL, body) {
+    fn replace_body(&mut self, map: Map, body: Vec<u8>) {
+        if let Err(status) = hostcalls::set_buffer(buffer(map), 0, ALL, &body) {
             log::error!("a body could not be replaced: {status:?}");
         }
     }

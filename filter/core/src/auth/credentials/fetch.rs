@@ -76,6 +76,13 @@ pub enum FetchError {
     NoCluster,
     /// The proxy brought no value for the key of the Secret.
     NoSecret,
+    /// The file with the secret cannot be read.
+    Unreadable {
+        /// Where it should be.
+        path: String,
+        /// What is wrong with it; nothing of what it holds.
+        reason: String,
+    },
     /// An answer of another kind than was asked for.
     OtherKind,
     /// There is an answer, but something is wrong with it.
@@ -94,6 +101,7 @@ impl fmt::Display for FetchError {
             FetchError::NoAnswer => f.write_str("no answer"),
             FetchError::NoCluster => f.write_str("the proxy has no cluster for the call"),
             FetchError::NoSecret => f.write_str("there is no such Secret, or no such key in it"),
+            FetchError::Unreadable { path, reason } => write!(f, "{path} cannot be read: {reason}"),
             FetchError::OtherKind => f.write_str("the answer is of another kind than was asked for"),
             FetchError::Source(error) => error.fmt(f),
         }
