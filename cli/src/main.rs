@@ -5,17 +5,18 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use weir_cli::check;
-use weir_cli::render::{self, ServiceAddress};
+use weir_cli::render::{self, Form, ServiceAddress};
 use weir_cli::run::load::{Files, Loader};
 use weir_cli::run::{self, Failure, Wishes, say};
 
 /// AI gateway resources on a stock Envoy.
 #[derive(Parser)]
-#[command(name = "weir", version, about)]
+#[command(name = "weir", version = version(), about)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -60,7 +61,8 @@ struct Run {
 
 /// Write the files that Envoy and the ratelimit service read.
 ///
-/// Envoy starts on them with `envoy -c DIR/envoy.json`. The files refer to each other by path: they must stay in DIR.
+/// Envoy starts on them with `envoy -c DIR/envoy.json`. The files refer to each other by path: they must stay in DIR. With the native
+/// module Envoy's environment must say where libweir.so is, as DIR/envoy.env does.
 #[derive(Args)]
 struct Render {
     #[command(flatten)]
@@ -87,9 +89,9 @@ struct Resources {
 
 #[derive(Args)]
 struct Serving {
-    /// The form of the filter
-    #[arg(long, value_name = "FORM", default_value = "wasm")]
-    filter: Filter,
+    /// The form of the filter [default: module where it is there and can run, else wasm]
+    #[arg(long, value_name = "FORM")]
+    filter: Option<Form>,
     /// Port of the first listener; 0 takes a free one [default: the Gateway's]
     #[arg(long, value_name = "N")]
     port: Option<u16>,
@@ -108,14 +110,6 @@ struct Serving {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Filter {
-    /// WebAssembly, on any Envoy from 1.35 on
-    Wasm,
-    /// A native dynamic module: not there yet
-    Module,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Platform {
     /// A bootstrap and the files it watches
     Envoy,
@@ -130,6 +124,16 @@ struct ExecChild {
     parent: i32,
     #[arg(last = true, required = true)]
     command: Vec<OsString>,
+}
+
+/// The version, and the commit where the build knows it.
+fn version() -> &'static str {
+    static VERSION: LazyLock<String> = LazyLock::new(|| {
+        let commit = option_env!("WEIR_GIT_HASH").filter(|hash| !hash.is_empty());
+        let commit = commit.map(|hash| format!(" ({hash})")).unwrap_or_default();
+        format!("{}{commit}", env!("CARGO_PKG_VERSION"))
+    });
+    &VERSION
 }
 
 fn main() -> ExitCode {
@@ -152,7 +156,7 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: Run) -> Result<(), Failure> {
-    let mut wishes = wishes(arguments.serving)?;
+    let mut wishes = wishes(arguments.serving);
     wishes.redis = arguments.redis;
     wishes.concurrency = arguments.concurrency;
     wishes.log_level = arguments.log_level;
@@ -166,7 +170,7 @@ fn write(arguments: Render) -> Result<(), Failure> {
             "resources of Envoy Gateway and Istio cannot be rendered yet; use --to envoy".to_owned(),
         ));
     }
-    let wishes = wishes(arguments.serving)?;
+    let wishes = wishes(arguments.serving);
     let loaded = Files(arguments.resources.files).load().map_err(Failure::Resources)?;
     loaded.notes.iter().for_each(say);
     let service = arguments.rate_limit_service.as_deref().map(service_address).transpose()?;
@@ -187,11 +191,9 @@ fn write(arguments: Render) -> Result<(), Failure> {
     Ok(())
 }
 
-fn wishes(serving: Serving) -> Result<Wishes, Failure> {
-    if serving.filter == Filter::Module {
-        return Err(Failure::Environment("there is no native module yet; use --filter wasm".to_owned()));
-    }
-    Ok(Wishes {
+fn wishes(serving: Serving) -> Wishes {
+    Wishes {
+        form: serving.filter,
         port: serving.port,
         admin_port: serving.admin_port,
         bind: serving.bind,
@@ -203,7 +205,7 @@ fn wishes(serving: Serving) -> Result<Wishes, Failure> {
         drain_time: Duration::ZERO,
         // This very program, also when another was built in its place.
         launcher: "/proc/self/exe".into(),
-    })
+    }
 }
 
 fn service_address(address: &str) -> Result<ServiceAddress, Failure> {

@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use weir_cli::plan;
-use weir_cli::render::{ADMIN_SOCKET, BOOTSTRAP, Options, ServiceAddress, envoy};
+use weir_cli::render::{ADMIN_SOCKET, BOOTSTRAP, Form, Options, ServiceAddress, envoy};
 
 #[path = "../src/render/sample.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the unit tests")]
@@ -39,13 +39,19 @@ fn ask(socket: &Path, path: &str) -> Option<String> {
 
 #[test]
 fn envoy_takes_a_plan_with_a_little_of_everything() {
+    for form in [Form::Wasm, Form::Module] {
+        envoy_takes_it(form);
+    }
+}
+
+fn envoy_takes_it(form: Form) {
     let Some(program) = support::envoy() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let wasm = dir.path().join("nothing.wasm");
-    std::fs::write(&wasm, support::module_that_does_nothing()).unwrap();
+    let filter = support::filter_that_does_nothing(form, dir.path());
+    let environment = filter.environment().map(|(name, value)| (name, value.to_owned()));
     let options = Options {
         dir: dir.path().to_owned(),
-        wasm,
+        filter,
         bind: "127.0.0.1".parse().unwrap(),
         port: Some(0),
         admin_port: 0,
@@ -64,16 +70,18 @@ fn envoy_takes_a_plan_with_a_little_of_everything() {
     envoy(&plan, &options).unwrap().write(dir.path()).unwrap();
     let bootstrap = dir.path().join(BOOTSTRAP);
 
-    let checked =
-        Command::new(&program).args(["--mode", "validate", "-l", "warn", "-c"]).arg(&bootstrap).output();
+    let run = |args: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(args).arg("-c").arg(&bootstrap).envs(environment.clone());
+        command
+    };
+    let checked = run(&["--mode", "validate", "-l", "warn"]).output();
     let checked = checked.unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
 
     let log = dir.path().join("envoy.log");
     let _running = Running(
-        Command::new(&program)
-            .args(["--disable-hot-restart", "--concurrency", "1", "-l", "warn", "-c"])
-            .arg(&bootstrap)
+        run(&["--disable-hot-restart", "--concurrency", "1", "-l", "warn"])
             .stderr(Stdio::from(std::fs::File::create(&log).unwrap()))
             .spawn()
             .unwrap(),
@@ -92,9 +100,11 @@ fn envoy_takes_a_plan_with_a_little_of_everything() {
             stats.lines().find(of_subscription).unwrap_or_else(|| panic!("no {subscription} in {stats}"));
         line.rsplit_once(' ').unwrap().1.parse::<u32>().unwrap()
     };
-    for subscription in
-        ["cds.", ".rds.", "weir.edge.", "weir.backend.", "weir.admin.", "weir.secrets.", "sds."]
-    {
+    let mut subscriptions = vec!["cds.", ".rds.", "weir.edge.", "weir.backend.", "weir.admin.", "sds."];
+    if form == Form::Wasm {
+        subscriptions.push("weir.secrets.");
+    }
+    for subscription in subscriptions {
         assert!(count(subscription, "update_success") > 0, "{subscription}: {}", said());
         assert_eq!(count(subscription, "update_rejected"), 0, "{subscription}: {}", said());
     }

@@ -1,6 +1,6 @@
 //! `weir run` with a plan made by hand, on the real Envoy that `$ENVOY` names.
 //!
-//! The filter is a WebAssembly module that does nothing, so these tests see what Envoy does with the rendered files: the
+//! The filter does nothing, so these tests see what Envoy does with the rendered files: the
 //! client sets the header that the edge would set.
 
 #![allow(
@@ -24,9 +24,10 @@ use weir_cli::plan::{
     Cluster, Endpoint, HeaderMatch, Listener, Match, MatchedRule, Member, Plan, Retry, Rule, SecretValue,
     ValueMatch, VirtualHost,
 };
+use weir_cli::render::Form;
 use weir_cli::run::load::{Loaded, Loader, Report};
 use weir_cli::run::{Wishes, run};
-use weir_core::config::Config;
+use weir_core::config::{Config, Model};
 
 mod support;
 
@@ -37,6 +38,7 @@ const SCRIPT: &str = "WEIR_TEST_SCRIPT";
 fn plan(script: &str) -> Result<Plan, Report> {
     let mut clusters = Vec::new();
     let mut rules = Vec::new();
+    let mut models = Vec::new();
     for (index, line) in script.lines().enumerate() {
         let (model, ports) =
             line.split_once(' ').ok_or_else(|| Report(vec![format!("line {index} is bad")]))?;
@@ -70,6 +72,7 @@ fn plan(script: &str) -> Result<Plan, Report> {
             limits: vec![],
             limits_fail_closed: false,
         };
+        models.push(Model { id: model.to_owned(), owned_by: String::new(), created: 0, hostnames: vec![] });
         let value = ValueMatch::Exact(model.to_owned());
         let headers = vec![HeaderMatch { name: "x-ai-eg-model".to_owned(), value }];
         rules.push(MatchedRule { matches: Match { headers, ..Match::default() }, rule: Rc::new(rule) });
@@ -84,7 +87,8 @@ fn plan(script: &str) -> Result<Plan, Report> {
         virtual_hosts: vec![VirtualHost { domains: vec!["*".to_owned()], rules }],
     };
     let secrets = [("default/key".to_owned(), SecretValue("s3cret".to_owned()))].into();
-    Ok(Plan { listeners: vec![listener], clusters, filter: Config::default(), secrets, aws_container: None })
+    let filter = Config { models, ..Config::default() };
+    Ok(Plan { listeners: vec![listener], clusters, filter, secrets, aws_container: None })
 }
 
 /// Reads the script anew each time.
@@ -106,6 +110,7 @@ impl Loader for Script {
 fn serve() {
     let script = Script(std::env::var_os(SCRIPT).unwrap().into());
     let wishes = Wishes {
+        form: Some(if std::env::var_os("WEIR_MODULE").is_some() { Form::Module } else { Form::Wasm }),
         port: Some(0),
         admin_port: 0,
         bind: "127.0.0.1".parse().unwrap(),
@@ -136,15 +141,25 @@ struct Gateway {
 
 impl Gateway {
     fn start(envoy: &Path, script: &str) -> Gateway {
+        Gateway::with(Form::Wasm, envoy, script)
+    }
+
+    fn with(form: Form, envoy: &Path, script: &str) -> Gateway {
         let dir = tempfile::tempdir().unwrap();
-        let wasm = dir.path().join("nothing.wasm");
-        std::fs::write(&wasm, support::module_that_does_nothing()).unwrap();
+        let filter = support::filter_that_does_nothing(form, dir.path());
+        let variable = match form {
+            Form::Wasm => "WEIR_WASM",
+            Form::Module => "WEIR_MODULE",
+        };
         let path = dir.path().join("script");
         std::fs::write(&path, script).unwrap();
         let mut process = Command::new(std::env::current_exe().unwrap())
             .args(["serve", "--exact", "--ignored", "--nocapture"])
             .env(SCRIPT, &path)
-            .env("WEIR_WASM", &wasm)
+            .env_remove("WEIR_WASM")
+            .env_remove("WEIR_MODULE")
+            .env(variable, &filter.file)
+            .env("WEIR_TEST_SAY", "yes")
             .env("ENVOY", envoy)
             .env("TMPDIR", dir.path())
             .stdout(Stdio::piped())
@@ -274,13 +289,16 @@ fn closed_port() -> u16 {
 fn a_request_goes_to_the_backend_of_its_model() {
     let Some(envoy) = support::envoy() else { return };
     let (qwen, claude) = (upstream(200, "qwen", 1), upstream(200, "claude", 1));
-    let gateway = Gateway::start(&envoy, &format!("qwen {qwen}\nclaude {claude}"));
-    assert_eq!(gateway.ask("qwen"), (200, "qwen".to_owned()));
-    assert_eq!(gateway.ask("claude"), (200, "claude".to_owned()));
-    let (status, body) = gateway.ask("other");
-    assert_eq!(status, 404);
-    let body: serde_json::Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(body["error"]["type"], "route_not_found");
+    for form in [Form::Wasm, Form::Module] {
+        let gateway = Gateway::with(form, &envoy, &format!("qwen {qwen}\nclaude {claude}"));
+        wait_for(&gateway.said, &format!("running the {form}"));
+        assert_eq!(gateway.ask("qwen"), (200, "qwen".to_owned()));
+        assert_eq!(gateway.ask("claude"), (200, "claude".to_owned()));
+        let (status, body) = gateway.ask("other");
+        assert_eq!(status, 404);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(body["error"]["type"], "route_not_found");
+    }
 }
 
 #[test]
@@ -296,15 +314,30 @@ fn a_failed_attempt_is_repeated_on_the_next_backend() {
 
 #[test]
 fn a_change_is_taken_over_without_cutting_a_stream_and_a_mistake_is_not() {
+    for form in [Form::Wasm, Form::Module] {
+        takes_a_change_over(form);
+    }
+}
+
+fn takes_a_change_over(form: Form) {
     let Some(envoy) = support::envoy() else { return };
     let (old, new) = (upstream(200, "old ", 12), upstream(200, "new", 1));
-    let gateway = Gateway::start(&envoy, &format!("model {old}"));
+    let gateway = Gateway::with(form, &envoy, &format!("model {old}"));
+    if form == Form::Module {
+        for role in ["backend", "edge"] {
+            wait_for(&gateway.said, &format!("configured: {role}"));
+        }
+    }
     let address = gateway.address.clone();
     let stream = std::thread::spawn(move || get(&address, "/", "model"));
     std::thread::sleep(Duration::from_millis(300));
 
     gateway.change(&format!("model {new}\nother {new}"));
-    wait_for(&gateway.said, "reloaded: ");
+    if form == Form::Module {
+        wait_for(&gateway.said, "configured: edge");
+    }
+    let reloaded = wait_for(&gateway.said, "reloaded: ");
+    assert!(reloaded.contains("xds/ecds-backend.json, xds/ecds-edge.json"), "{reloaded}");
     assert_eq!(gateway.ask("model"), (200, "new".to_owned()));
     assert_eq!(gateway.ask("other"), (200, "new".to_owned()));
 

@@ -13,7 +13,7 @@ pub(super) const RATE_LIMIT_CLUSTER: &str = "weir_ratelimit";
 pub(super) fn bootstrap(plan: &Plan, options: &Options) -> Result<Value, Error> {
     let mut listeners = listener::listeners(plan, options)?;
     listeners.push(listener::admin(options));
-    listeners.push(listener::secrets(options));
+    listeners.extend(listener::secrets(options));
 
     let admin_socket = proto::pipe(&options.dir.join(super::ADMIN_SOCKET));
     let mut static_clusters =

@@ -22,7 +22,7 @@ pub(super) fn clusters(plan: &Plan, options: &Options) -> Vec<Value> {
     let backends = plan.clusters.iter().map(|cluster| backends(cluster, options));
     let container = plan.aws_container.iter().map(|it| secrets::container_cluster(it, options));
     backends
-        .chain([secrets::cluster(plan, options)])
+        .chain(secrets::cluster(plan, options))
         .chain(container)
         .map(|cluster| proto::any("envoy.config.cluster.v3.Cluster", cluster))
         .collect()

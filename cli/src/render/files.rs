@@ -37,9 +37,19 @@ impl Files {
         self.0.insert(path.into(), File { content: written(content), secret: false });
     }
 
+    /// Adds a file that is no JSON.
+    pub fn insert_text(&mut self, path: impl Into<String>, content: String) {
+        self.0.insert(path.into(), File { content, secret: false });
+    }
+
     /// Adds a file that only its owner may read.
     pub fn insert_secret(&mut self, path: impl Into<String>, content: &Value) {
         self.0.insert(path.into(), File { content: written(content), secret: true });
+    }
+
+    /// Adds a file that only its owner may read and that is no JSON.
+    pub fn insert_secret_text(&mut self, path: impl Into<String>, content: String) {
+        self.0.insert(path.into(), File { content, secret: true });
     }
 
     /// Puts a file in the place of another.

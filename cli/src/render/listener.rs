@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::form::SecretsBy;
 use super::{Error, Options, bootstrap, filter, proto};
 use crate::plan::{Listener, Plan};
 
@@ -74,8 +75,12 @@ pub(super) fn admin(options: &Options) -> Value {
     })
 }
 
-/// The private listener that the filter calls itself through: the cluster in front of it adds the secrets as headers.
-pub(super) fn secrets(options: &Options) -> Value {
+/// The private listener that the filter calls itself through: the cluster in front of it adds the secrets as headers. `None` when
+/// secrets do not come that way.
+pub(super) fn secrets(options: &Options) -> Option<Value> {
+    if options.filter.form.secrets() != SecretsBy::Callout {
+        return None;
+    }
     let manager = json!({
         "stat_prefix": "weir_secrets",
         "http_filters": [filter::discovered(options, "secrets"), router()],
@@ -91,12 +96,12 @@ pub(super) fn secrets(options: &Options) -> Value {
         "max_request_headers_kb": 8192,
         "common_http_protocol_options": {"max_headers_count": 20_000},
     });
-    json!({
+    Some(json!({
         "name": "weir_secrets",
         "address": proto::pipe(&options.dir.join(super::SECRETS_SOCKET)),
         "filter_chains": [chain(manager)],
         "ignore_global_conn_limit": true,
-    })
+    }))
 }
 
 fn chain(manager: Value) -> Value {
@@ -191,14 +196,15 @@ fn local_replies() -> Value {
 
 /// The filter writes the line, Envoy the file. A request that the filter never saw has no line.
 fn access_log(options: &Options) -> Value {
+    let record = options.filter.form.record();
     json!([{
         "name": "envoy.access_loggers.file",
-        "filter": {"extension_filter": cel("'wasm.weir.record' in filter_state")},
+        "filter": {"extension_filter": cel(&format!("'{record}' in filter_state"))},
         "typed_config": proto::any(
             "envoy.extensions.access_loggers.file.v3.FileAccessLog",
             json!({
                 "path": options.access_log,
-                "log_format": {"text_format_source": {"inline_string": "%FILTER_STATE(wasm.weir.record:PLAIN)%\n"}},
+                "log_format": {"text_format_source": {"inline_string": format!("%FILTER_STATE({record}:PLAIN)%\n")}},
             }),
         ),
     }])

@@ -1,17 +1,18 @@
 //! From a [`Plan`] to the files Envoy reads.
 //!
 //! Pure: nothing is read, written or looked up here. `weir render` writes the files and leaves them; `weir run` writes
-//! them, starts Envoy on them and replaces those below `xds/`, `sds/` and `ratelimit/` while it runs.
+//! them, starts Envoy on them and replaces those below `xds/`, `sds/`, `secrets/` and `ratelimit/` while it runs.
 //!
 //! The listeners stand in the bootstrap and never change, because Envoy drains a listener whose configuration
 //! changes and that cuts streams. Routes (RDS), clusters (CDS), the filter's configuration (ECDS) and secrets (SDS)
-//! come from files that Envoy watches.
+//! come from files that Envoy watches. A filter that can read files reads its secrets itself.
 
 mod bootstrap;
 mod clusters;
 mod error;
 mod files;
 mod filter;
+mod form;
 mod listener;
 mod proto;
 mod ratelimit;
@@ -29,19 +30,26 @@ use serde_json::{Value, json};
 
 pub use error::Error;
 pub use files::{File, Files};
+pub use form::{Filter, Form};
 
 #[cfg(test)]
 use crate::plan;
-use crate::plan::{Plan, SecretValue};
+use crate::plan::Plan;
 
 /// Where Envoy's bootstrap is, relative to the folder.
 pub const BOOTSTRAP: &str = "envoy.json";
+/// What Envoy's environment must hold, a line `NAME=VALUE` for each, relative to the folder; not there when it need hold nothing.
+pub const ENVIRONMENT: &str = "envoy.env";
 /// Envoy's own admin, a Unix socket, relative to the folder.
 pub const ADMIN_SOCKET: &str = "admin.sock";
 /// The Unix socket on which secrets are handed to the filter, relative to the folder.
 pub const SECRETS_SOCKET: &str = "secrets.sock";
 /// Clusters.
 pub const CDS: &str = "xds/cds.json";
+/// The folder of the secrets that the filter reads itself, relative to the folder.
+pub const SECRETS: &str = "secrets";
+/// The folder of the secrets that Envoy reads, relative to the folder.
+pub const SDS: &str = "sds";
 /// `RUNTIME_ROOT` of the ratelimit service, relative to the folder.
 pub const RATELIMIT_ROOT: &str = "ratelimit";
 
@@ -61,16 +69,13 @@ pub fn rds_path(listener: &str) -> String {
     format!("xds/rds-{name}.json")
 }
 
-/// The roles of the filter, each with an ECDS file of its own: a subscription takes one resource.
-pub const ROLES: [&str; 4] = ["edge", "backend", "admin", "secrets"];
-
 /// What rendering needs besides the plan: this machine's paths and the command line's wishes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// The folder the files will be in, absolute: they refer to each other by path.
     pub dir: PathBuf,
-    /// The wasm filter, absolute.
-    pub wasm: PathBuf,
+    /// The filter that Envoy loads.
+    pub filter: Filter,
     /// The address the listeners bind.
     pub bind: IpAddr,
     /// Instead of the first listener's port; 0: a free one.
@@ -110,7 +115,7 @@ pub fn envoy(plan: &Plan, options: &Options) -> Result<Files, Error> {
     let mut files = Files::default();
     files.insert(BOOTSTRAP, &bootstrap::bootstrap(plan, options)?);
 
-    for role in ROLES {
+    for role in options.filter.form.roles() {
         files.insert(ecds_path(role), &discovery(vec![filter::resource(plan, options, role)?]));
     }
     for listener in &plan.listeners {
@@ -119,11 +124,9 @@ pub fn envoy(plan: &Plan, options: &Options) -> Result<Files, Error> {
     }
     files.insert(CDS, &discovery(clusters::clusters(plan, options)));
 
-    for (name, SecretValue(value)) in &plan.secrets {
-        files.insert_secret(secrets::sds_path(name), &discovery(vec![secrets::resource(name, value)]));
-    }
-    if let Some(token) = plan.aws_container.as_ref().and_then(|container| container.token.as_ref()) {
-        files.insert_secret(secrets::container_sds_path(), &discovery(vec![secrets::container_token(token)]));
+    secrets::insert(plan, options, &mut files);
+    if let Some((name, value)) = options.filter.environment() {
+        files.insert_text(ENVIRONMENT, format!("{name}={}\n", value.display()));
     }
     if options.rate_limit_service.is_some() {
         ratelimit::service_configuration(plan, &mut files)?;

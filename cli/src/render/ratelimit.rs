@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Error, Files, proto};
+use super::{Error, Files, Form, proto};
 use crate::plan::{Plan, Rule};
 use weir_core::config::{Budget, Selector};
 
@@ -58,7 +58,7 @@ fn named(value: &str) -> &str {
 }
 
 /// The rate limits of a route, in the one place where Envoy heeds `hits_addend`. `None` when it has none.
-pub(super) fn per_route(plan: &Plan, rule: &Rule) -> Option<Value> {
+pub(super) fn per_route(plan: &Plan, rule: &Rule, form: Form) -> Option<Value> {
     let mut limits = Vec::new();
     for budget in rule.limits.iter().filter_map(|limit| plan.filter.budgets.get(limit.budget)) {
         let actions: Vec<Value> = descriptors(budget, rule).iter().map(Entry::action).collect();
@@ -68,7 +68,7 @@ pub(super) fn per_route(plan: &Plan, rule: &Rule) -> Option<Value> {
             limits.push(json!({
                 "actions": actions,
                 "apply_on_stream_done": true,
-                "hits_addend": {"format": format!("%FILTER_STATE(wasm.{cost}:PLAIN)%")},
+                "hits_addend": {"format": form.cost(cost)},
             }));
         }
     }

@@ -123,7 +123,7 @@ impl Context<'_> {
         }
         route.insert("route".to_owned(), action);
         if self.options.rate_limit_service.is_some()
-            && let Some(limits) = ratelimit::per_route(self.plan, rule)
+            && let Some(limits) = ratelimit::per_route(self.plan, rule, self.options.filter.form)
         {
             let closed = rule.limits_fail_closed || self.options.rate_limit_fail_closed;
             let filter = if closed { listener::RATE_LIMIT_CLOSED } else { listener::RATE_LIMIT_OPEN };

@@ -1,5 +1,6 @@
-//! Secrets: SDS files that Envoy watches, and the cluster that brings them to the filter as headers.
+//! Secrets: files that the filter reads, or SDS files that Envoy watches and the cluster that brings them to the filter as headers.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use base64::Engine;
@@ -7,7 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use weir_core::auth::secret_header;
 
-use super::{Options, SECRETS_SOCKET, clusters, proto, short_digest};
+use super::form::SecretsBy;
+use super::{Files, Options, SDS, SECRETS, SECRETS_SOCKET, clusters, discovery, proto, short_digest};
 use crate::plan::{AwsContainer, ContainerToken, Plan, SecretValue, Tls};
 
 /// The cluster that the filter calls for its secrets.
@@ -15,22 +17,50 @@ pub(super) const SECRETS_CLUSTER: &str = "weir_secrets";
 /// The name of the container token's secret.
 const CONTAINER_SECRET: &str = "aws-container";
 
-pub(super) fn sds_path(name: &str) -> String {
-    format!("sds/{}.json", short_digest(name.as_bytes()))
+/// Adds the files of all secrets.
+pub(super) fn insert(plan: &Plan, options: &Options, files: &mut Files) {
+    for (name, SecretValue(value)) in &plan.secrets {
+        match options.filter.form.secrets() {
+            SecretsBy::Callout => {
+                files.insert_secret(sds_path(name), &discovery(vec![resource(name, value)]))
+            }
+            SecretsBy::Files => files.insert_secret_text(file_path(name), value.clone()),
+        }
+    }
+    if let Some(token) = plan.aws_container.as_ref().and_then(|container| container.token.as_ref()) {
+        files.insert_secret(container_sds_path(), &discovery(vec![container_token(token)]));
+    }
 }
 
-pub(super) fn container_sds_path() -> String {
-    format!("sds/{CONTAINER_SECRET}.json")
+/// Where the filter reads its secrets; empty when it cannot.
+pub(super) fn files_by_name(plan: &Plan, options: &Options) -> BTreeMap<String, String> {
+    let absolute = |name: &String| options.dir.join(file_path(name)).to_string_lossy().into_owned();
+    match options.filter.form.secrets() {
+        SecretsBy::Callout => BTreeMap::new(),
+        SecretsBy::Files => plan.secrets.keys().map(|name| (name.clone(), absolute(name))).collect(),
+    }
+}
+
+fn file_path(name: &str) -> String {
+    format!("{SECRETS}/{}", short_digest(name.as_bytes()))
+}
+
+fn sds_path(name: &str) -> String {
+    format!("{SDS}/{}.json", short_digest(name.as_bytes()))
+}
+
+fn container_sds_path() -> String {
+    format!("{SDS}/{CONTAINER_SECRET}.json")
 }
 
 /// The SDS resource of a secret; base64, because a header holds no line breaks and a credentials file does.
-pub(super) fn resource(name: &str, value: &str) -> Value {
+fn resource(name: &str, value: &str) -> Value {
     generic_secret(&short_digest(name.as_bytes()), json!({"inline_string": STANDARD.encode(value)}))
 }
 
 /// The SDS resource of the container token. A file is read by Envoy itself, which watches the folder: a rotated token is seen when it is
 /// moved into its place or, as in Kubernetes, a link to its folder is.
-pub(super) fn container_token(token: &ContainerToken) -> Value {
+fn container_token(token: &ContainerToken) -> Value {
     let source = match token {
         ContainerToken::Value(SecretValue(value)) => json!({"inline_string": value}),
         ContainerToken::File(file) => {
@@ -48,14 +78,17 @@ fn generic_secret(name: &str, source: Value) -> Value {
     )
 }
 
-/// The cluster in front of the private listener, with one injector per secret.
-pub(super) fn cluster(plan: &Plan, options: &Options) -> Value {
+/// The cluster in front of the private listener, with one injector per secret. `None` when secrets do not come that way.
+pub(super) fn cluster(plan: &Plan, options: &Options) -> Option<Value> {
+    if options.filter.form.secrets() != SecretsBy::Callout {
+        return None;
+    }
     let filters = plan
         .secrets
         .keys()
         .map(|name| injector(options, &short_digest(name.as_bytes()), &sds_path(name), &secret_header(name)));
     let address = proto::pipe(&options.dir.join(SECRETS_SOCKET));
-    clusters::injecting(SECRETS_CLUSTER, &address, "STATIC", filters.collect())
+    Some(clusters::injecting(SECRETS_CLUSTER, &address, "STATIC", filters.collect()))
 }
 
 /// The cluster of the container credentials endpoint, which adds the token.

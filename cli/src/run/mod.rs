@@ -22,10 +22,10 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-pub use locate::{Missing, Parts};
+pub use locate::{Found, Missing, Parts, Version};
 
 use crate::plan::Plan;
-use crate::render::{self, Options, ServiceAddress};
+use crate::render::{self, Filter, Form, Options, ServiceAddress};
 use admin::Admin;
 use directory::RunDirectory;
 use load::{Loader, Report};
@@ -39,6 +39,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// What the command line asks for.
 #[derive(Debug, Clone)]
 pub struct Wishes {
+    /// The form of the filter. `None`: the native module where it can run, else wasm.
+    pub form: Option<Form>,
     /// Instead of the port of the first listener; 0: a free one.
     pub port: Option<u16>,
     /// Port of the admin listener on loopback; 0: a free one.
@@ -123,10 +125,15 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     let loaded = loader.load().map_err(Failure::Resources)?;
     loaded.notes.iter().for_each(say);
     let environment = |name: &str| std::env::var_os(name);
-    let parts = locate::parts(&environment, &wishes.launcher, wishes.redis.is_some())?;
     let directory = RunDirectory::create()?;
-    let mut options = options(&parts, wishes, directory.path())?;
-    options.wasm = own_wasm(&parts, &directory)?;
+    let wanted = locate::Wanted {
+        form: wishes.form,
+        rate_limit_service: wishes.redis.is_some(),
+        folder: directory.path(),
+    };
+    let parts = locate::parts(&environment, &wishes.launcher, &wanted)?;
+    let mut options = options(own_filter(&parts.filter.filter, &directory)?, wishes, directory.path())?;
+    say(format!("running the {} on Envoy {}", introduced(&parts.filter), locate::shown(parts.version)));
     ready::ports_are_free(&loaded.plan, &options)?;
 
     let files = render::envoy(&loaded.plan, &options)?;
@@ -183,11 +190,18 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
 }
 
 /// A copy of the filter for this run: Envoy reads the file again at every reload, and must not find another version in its place.
-fn own_wasm(parts: &Parts, directory: &RunDirectory) -> Result<PathBuf, Failure> {
-    let copy = directory.path().join("weir.wasm");
-    let copied = std::fs::copy(&parts.wasm, &copy);
-    copied.map_err(|error| Failure::Environment(format!("cannot copy {}: {error}", parts.wasm.display())))?;
-    Ok(copy)
+fn own_filter(found: &Filter, directory: &RunDirectory) -> Result<Filter, Failure> {
+    let copy = directory.path().join(found.form.file_name());
+    let copied = std::fs::copy(&found.file, &copy);
+    copied.map_err(|error| Failure::Environment(format!("cannot copy {}: {error}", found.file.display())))?;
+    Ok(Filter { form: found.form, file: copy })
+}
+
+/// Which filter it is, and why not the native module, which is the faster one.
+fn introduced(found: &Found) -> String {
+    let Filter { form, file } = &found.filter;
+    let why = found.why_not_native.as_ref().map(|why| format!(" ({why})"));
+    format!("{form} {}{}", file.display(), why.unwrap_or_default())
 }
 
 /// Takes over changed resources, or says why not. The running configuration stays until Envoy has accepted the new one.
@@ -208,11 +222,11 @@ fn take_over(loader: &dyn Loader, options: &Options, reload: &mut Reload) -> Res
     Ok(())
 }
 
-fn options(parts: &Parts, wishes: &Wishes, directory: &Path) -> Result<Options, Failure> {
+fn options(filter: Filter, wishes: &Wishes, directory: &Path) -> Result<Options, Failure> {
     let socket = || ServiceAddress::Unix(directory.join("ratelimit.sock"));
     Ok(Options {
         dir: directory.to_owned(),
-        wasm: parts.wasm.clone(),
+        filter,
         bind: wishes.bind,
         port: wishes.port,
         admin_port: wishes.admin_port,
@@ -234,9 +248,24 @@ pub fn render_options(
     service: Option<ServiceAddress>,
 ) -> Result<Options, Failure> {
     let environment = |name: &str| std::env::var_os(name);
-    let wasm = locate::wasm(&environment, &wishes.launcher)?;
-    let parts = Parts { envoy: PathBuf::new(), wasm, rate_limit_service: None };
-    let options = options(&parts, wishes, &absolute(directory)?)?;
+    let found = locate::filter_to_render(&environment, &wishes.launcher, wishes.form)?;
+    let (form, file) = (found.filter.form, &found.filter.file);
+    // A wasm filter is named by its path, a module by a folder and a name.
+    if form == Form::Module && file.file_name().is_none_or(|name| name != form.file_name()) {
+        let (file, name) = (file.display(), form.file_name());
+        return Err(Failure::Environment(format!(
+            "$WEIR_MODULE is {file}; Envoy only takes a file named {name}"
+        )));
+    }
+    say(format!("rendering for the {}", introduced(&found)));
+    if let Some((name, value)) = found.filter.environment() {
+        say(format!(
+            "Envoy needs {name}={} in its environment (written to {})",
+            value.display(),
+            render::ENVIRONMENT
+        ));
+    }
+    let options = options(found.filter, wishes, &absolute(directory)?)?;
     Ok(Options { rate_limit_service: service, ..options })
 }
 
@@ -266,6 +295,9 @@ fn envoy(parts: &Parts, wishes: &Wishes, options: &Options) -> Program {
     ]
     .map(str::to_owned)
     .to_vec();
+    if let Some((name, value)) = options.filter.environment() {
+        program.environment = vec![(name.to_owned(), value.to_string_lossy().into_owned())];
+    }
     program.essential = true;
     program.chatter = is_missing_charge;
     program

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::admin::Admin;
 use super::say;
-use crate::render::{BOOTSTRAP, CDS, File, Files, RATELIMIT_ROOT};
+use crate::render::{BOOTSTRAP, CDS, File, Files, RATELIMIT_ROOT, SDS, SECRETS};
 
 /// How long Envoy may take to say what it thinks of a file.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -93,8 +93,8 @@ impl Reload {
     }
 
     fn take(&mut self, changed: &[(&str, &File)], files: &Files) -> Result<(), Refused> {
-        // Envoy and the ratelimit service watch these; neither says that it has seen them.
-        let quiet = |path: &str| path.starts_with("sds/") || path.starts_with(RATELIMIT_ROOT);
+        // Envoy, the filter and the ratelimit service watch these; none of them says that it has seen them.
+        let quiet = |path: &str| [SDS, SECRETS, RATELIMIT_ROOT].iter().any(|folder| path.starts_with(folder));
         for (path, file) in changed.iter().filter(|(path, _)| quiet(path)) {
             self.write(path, file)?;
         }

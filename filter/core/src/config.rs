@@ -26,6 +26,11 @@ pub struct Config {
     /// Where credentials come from, by the name that [`Auth::credential`] uses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credentials: BTreeMap<String, Source>,
+    /// Where a shell that can read files finds the secrets of [`Config::credentials`]: absolute paths by the name of the credential.
+    /// The whole content of a file is the secret's value, in UTF-8; a new one is moved into its place. Empty for wasm, which
+    /// cannot read files.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_files: BTreeMap<String, String>,
     /// Budgets that the filter keeps itself, in shared data. Empty when Envoy's global rate limit does the counting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Budget>,
@@ -50,6 +55,7 @@ impl Default for Config {
             backends: BTreeMap::new(),
             models: Vec::new(),
             credentials: BTreeMap::new(),
+            secret_files: BTreeMap::new(),
             budgets: Vec::new(),
             body_limit: default_body_limit(),
             default_max_tokens: default_max_tokens(),
@@ -235,7 +241,7 @@ pub struct Model {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cost {
-    /// Key in the namespace `io.envoy.ai_gateway` (native) or filter state `wasm.<key>`.
+    /// Key in the dynamic metadata `io.envoy.ai_gateway` (native), or filter state `wasm.<key>` (wasm).
     pub key: String,
     /// Which counter it is.
     #[serde(rename = "type")]
