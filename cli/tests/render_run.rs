@@ -291,7 +291,7 @@ fn a_request_goes_to_the_backend_of_its_model() {
     let (qwen, claude) = (upstream(200, "qwen", 1), upstream(200, "claude", 1));
     for form in [Form::Wasm, Form::Module] {
         let gateway = Gateway::with(form, &envoy, &format!("qwen {qwen}\nclaude {claude}"));
-        wait_for(&gateway.said, &format!("running the {form}"));
+        wait_for(&gateway.said, &format!("with the {form}"));
         assert_eq!(gateway.ask("qwen"), (200, "qwen".to_owned()));
         assert_eq!(gateway.ask("claude"), (200, "claude".to_owned()));
         let (status, body) = gateway.ask("other");

@@ -133,7 +133,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     };
     let parts = locate::parts(&environment, &wishes.launcher, &wanted)?;
     let mut options = options(own_filter(&parts.filter.filter, &directory)?, wishes, directory.path())?;
-    say(format!("running the {} on Envoy {}", introduced(&parts.filter), locate::shown(parts.version)));
+    say(format!("running on Envoy {} with the {}", locate::shown(parts.version), introduced(&parts.filter)));
     ready::ports_are_free(&loaded.plan, &options)?;
 
     let files = render::envoy(&loaded.plan, &options)?;
@@ -299,13 +299,18 @@ fn envoy(parts: &Parts, wishes: &Wishes, options: &Options) -> Program {
         program.environment = vec![(name.to_owned(), value.to_string_lossy().into_owned())];
     }
     program.essential = true;
-    program.chatter = is_missing_charge;
+    program.chatter = |line| is_missing_charge(line) || is_about_abi(line);
     program
 }
 
 /// Envoy warns, in two lines, about each request that has nothing to charge because it used nothing.
 fn is_missing_charge(line: &str) -> bool {
     line.contains("Invalid hits_addend") || line == "null_value: NULL_VALUE"
+}
+
+/// Envoy before 1.40 calls the module's version of the ABI deprecated, though that contains its own.
+fn is_about_abi(line: &str) -> bool {
+    line.contains("Dynamic module ABI version")
 }
 
 fn rate_limit_service(parts: &Parts, wishes: &Wishes, redis: &str, options: &Options) -> Program {

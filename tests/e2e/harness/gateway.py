@@ -55,7 +55,9 @@ class Gateway:
         else:
             files = manifest
         arguments = ["run", *itertools.chain.from_iterable(("-f", file) for file in files)]
-        arguments += ["--port", port, "--admin-port", 0, "--filter", FILTER, "--access-log", self.log_file]
+        arguments += ["--port", port, "--admin-port", 0, "--access-log", self.log_file]
+        if FILTER:
+            arguments += ["--filter", FILTER]
         if redis:
             arguments += ["--redis", redis]
         self.process = weir(*arguments, *options, env=env)
