@@ -67,7 +67,7 @@ impl BackendFilter {
     fn begin(&self, host: &impl Host) -> Option<Begin> {
         let exchange = worker::find(host.exchange()?)?;
         let (route, target) = (host.route_name(), host.target());
-        let place = Place { route: &route, target: &target, attempt: host.attempt() };
+        let place = Place { route: &route, target: &target };
         Some(Attempt::begin(&self.config, &exchange, place, host.store(), host.now_ms()))
     }
 

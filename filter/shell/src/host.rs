@@ -75,9 +75,6 @@ pub trait Host {
     /// The metadata `weir.target` of the endpoint that an attempt goes to.
     fn target(&self) -> String;
 
-    /// `upstream.request_attempt_count`, from 1.
-    fn attempt(&self) -> u32;
-
     /// Publishes a cost of the request under its key, for a rate limit that charges when the stream is over.
     fn set_cost(&mut self, key: &str, value: u64);
 

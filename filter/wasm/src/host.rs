@@ -92,11 +92,6 @@ impl Host for Stream {
         property(&["xds", "upstream_host_metadata", "filter_metadata", "weir", "target"]).unwrap_or_default()
     }
 
-    fn attempt(&self) -> u32 {
-        let attempt = number(&["upstream", "request_attempt_count"]).unwrap_or(1);
-        u32::try_from(attempt).unwrap_or(u32::MAX)
-    }
-
     fn set_cost(&mut self, key: &str, value: u64) {
         set_state(key, value.to_string().as_bytes());
     }

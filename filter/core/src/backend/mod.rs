@@ -43,8 +43,6 @@ pub struct Place<'a> {
     pub route: &'a str,
     /// The endpoint's metadata `weir.target`: `<index of the target>/<index of the host>/<backend>`.
     pub target: &'a str,
-    /// `upstream.request_attempt_count`, from 1.
-    pub attempt: u32,
 }
 
 /// What becomes of an attempt.
@@ -91,10 +89,11 @@ impl Attempt {
             let message = "unknown path: the route that takes it is for models, and no endpoint has it";
             return Begin::Reply(refuse(exchange, &Error::new(Kind::UnknownPath, message)));
         };
-        {
+        let is_first = {
             let mut exchange = exchange.borrow_mut();
-            exchange.attempts = place.attempt.max(1);
-            if place.attempt <= 1 {
+            exchange.attempts = exchange.attempts.saturating_add(1);
+            let is_first = exchange.attempts == 1;
+            if is_first {
                 place.route.clone_into(&mut exchange.route_name);
                 if !route.user_headers.is_empty() {
                     let value = |name: &String| Some(shown(name, exchange.headers.get(name)?));
@@ -104,10 +103,9 @@ impl Attempt {
                 exchange.route = Some(Arc::clone(route));
             }
             exchange.begin_attempt();
-        }
-        if place.attempt <= 1
-            && let Some(refusal) = refused_by_budgets(config, exchange, route, store, now_ms / 1000)
-        {
+            is_first
+        };
+        if is_first && let Some(refusal) = refused_by_budgets(config, exchange, route, store, now_ms / 1000) {
             exchange.borrow_mut().answered_here = true;
             return Begin::Reply(refusal);
         }

@@ -20,8 +20,7 @@ fn attempt(gateway: &Gateway) -> Attempt {
     config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
     let headers = Headers::from([(":path", "/anthropic/v1/messages")]);
     let exchange = Rc::new(RefCell::new(Exchange::new(headers, START)));
-    let place =
-        Place { route: ROUTE, target: &format!("0/0/{}", gateway.route.targets[0].backend), attempt: 1 };
+    let place = Place { route: ROUTE, target: &format!("0/0/{}", gateway.route.targets[0].backend) };
     match Attempt::begin(&Arc::new(config), &exchange, place, &gateway.store, START) {
         Begin::Attempt(attempt) => *attempt,
         other => panic!("{other:?}"),
@@ -69,7 +68,7 @@ fn an_endpoint_of_another_configuration_gets_no_credential() {
     config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
     let headers = Headers::from([(":path", "/v1/chat/completions")]);
     let exchange = Rc::new(RefCell::new(Exchange::new(headers, START)));
-    let place = Place { route: ROUTE, target: "0/0/default/new", attempt: 1 };
+    let place = Place { route: ROUTE, target: "0/0/default/new" };
     let Begin::Reply(reply) = Attempt::begin(&Arc::new(config), &exchange, place, &gateway.store, START)
     else {
         panic!("an attempt was begun");

@@ -479,7 +479,7 @@ fn a_path_that_is_no_endpoint_passes_no_route_for_models() {
 fn a_route_that_the_configuration_does_not_know_is_refused() {
     let headers = Headers::from([(":path", CHAT), ("authorization", "Bearer of-an-earlier-backend")]);
     let exchange = Rc::new(RefCell::new(Exchange::new(headers, 0)));
-    let place = Place { route: "default/gone/rule/0", target: "0/0/default/gpt", attempt: 2 };
+    let place = Place { route: "default/gone/rule/0", target: "0/0/default/gpt" };
     let begun = Attempt::begin(&Arc::default(), &exchange, place, &Memory::default(), 0);
     let Begin::Reply(reply) = begun else { panic!("{begun:?}") };
     assert_eq!(reply.status, 503);

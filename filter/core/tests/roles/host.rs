@@ -264,11 +264,7 @@ impl<'g> Call<'g> {
             }
             let target = index.min(self.gateway.route.targets.len().saturating_sub(1));
             let backend = self.gateway.route.targets.get(target).map_or("", |target| &target.backend);
-            let place = Place {
-                route: ROUTE,
-                target: &format!("{target}/0/{backend}"),
-                attempt: u32::try_from(index).unwrap() + 1,
-            };
+            let place = Place { route: ROUTE, target: &format!("{target}/0/{backend}") };
             let now = self.gateway.now_ms.get();
             let mut attempt = match Attempt::begin(config, exchange, place, &self.gateway.store, now) {
                 Begin::Attempt(attempt) => attempt,

@@ -1,0 +1,108 @@
+//! The filters of a stream, one per role.
+
+use weir_shell::{BackendFilter, EdgeFilter, Flow, usage_page};
+
+use crate::abi::{Headers, HttpFilter, Next, Stream};
+use crate::host::{Native, snapshot};
+use crate::store::STORE;
+use crate::ticker;
+
+impl From<Flow> for Next {
+    fn from(flow: Flow) -> Next {
+        match flow {
+            Flow::Continue => Next::Continue,
+            Flow::Hold => Next::Hold,
+            Flow::Reply(reply) => Next::Reply(*reply),
+        }
+    }
+}
+
+/// In the listener's chain.
+pub(crate) struct Edge(pub(crate) EdgeFilter);
+
+impl HttpFilter for Edge {
+    fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        self.0.request_headers(&mut Native(stream), end).into()
+    }
+
+    fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        let size = stream.request_body_size();
+        self.0.request_body(&mut Native(stream), size, end).into()
+    }
+
+    fn request_trailers(&mut self, stream: &mut Stream<'_>) -> Next {
+        self.0.request_trailers(&mut Native(stream)).into()
+    }
+
+    fn response_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        self.0.response_headers(&mut Native(stream), end).into()
+    }
+
+    fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        self.0.response_body(&mut Native(stream), end).into()
+    }
+
+    fn stream_complete(&mut self, stream: &mut Stream<'_>) {
+        self.0.close(&mut Native(stream));
+    }
+}
+
+/// In a cluster's upstream chain.
+pub(crate) struct Backend(pub(crate) BackendFilter);
+
+impl Backend {
+    /// Does what the filter said of the request.
+    fn request(&self, stream: &Stream<'_>, flow: Flow) -> Next {
+        if self.0.waits() {
+            ticker::wait(stream.scheduler());
+        }
+        flow.into()
+    }
+}
+
+impl HttpFilter for Backend {
+    fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        let flow = self.0.request_headers(&mut Native(stream), end);
+        self.request(stream, flow)
+    }
+
+    fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        let was_waiting = self.0.waits();
+        let flow = self.0.request_body(&mut Native(stream), end);
+        if was_waiting { flow.into() } else { self.request(stream, flow) }
+    }
+
+    fn request_trailers(&mut self, stream: &mut Stream<'_>) -> Next {
+        let was_waiting = self.0.waits();
+        let flow = self.0.request_trailers(&mut Native(stream));
+        if was_waiting { flow.into() } else { self.request(stream, flow) }
+    }
+
+    fn response_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        self.0.response_headers(&mut Native(stream), end).into()
+    }
+
+    fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        self.0.response_body(&mut Native(stream), end).into()
+    }
+
+    fn response_trailers(&mut self, stream: &mut Stream<'_>) -> Next {
+        self.0.response_trailers(&mut Native(stream)).into()
+    }
+
+    /// The credential that it waits for may have come.
+    fn scheduled(&mut self, stream: &mut Stream<'_>, _event: u64) -> Next {
+        let flow = self.0.retry(&mut Native(stream));
+        self.request(stream, flow)
+    }
+}
+
+/// On the admin listener.
+pub(crate) struct Admin;
+
+impl HttpFilter for Admin {
+    fn request_headers(&mut self, stream: &mut Stream<'_>, _end: bool) -> Next {
+        let page = usage_page(&snapshot(stream, Headers::Request), &STORE);
+        page.map_or(Next::Continue, Next::Reply)
+    }
+}

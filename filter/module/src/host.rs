@@ -1,0 +1,145 @@
+//! Envoy, as the filters of both roles want it.
+
+use std::borrow::Cow;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use weir_core::headers::{HeaderEdits, Headers as Snapshot};
+use weir_core::store::Store;
+use weir_shell::{Host, Map};
+
+use crate::abi::{Headers, Number, Stream, Text};
+use crate::store::STORE;
+
+/// The dynamic metadata that costs are published in, as Envoy AI Gateway does, so that policies carry over.
+const METADATA_NAMESPACE: &str = "io.envoy.ai_gateway";
+
+/// Filter state by which the upstream filters of a request find its exchange.
+const EXCHANGE_STATE: &str = "weir.exchange";
+
+/// Filter state with the access log line.
+const RECORD_STATE: &str = "weir.record";
+
+/// What `response.code_details` says of the answer of a backend.
+const VIA_UPSTREAM: &[u8] = b"via_upstream";
+
+/// The stream whose hook is running.
+pub(crate) struct Native<'a, 'b>(pub(crate) &'a mut Stream<'b>);
+
+impl Host for Native<'_, '_> {
+    fn now_ms(&self) -> u64 {
+        now_ms()
+    }
+
+    fn headers(&self, map: Map) -> Snapshot {
+        snapshot(self.0, header_map(map))
+    }
+
+    fn status(&self) -> u16 {
+        let status = self.0.header(Headers::Response, ":status");
+        status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()).unwrap_or(0)
+    }
+
+    fn edit(&mut self, map: Map, edits: &HeaderEdits) {
+        let map = header_map(map);
+        for (name, value) in edits.iter() {
+            let done = match value {
+                Some(value) => self.0.set_header(map, name, value.as_bytes()),
+                None => {
+                    // False says that there was none.
+                    self.0.remove_header(map, name);
+                    true
+                }
+            };
+            if !done {
+                log::error!("the header {name} could not be changed");
+            }
+        }
+    }
+
+    fn body(&self, map: Map) -> Cow<'_, [u8]> {
+        match map {
+            Map::Request => self.0.request_body(),
+            Map::Response => self.0.response_body(),
+        }
+    }
+
+    fn replace_body(&mut self, map: Map, body: Vec<u8>) {
+        match map {
+            Map::Request => self.0.replace_request_body(body),
+            Map::Response => self.0.replace_response_body(body),
+        }
+    }
+
+    fn choose_route_anew(&mut self) {
+        self.0.clear_route_cache();
+    }
+
+    fn set_exchange(&mut self, id: u64) {
+        if !self.0.set_filter_state(EXCHANGE_STATE, &id.to_le_bytes()) {
+            log::error!("the filter state {EXCHANGE_STATE} could not be set");
+        }
+    }
+
+    fn exchange(&self) -> Option<u64> {
+        self.0.filter_state(EXCHANGE_STATE)?.try_into().ok().map(u64::from_le_bytes)
+    }
+
+    fn local_reply_details(&self) -> Option<String> {
+        let details = self.0.text(Text::ResponseCodeDetails).filter(|details| *details != VIA_UPSTREAM)?;
+        Some(String::from_utf8_lossy(details).into_owned())
+    }
+
+    fn final_status(&self) -> u16 {
+        self.0.number(Number::ResponseCode).and_then(|code| u16::try_from(code).ok()).unwrap_or(0)
+    }
+
+    fn route_name(&self) -> String {
+        let name = self.0.text(Text::RouteName).unwrap_or_default();
+        String::from_utf8_lossy(name).into_owned()
+    }
+
+    fn target(&self) -> String {
+        let target = self.0.host_metadata("weir", "target").unwrap_or_default();
+        String::from_utf8_lossy(&target).into_owned()
+    }
+
+    fn set_cost(&mut self, key: &str, value: u64) {
+        // Numbers in metadata are floating point: exact up to 2^53 tokens.
+        #[allow(clippy::cast_precision_loss, reason = "no request uses that many")]
+        self.0.set_metadata_number(METADATA_NAMESPACE, key, value as f64);
+    }
+
+    fn set_record(&mut self, line: &str) {
+        if !self.0.set_filter_state(RECORD_STATE, line.as_bytes()) {
+            log::error!("the filter state {RECORD_STATE} could not be set");
+        }
+    }
+
+    fn store(&self) -> &dyn Store {
+        &STORE
+    }
+}
+
+fn header_map(map: Map) -> Headers {
+    match map {
+        Map::Request => Headers::Request,
+        Map::Response => Headers::Response,
+    }
+}
+
+/// A snapshot of a header map.
+pub(crate) fn snapshot(stream: &Stream<'_>, map: Headers) -> Snapshot {
+    let headers = stream.headers(map);
+    let mut snapshot = Snapshot::with_capacity(headers.len(), TYPICAL_BYTES);
+    headers.for_each(|(name, value)| snapshot.push(name, value));
+    snapshot
+}
+
+/// The names and values of most requests and answers take less.
+const TYPICAL_BYTES: usize = 1024;
+
+/// Milliseconds since 1970.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+    since.and_then(|since| u64::try_from(since.as_millis()).ok()).unwrap_or(0)
+}
