@@ -2,10 +2,11 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    // The standard library asks for libgcc_s.so.1, which minimal images of Envoy do not have. Named first, the static
-    // archive that comes with gcc answers all of it, and `--as-needed` then drops the shared library.
+    // The standard library asks for libgcc_s.so.1, which minimal images of Envoy do not have. The static archive that
+    // comes with gcc stands before that on the linker's command line and answers all of it, so that `--as-needed`, which
+    // rustc sets, drops the shared library.
     let of = |name: &str| std::env::var(name).unwrap_or_default();
     if of("CARGO_CFG_TARGET_OS") == "linux" && of("CARGO_CFG_TARGET_ENV") == "gnu" {
-        println!("cargo::rustc-cdylib-link-arg=-Wl,--as-needed,-l:libgcc_eh.a");
+        println!("cargo::rustc-link-lib=dylib=gcc_eh");
     }
 }

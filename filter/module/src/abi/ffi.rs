@@ -21,6 +21,11 @@ impl Buffer {
         Buffer { pointer: bytes.as_ptr(), length: bytes.len() }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_null(self) -> bool {
+        self.pointer.is_null()
+    }
+
     /// The bytes.
     ///
     /// # Safety

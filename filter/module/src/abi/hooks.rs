@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use super::config::{Answer, ConfigSetup, MainThread};
 use super::ffi::{self, Buffer, Envoy, Header, Ours};
-use super::instance::{Config, Hook, Instance, guard, run};
+use super::instance::{Config, Hook, Instance, guard, hold, run};
 use super::{Next, log};
 
 /// The ABI's version in Envoy 1.40. 1.38 and 1.39 have v0.1.0, warn about any other, and take it all the same.
@@ -31,7 +31,7 @@ extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
     envoy: Envoy,
     name: Buffer,
     config: Buffer,
@@ -61,7 +61,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_new(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(ours: Ours) {
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(ours: Ours) {
     if ours.is_null() {
         return;
     }
@@ -74,7 +74,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destroy(ours: Ou
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
     envoy: Envoy,
     ours: Ours,
     event: u64,
@@ -86,7 +86,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_scheduled(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_done(
     envoy: Envoy,
     ours: Ours,
     id: u64,
@@ -108,7 +108,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_http_callout_don
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(config: Ours, _envoy: Envoy) -> Ours {
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(config: Ours, _envoy: Envoy) -> Ours {
     // SAFETY: `config` is from `config_new`, and outlives its filters.
     let Some(config) = (unsafe { config.cast::<Config>().as_ref() }) else { return ptr::null() };
     let filter = guard(|| config.config.new_filter());
@@ -116,7 +116,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_new(config: Ours, _envo
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(ours: Ours) {
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(ours: Ours) {
     if ours.is_null() {
         return;
     }
@@ -127,7 +127,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(ours: Ours) {
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
     envoy: Envoy,
     ours: Ours,
     end: bool,
@@ -137,7 +137,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_headers(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
     envoy: Envoy,
     ours: Ours,
     end: bool,
@@ -147,13 +147,16 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_body(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(envoy: Envoy, ours: Ours) -> u32 {
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_request_trailers(
+    envoy: Envoy,
+    ours: Ours,
+) -> u32 {
     // SAFETY: as above.
     unsafe { run(envoy, ours, Hook::RequestTrailers, |filter, stream| filter.request_trailers(stream)) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
     envoy: Envoy,
     ours: Ours,
     end: bool,
@@ -163,7 +166,7 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
     envoy: Envoy,
     ours: Ours,
     end: bool,
@@ -173,13 +176,19 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(envoy: Envoy, ours: Ours) -> u32 {
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
+    envoy: Envoy,
+    ours: Ours,
+) -> u32 {
     // SAFETY: as above.
     unsafe { run(envoy, ours, Hook::ResponseTrailers, |filter, stream| filter.response_trailers(stream)) }
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(envoy: Envoy, ours: Ours) {
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
+    envoy: Envoy,
+    ours: Ours,
+) {
     let complete = |filter: &mut dyn super::HttpFilter, stream: &mut super::Stream<'_>| {
         filter.stream_complete(stream);
         Next::Continue
@@ -189,9 +198,29 @@ unsafe extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(envoy: 
 }
 
 #[unsafe(no_mangle)]
-unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(envoy: Envoy, ours: Ours, event: u64) {
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
+    envoy: Envoy,
+    ours: Ours,
+    event: u64,
+) {
     // SAFETY: as above.
     unsafe { run(envoy, ours, Hook::Scheduled, |filter, stream| filter.scheduled(stream, event)) };
+}
+
+#[unsafe(no_mangle)]
+pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_local_reply(
+    _envoy: Envoy,
+    ours: Ours,
+    _status: u32,
+    details: Buffer,
+    _reset: bool,
+) -> u32 {
+    // SAFETY: as above. The filter is not asked, so it does not matter that this runs inside of other hooks.
+    if let Some(instance) = unsafe { hold(ours) } {
+        // SAFETY: valid for the hook, and copied.
+        instance.note_local_reply(unsafe { details.bytes() });
+    }
+    0
 }
 
 // Envoy refuses a module that lacks one of these. Filters send no callouts, and none of them is terminal.

@@ -1,6 +1,6 @@
 //! What Envoy keeps of ours, and what is done with a filter's verdict.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -12,7 +12,7 @@ use weir_core::error::{Error, Kind};
 
 use super::ffi::{self, BodyType, Buffer, Header};
 use super::scheduler::Scheduler;
-use super::stream::{Side, Stream, breaks_headers, part_size};
+use super::stream::{Keep, Side, Stream, breaks_headers, part_size};
 use super::{Counter, FilterConfig, HttpFilter, Next};
 
 /// Panics that were caught, in filters and configurations.
@@ -43,7 +43,7 @@ pub(super) struct Config {
 /// A filter of ours, as Envoy keeps it: `filter_module_ptr`.
 pub(super) struct Instance {
     filter: RefCell<State>,
-    scheduler: OnceCell<Scheduler>,
+    keep: Keep,
     panics: Option<Counter>,
 }
 
@@ -101,7 +101,7 @@ impl Verdict {
 impl Instance {
     pub(super) fn new(filter: Option<Box<dyn HttpFilter>>, panics: Option<Counter>) -> Instance {
         let state = filter.map_or(State::Unmade, State::Live);
-        Instance { filter: RefCell::new(state), scheduler: OnceCell::new(), panics }
+        Instance { filter: RefCell::new(state), keep: Keep::default(), panics }
     }
 
     /// Asks the filter; `None` if there is none to ask.
@@ -118,7 +118,7 @@ impl Instance {
         // change in Envoy; then it is passed by.
         let mut state = self.filter.try_borrow_mut().ok()?;
         // SAFETY: as the caller says. The stream goes no further than this function.
-        let mut stream = unsafe { Stream::new(envoy, &self.scheduler) };
+        let mut stream = unsafe { Stream::new(envoy, &self.keep) };
         let next = match &mut *state {
             State::Live(filter) => guard(|| call(filter.as_mut(), &mut stream)),
             State::Unmade => None,
@@ -136,9 +136,15 @@ impl Instance {
         Some(Verdict { next, request_body, response_body })
     }
 
+    /// The answer will be Envoy's own.
+    pub(super) fn note_local_reply(&self, details: &[u8]) {
+        // The first is the one that is sent.
+        self.keep.local_reply.get_or_init(|| details.into());
+    }
+
     /// The filter's last hour.
     pub(super) fn end(&self) {
-        if let Some(scheduler) = self.scheduler.get() {
+        if let Some(scheduler) = self.keep.scheduler.get() {
             scheduler.close();
         }
         if let Ok(mut state) = self.filter.try_borrow_mut() {
@@ -181,7 +187,7 @@ pub(super) unsafe fn run(
 /// # Safety
 ///
 /// `ours` must be what `new` returned, not destroyed yet, or null.
-unsafe fn hold(ours: ffi::Ours) -> Option<Rc<Instance>> {
+pub(super) unsafe fn hold(ours: ffi::Ours) -> Option<Rc<Instance>> {
     let instance = ours.cast::<Instance>();
     if instance.is_null() {
         return None;

@@ -21,24 +21,19 @@ pub enum Headers {
     ResponseTrailers = 3,
 }
 
-/// Attributes that are text. The number of each is the same in 1.38, 1.39 and 1.40.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Text {
-    /// Why there is this answer: `response.code_details`, `via_upstream` if it is a backend's.
-    ResponseCodeDetails = 16,
-    /// The name of the route: `xds.route_name`.
-    RouteName = 61,
+/// `envoy_dynamic_module_type_attribute_id`, the same in 1.38, 1.39 and 1.40.
+mod attribute {
+    pub(super) const RESPONSE_CODE: u32 = 15;
+    pub(super) const UPSTREAM_ADDRESS: u32 = 41;
+    pub(super) const XDS_ROUTE_NAME: u32 = 61;
 }
 
-/// Attributes that are numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
-pub enum Number {
-    /// The status of the answer: `response.code`.
-    ResponseCode = 15,
-    /// Which attempt this is, from 1: `upstream.request_attempt_count`.
-    UpstreamRequestAttemptCount = 53,
+/// What a stream leaves with its filter from one hook to the next.
+#[derive(Default)]
+pub(super) struct Keep {
+    pub(super) scheduler: OnceCell<Scheduler>,
+    /// The details of the answer that is Envoy's own.
+    pub(super) local_reply: OnceCell<Box<[u8]>>,
 }
 
 /// Envoy's side of one filter, for the time of one hook.
@@ -48,7 +43,7 @@ pub enum Number {
 /// over a limit, and then Envoy answers) is kept until the filter has returned.
 pub struct Stream<'a> {
     filter: ffi::Envoy,
-    scheduler: &'a OnceCell<Scheduler>,
+    keep: &'a Keep,
     request_body: Option<Vec<u8>>,
     response_body: Option<Vec<u8>>,
 }
@@ -57,8 +52,8 @@ impl<'a> Stream<'a> {
     /// # Safety
     ///
     /// `filter` must be the filter of the hook that is running, and the stream must not outlive that hook.
-    pub(super) unsafe fn new(filter: ffi::Envoy, scheduler: &'a OnceCell<Scheduler>) -> Stream<'a> {
-        Stream { filter, scheduler, request_body: None, response_body: None }
+    pub(super) unsafe fn new(filter: ffi::Envoy, keep: &'a Keep) -> Stream<'a> {
+        Stream { filter, keep, request_body: None, response_body: None }
     }
 
     /// The new bodies of the request and of the answer.
@@ -152,33 +147,39 @@ impl<'a> Stream<'a> {
         side.parts(self.filter).map(|part| part_size(self.filter, part)).sum()
     }
 
-    /// An attribute that is text; `None` where there is none, or not yet.
-    pub fn text(&self, attribute: Text) -> Option<&[u8]> {
-        // SAFETY: both attributes are strings of the stream's own info. Envoy keeps them until it sets them anew, which
-        // nothing does that can be called on a stream.
+    /// The name of the route, once one is picked.
+    pub fn route_name(&self) -> Option<&[u8]> {
+        self.text(attribute::XDS_ROUTE_NAME)
+    }
+
+    fn text(&self, attribute: u32) -> Option<&[u8]> {
+        // SAFETY: the attributes asked for here are strings of the stream's own info, or of the endpoint that it keeps.
+        // They stay as they are until a route or an endpoint is picked, which no method does that leaves `self` borrowed.
         unsafe {
             self.read(|filter, value| {
-                ffi::envoy_dynamic_module_callback_http_filter_get_attribute_string(
-                    filter,
-                    attribute as u32,
-                    value,
-                )
+                ffi::envoy_dynamic_module_callback_http_filter_get_attribute_string(filter, attribute, value)
             })
         }
     }
 
-    /// An attribute that is a number; `None` where there is none, or not yet.
-    pub fn number(&self, attribute: Number) -> Option<u64> {
-        let mut value = 0;
-        // SAFETY: `filter` is the one of the running hook, `value` is written in the call only.
+    /// The status of the answer that went to the client. In upstream filters there is none.
+    pub fn response_code(&self) -> Option<u64> {
+        let mut code = 0;
+        // SAFETY: `filter` is the one of the running hook, `code` is written in the call only.
         let found = unsafe {
             ffi::envoy_dynamic_module_callback_http_filter_get_attribute_int(
                 self.filter,
-                attribute as u32,
-                &raw mut value,
+                attribute::RESPONSE_CODE,
+                &raw mut code,
             )
         };
-        found.then_some(value)
+        found.then_some(code)
+    }
+
+    /// If the answer is not a backend's but Envoy's own, or another filter's: its details, such as `route_not_found`.
+    /// That is `response.code_details`, which 1.38 does not give to modules.
+    pub fn local_reply(&self) -> Option<&[u8]> {
+        self.keep.local_reply.get().map(AsRef::as_ref)
     }
 
     /// Text in the metadata of the endpoint that the request goes to, in an upstream filter. A copy: the endpoint is
@@ -259,7 +260,7 @@ impl<'a> Stream<'a> {
     }
 
     /// Sets filter state, which the other filters of the request see, upstream ones too, and the access log as
-    /// `%FILTER_STATE(key:PLAIN)%`.
+    /// `%FILTER_STATE(key:PLAIN)%`. Once for each key: 1.38 keeps the first value, complains, and returns true.
     pub fn set_filter_state(&mut self, key: &str, value: &[u8]) -> bool {
         let (key, value) = (Buffer::of(key.as_bytes()), Buffer::of(value));
         // SAFETY: Envoy copies both.
@@ -295,8 +296,12 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Has the route picked anew, by the headers as they are now.
+    /// Has the route picked anew, by the headers as they are now. Does nothing when the request has gone on to an
+    /// endpoint: it would be too late, and in upstream filters Envoy 1.38 would follow a null pointer.
     pub fn clear_route_cache(&mut self) {
+        if self.text(attribute::UPSTREAM_ADDRESS).is_some() {
+            return;
+        }
         // SAFETY: `filter` is the one of the running hook.
         unsafe { ffi::envoy_dynamic_module_callback_http_clear_route_cache(self.filter) }
     }
@@ -322,7 +327,7 @@ impl<'a> Stream<'a> {
     /// Wakes this filter from another thread.
     pub fn scheduler(&self) -> Scheduler {
         // SAFETY: `filter` is the one of the running hook.
-        self.scheduler.get_or_init(|| unsafe { Scheduler::of_filter(self.filter) }).clone()
+        self.keep.scheduler.get_or_init(|| unsafe { Scheduler::of_filter(self.filter) }).clone()
     }
 }
 
