@@ -28,8 +28,8 @@ impl<'a> ConfigSetup<'a> {
         ConfigSetup { config, scheduler }
     }
 
-    /// Defines a counter with the names of its labels. Envoy puts `dynamicmodulescustom.` in front of its name, or the
-    /// `metrics_namespace` of its own configuration.
+    /// Defines a counter with the names of its labels. Envoy puts `dynamicmodulescustom.` in front of its
+    /// name, or the `metrics_namespace` of its own configuration.
     ///
     /// # Errors
     ///
@@ -38,7 +38,8 @@ impl<'a> ConfigSetup<'a> {
         let mut label_buffers: Vec<Buffer> =
             labels.iter().map(|label| Buffer::of(label.as_bytes())).collect();
         let mut id = 0;
-        // SAFETY: `config` is the one of the running hook (`new`); the names live for the call, and Envoy copies them.
+        // SAFETY: `config` is the one of the running hook (`new`); the names live for the call, and Envoy
+        // copies them.
         let result = unsafe {
             ffi::envoy_dynamic_module_callback_http_filter_config_define_counter(
                 self.config,
@@ -96,8 +97,8 @@ pub struct MainThread<'a> {
 impl MainThread<'_> {
     /// # Safety
     ///
-    /// `config` must be the configuration of the hook that is running, on the main thread, and this must not outlive
-    /// that hook.
+    /// `config` must be the configuration of the hook that is running, on the main thread, and this must not
+    /// outlive that hook.
     pub(super) unsafe fn new<'a>(config: ffi::Envoy) -> MainThread<'a> {
         MainThread { config, hook: PhantomData }
     }
@@ -127,8 +128,9 @@ impl MainThread<'_> {
         };
         let mut headers: Vec<Header> = headers.iter().map(header).collect();
         let mut id = 0;
-        // SAFETY: this is the main thread and `config` the one of the running hook (`new`). Envoy copies what it is
-        // given. A request that fails at once calls no hook: Envoy knows a callout only after it was sent.
+        // SAFETY: this is the main thread and `config` the one of the running hook (`new`). Envoy copies what
+        // it is given. A request that fails at once calls no hook: Envoy knows a callout only after it was
+        // sent.
         let result = unsafe {
             ffi::envoy_dynamic_module_callback_http_filter_config_http_callout(
                 self.config,
@@ -161,7 +163,8 @@ pub struct Answer<'a> {
 impl<'a> Answer<'a> {
     /// # Safety
     ///
-    /// The headers and chunks must be those of the `callout_done` that is running, and `'a` must not outlive it.
+    /// The headers and chunks must be those of the `callout_done` that is running, and `'a` must not outlive
+    /// it.
     pub(super) unsafe fn new(
         headers: *const Header,
         headers_length: usize,

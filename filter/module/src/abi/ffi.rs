@@ -1,7 +1,8 @@
-//! Envoy's C ABI, as far as it is used here: the callbacks that Envoy's own binary exports, and the types they take.
+//! Envoy's C ABI, as far as it is used here: the callbacks that Envoy's own binary exports, and the types
+//! they take.
 //!
-//! Declared by hand after `source/extensions/dynamic_modules/abi/abi.h`. All of it is in 1.38, 1.39 and 1.40 alike; a
-//! callback that Envoy does not have would keep the module from being loaded at all.
+//! Declared by hand after `source/extensions/dynamic_modules/abi/abi.h`. All of it is in 1.38, 1.39 and 1.40
+//! alike; a callback that Envoy does not have would keep the module from being loaded at all.
 
 use std::ffi::c_void;
 
@@ -16,7 +17,8 @@ pub(super) struct Buffer {
 impl Buffer {
     pub(super) const NULL: Buffer = Buffer { pointer: std::ptr::null(), length: 0 };
 
-    /// Bytes of ours, for the time of one call. Never null, not even when empty: null has a meaning of its own.
+    /// Bytes of ours, for the time of one call. Never null, not even when empty: null has a meaning of its
+    /// own.
     pub(super) fn of(bytes: &[u8]) -> Buffer {
         Buffer { pointer: bytes.as_ptr(), length: bytes.len() }
     }

@@ -1,8 +1,8 @@
 //! The functions that Envoy looks up in the module.
 //!
-//! For all of them: `envoy` is the filter or the configuration that the hook is about, `ours` is what `new` or
-//! `config_new` returned for it and `destroy` or `config_destroy` has not taken back. Envoy promises both, and that the
-//! other arguments are valid until the hook returns.
+//! For all of them: `envoy` is the filter or the configuration that the hook is about, `ours` is what `new`
+//! or `config_new` returned for it and `destroy` or `config_destroy` has not taken back. Envoy promises both,
+//! and that the other arguments are valid until the hook returns.
 
 use std::ffi::{CStr, c_char};
 use std::ptr;
@@ -14,7 +14,8 @@ use super::ffi::{self, Buffer, Envoy, Header, Ours};
 use super::instance::{Config, Hook, Instance, guard, hold, run};
 use super::{Next, log};
 
-/// The ABI's version in Envoy 1.40. 1.38 and 1.39 have v0.1.0, warn about any other, and take it all the same.
+/// The ABI's version in Envoy 1.40. 1.38 and 1.39 have v0.1.0, warn about any other, and take it all the
+/// same.
 const ABI_VERSION: &CStr = c"v0.2.0";
 
 #[unsafe(no_mangle)]
@@ -65,7 +66,8 @@ pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_destr
     if ours.is_null() {
         return;
     }
-    // SAFETY: from `config_new`, and Envoy will not use it again: no filter of it is left, and no hook of it runs.
+    // SAFETY: from `config_new`, and Envoy will not use it again: no filter of it is left, and no hook of it
+    // runs.
     let config = unsafe { Box::from_raw(ours.cast::<Config>().cast_mut()) };
     if let Some(scheduler) = config.scheduler.get() {
         scheduler.close();
@@ -102,7 +104,8 @@ pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_config_http_
         // SAFETY: they are this hook's, and the answer is gone when it returns.
         let answer = (result == ffi::SUCCESS)
             .then(|| unsafe { Answer::new(headers, headers_length, chunks, chunks_length) });
-        // SAFETY: `envoy` is this hook's, which runs on the main thread: that is where the callout was sent from.
+        // SAFETY: `envoy` is this hook's, which runs on the main thread: that is where the callout was sent
+        // from.
         config.config.callout_done(&mut unsafe { MainThread::new(envoy) }, id, answer);
     });
 }
@@ -120,8 +123,8 @@ pub(super) unsafe extern "C" fn envoy_dynamic_module_on_http_filter_destroy(ours
     if ours.is_null() {
         return;
     }
-    // SAFETY: from `new`, and this takes back the count that Envoy had. A hook of the filter that runs right now has its
-    // own.
+    // SAFETY: from `new`, and this takes back the count that Envoy had. A hook of the filter that runs right
+    // now has its own.
     let instance = unsafe { Rc::from_raw(ours.cast::<Instance>()) };
     instance.end();
 }

@@ -69,8 +69,8 @@ pub(super) enum Hook {
 }
 
 impl Hook {
-    /// The status that stops here, after an answer or for a filter that is no more. What came with it is not kept:
-    /// `StopIteration`, and `StopIterationNoBuffer` for bodies.
+    /// The status that stops here, after an answer or for a filter that is no more. What came with it is not
+    /// kept: `StopIteration`, and `StopIterationNoBuffer` for bodies.
     fn stop(self) -> u32 {
         match self {
             Hook::RequestBody | Hook::ResponseBody => 3,
@@ -114,8 +114,8 @@ impl Instance {
         envoy: ffi::Envoy,
         call: impl FnOnce(&mut dyn HttpFilter, &mut Stream<'_>) -> Next,
     ) -> Option<Verdict> {
-        // It is borrowed already if a hook runs inside of a filter's method. That is not meant to be, and would be a
-        // change in Envoy; then it is passed by.
+        // It is borrowed already if a hook runs inside of a filter's method. That is not meant to be, and
+        // would be a change in Envoy; then it is passed by.
         let mut state = self.filter.try_borrow_mut().ok()?;
         // SAFETY: as the caller says. The stream goes no further than this function.
         let mut stream = unsafe { Stream::new(envoy, &self.keep) };
@@ -171,7 +171,8 @@ pub(super) unsafe fn run(
         // SAFETY: likewise.
         instance.map_or_else(|| Some(Verdict::failed()), |instance| unsafe { instance.ask(envoy, call) })
     };
-    // From here on nothing of ours is referred to: what follows may make Envoy destroy the filter before it returns.
+    // From here on nothing of ours is referred to: what follows may make Envoy destroy the filter before it
+    // returns.
     match verdict {
         // SAFETY: as the caller says.
         Some(verdict) => unsafe { carry_out(envoy, hook, verdict) },
@@ -182,7 +183,8 @@ pub(super) unsafe fn run(
     }
 }
 
-/// A count of our own, so that the instance lives until its hook is through, whatever happens to Envoy's count.
+/// A count of our own, so that the instance lives until its hook is through, whatever happens to Envoy's
+/// count.
 ///
 /// # Safety
 ///
@@ -192,8 +194,8 @@ pub(super) unsafe fn hold(ours: ffi::Ours) -> Option<Rc<Instance>> {
     if instance.is_null() {
         return None;
     }
-    // SAFETY: it came from `Rc::into_raw`, and Envoy has its count still. A filter stays on the thread of its worker,
-    // so the count needs not be atomic.
+    // SAFETY: it came from `Rc::into_raw`, and Envoy has its count still. A filter stays on the thread of its
+    // worker, so the count needs not be atomic.
     unsafe {
         Rc::increment_strong_count(instance);
         Some(Rc::from_raw(instance))
@@ -220,8 +222,8 @@ unsafe fn carry_out(envoy: ffi::Envoy, hook: Hook, verdict: Verdict) -> u32 {
     }
     match (hook, verdict.next) {
         (Hook::Scheduled, Next::Continue) => {
-            // SAFETY: as the caller says. If the filter was destroyed just now, Envoy's side of it is still there for
-            // the hook's sake, and knows.
+            // SAFETY: as the caller says. If the filter was destroyed just now, Envoy's side of it is still
+            // there for the hook's sake, and knows.
             unsafe { ffi::envoy_dynamic_module_callback_http_filter_continue_decoding(envoy) };
             CONTINUE
         }
@@ -230,8 +232,8 @@ unsafe fn carry_out(envoy: ffi::Envoy, hook: Hook, verdict: Verdict) -> u32 {
     }
 }
 
-/// Replaces a body. What is to take the place of a chunk that has just come must stand where that stood; outside of the
-/// hooks for bodies there is only what was held.
+/// Replaces a body. What is to take the place of a chunk that has just come must stand where that stood;
+/// outside of the hooks for bodies there is only what was held.
 ///
 /// # Safety
 ///

@@ -39,8 +39,8 @@ impl Log for EnvoyLog {
     fn flush(&self) {}
 }
 
-/// From now on records go to Envoy's log, and so does the place of every panic. Its message does not: it may quote what a
-/// peer sent.
+/// From now on records go to Envoy's log, and so does the place of every panic. Its message does not: it may
+/// quote what a peer sent.
 pub(super) fn start() {
     // It fails where it is done already: Envoy calls `program_init` again for a module that it had unloaded.
     if log::set_logger(&EnvoyLog).is_ok() {

@@ -1,24 +1,26 @@
 //! Envoy's ABI for dynamic modules, made safe. All unsafe code of the project is here.
 //!
-//! Envoy calls the functions in `hooks`; those ask a [`HttpFilter`], one for each stream, or a [`FilterConfig`], and tell
-//! Envoy what they said. A filter reads and changes its request through a [`Stream`], which lives for one hook only.
+//! Envoy calls the functions in `hooks`; those ask a [`HttpFilter`], one for each stream, or a
+//! [`FilterConfig`], and tell Envoy what they said. A filter reads and changes its request through a
+//! [`Stream`], which lives for one hook only.
 //!
 //! What has to be true for that to be safe, and why it is:
 //!
-//! * **What is read lies in Envoy's memory**, and is good until the hook ends or Envoy changes it. So it borrows from the
-//!   stream, and every change takes the stream by `&mut`.
-//! * **Hooks can nest, and a filter can be destroyed inside of one of its own**: an answer runs through the filter chain
-//!   before `send_response` returns, resuming a request can end it, and a body over a limit makes Envoy answer. None of
-//!   these can be called by a filter. It returns a [`Next`], new bodies wait in its stream, and the hook carries both
-//!   out when the filter is no longer borrowed, and does not refer to it afterwards. Besides, a filter is in a
-//!   `RefCell`, and a hook that runs holds a count of its own on it.
-//! * **Threads**: a filter stays on its worker. A configuration is shared by all of them, hence `Send + Sync`. A
-//!   [`Scheduler`] may go anywhere; it is closed when what it wakes is destroyed.
-//! * **No panic gets out.** One that is caught is logged with its place, counted (`weir_module_panics_total`), ends its
-//!   filter, and answers the request with 500; where the answer had begun, Envoy resets the stream.
+//! * **What is read lies in Envoy's memory**, and is good until the hook ends or Envoy changes it. So it
+//!   borrows from the stream, and every change takes the stream by `&mut`.
+//! * **Hooks can nest, and a filter can be destroyed inside of one of its own**: an answer runs through the
+//!   filter chain before `send_response` returns, resuming a request can end it, and a body over a limit makes
+//!   Envoy answer. None of these can be called by a filter. It returns a [`Next`], new bodies wait in its
+//!   stream, and the hook carries both out when the filter is no longer borrowed, and does not refer to it
+//!   afterwards. Besides, a filter is in a `RefCell`, and a hook that runs holds a count of its own on it.
+//! * **Threads**: a filter stays on its worker. A configuration is shared by all of them, hence `Send + Sync`.
+//!   A [`Scheduler`] may go anywhere; it is closed when what it wakes is destroyed.
+//! * **No panic gets out.** One that is caught is logged with its place, counted (`weir_module_panics_total`),
+//!   ends its filter, and answers the request with 500; where the answer had begun, Envoy resets the stream.
 //!
-//! The module must be loaded with `do_not_close: true`: it has thread-local state on Envoy's workers, and may have
-//! threads of its own, which must not lose their code when the last configuration that uses the module goes.
+//! The module must be loaded with `do_not_close: true`: it has thread-local state on Envoy's workers, and may
+//! have threads of its own, which must not lose their code when the last configuration that uses the module
+//! goes.
 
 #![allow(unsafe_code, reason = "a C ABI; nothing else of the project needs any")]
 
@@ -46,11 +48,12 @@ pub use stream::{Headers, Stream};
 pub enum Next {
     /// It goes on, and with it all that was held. From [`HttpFilter::scheduled`]: the request goes on.
     Continue,
-    /// It is held: headers until their body or trailers go on, a body until more of it goes on. What ends a request or an
-    /// answer must not be held, other than for [`HttpFilter::scheduled`] to let a request go on.
+    /// It is held: headers until their body or trailers go on, a body until more of it goes on. What ends a
+    /// request or an answer must not be held, other than for [`HttpFilter::scheduled`] to let a request go
+    /// on.
     Hold,
-    /// The request is answered with this. The own response methods of the filter are not called for it. Where an answer
-    /// has begun already, the stream is reset instead.
+    /// The request is answered with this. The own response methods of the filter are not called for it. Where
+    /// an answer has begun already, the stream is reset instead.
     Reply(Reply),
 }
 
@@ -68,7 +71,8 @@ pub trait FilterConfig: Send + Sync {
 
 /// A filter of one stream; in an upstream chain, of one attempt.
 ///
-/// `end` says that nothing follows. It may also come with an empty piece of body, or not at all when trailers follow.
+/// `end` says that nothing follows. It may also come with an empty piece of body, or not at all when trailers
+/// follow.
 pub trait HttpFilter {
     /// The request's headers.
     fn request_headers(&mut self, _stream: &mut Stream<'_>, _end: bool) -> Next {
@@ -100,7 +104,8 @@ pub trait HttpFilter {
         Next::Continue
     }
 
-    /// The stream is over, however it ended; before the access log is written. Never called for upstream filters.
+    /// The stream is over, however it ended; before the access log is written. Never called for upstream
+    /// filters.
     fn stream_complete(&mut self, _stream: &mut Stream<'_>) {}
 
     /// After [`Scheduler::wake`] with `event`, on the filter's worker.

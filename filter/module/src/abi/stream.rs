@@ -38,9 +38,9 @@ pub(super) struct Keep {
 
 /// Envoy's side of one filter, for the time of one hook.
 ///
-/// What the reading methods return lies in Envoy's memory and borrows from the stream, so that nothing can be changed
-/// while it is looked at. None of the methods makes Envoy call a hook of this module; what would (a new body may be
-/// over a limit, and then Envoy answers) is kept until the filter has returned.
+/// What the reading methods return lies in Envoy's memory and borrows from the stream, so that nothing can be
+/// changed while it is looked at. None of the methods makes Envoy call a hook of this module; what would (a
+/// new body may be over a limit, and then Envoy answers) is kept until the filter has returned.
 pub struct Stream<'a> {
     filter: ffi::Envoy,
     keep: &'a Keep,
@@ -67,7 +67,8 @@ impl<'a> Stream<'a> {
         let count =
             unsafe { ffi::envoy_dynamic_module_callback_http_get_headers_size(self.filter, map as u32) };
         let mut headers = vec![Header { name: Buffer::NULL, value: Buffer::NULL }; count];
-        // SAFETY: there is room for as many as Envoy has just said; nothing ran in between that could add one.
+        // SAFETY: there is room for as many as Envoy has just said; nothing ran in between that could add
+        // one.
         let found = unsafe {
             ffi::envoy_dynamic_module_callback_http_get_headers(self.filter, map as u32, headers.as_mut_ptr())
         };
@@ -75,8 +76,8 @@ impl<'a> Stream<'a> {
             headers.clear();
         }
         headers.into_iter().map(|header| {
-            // SAFETY: Envoy keeps them until the hook ends or a header is set. Setting takes `&mut self`, and what is
-            // returned here borrows from `self`.
+            // SAFETY: Envoy keeps them until the hook ends or a header is set. Setting takes `&mut self`, and
+            // what is returned here borrows from `self`.
             unsafe { (header.name.bytes(), header.value.bytes()) }
         })
     }
@@ -84,8 +85,8 @@ impl<'a> Stream<'a> {
     /// The first value of a header.
     pub fn header(&self, map: Headers, name: &str) -> Option<&[u8]> {
         let name = Buffer::of(name.as_bytes());
-        // SAFETY: the name lives for the call, and no count of values is asked for, which null says. The value is good
-        // until a header is set, as in `headers`.
+        // SAFETY: the name lives for the call, and no count of values is asked for, which null says. The
+        // value is good until a header is set, as in `headers`.
         unsafe {
             self.read(|filter, value| {
                 let count = std::ptr::null_mut();
@@ -94,14 +95,14 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// As much of the request's body as is there: what was held of it and what has just come. Borrowed if it lies in one
-    /// piece.
+    /// As much of the request's body as is there: what was held of it and what has just come. Borrowed if it
+    /// lies in one piece.
     pub fn request_body(&self) -> Cow<'_, [u8]> {
         self.body(Side::Request)
     }
 
-    /// As much of the answer's body as is there: what was held of it and what has just come. Borrowed if it lies in one
-    /// piece.
+    /// As much of the answer's body as is there: what was held of it and what has just come. Borrowed if it
+    /// lies in one piece.
     pub fn response_body(&self) -> Cow<'_, [u8]> {
         self.body(Side::Response)
     }
@@ -138,8 +139,8 @@ impl<'a> Stream<'a> {
                 }
             }
         }
-        // SAFETY: Envoy keeps the chunks until the hook ends or the body is changed. That is not before the filter has
-        // returned, and `self` is borrowed by what is returned here.
+        // SAFETY: Envoy keeps the chunks until the hook ends or the body is changed. That is not before the
+        // filter has returned, and `self` is borrowed by what is returned here.
         join(chunks.iter().map(|chunk| unsafe { chunk.bytes() }))
     }
 
@@ -153,8 +154,9 @@ impl<'a> Stream<'a> {
     }
 
     fn text(&self, attribute: u32) -> Option<&[u8]> {
-        // SAFETY: the attributes asked for here are strings of the stream's own info, or of the endpoint that it keeps.
-        // They stay as they are until a route or an endpoint is picked, which no method does that leaves `self` borrowed.
+        // SAFETY: the attributes asked for here are strings of the stream's own info, or of the endpoint that
+        // it keeps. They stay as they are until a route or an endpoint is picked, which no method does that
+        // leaves `self` borrowed.
         unsafe {
             self.read(|filter, value| {
                 ffi::envoy_dynamic_module_callback_http_filter_get_attribute_string(filter, attribute, value)
@@ -176,14 +178,14 @@ impl<'a> Stream<'a> {
         found.then_some(code)
     }
 
-    /// If the answer is not a backend's but Envoy's own, or another filter's: its details, such as `route_not_found`.
-    /// That is `response.code_details`, which 1.38 does not give to modules.
+    /// If the answer is not a backend's but Envoy's own, or another filter's: its details, such as
+    /// `route_not_found`. That is `response.code_details`, which 1.38 does not give to modules.
     pub fn local_reply(&self) -> Option<&[u8]> {
         self.keep.local_reply.get().map(AsRef::as_ref)
     }
 
-    /// Text in the metadata of the endpoint that the request goes to, in an upstream filter. A copy: the endpoint is
-    /// shared with the main thread, which may replace its metadata at any time.
+    /// Text in the metadata of the endpoint that the request goes to, in an upstream filter. A copy: the
+    /// endpoint is shared with the main thread, which may replace its metadata at any time.
     pub fn host_metadata(&self, namespace: &str, key: &str) -> Option<Vec<u8>> {
         let (namespace, key) = (Buffer::of(namespace.as_bytes()), Buffer::of(key.as_bytes()));
         // SAFETY: both names live for the call; the value is copied at once.
@@ -201,7 +203,8 @@ impl<'a> Stream<'a> {
     /// What [`Stream::set_filter_state`] has set, in this filter or another of the request.
     pub fn filter_state(&self, key: &str) -> Option<&[u8]> {
         let key = Buffer::of(key.as_bytes());
-        // SAFETY: the key lives for the call. The value is good until it is set anew, which takes `&mut self`.
+        // SAFETY: the key lives for the call. The value is good until it is set anew, which takes `&mut
+        // self`.
         unsafe {
             self.read(|filter, value| {
                 ffi::envoy_dynamic_module_callback_http_get_filter_state_bytes(filter, key, value)
@@ -213,15 +216,16 @@ impl<'a> Stream<'a> {
     ///
     /// # Safety
     ///
-    /// What `ask` fills in when it returns true must be valid until something is changed that takes `&mut self`.
+    /// What `ask` fills in when it returns true must be valid until something is changed that takes `&mut
+    /// self`.
     unsafe fn read(&self, ask: impl FnOnce(ffi::Envoy, *mut Buffer) -> bool) -> Option<&[u8]> {
         let mut value = Buffer::NULL;
         // SAFETY: as the caller says.
         ask(self.filter, &raw mut value).then(|| unsafe { value.bytes() })
     }
 
-    /// Sets a header, in place of all its values. False, and logged, if that cannot be: the map is not there yet, or the
-    /// header would break the message.
+    /// Sets a header, in place of all its values. False, and logged, if that cannot be: the map is not there
+    /// yet, or the header would break the message.
     pub fn set_header(&mut self, map: Headers, name: &str, value: &[u8]) -> bool {
         if name.is_empty() || breaks_headers(name.as_bytes()) || breaks_headers(value) {
             log::error!("the header {name:?} holds what no header may hold");
@@ -237,7 +241,8 @@ impl<'a> Stream<'a> {
 
     fn write_header(&mut self, map: Headers, name: &str, value: Buffer) -> bool {
         let name_buffer = Buffer::of(name.as_bytes());
-        // SAFETY: Envoy copies both, and null for the value removes. Nobody looks at headers, since `self` is `&mut`.
+        // SAFETY: Envoy copies both, and null for the value removes. Nobody looks at headers, since `self` is
+        // `&mut`.
         let done = unsafe {
             ffi::envoy_dynamic_module_callback_http_set_header(self.filter, map as u32, name_buffer, value)
         };
@@ -247,20 +252,21 @@ impl<'a> Stream<'a> {
         done
     }
 
-    /// Replaces all of [`Stream::request_body`], once the filter has returned; not if it answers. `content-length` is for
-    /// the caller to set.
+    /// Replaces all of [`Stream::request_body`], once the filter has returned; not if it answers.
+    /// `content-length` is for the caller to set.
     pub fn replace_request_body(&mut self, body: Vec<u8>) {
         self.request_body = Some(body);
     }
 
-    /// Replaces all of [`Stream::response_body`], once the filter has returned. `content-length` is for the caller to
-    /// set. Also gives a body to an answer that has none.
+    /// Replaces all of [`Stream::response_body`], once the filter has returned. `content-length` is for the
+    /// caller to set. Also gives a body to an answer that has none.
     pub fn replace_response_body(&mut self, body: Vec<u8>) {
         self.response_body = Some(body);
     }
 
-    /// Sets filter state, which the other filters of the request see, upstream ones too, and the access log as
-    /// `%FILTER_STATE(key:PLAIN)%`. Once for each key: 1.38 keeps the first value, complains, and returns true.
+    /// Sets filter state, which the other filters of the request see, upstream ones too, and the access log
+    /// as `%FILTER_STATE(key:PLAIN)%`. Once for each key: 1.38 keeps the first value, complains, and returns
+    /// true.
     pub fn set_filter_state(&mut self, key: &str, value: &[u8]) -> bool {
         let (key, value) = (Buffer::of(key.as_bytes()), Buffer::of(value));
         // SAFETY: Envoy copies both.
@@ -296,8 +302,8 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Has the route picked anew, by the headers as they are now. Does nothing when the request has gone on to an
-    /// endpoint: it would be too late, and in upstream filters Envoy 1.38 would follow a null pointer.
+    /// Has the route picked anew, by the headers as they are now. Does nothing when the request has gone on
+    /// to an endpoint: it would be too late, and in upstream filters Envoy 1.38 would follow a null pointer.
     pub fn clear_route_cache(&mut self) {
         if self.text(attribute::UPSTREAM_ADDRESS).is_some() {
             return;
@@ -309,7 +315,8 @@ impl<'a> Stream<'a> {
     /// Adds `by` to a counter. `labels` are the values of the labels it was defined with, in that order.
     pub fn increment(&mut self, counter: Counter, labels: &[&str], by: u64) {
         let mut labels: Vec<Buffer> = labels.iter().map(|label| Buffer::of(label.as_bytes())).collect();
-        // SAFETY: the labels live for the call; Envoy copies them, and checks the counter's id and their number.
+        // SAFETY: the labels live for the call; Envoy copies them, and checks the counter's id and their
+        // number.
         let result = unsafe {
             ffi::envoy_dynamic_module_callback_http_filter_increment_counter(
                 self.filter,
@@ -358,8 +365,8 @@ impl Side {
         }
     }
 
-    /// Where the body lies, in order: what was held, and what has just come. These may be one and the same, when another
-    /// filter held the body before.
+    /// Where the body lies, in order: what was held, and what has just come. These may be one and the same,
+    /// when another filter held the body before.
     pub(super) fn parts(self, filter: ffi::Envoy) -> impl Iterator<Item = BodyType> {
         // SAFETY: `filter` is the one of the running hook.
         let same = unsafe {
