@@ -7,7 +7,7 @@ use weir_core::headers::{HeaderEdits, Headers as Snapshot};
 use weir_core::store::Store;
 use weir_shell::{Host, Map};
 
-use crate::abi::{Headers, Number, Stream, Text};
+use crate::abi::{Headers, Stream};
 use crate::store::STORE;
 
 /// The dynamic metadata that costs are published in, as Envoy AI Gateway does, so that policies carry over.
@@ -18,9 +18,6 @@ const EXCHANGE_STATE: &str = "weir.exchange";
 
 /// Filter state with the access log line.
 const RECORD_STATE: &str = "weir.record";
-
-/// What `response.code_details` says of the answer of a backend.
-const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
 /// The stream whose hook is running.
 pub(crate) struct Native<'a, 'b>(pub(crate) &'a mut Stream<'b>);
@@ -85,22 +82,19 @@ impl Host for Native<'_, '_> {
     }
 
     fn local_reply_details(&self) -> Option<String> {
-        let details = self.0.text(Text::ResponseCodeDetails).filter(|details| *details != VIA_UPSTREAM)?;
-        Some(String::from_utf8_lossy(details).into_owned())
+        self.0.local_reply().map(text)
     }
 
     fn final_status(&self) -> u16 {
-        self.0.number(Number::ResponseCode).and_then(|code| u16::try_from(code).ok()).unwrap_or(0)
+        self.0.response_code().and_then(|code| u16::try_from(code).ok()).unwrap_or(0)
     }
 
     fn route_name(&self) -> String {
-        let name = self.0.text(Text::RouteName).unwrap_or_default();
-        String::from_utf8_lossy(name).into_owned()
+        self.0.route_name().map(text).unwrap_or_default()
     }
 
     fn target(&self) -> String {
-        let target = self.0.host_metadata("weir", "target").unwrap_or_default();
-        String::from_utf8_lossy(&target).into_owned()
+        self.0.host_metadata("weir", "target").map(|target| text(&target)).unwrap_or_default()
     }
 
     fn set_cost(&mut self, key: &str, value: u64) {
@@ -137,6 +131,10 @@ pub(crate) fn snapshot(stream: &Stream<'_>, map: Headers) -> Snapshot {
 
 /// The names and values of most requests and answers take less.
 const TYPICAL_BYTES: usize = 1024;
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
 
 /// Milliseconds since 1970.
 pub(crate) fn now_ms() -> u64 {

@@ -3,6 +3,9 @@
 use crate::error::{Error, Kind};
 use crate::exchange::Exchange;
 
+/// What a native module says for details of its own replies.
+const FILTER: &str = "weir";
+
 /// A reply of Envoy's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalReply<'a> {
@@ -40,6 +43,8 @@ impl LocalReply<'_> {
                 Kind::Unavailable,
                 format!("no backend of the model {model} answered: the connection failed"),
             ),
+            // Nothing else of the filter's own comes here: a panic was caught.
+            (500, FILTER) => Error::new(Kind::Internal, "the gateway failed; its log says where"),
             (502, _) => Error::bad_answer("the backend broke off or does not speak HTTP"),
             (500, "response_payload_too_large") => {
                 Error::bad_answer("the backend's answer is over the limit of this gateway")
