@@ -177,11 +177,13 @@ fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> Value {
 }
 
 /// Envoy's own answers get a body, for some have none and the edge could not shape those: it replaces this one by the client
-/// API's own. What the filter itself answered has no code details, and is left as it is.
+/// API's own. What the filter itself answered is left as it is: it has no code details (wasm), or `weir` (native).
 fn local_replies() -> Value {
     json!({
         "mappers": [{
-            "filter": {"extension_filter": cel("response.code >= 400 && response.code_details != ''")},
+            "filter": {"extension_filter": cel(
+                "response.code >= 400 && !(response.code_details in ['', 'weir'])"
+            )},
             "body_format_override": {
                 "json_format": {"error": {
                     "message": "%LOCAL_REPLY_BODY%",
