@@ -4,6 +4,10 @@
 //! turns host callbacks into events of the two roles, [`edge`] and [`backend`], and carries out the effects they
 //! return. See `docs/architecture.md` for the path of a request.
 
+#[cfg(all(test, target_arch = "wasm32", target_os = "unknown"))]
+#[macro_use]
+extern crate weir_test_platform;
+
 pub mod auth;
 pub mod backend;
 pub mod chat;

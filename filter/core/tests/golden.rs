@@ -5,7 +5,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+#[macro_use]
+extern crate weir_test_platform;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -30,7 +33,7 @@ fn openai_chat_requests_to_bedrock() {
 #[test]
 fn anthropic_answers_to_openai_chat() {
     for case in cases("anthropic", "json") {
-        let answer = match decode_reply(anthropic("claude-x", Envelope::Native), &fs::read(&case).unwrap()) {
+        let answer = match decode_reply(anthropic("claude-x", Envelope::Native), &read(&case)) {
             Ok(reply) => pretty(&encode_reply(ClientFormat::OpenAiChat, &reply, &defaults())),
             Err(error) => {
                 format!("{}\n{}", error.status(), pretty(&error.body(ClientApi::OpenAi)))
@@ -43,7 +46,7 @@ fn anthropic_answers_to_openai_chat() {
 #[test]
 fn anthropic_streams_to_openai_chat() {
     for case in cases("anthropic", "sse") {
-        let text = fs::read_to_string(&case).unwrap();
+        let text = String::from_utf8(read(&case)).unwrap();
         let mut decoder = StreamDecoder::new(anthropic("claude-x", Envelope::Native));
         let request = Request { include_usage: true, ..Request::default() };
         let mut encoder = StreamEncoder::new(ClientFormat::OpenAiChat, &request, defaults());
@@ -64,7 +67,7 @@ fn anthropic_streams_to_openai_chat() {
 fn requests(schema: &str, envelope: Envelope<'_>) {
     for case in cases("openai_chat", "json") {
         let mut losses = Losses::default();
-        let body = decode_request(ClientFormat::OpenAiChat, &fs::read(&case).unwrap(), &mut losses)
+        let body = decode_request(ClientFormat::OpenAiChat, &read(&case), &mut losses)
             .and_then(|request| encode_request(anthropic(&request.model, envelope), &request, &mut losses));
         let outcome = match body {
             Ok(body) => json!({
@@ -93,13 +96,13 @@ fn fixtures(api: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(api)
 }
 
+fn read(case: &Path) -> Vec<u8> {
+    weir_test_platform::read(case).unwrap()
+}
+
 fn cases(api: &str, extension: &str) -> Vec<PathBuf> {
-    let mut cases: Vec<PathBuf> = fs::read_dir(fixtures(api))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|found| found == extension))
-        .collect();
-    cases.sort();
+    let mut cases = weir_test_platform::list(&fixtures(api)).unwrap();
+    cases.retain(|path| path.extension().is_some_and(|found| found == extension));
     assert!(!cases.is_empty());
     cases
 }
@@ -110,10 +113,20 @@ fn name(case: &Path, schema: &str) -> String {
     format!("{}.{schema}", file.trim_end_matches(".json"))
 }
 
+#[cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 fn snapshot(api: &str, name: &str, content: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(fixtures(api).join("snapshots"));
     settings.set_prepend_module_to_snapshot(false);
     settings.set_omit_expression(true);
     settings.bind(|| insta::assert_snapshot!(name, content));
+}
+
+/// insta keeps snapshots by the standard library, which has no disk here. A snapshot is what follows its second `---`.
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+fn snapshot(api: &str, name: &str, content: &str) {
+    let file = fixtures(api).join("snapshots").join(format!("{name}.snap"));
+    let text = String::from_utf8(read(&file)).unwrap();
+    let kept = text.splitn(3, "---\n").nth(2).unwrap();
+    assert_eq!(content.trim(), kept.trim(), "{name}");
 }

@@ -9,8 +9,11 @@
     reason = "a test; clippy.toml knows only functions marked as one"
 )]
 
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+#[macro_use]
+extern crate weir_test_platform;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings};
@@ -27,13 +30,10 @@ const VECTORS: usize = 40;
 
 /// The suite's directory in the source of the dependency.
 fn suite() -> PathBuf {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--manifest-path"])
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
-        .output()
-        .expect("cargo runs");
-    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
-    let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo writes JSON");
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let arguments = ["metadata", "--format-version", "1", "--manifest-path", manifest];
+    let metadata = weir_test_platform::output(env!("CARGO"), &arguments).expect("cargo runs");
+    let metadata: Value = serde_json::from_slice(&metadata).expect("cargo writes JSON");
     let packages = metadata["packages"].as_array().expect("packages");
     let manifest = packages
         .iter()
@@ -41,6 +41,10 @@ fn suite() -> PathBuf {
         .and_then(|package| package["manifest_path"].as_str())
         .expect("aws-sigv4 is a dev-dependency");
     Path::new(manifest).parent().expect("a folder").join("aws-signing-test-suite/v4")
+}
+
+fn text(path: &Path) -> Option<String> {
+    String::from_utf8(weir_test_platform::read(path)?).ok()
 }
 
 /// A request file: the request line, headers as far as an empty line, and the body.
@@ -92,7 +96,7 @@ struct Context {
 
 impl Context {
     fn read(directory: &Path) -> Option<Self> {
-        let text = std::fs::read_to_string(directory.join("context.json")).ok()?;
+        let text = text(&directory.join("context.json"))?;
         let json: Value = serde_json::from_str(&text).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let credentials = &json["credentials"];
@@ -201,16 +205,12 @@ fn authorization_of(text: &str) -> String {
 #[test]
 fn every_vector_of_the_suite() {
     let suite = suite();
-    let mut directories: Vec<PathBuf> = std::fs::read_dir(&suite)
-        .unwrap_or_else(|error| panic!("{}: {error}", suite.display()))
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.is_dir())
-        .collect();
-    directories.sort();
+    let mut directories = weir_test_platform::list(&suite).unwrap_or_else(|| panic!("{}", suite.display()));
+    directories.retain(|directory| weir_test_platform::list(directory).is_some());
     let (mut vectors, mut strings, mut signatures) = (0, 0, 0);
     for directory in directories {
         let name = directory.file_name().unwrap().to_str().unwrap();
-        let read = |file: &str| std::fs::read_to_string(directory.join(file)).ok();
+        let read = |file: &str| text(&directory.join(file));
         let mut request = parse(&read("request.txt").expect("a request"));
         if name == "get-space-normalized" {
             // Escaped in request.txt for a parser that takes no spaces. What was signed is the path as

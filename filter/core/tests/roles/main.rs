@@ -10,6 +10,10 @@
     reason = "a test that panics fails"
 )]
 
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+#[macro_use]
+extern crate weir_test_platform;
+
 mod answer;
 mod anthropic;
 mod budgets;
