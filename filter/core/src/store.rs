@@ -13,6 +13,9 @@ pub struct Versioned {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Conflict;
 
+/// What becomes of a value: the present one, if any, to the new one, if any.
+pub type Change<'a> = dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>> + 'a;
+
 /// A key-value store that all workers share: proxy-wasm's shared data, or the process's own memory.
 pub trait Store {
     /// The present value of `key`.
@@ -23,9 +26,24 @@ pub trait Store {
     /// # Errors
     /// [`Conflict`] when that is no longer so; nothing was written then.
     fn swap(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), Conflict>;
+
+    /// Replaces the value of `key` by what `change` makes of it; nothing is written where that is `None`. False when the key
+    /// could not be won. `change` may be called several times, but what comes of the last call counts.
+    ///
+    /// A store that has locks needs no more than one call.
+    fn change(&self, key: &str, change: &mut Change<'_>) -> bool {
+        for _ in 0..MAX_TRIES {
+            let now = self.get(key);
+            let Some(value) = change(now.as_ref().map(|now| now.value.as_slice())) else { return true };
+            if self.swap(key, &value, now.map(|now| now.version)).is_ok() {
+                return true;
+            }
+        }
+        false
+    }
 }
 
-/// How often [`update`] tries. Each failure means that another worker succeeded, so even many workers at one key get
+/// How often [`Store::change`] tries. Each failure means that another worker succeeded, so even many workers at one key get
 /// through long before.
 const MAX_TRIES: usize = 1000;
 
@@ -36,15 +54,14 @@ pub fn update<T>(
     key: &str,
     mut change: impl FnMut(Option<&[u8]>) -> (Option<Vec<u8>>, T),
 ) -> Option<T> {
-    for _ in 0..MAX_TRIES {
-        let now = store.get(key);
-        let (value, outcome) = change(now.as_ref().map(|now| now.value.as_slice()));
-        let Some(value) = value else { return Some(outcome) };
-        if store.swap(key, &value, now.map(|now| now.version)).is_ok() {
-            return Some(outcome);
-        }
-    }
-    None
+    let mut outcome = None;
+    let mut change = |now: Option<&[u8]>| {
+        let (value, result) = change(now);
+        outcome = Some(result);
+        value
+    };
+    let is_done = store.change(key, &mut change);
+    outcome.filter(|_| is_done)
 }
 
 #[cfg(test)]

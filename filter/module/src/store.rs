@@ -5,7 +5,7 @@ use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use weir_core::store::{Conflict, Store, Versioned};
+use weir_core::store::{Change, Conflict, Store, Versioned};
 
 /// How many locks there are: many more than workers, so that two rarely want the same one.
 const SHARDS: usize = 256;
@@ -16,7 +16,8 @@ type Shard = HashMap<String, Versioned, Hasher>;
 /// What the workers of the process share.
 pub(crate) static STORE: Memory = Memory::new();
 
-/// A store in memory. Each lock is held for as long as it takes to copy a value, and only when a request begins or ends.
+/// A store in memory. Each lock is held for as long as it takes to copy or change a value, and only when a request begins
+/// or ends. A change happens under the lock: with compare and swap, a worker could lose every race against a faster one.
 pub(crate) struct Memory {
     shards: [Mutex<Shard>; SHARDS],
 }
@@ -29,7 +30,7 @@ impl Memory {
     fn shard(&self, key: &str) -> Option<MutexGuard<'_, Shard>> {
         let hash = Hasher::default().hash_one(key);
         let index = usize::try_from(hash % SHARDS as u64).unwrap_or(0);
-        // A panic cannot have left a map that is half changed: nothing that could panic runs under the lock.
+        // A panic cannot have left a map that is half changed: a value is replaced as a whole, after it was made.
         self.shards.get(index).map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -57,6 +58,23 @@ impl Store for Memory {
             }
             _ => Err(Conflict),
         }
+    }
+
+    fn change(&self, key: &str, change: &mut Change<'_>) -> bool {
+        let Some(mut shard) = self.shard(key) else { return false };
+        match shard.get_mut(key) {
+            Some(present) => {
+                if let Some(value) = change(Some(&present.value)) {
+                    *present = Versioned { value, version: present.version.wrapping_add(1) };
+                }
+            }
+            None => {
+                if let Some(value) = change(None) {
+                    shard.insert(key.to_owned(), Versioned { value, version: 1 });
+                }
+            }
+        }
+        true
     }
 }
 
