@@ -40,6 +40,9 @@ pub struct Config {
     /// `max_tokens` for backends that demand it, when the client sent none.
     #[serde(default = "default_max_tokens")]
     pub default_max_tokens: u64,
+    /// Whether to write an access log line for each request. It costs some microseconds, which are saved where nobody reads it.
+    #[serde(default = "yes")]
+    pub access_log: bool,
     /// Refuse with 400 what would otherwise be recorded as a loss.
     #[serde(default)]
     pub strict: bool,
@@ -59,6 +62,7 @@ impl Default for Config {
             budgets: Vec::new(),
             body_limit: default_body_limit(),
             default_max_tokens: default_max_tokens(),
+            access_log: true,
             strict: false,
             plain_routes: false,
         }
@@ -67,6 +71,10 @@ impl Default for Config {
 
 fn default_body_limit() -> usize {
     32 << 20
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn default_max_tokens() -> u64 {

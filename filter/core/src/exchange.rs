@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::RefCell;
+use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -72,6 +73,9 @@ pub struct Exchange {
     pub attempts: u32,
     /// How far the answer has come.
     pub answer: Answer,
+    /// The status of an answer that the attempt has just let pass, until the edge role sees it. Only one of success: Envoy
+    /// may keep any other to itself and try again.
+    pub passing: Option<u16>,
     /// What the provider reported.
     pub usage: Usage,
     /// Tokens of output that were seen passing, counted roughly: for answers whose provider reports nothing.
@@ -116,6 +120,7 @@ impl Exchange {
             response_model: String::new(),
             attempts: 0,
             answer: Answer::None,
+            passing: None,
             usage: Usage::default(),
             seen_output: 0,
             losses: Vec::new(),
@@ -146,6 +151,7 @@ impl Exchange {
     /// Forgets what an earlier attempt learnt of its answer.
     pub fn begin_attempt(&mut self) {
         self.answer = Answer::None;
+        self.passing = None;
         self.usage = Usage::default();
         self.seen_output = 0;
         self.losses.clear();
@@ -185,20 +191,23 @@ impl Exchange {
         (usage, status)
     }
 
-    /// The record of the exchange, which ended at `now_ms` with the given HTTP status.
+    /// The record of the exchange, which ended at `now_ms` with the given HTTP status. What it says of the exchange moves
+    /// over: there is one record of each.
     #[must_use]
-    pub fn record(&self, status: u16, now_ms: u64) -> Record {
-        let since_start = |then: u64| then.saturating_sub(self.started_ms);
+    pub fn take_record(&mut self, status: u16, now_ms: u64) -> Record {
+        let (usage, usage_status) = self.settle();
+        let started_ms = self.started_ms;
+        let since_start = |then: u64| then.saturating_sub(started_ms);
         let mut record = Record {
-            time: rfc3339(self.started_ms),
+            time_ms: started_ms,
             request_id: self.headers.get("x-request-id").unwrap_or_default().to_owned(),
-            user: self.user.clone(),
+            user: take(&mut self.user),
             endpoint: self.endpoint.map_or("", Endpoint::operation),
-            original_model: self.model.clone(),
-            request_model: self.request_model.clone(),
-            response_model: self.response_model.chars().take(MAX_RESPONSE_MODEL).collect(),
-            backend: self.backend.clone(),
-            route: self.route_name.clone(),
+            original_model: take(&mut self.model),
+            request_model: take(&mut self.request_model),
+            response_model: clipped(take(&mut self.response_model)),
+            backend: take(&mut self.backend),
+            route: take(&mut self.route_name),
             attempts: self.attempts,
             status,
             input_tokens: None,
@@ -208,22 +217,20 @@ impl Exchange {
             reasoning_tokens: None,
             total_tokens: None,
             usage_status: UsageStatus::None,
-            losses: self.losses.clone(),
+            losses: take(&mut self.losses),
             ttft_ms: self.first_content_ms.map(since_start),
             duration_ms: since_start(now_ms),
         };
-        let (usage, status) = self.settle();
-        record.set_usage(&usage, status);
+        record.set_usage(&usage, usage_status);
         record
     }
 }
 
-fn rfc3339(ms: u64) -> String {
-    i64::try_from(ms)
-        .ok()
-        .and_then(chrono::DateTime::from_timestamp_millis)
-        .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
-        .unwrap_or_default()
+fn clipped(mut model: String) -> String {
+    if let Some((end, _)) = model.char_indices().nth(MAX_RESPONSE_MODEL) {
+        model.truncate(end);
+    }
+    model
 }
 
 #[cfg(test)]
@@ -287,8 +294,8 @@ mod tests {
         let mut exchange = chat();
         exchange.first_content_ms = Some(1_250);
         exchange.response_model = "ä".repeat(10_000);
-        let record = exchange.record(200, 2_000);
-        assert_eq!(record.time, "1970-01-01T00:00:01.000Z");
+        let record = exchange.take_record(200, 2_000);
+        assert!(record.to_line().starts_with(r#"{"time":"1970-01-01T00:00:01.000Z","#));
         assert_eq!((record.ttft_ms, record.duration_ms), (Some(250), 1_000));
         assert_eq!((record.user.as_str(), record.endpoint), ("ann", "chat"));
         assert_eq!(record.response_model, "ä".repeat(200));

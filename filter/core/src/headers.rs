@@ -15,7 +15,7 @@ const INTERNAL_PREFIXES: [&str; 3] = ["x-ai-eg-", "x-aigw-", "x-weir-"];
 /// True for a header that only the gateway may set.
 #[must_use]
 pub fn is_internal(name: &str) -> bool {
-    INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    name.starts_with("x-") && INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// A snapshot of a header map, in its order. Names are lower case, as HTTP/2 and Envoy have them.
@@ -37,10 +37,17 @@ impl Headers {
 
     /// Adds a header. Bytes that are not UTF-8 are replaced.
     pub fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.text.push_str(&String::from_utf8_lossy(name));
+        self.push_text(name);
         let name_end = self.text.len();
-        self.text.push_str(&String::from_utf8_lossy(value));
+        self.push_text(value);
         self.ends.push((name_end, self.text.len()));
+    }
+
+    fn push_text(&mut self, bytes: &[u8]) {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.text.push_str(text),
+            Err(_) => self.text.push_str(&String::from_utf8_lossy(bytes)),
+        }
     }
 
     /// The first value of `name`.

@@ -83,7 +83,8 @@ impl HttpFilter for Backend {
     }
 
     fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
-        self.0.response_body(&mut Native(stream), end).into()
+        let size = stream.response_body_size();
+        self.0.response_body(&mut Native(stream), size, end).into()
     }
 
     fn response_trailers(&mut self, stream: &mut Stream<'_>) -> Next {

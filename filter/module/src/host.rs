@@ -1,6 +1,7 @@
 //! Envoy, as the filters of both roles want it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use weir_core::headers::{HeaderEdits, Headers as Snapshot};
@@ -57,6 +58,13 @@ impl Host for Native<'_, '_> {
         match map {
             Map::Request => self.0.request_body(),
             Map::Response => self.0.response_body(),
+        }
+    }
+
+    fn body_part(&self, map: Map, part: Range<usize>) -> Cow<'_, [u8]> {
+        match map {
+            Map::Request => self.0.request_part(part),
+            Map::Response => self.0.response_part(part),
         }
     }
 

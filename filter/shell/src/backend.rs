@@ -7,6 +7,7 @@ use weir_core::config::Config;
 use weir_core::edge::Reply;
 use weir_core::endpoint::ClientApi;
 use weir_core::error::{Error, Kind};
+use weir_core::wire::usage::END;
 
 use crate::host::{Flow, Host, Map};
 use crate::worker;
@@ -18,6 +19,8 @@ pub struct BackendFilter {
     attempt: Option<Box<Attempt>>,
     request: Request,
     answer: Answer,
+    /// So many bytes of a whole answer are there.
+    answer_size: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +44,13 @@ impl BackendFilter {
     /// The filter of an attempt that is about to begin.
     #[must_use]
     pub fn new(config: Arc<Config>) -> BackendFilter {
-        BackendFilter { config, attempt: None, request: Request::Done, answer: Answer::Pass }
+        BackendFilter { config, attempt: None, request: Request::Done, answer: Answer::Pass, answer_size: 0 }
     }
 
     /// The request's headers have come; `end` says that it has no body.
     pub fn request_headers(&mut self, host: &mut impl Host, end: bool) -> Flow {
-        let attempt = match self.begin(host) {
+        let now_ms = host.now_ms();
+        let attempt = match self.begin(host, now_ms) {
             Some(Begin::Attempt(attempt)) => self.attempt.insert(attempt),
             Some(Begin::Reply(reply)) => return reply.into(),
             // As it is, it would carry the client's credentials.
@@ -58,24 +62,24 @@ impl BackendFilter {
         // The edge role lets no request without a body come here. Should one come all the same, it must not pass as it
         // is, with the client's credentials.
         if end || !attempt.reads_body() {
-            return self.send(host);
+            return self.send(host, now_ms);
         }
         self.request = Request::Incomplete;
         Flow::Hold
     }
 
-    fn begin(&self, host: &impl Host) -> Option<Begin> {
+    fn begin(&self, host: &impl Host, now_ms: u64) -> Option<Begin> {
         let exchange = worker::find(host.exchange()?)?;
         let (route, target) = (host.route_name(), host.target());
         let place = Place { route: &route, target: &target };
-        Some(Attempt::begin(&self.config, &exchange, place, host.store(), host.now_ms()))
+        Some(Attempt::begin(&self.config, &exchange, place, host.store(), now_ms))
     }
 
     /// More of the request's body has come.
     pub fn request_body(&mut self, host: &mut impl Host, end: bool) -> Flow {
         match self.request {
             Request::Done => Flow::Continue,
-            Request::Incomplete if end => self.send(host),
+            Request::Incomplete if end => self.send(host, host.now_ms()),
             Request::Incomplete | Request::NoCredential => Flow::Hold,
         }
     }
@@ -93,13 +97,12 @@ impl BackendFilter {
 
     /// Tries again to send a request that waits for its credential. [`Flow::Hold`]: it is not there yet.
     pub fn retry(&mut self, host: &mut impl Host) -> Flow {
-        if self.waits() { self.send(host) } else { Flow::Hold }
+        if self.waits() { self.send(host, host.now_ms()) } else { Flow::Hold }
     }
 
-    fn send(&mut self, host: &mut impl Host) -> Flow {
+    fn send(&mut self, host: &mut impl Host, now_ms: u64) -> Flow {
         self.request = Request::Done;
         let Some(attempt) = &mut self.attempt else { return Flow::Continue };
-        let now_ms = host.now_ms();
         let now = now_ms / 1000;
         let credential = match attempt.credential() {
             None => None,
@@ -151,8 +154,9 @@ impl BackendFilter {
         Flow::Hold
     }
 
-    /// More of the answer's body has come.
-    pub fn response_body(&mut self, host: &mut impl Host, end: bool) -> Flow {
+    /// More of the answer's body has come, `size` bytes in all where it is held.
+    pub fn response_body(&mut self, host: &mut impl Host, size: usize, end: bool) -> Flow {
+        self.answer_size = size;
         let Some(attempt) = &mut self.attempt else { return Flow::Continue };
         match self.answer {
             Answer::Pass => Flow::Continue,
@@ -187,6 +191,14 @@ impl BackendFilter {
     fn finish_answer(&mut self, host: &mut impl Host) {
         self.answer = Answer::Pass;
         let Some(attempt) = &mut self.attempt else { return };
+        if attempt.reads_ends(self.answer_size) {
+            let size = self.answer_size;
+            let head = host.body_part(Map::Response, 0..END);
+            let tail = host.body_part(Map::Response, size.saturating_sub(END)..size);
+            if attempt.answer_ends(&head, &tail, size, host.now_ms()) {
+                return;
+            }
+        }
         let whole = attempt.whole_answer(&host.body(Map::Response), host.now_ms());
         host.edit(Map::Response, &whole.headers);
         if let Some(body) = whole.body {

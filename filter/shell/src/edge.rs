@@ -95,7 +95,7 @@ impl EdgeFilter {
     pub fn response_headers(&mut self, host: &mut impl Host, end: bool) -> Flow {
         let Some(edge) = &mut self.edge else { return Flow::Continue };
         host.edit(Map::Request, &edge.restored_request_headers());
-        let status = host.status();
+        let status = edge.passing().unwrap_or_else(|| host.status());
         self.status = Some(status);
         // The details and the other headers matter for errors only.
         let (headers, details) = if status >= 400 {
@@ -146,7 +146,9 @@ impl EdgeFilter {
         for (key, value) in &closing.costs {
             host.set_cost(key, *value);
         }
-        host.set_record(&closing.record.to_line());
+        if self.config.access_log {
+            host.set_record(&closing.record.to_line());
+        }
         if closing.books_failed {
             log::error!("usage of request {} could not be entered in the books", closing.record.request_id);
         }

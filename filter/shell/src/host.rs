@@ -1,6 +1,7 @@
 //! What the filters need of the proxy.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use weir_core::edge::Reply;
 use weir_core::headers::{HeaderEdits, Headers};
@@ -50,6 +51,9 @@ pub trait Host {
     /// What is there of a body, whether it was held or has just come: the request's in callbacks about the request, the
     /// answer's in those about the answer.
     fn body(&self, map: Map) -> Cow<'_, [u8]>;
+
+    /// A part of what [`Host::body`] shows, so that a large one need not be copied to look at a little of it.
+    fn body_part(&self, map: Map, part: Range<usize>) -> Cow<'_, [u8]>;
 
     /// Puts `body` in the place of what [`Host::body`] shows.
     fn replace_body(&mut self, map: Map, body: Vec<u8>);

@@ -112,8 +112,8 @@ impl HttpContext for Backend {
         act(self.filter.borrow_mut().response_headers(&mut Stream, end))
     }
 
-    fn on_http_response_body(&mut self, _size: usize, end: bool) -> Action {
-        act(self.filter.borrow_mut().response_body(&mut Stream, end))
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        act(self.filter.borrow_mut().response_body(&mut Stream, size, end))
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {

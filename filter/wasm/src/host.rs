@@ -3,6 +3,7 @@
 //! The SDK's own conveniences unwrap, and take header values for UTF-8, which HTTP does not promise.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::time::UNIX_EPOCH;
 
 use proxy_wasm::hostcalls;
@@ -55,6 +56,11 @@ impl Host for Stream {
 
     fn body(&self, map: Map) -> Cow<'_, [u8]> {
         Cow::Owned(body(buffer(map)))
+    }
+
+    fn body_part(&self, map: Map, part: Range<usize>) -> Cow<'_, [u8]> {
+        let bytes = hostcalls::get_buffer(buffer(map), part.start, part.len());
+        Cow::Owned(bytes.ok().flatten().unwrap_or_default())
     }
 
     fn replace_body(&mut self, map: Map, body: Vec<u8>) {

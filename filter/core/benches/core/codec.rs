@@ -152,7 +152,7 @@ fn headers_snapshot_and_edits() -> HeaderEdits {
         .collect();
     let mut edits = HeaderEdits::default();
     for (name, _) in headers.iter().filter(|(name, _)| weir_core::headers::is_internal(name)) {
-        edits.remove(name);
+        edits.remove(name.to_owned());
     }
     for name in ["authorization", "x-api-key", "api-key", "cookie"] {
         if headers.get(name).is_some() {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::rc::Rc as Shared;
+use std::sync::Arc as Shared;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
@@ -174,7 +174,7 @@ impl Host<'_> {
 
     #[inline(never)]
     fn attempt_request(&self, exchange: &SharedExchange, keys: &mut sigv4::SigningKeys) -> Box<Attempt> {
-        let place = Place { route: ROUTE, target: "0/0/default/b", attempt: 1 };
+        let place = Place { route: ROUTE, target: "0/0/default/b" };
         let Begin::Attempt(mut attempt) = Attempt::begin(&self.config, exchange, place, &self.store, NOW_MS)
         else {
             panic!("refused")
@@ -282,7 +282,7 @@ fn ledger_enter(bencher: Bencher<'_, '_>, users: usize) {
     exchange.usage.input = Some(270);
     exchange.usage.output = Some(210);
     let records: Vec<Record> = (0..users)
-        .map(|user| Record { user: format!("user-{user}"), ..exchange.record(200, NOW_MS) })
+        .map(|user| Record { user: format!("user-{user}"), ..exchange.take_record(200, NOW_MS) })
         .collect();
     for record in &records {
         assert!(ledger::enter(&store, record, NOW_MS / 1_000));

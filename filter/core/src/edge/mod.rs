@@ -40,6 +40,10 @@ const STEERING_HEADERS: &[&str] = &[
     "x-envoy-upstream-rq-timeout-ms",
 ];
 
+fn is_steering(name: &str) -> bool {
+    name.starts_with("x-envoy-") && STEERING_HEADERS.contains(&name)
+}
+
 /// An answer of the gateway's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
@@ -137,7 +141,7 @@ impl Edge {
             }
             return Err(Error::new(Kind::UnknownPath, format!("unknown path {path}: no endpoint has it")));
         };
-        for (name, _) in headers.iter().filter(|(name, _)| STEERING_HEADERS.contains(name)) {
+        for (name, _) in headers.iter().filter(|(name, _)| is_steering(name)) {
             edits.remove(name.to_owned());
         }
         let method = headers.get(":method").unwrap_or_default();
@@ -215,6 +219,12 @@ impl Edge {
         Ok(edits)
     }
 
+    /// The status of the answer whose headers come now, if the backend role has just let it pass: there is no need to
+    /// ask the host for it then, and nothing but its success to know of it.
+    pub fn passing(&mut self) -> Option<u16> {
+        self.exchange.borrow_mut().passing.take()
+    }
+
     /// The answer's headers have come; `end` says that it has no body. `local` is Envoy's word for a reply of its own,
     /// `None` for one that came from a backend.
     pub fn response_headers(
@@ -288,9 +298,9 @@ impl Edge {
 
     /// Closes the books of the request, which ended at `now_ms` with `status` (0: the client left before any).
     pub fn close(&mut self, status: u16, now_ms: u64, store: &dyn Store) -> Closing {
-        let exchange = self.exchange.borrow();
+        let mut exchange = self.exchange.borrow_mut();
         let (usage, _) = exchange.settle();
-        let record = exchange.record(status, now_ms);
+        let record = exchange.take_record(status, now_ms);
         let costs: Vec<(String, u64)> = match &exchange.route {
             Some(route) if !usage.is_empty() => {
                 route.costs.iter().map(|entry| (entry.key.clone(), cost::value(entry, &usage))).collect()

@@ -4,6 +4,7 @@
 //! replaced whole by compare and swap. A full shard moves its least recently used entry into a total of what it
 //! evicted: single users may be forgotten, tokens never are.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
@@ -22,13 +23,16 @@ const MAX_NAME: usize = 200;
 
 /// Whose usage it is, of what.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Key {
+pub struct Key<'a> {
     /// The values of the user headers; empty when the request had none.
-    pub user: String,
+    #[serde(borrow)]
+    pub user: Cow<'a, str>,
     /// The model that the backend was asked for: what prices are for.
-    pub model: String,
+    #[serde(borrow)]
+    pub model: Cow<'a, str>,
     /// The backend that answered.
-    pub backend: String,
+    #[serde(borrow)]
+    pub backend: Cow<'a, str>,
 }
 
 /// Sums over requests; tokens, except where the name says otherwise.
@@ -84,21 +88,23 @@ impl Totals {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
-    key: Key,
+struct Entry<'a> {
+    #[serde(borrow)]
+    key: Key<'a>,
     totals: Totals,
     /// Seconds since 1970.
     last_used: u64,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Shard {
-    entries: Vec<Entry>,
+struct Shard<'a> {
+    #[serde(borrow)]
+    entries: Vec<Entry<'a>>,
     evicted: Totals,
 }
 
-impl Shard {
-    fn add(&mut self, key: &Key, totals: &Totals, now: u64) {
+impl<'a> Shard<'a> {
+    fn add(&mut self, key: &Key<'a>, totals: &Totals, now: u64) {
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key == *key) {
             entry.totals.add(totals);
             entry.last_used = now;
@@ -120,7 +126,7 @@ impl Shard {
 pub struct Line {
     /// Whose usage, of what.
     #[serde(flatten)]
-    pub key: Key,
+    pub key: Key<'static>,
     /// The sums.
     #[serde(flatten)]
     pub totals: Totals,
@@ -141,8 +147,16 @@ fn shard_key(index: u64) -> String {
     format!("weir.ledger.{index}")
 }
 
-fn clip(name: &str) -> String {
-    name.chars().take(MAX_NAME).collect()
+fn clip(name: &str) -> Cow<'_, str> {
+    let end = name.char_indices().nth(MAX_NAME).map_or(name.len(), |(end, _)| end);
+    name.get(..end).unwrap_or_default().into()
+}
+
+impl Key<'_> {
+    fn into_owned(self) -> Key<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        Key { user: owned(self.user), model: owned(self.model), backend: owned(self.backend) }
+    }
 }
 
 /// Enters `record`, unless nothing was used. False when shared data could not be written: the caller logs that.
@@ -171,12 +185,12 @@ pub fn list(store: &dyn Store) -> Listing {
     let mut listing = Listing::default();
     for index in 0..SHARDS {
         let Some(now) = store.get(&shard_key(index)) else { continue };
-        let Ok(shard) = postcard::from_bytes::<Shard>(&now.value) else { continue };
+        let Ok(shard) = postcard::from_bytes::<Shard<'_>>(&now.value) else { continue };
         listing.evicted.add(&shard.evicted);
         listing.total.add(&shard.evicted);
         for Entry { key, totals, .. } in shard.entries {
             listing.total.add(&totals);
-            listing.records.push(Line { key, totals });
+            listing.records.push(Line { key: key.into_owned(), totals });
         }
     }
     listing.records.sort_by(|a, b| {
@@ -211,7 +225,7 @@ mod tests {
             .iter()
             .map(|line| {
                 (
-                    line.key.user.as_str(),
+                    line.key.user.as_ref(),
                     line.totals.requests,
                     line.totals.input_tokens,
                     line.totals.total_tokens,
@@ -226,7 +240,7 @@ mod tests {
     fn a_full_shard_forgets_users_but_no_tokens() {
         let mut shard = Shard::default();
         for user in 0..100_u64 {
-            let key = Key { user: user.to_string(), model: String::new(), backend: String::new() };
+            let key = Key { user: user.to_string().into(), model: "".into(), backend: "".into() };
             shard.add(&key, &Totals { requests: 1, input_tokens: user, ..Totals::default() }, user);
         }
         assert_eq!(shard.entries.len(), SHARD_ENTRIES);

@@ -1,6 +1,6 @@
 //! The record of one request: the one source of the access log, the ledger and the charges.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Usage;
 
@@ -21,8 +21,9 @@ pub enum UsageStatus {
 /// Everything worth knowing about one request when it is over. Its serialised form is the access log line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
-    /// When the request came, RFC 3339 with milliseconds.
-    pub time: String,
+    /// When the request came, in milliseconds since 1970; shown as RFC 3339.
+    #[serde(rename = "time", serialize_with = "rfc3339")]
+    pub time_ms: u64,
     /// `x-request-id`.
     pub request_id: String,
     /// Who asked: the values of the route's user headers.
@@ -84,12 +85,17 @@ impl Record {
     }
 }
 
+fn rfc3339<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    let time = i64::try_from(*ms).ok().and_then(chrono::DateTime::from_timestamp_millis).unwrap_or_default();
+    serializer.serialize_str(&time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))
+}
+
 #[cfg(test)]
 impl Record {
     /// A record of nothing.
     pub(crate) fn for_tests() -> Record {
         Record {
-            time: "2026-01-01T00:00:00.000Z".to_owned(),
+            time_ms: 1_767_225_600_000,
             request_id: "r-1".to_owned(),
             user: String::new(),
             endpoint: "chat",

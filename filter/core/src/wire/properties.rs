@@ -216,7 +216,7 @@ proptest! {
         prop_assert_eq!(reply.usage, reported);
         prop_assert_eq!(charged, reported);
 
-        prop_assert_eq!(observe_body(Endpoint::Messages, whole.as_bytes()).usage, reported);
+        prop_assert_eq!(observe_body(Endpoint::Messages, whole.as_bytes()).unwrap().usage, reported);
         let mut observer = StreamObserver::new(Endpoint::Messages);
         events.iter().for_each(|event| observer.event(event.as_bytes()));
         prop_assert_eq!(observer.observed().usage, reported);
@@ -224,7 +224,7 @@ proptest! {
 
         // What the client is told is what is charged; a write of 0 is not told.
         let told = Usage { cache_creation_input: Some(write).filter(|write| *write > 0), ..reported };
-        prop_assert_eq!(observe_body(Endpoint::ChatCompletions, &completion).usage, told);
+        prop_assert_eq!(observe_body(Endpoint::ChatCompletions, &completion).unwrap().usage, told);
         let mut observer = StreamObserver::new(Endpoint::ChatCompletions);
         sse_data(&stream).iter().for_each(|event| observer.event(event.as_bytes()));
         prop_assert_eq!(observer.observed().usage, told);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::ops::Range;
 
 use super::Counter;
 use super::ffi::{self, BodyType, Buffer, Header};
@@ -107,6 +108,16 @@ impl<'a> Stream<'a> {
         self.body(Side::Response)
     }
 
+    /// A part of [`Stream::request_body`]. Borrowed if it lies in one piece.
+    pub fn request_part(&self, part: Range<usize>) -> Cow<'_, [u8]> {
+        cut(&self.pieces(Side::Request), part)
+    }
+
+    /// A part of [`Stream::response_body`]. Borrowed if it lies in one piece.
+    pub fn response_part(&self, part: Range<usize>) -> Cow<'_, [u8]> {
+        cut(&self.pieces(Side::Response), part)
+    }
+
     /// The length of [`Stream::request_body`] in bytes.
     pub fn request_body_size(&self) -> usize {
         self.body_size(Side::Request)
@@ -118,6 +129,10 @@ impl<'a> Stream<'a> {
     }
 
     fn body(&self, side: Side) -> Cow<'_, [u8]> {
+        join(self.pieces(side).into_iter())
+    }
+
+    fn pieces(&self, side: Side) -> Vec<&[u8]> {
         let mut chunks = Vec::new();
         for part in side.parts(self.filter) {
             // SAFETY: `filter` is the one of the running hook.
@@ -141,7 +156,7 @@ impl<'a> Stream<'a> {
         }
         // SAFETY: Envoy keeps the chunks until the hook ends or the body is changed. That is not before the
         // filter has returned, and `self` is borrowed by what is returned here.
-        join(chunks.iter().map(|chunk| unsafe { chunk.bytes() }))
+        chunks.iter().map(|chunk| unsafe { chunk.bytes() }).collect()
     }
 
     fn body_size(&self, side: Side) -> usize {
@@ -401,4 +416,17 @@ pub(super) fn join<'a>(pieces: impl Iterator<Item = &'a [u8]> + Clone) -> Cow<'a
     whole.extend_from_slice(first);
     pieces.for_each(|piece| whole.extend_from_slice(piece));
     Cow::Owned(whole)
+}
+
+/// The bytes of `pieces` that are in `part`, counted over all of them.
+pub(super) fn cut<'a>(pieces: &[&'a [u8]], part: Range<usize>) -> Cow<'a, [u8]> {
+    let mut start = 0_usize;
+    let cuts = pieces.iter().filter_map(|piece| {
+        let from = part.start.saturating_sub(start).min(piece.len());
+        let to = part.end.saturating_sub(start).min(piece.len());
+        start = start.saturating_add(piece.len());
+        piece.get(from..to)
+    });
+    let cuts: Vec<&[u8]> = cuts.collect();
+    join(cuts.into_iter())
 }

@@ -10,7 +10,7 @@ use super::fake::{Asked, FakeEnvoy};
 use super::ffi::{BodyType, Buffer, Header, Ours};
 use super::hooks::*;
 use super::instance::Instance;
-use super::stream::join;
+use super::stream::{cut, join};
 use super::*;
 
 type Seen = Rc<RefCell<Vec<String>>>;
@@ -108,6 +108,12 @@ fn one_piece_is_borrowed_and_several_are_copied_in_order() {
     assert!(matches!(join([&b""[..], b"one", b""].into_iter()), Cow::Borrowed(b"one")));
     let joined = join([&b"one, "[..], b"", b"two, ", b"three"].into_iter());
     assert!(matches!(&joined, Cow::Owned(whole) if whole == b"one, two, three"));
+    let pieces = [&b"one, "[..], b"", b"two, ", b"three"];
+    for part in [0..0, 0..3, 2..7, 4..11, 5..10, 9..15, 9..99, 20..30] {
+        let (from, to) = (part.start.min(15), part.end.min(15));
+        assert_eq!(cut(&pieces, part.clone()), joined.get(from..to).unwrap(), "{part:?}");
+    }
+    assert!(matches!(cut(&pieces, 11..99), Cow::Borrowed(b"hree")));
 }
 
 #[test]

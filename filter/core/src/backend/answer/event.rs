@@ -1,6 +1,8 @@
 //! What an event is about, told from its data without building a tree.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::{self, Finder};
 
 use crate::codec::json;
 use crate::endpoint::Endpoint;
@@ -11,12 +13,12 @@ pub(super) fn has_content(endpoint: Endpoint, data: &[u8]) -> bool {
     match endpoint {
         Endpoint::Messages => has_type(data, "content_block_delta"),
         Endpoint::ChatCompletions => {
-            has_text(data, b"\"content\":")
-                || has_text(data, b"\"reasoning_content\":")
-                || has_text(data, b"\"reasoning\":")
-                || memmem::find(data, b"\"tool_calls\":[{").is_some()
+            has_text(data, &CONTENT)
+                || has_text(data, &REASONING_CONTENT)
+                || has_text(data, &REASONING)
+                || TOOL_CALLS.find(data).is_some()
         }
-        Endpoint::Completions => has_text(data, b"\"text\":"),
+        Endpoint::Completions => has_text(data, &TEXT),
         Endpoint::Responses => memmem::find(data, b".delta\"").is_some(),
         _ => true,
     }
@@ -46,10 +48,19 @@ fn has_type(data: &[u8], name: &str) -> bool {
     })
 }
 
+/// A search that is prepared once: most events are short, and preparing takes longer than searching.
+type Search = LazyLock<Finder<'static>>;
+
+static CONTENT: Search = LazyLock::new(|| Finder::new("\"content\":"));
+static REASONING_CONTENT: Search = LazyLock::new(|| Finder::new("\"reasoning_content\":"));
+static REASONING: Search = LazyLock::new(|| Finder::new("\"reasoning\":"));
+static TOOL_CALLS: Search = LazyLock::new(|| Finder::new("\"tool_calls\":[{"));
+static TEXT: Search = LazyLock::new(|| Finder::new("\"text\":"));
+
 /// True when the member `key` is a string that is not empty.
-fn has_text(data: &[u8], key: &[u8]) -> bool {
-    memmem::find_iter(data, key).any(|at| {
-        let value = data.get(at + key.len()..).unwrap_or_default().trim_ascii_start();
+fn has_text(data: &[u8], key: &Search) -> bool {
+    key.find_iter(data).any(|at| {
+        let value = data.get(at + key.needle().len()..).unwrap_or_default().trim_ascii_start();
         value.starts_with(b"\"") && !value.starts_with(b"\"\"")
     })
 }

@@ -89,6 +89,20 @@ impl State {
 impl Attempt {
     /// The answer's headers have come; `end` says that it has no body.
     pub fn answer_headers(&mut self, status: u16, headers: &HeaderMap, end: bool, now_ms: u64) -> Headers {
+        let decision = self.read_headers(status, headers, end, now_ms);
+        if let Headers::Pass(edits) = &decision {
+            self.lets_pass(edits);
+        }
+        decision
+    }
+
+    /// The answer goes on, with these changes to its headers.
+    fn lets_pass(&self, edits: &HeaderEdits) {
+        let is_success = (200..300).contains(&self.answer.status) && edits.get(":status").is_none();
+        self.exchange.borrow_mut().passing = is_success.then_some(self.answer.status);
+    }
+
+    fn read_headers(&mut self, status: u16, headers: &HeaderMap, end: bool, now_ms: u64) -> Headers {
         let state = &mut self.answer;
         state.status = status;
         state.media_type = headers.media_type();

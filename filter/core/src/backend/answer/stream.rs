@@ -381,7 +381,12 @@ impl Attempt {
         let Some(stream) = &mut self.answer.stream else { return Chunk::Pass };
         let taken = stream.chunk(chunk, end, &mut self.exchange.borrow_mut(), now_ms);
         match taken {
-            Ok(chunk) => chunk,
+            Ok(chunk) => {
+                if let Chunk::Release(headers, _) = &chunk {
+                    self.lets_pass(headers);
+                }
+                chunk
+            }
             Err(error) => {
                 if let Some(stream) = &mut self.answer.stream {
                     stream.released = true;

@@ -18,10 +18,9 @@ impl Attempt {
             let plain = decoded.as_deref().unwrap_or(body);
             self.read_whole(plain, now_ms)
         });
-        match read {
-            Ok(whole) => whole,
-            Err(error) => self.failed(&error),
-        }
+        let whole = read.unwrap_or_else(|error| self.failed(&error));
+        self.lets_pass(&whole.headers);
+        whole
     }
 
     /// The answer without its content encoding; `None` when it has none.
@@ -102,23 +101,46 @@ impl Attempt {
 
     /// The bytes pass; they are only looked at.
     fn watch_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
-        if json::scan(body, []).is_err() {
-            return Err(self.wrong_body());
-        }
-        let seen = wire::usage::observe_body(self.endpoint, body);
+        let seen = wire::usage::observe_body(self.endpoint, body).map_err(|_| self.wrong_body())?;
         if let Some(error) = seen.error {
             return Err(error);
         }
         let whole = self.unchanged(body);
+        self.seen(wire::usage::Observed { error: None, ..seen }, body.len(), now_ms);
+        Ok(whole)
+    }
+
+    /// Enters what an answer of so many bytes used.
+    fn seen(&self, seen: wire::usage::Observed, size: usize, now_ms: u64) {
         let mut exchange = self.exchange.borrow_mut();
         exchange.usage.merge(seen.usage);
         if let Some(model) = seen.model {
             exchange.response_model = model;
         }
-        exchange.seen_output = (body.len() as u64).div_ceil(4);
+        exchange.seen_output = (size as u64).div_ceil(4);
         exchange.answer = Answer::Complete;
         exchange.first_content_ms = Some(now_ms);
-        Ok(whole)
+    }
+
+    /// Whether the two ends of a whole answer of `size` bytes are all that matters of it, see [`Attempt::answer_ends`].
+    #[must_use]
+    pub fn reads_ends(&self, size: usize) -> bool {
+        size > wire::usage::MAX_READ
+            && self.conversion == Conversion::PassThrough
+            && self.answer.encoding.is_none()
+            && self.answer.status < 300
+            && self.answer.media_type.ends_with("json")
+    }
+
+    /// The answer is whole, and large; `head` and `tail` are [`wire::usage::END`] bytes of it. False: all of it is needed after
+    /// all, so [`Attempt::whole_answer`] is to be called. It passes as it is otherwise.
+    #[must_use]
+    pub fn answer_ends(&mut self, head: &[u8], tail: &[u8], size: usize, now_ms: u64) -> bool {
+        let seen = wire::usage::observe_ends(self.endpoint, head, tail);
+        let Some(seen) = seen else { return false };
+        self.seen(seen, size, now_ms);
+        self.lets_pass(&HeaderEdits::default());
+        true
     }
 
     /// The backend's own bytes, or what they decode to: a client that did not ask for an encoding may not know it.

@@ -2,51 +2,90 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::shapes::{CohereMeta, OpenAiUsage};
 use super::{Count, Observed};
+use crate::codec::json::{self, Member, ScanError};
 use crate::endpoint::Endpoint;
 use crate::usage::Usage;
 use crate::wire::anthropic::usage::{Counters, Totals};
 use crate::wire::error::event_error;
 
-/// The members that matter. Each is taken as it stands and read on its own, so that an odd one does not cost the others.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Answer<'a> {
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    meta: Option<&'a RawValue>,
-    input_tokens: Count,
-    count: Count,
+/// The members that matter.
+const MEMBERS: [&str; 5] = ["model", "usage", "meta", "input_tokens", "count"];
+
+/// The largest answer that is read from end to end, in bytes. Of a larger one, which is vectors or images, only
+/// its ends are: it takes longer to read than to pass on.
+pub const MAX_READ: usize = 64 << 10;
+
+/// How much of each end of a larger answer is looked at, in bytes.
+pub const END: usize = 4 << 10;
+
+/// Reads what a 200's whole body tells, decompressed.
+///
+/// # Errors
+/// When the body is no JSON object.
+pub fn observe_body(endpoint: Endpoint, body: &[u8]) -> Result<Observed, ScanError> {
+    let members = match json::scan(body, MEMBERS) {
+        Ok(scan) => scan.members,
+        // Which of them counts is anyone's guess, but it is JSON.
+        Err(ScanError::Duplicate { .. }) => json::scan(body, []).map(|_| [const { None }; MEMBERS.len()])?,
+        Err(error) => return Err(error),
+    };
+    let mut observed = of_members(endpoint, body, members);
+    observed.error = event_error(body);
+    Ok(observed)
 }
 
-/// Reads what a 200's whole body tells, decompressed. A body that is not JSON (speech, subtitles) tells nothing.
+/// Reads what the two ends of a large answer tell. `None`: all of it must be read.
+///
+/// Nothing that stands inside of the answer's data is taken for a member of its own. What follows the data must be the
+/// rest of an object up to its end, and what comes before it the beginning of one.
 #[must_use]
-pub fn observe_body(endpoint: Endpoint, body: &[u8]) -> Observed {
-    let mut observed = Observed { error: event_error(body), ..Observed::default() };
-    let words: [&[u8]; 4] = [b"\"usage\"", b"\"model\"", b"\"meta\"", b"\"input_tokens\""];
-    let is_worth_parsing =
-        endpoint == Endpoint::Tokenize || words.iter().any(|word| memmem::find(body, word).is_some());
-    if !is_worth_parsing {
-        return observed;
+pub fn observe_ends(endpoint: Endpoint, head: &[u8], tail: &[u8]) -> Option<Observed> {
+    let rest = KEYS.iter().filter_map(|key| memrmem(tail, key)).filter_map(|at| {
+        let rest = [b"{", tail.get(at..)?].concat();
+        let members = json::scan(&rest, MEMBERS).ok()?.members;
+        Some((rest, members))
+    });
+    // The one with the most in it is the one that begins first.
+    let (rest, members) = rest.max_by_key(|(rest, _)| rest.len())?;
+    let mut observed = of_members(endpoint, &rest, members);
+    if observed.usage.is_empty() {
+        return None;
     }
-    let Ok(answer) = serde_json::from_slice::<Answer<'_>>(body) else { return observed };
-    observed.model = answer.model.and_then(model);
-    observed.usage = match endpoint {
-        Endpoint::Messages => answer.usage.map(anthropic).unwrap_or_default(),
-        Endpoint::Rerank => answer.meta.and_then(read::<CohereMeta>).map(Usage::from).unwrap_or_default(),
-        Endpoint::CountTokens | Endpoint::ResponsesInputTokens => counted(answer.input_tokens),
-        Endpoint::Tokenize => counted(answer.count),
-        _ => answer.usage.map(openai).unwrap_or_default(),
+    observed.model = observed.model.or_else(|| model_of_head(head));
+    Some(observed)
+}
+
+const KEYS: [&[u8]; 3] = [b"\"usage\"", b"\"model\"", b"\"meta\""];
+
+fn memrmem(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    memchr::memmem::rfind(haystack, needle)
+}
+
+/// The model, if it stands before anything large.
+fn model_of_head(head: &[u8]) -> Option<String> {
+    let at = memchr::memmem::find(head, b"\"model\"")?;
+    let value = memchr::memmem::find_iter(head.get(at..)?, b"\"").nth(3)?;
+    let beginning = [head.get(..=at.checked_add(value)?)?, b"}"].concat();
+    let [model] = json::scan(&beginning, ["model"]).ok()?.members;
+    model?.as_str(&beginning).map(Cow::into_owned).filter(|model| !model.is_empty())
+}
+
+fn of_members(endpoint: Endpoint, body: &[u8], members: [Option<Member>; MEMBERS.len()]) -> Observed {
+    let [named, usage, meta, input_tokens, count] =
+        members.map(|member| serde_json::from_slice::<&RawValue>(member?.raw(body)).ok());
+    let usage = match endpoint {
+        Endpoint::Messages => usage.map(anthropic),
+        Endpoint::Rerank => meta.and_then(read::<CohereMeta>).map(Usage::from),
+        Endpoint::CountTokens | Endpoint::ResponsesInputTokens => input_tokens.and_then(read).map(counted),
+        Endpoint::Tokenize => count.and_then(read).map(counted),
+        _ => usage.map(openai),
     };
-    observed
+    Observed { usage: usage.unwrap_or_default(), model: named.and_then(model), error: None }
 }
 
 /// A count answers how long an input is: that is all it used.

@@ -11,7 +11,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use body::observe_body;
+pub use body::{END, MAX_READ, observe_body, observe_ends};
 pub use chunk::{first_event_error, is_usage_only_chunk};
 pub(crate) use count::Count;
 pub use stream::StreamObserver;

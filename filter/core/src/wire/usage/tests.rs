@@ -72,33 +72,90 @@ fn whole_answers() {
             r#"{"count":4,"max_model_len":4096,"tokens":[1,2,3,4]}"#,
             [Some(4), None, None, None, None, None],
         ),
-        (Endpoint::Speech, "ID3\u{1}binary", none),
-        (Endpoint::ChatCompletions, r#"{"usage":"#, none),
         (
             Endpoint::ChatCompletions,
             r#"{"model":7,"usage":{"prompt_tokens":"x","completion_tokens":2}}"#,
             [None, None, None, Some(2), None, None],
         ),
     ] {
-        assert_eq!(counters(observe_body(endpoint, body.as_bytes()).usage), expected, "{endpoint:?} {body}");
+        assert_eq!(
+            counters(observe_body(endpoint, body.as_bytes()).unwrap().usage),
+            expected,
+            "{endpoint:?} {body}"
+        );
     }
+}
+
+#[test]
+fn what_is_no_json_object_is_no_answer() {
+    for body in ["ID3\u{1}binary", r#"{"usage":"#, "[]", ""] {
+        assert!(observe_body(Endpoint::ChatCompletions, body.as_bytes()).is_err(), "{body}");
+    }
+    // Which of two counts is anyone's guess: it passes, and tells nothing.
+    let twice = br#"{"usage":{"prompt_tokens":1},"usage":{"prompt_tokens":2}}"#;
+    assert_eq!(observe_body(Endpoint::ChatCompletions, twice), Ok(Observed::default()));
 }
 
 #[test]
 fn cache_writes_have_three_names() {
     for name in ["cache_creation_input_tokens", "cache_creation_tokens", "cache_write_tokens"] {
         let body = format!(r#"{{"usage":{{"prompt_tokens":9,"prompt_tokens_details":{{"{name}":4}}}}}}"#);
-        let usage = observe_body(Endpoint::ChatCompletions, body.as_bytes()).usage;
+        let usage = observe_body(Endpoint::ChatCompletions, body.as_bytes()).unwrap().usage;
         assert_eq!(usage.cache_creation_input, Some(4), "{name}");
     }
 }
 
 #[test]
 fn model_and_error_of_a_whole_answer() {
-    let observed = observe_body(Endpoint::ChatCompletions, br#"{"model":"qwen3-\u0038b","choices":[]}"#);
+    let observed =
+        observe_body(Endpoint::ChatCompletions, br#"{"model":"qwen3-\u0038b","choices":[]}"#).unwrap();
     assert_eq!((observed.model.as_deref(), observed.error), (Some("qwen3-8b"), None));
-    let observed = observe_body(Endpoint::ChatCompletions, br#"{"error":{"message":"no","code":429}}"#);
+    let observed =
+        observe_body(Endpoint::ChatCompletions, br#"{"error":{"message":"no","code":429}}"#).unwrap();
     assert_eq!(observed.error.map(|error| error.status()), Some(429));
+}
+
+#[test]
+fn of_a_large_answer_the_ends_say_the_same_as_the_whole() {
+    let vectors = vec![r#"{"object":"embedding","embedding":[0.25,-1e-3]}"#; 4_000].join(",");
+    let usage = r#""usage":{"prompt_tokens":8,"total_tokens":8}"#;
+    for body in [
+        format!(r#"{{"object":"list","data":[{vectors}],"model":"bge-m3",{usage}}}"#),
+        format!(r#"{{"id":"e-1","model":"bge-m3","data":[{vectors}],{usage}}}"#),
+        format!(r#"{{"model" : "bge-m3" ,"data":[{vectors}], {usage} ,"x":{{"model":"inner"}} }} "#),
+    ] {
+        let whole = observe_body(Endpoint::Embeddings, body.as_bytes()).unwrap();
+        assert_eq!((whole.model.as_deref(), whole.usage.input), (Some("bge-m3"), Some(8)));
+        let (head, tail) = (&body.as_bytes()[..END], &body.as_bytes()[body.len() - END..]);
+        assert_eq!(observe_ends(Endpoint::Embeddings, head, tail), Some(whole));
+    }
+}
+
+#[test]
+fn the_ends_of_a_large_answer_are_not_taken_for_more_than_they_are() {
+    let head = br#"{"data":[{"model":"inner"},{"model":"inner"}"#;
+    for tail in [
+        // Deeper inside.
+        r#"0]}],"x":{"usage":{"prompt_tokens":8}}}"#,
+        r#"{"usage":{"prompt_tokens":8}}]}"#,
+        // Cut off, or not JSON behind it.
+        r#"0]}],"usage":{"prompt_tokens":8}"#,
+        r#"0]}],"usage":{"prompt_tokens":8}}}"#,
+        r#"0]}],"usage":{"prompt_tokens":8},x}"#,
+        // In a text, as a value, or not at all.
+        r#" \"usage\":{\"prompt_tokens\":8}"}"#,
+        r#"0]}],"object":"usage"}"#,
+        r#"0]}],"model":"m"}"#,
+        "",
+    ] {
+        assert_eq!(observe_ends(Endpoint::Embeddings, head, tail.as_bytes()), None, "{tail}");
+    }
+    let tail = br#"0]}],"usage":{"prompt_tokens":8}}"#;
+    assert_eq!(
+        observe_ends(Endpoint::Embeddings, head, tail).unwrap().model,
+        None,
+        "the inner one is not its own"
+    );
 }
 
 fn observe(endpoint: Endpoint, events: &[&str]) -> (Observed, bool) {
