@@ -137,17 +137,23 @@ fn levels_close_in_the_order_they_opened() {
     }
 }
 
-/// Every position of every special byte in words of eight and their tails.
+/// Every position of every special byte in words of eight, in blocks, and in their tails.
 #[test]
-fn plain_prefix_is_exact() {
-    for length in 0..40 {
+fn simple_prefix_is_exact() {
+    for length in 0..72 {
         for at in 0..length {
             for special in (0..0x20).chain([b'"', b'\\', 0x7f, 0x80, 0x81, 0xa2, 0xdc, 0xff]) {
                 for filler in [b' ', b'!', b'#', b'[', b']', 0x7f] {
                     let mut bytes = vec![filler; length];
                     bytes[at] = special;
                     let expected = if special == 0x7f { length } else { at };
-                    assert_eq!(plain_prefix(&bytes), expected, "{special:#x} at {at} of {length}");
+                    assert_eq!(plain_words(&bytes), expected, "{special:#x} at {at} of {length}");
+                    let mut escaped = false;
+                    assert_eq!(
+                        (simple_prefix(&bytes, &mut escaped), escaped),
+                        (expected, false),
+                        "{special:#x} at {at} of {length}"
+                    );
                 }
             }
         }
@@ -186,6 +192,34 @@ pub(crate) fn any_object() -> impl Strategy<Value = Map<String, Value>> {
 
 fn text(value: &Value, pretty: bool) -> Vec<u8> {
     if pretty { serde_json::to_vec_pretty(value).unwrap() } else { serde_json::to_vec(value).unwrap() }
+}
+
+/// Many bytes are looked at at once; where a string has its one odd byte among them must not matter.
+#[test]
+fn every_byte_is_judged_the_same_wherever_it_stands() {
+    for byte in 0..=u8::MAX {
+        for before in 0..70 {
+            for odd in [&[byte][..], &[b'\\', byte], &[b'\\', b'\\', byte]] {
+                let contents = [&[b'x'; 70][..before], odd, &[b'x'; 35]].concat();
+                let body = [b"{\"a\":\"".as_slice(), &contents, b"\",\"model\":1}"].concat();
+                let found = scan(&body, ["model"]);
+                let shown = || body.escape_ascii().to_string();
+                assert_eq!(found.is_ok(), acceptable(&body), "{}", shown());
+                if let Ok(found) = found {
+                    assert_eq!(found.members[0].as_ref().unwrap().raw(&body), b"1", "{}", shown());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn escapes_in_a_key_are_resolved_in_front_of_a_long_body() {
+    let tail = "x".repeat(100);
+    for key in [r"a\/b", r"\u0061/b", "a/b"] {
+        let body = format!(r#"{{"{key}":1,"tail":"{tail}"}}"#);
+        assert!(scan(body.as_bytes(), ["a/b"]).unwrap().members[0].is_some(), "{key}");
+    }
 }
 
 proptest! {
