@@ -381,7 +381,7 @@ impl<'b> Scanner<'b> {
         let rest = self.body.get(self.at..).unwrap_or_default();
         let length = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
         let text = rest.get(..length).unwrap_or_default();
-        if let Err(error) = std::str::from_utf8(text) {
+        if let Err(error) = simdutf8::compat::from_utf8(text) {
             return Err(ScanError::NotUtf8 { at: self.at + error.valid_up_to() });
         }
         // Without a way out of the loop, the compiler makes vector code of it.
