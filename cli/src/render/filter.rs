@@ -37,6 +37,7 @@ pub(super) fn resource(plan: &Plan, options: &Options, role: &str) -> Result<Val
 /// The filter's own JSON. Where the ratelimit service counts, the filter must not count too.
 fn configuration(plan: &Plan, options: &Options) -> Result<String, Error> {
     let mut config = plan.filter.clone();
+    config.access_log = options.access_log.is_some();
     config.secret_files = secrets::files_by_name(plan, options);
     if options.rate_limit_service.is_some() {
         config.budgets.clear();
