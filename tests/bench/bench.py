@@ -10,11 +10,12 @@ import json
 import os
 import pathlib
 import resource
+import signal
 import sys
 import tempfile
 
 from driver import machine, parts, rounds, scenarios, special, table
-from driver.gateways import CORE, PlainEnvoy, WeirModule, WeirWasm
+from driver.gateways import CORE, Failed, PlainEnvoy, WeirModule, WeirWasm
 
 NAMES = [scenario.name for scenario in scenarios.ALL] + ["fixed-rate", "idle", "models"]
 
@@ -97,11 +98,16 @@ def measure(options, stage):
     if plain_rounds or "fixed-rate" in chosen:
         for make in wanted:
             clock.step(f"starting {make.name}")
-            gateways.append(stage.start(make()))
+            try:
+                gateways.append(stage.start(make()))
+            except Failed as failure:
+                missing[make.name] = f"does not start: {failure}"
+                rounds.say(f"{make.name}: {missing[make.name]}")
     for scenario in plain_rounds:
         able = [running for running in gateways if scenarios.able(scenario, running.gateway)]
         # The first scenario also waits until a gateway serves at all.
-        results.append(rounds.run(stage, scenario, able, clock, patience=rounds.PATIENCE if not results else 3))
+        patience = rounds.PATIENCE if scenario is plain_rounds[0] else rounds.PATIENCE_LATER
+        results.append(rounds.run(stage, scenario, able, clock, patience=patience))
     if "fixed-rate" in chosen:
         chat = next((result for result in results if result["name"] == "chat-16"), None)
         core = {make.name for make in CORE}
@@ -118,7 +124,9 @@ def measure(options, stage):
 
 def main():
     options = arguments()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # So that what was started is ended, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         described = machine.description()
@@ -135,6 +143,8 @@ def main():
         "machine": described,
         "rounds": options.rounds,
         "round_seconds": options.round_seconds,
+        "gateway_cpu": options.gateway_cpu,
+        "load_cpu": options.load_cpu,
         "missing": missing,
         "scenarios": results,
     }

@@ -8,7 +8,7 @@ matplotlib.use("svg")
 # Text stays text, and the same results give the same file.
 matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "weir", "axes.spines.top": False, "axes.spines.right": False})
 
-from matplotlib import pyplot  # noqa: E402  (after the backend was chosen)
+from matplotlib import pyplot, ticker  # noqa: E402  (after the backend was chosen)
 
 COLOURS = ["#8c8c8c", "#bdbdbd", "#d9a441", "#1b6ca8", "#62b0e8", "#b5524a", "#7d5ba6", "#5a9367", "#444444"]
 RATIOS = ["chat-16", "prompt-100k", "prompt-1m", "embeddings-1m", "sse-2000", "paced", "translate", "translate-stream"]
@@ -19,6 +19,12 @@ def save(figure, directory, name):
     figure.savefig(path, metadata={"Date": None}, bbox_inches="tight")
     pyplot.close(figure)
     return path
+
+
+def logarithmic(axes):
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def draw(results, directory):
@@ -47,8 +53,9 @@ def ratios(by_name, directory):
     axes.axhline(1, color="#333333", linewidth=0.8)
     highest = max(row["ratio"]["max"] for result in chosen for row in result["rows"] if "ratio" in row)
     if highest > 8:
-        axes.set_yscale("log")
-    axes.set_xticks(range(len(chosen)), [result["name"] for result in chosen])
+        logarithmic(axes)
+        axes.set_ylim(bottom=0.5)
+    axes.set_xticks(range(len(chosen)), [result["name"].replace("-", "\n", 1) for result in chosen])
     axes.set_ylabel("CPU, plain Envoy = 1")
     axes.legend(frameon=False, fontsize="small")
     return save(figure, directory, "cpu.svg")
@@ -72,7 +79,11 @@ def lengths(by_name, directory):
     axes.set_xscale("log")
     axes.set_xticks([length for length, _ in chosen], [f"{length:,}" for length, _ in chosen])
     axes.minorticks_off()
-    axes.set_ylim(bottom=0)
+    costs = [row["median"]["cpu_us"] for _, result in chosen for row in result["rows"] if "median" in row]
+    if max(costs, default=1) > 10 * min(costs, default=1):
+        logarithmic(axes)
+    else:
+        axes.set_ylim(bottom=0)
     axes.set_xlabel("chunks of the stream")
     axes.set_ylabel("CPU us per chunk")
     axes.legend(frameon=False, fontsize="small")

@@ -16,6 +16,8 @@ from harness.process import Failed
 USER = {"x-user-id": "bench"}
 #: How long a gateway may take until it answers rightly for the first time.
 PATIENCE = 30
+#: The same for one that has answered before.
+PATIENCE_LATER = 3
 
 
 def say(text):

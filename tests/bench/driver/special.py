@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import subprocess
+import threading
 import time
 
 from . import machine
 from .gateways import PlainEnvoy
-from .rounds import run, say
+from .rounds import PATIENCE_LATER, run, say
 from .scenarios import FIXED, IDLE, MODELS
 
 from harness.process import Failed, Process
@@ -16,13 +17,15 @@ from harness.process import Failed, Process
 PART = 0.5
 #: What is made once is not what a stream takes: so many streams come and go before. Few, for their memory is used again.
 FIRST_STREAMS = 20
+#: How long opening all of them may take.
+OPENING_SECONDS = 60
 
 
 def fixed_rate(stage, gateways, clock, chat, core, rate=None):
     """Latency at a rate that all of the core set can hold. `chat`: the result of the scenario with 16 connections, if it was run."""
     able = {row["gateway"]: row["median"]["per_second"] for row in (chat or {"rows": []})["rows"] if "median" in row}
     for running in gateways:
-        if running.name not in able and stage.wrong(running, FIXED) is None:
+        if running.name not in able and stage.wrong(running, FIXED, PATIENCE_LATER) is None:
             able[running.name] = stage.load(running, dataclasses.replace(FIXED, connections=16), 1.0)["per_second"]
     if rate is None:
         rate = PART * min((speed for name, speed in able.items() if name in core), default=1000.0)
@@ -55,6 +58,8 @@ def many_models(stage, forms, counts, clock):
                 started.append((count, stage.start(gateway)))
             scenarios = {running.name: dataclasses.replace(MODELS, models=count) for count, running in started}
             rows += interleaved(stage, [running for _, running in started], scenarios, clock)
+        except Failed as failure:
+            rows.append({"gateway": form.name, "rounds": [], "note": f"not measured: {failure}"})
         finally:
             for _, running in started:
                 stage.stop(running)
@@ -99,21 +104,25 @@ def idle(stage, classes, counts, clock):
             continue
         clock.step(f"idle: {make.name}", 3 + sum(counts) / 1000)
         gateway = make()
-        running = stage.start(gateway)
+        running = None
         try:
+            running = stage.start(gateway)
             wrong = stage.wrong(running, IDLE)
             if wrong:
                 raise Failed(wrong)
             hold(stage, running, [FIRST_STREAMS])
             time.sleep(1)
-            before = machine.memory(gateway.pids())
+            open_before, before = 0, machine.memory(gateway.pids())
             for count, memory in hold(stage, running, counts):
-                row["streams"].append({"streams": count, "bytes_per_stream": (memory - before) / count, "memory": memory})
+                each = (memory - before) / (count - open_before)
+                row["streams"].append({"from": open_before, "to": count, "bytes_per_stream": each, "memory": memory})
+                open_before, before = count, memory
         except (Failed, subprocess.TimeoutExpired, OSError) as failure:
             row["note"] = f"not measured: {failure}"
-            say(f"{make.name}: idle: {failure}\n{running.log()}")
+            say(f"{make.name}: idle: {failure}\n{running.log() if running else ''}")
         finally:
-            stage.stop(running)
+            if running:
+                stage.stop(running)
     plain = next((row for row in rows if row["gateway"] == PlainEnvoy.name), {"streams": []})
     for row in rows:
         for mine, theirs in zip(row["streams"], plain["streams"]):
@@ -128,7 +137,7 @@ def hold(stage, running, counts):
     measured = []
     try:
         for count in counts:
-            state = read_state(process)
+            state = read_state(process, count)
             if state["open"] != count:
                 raise Failed(f"{state['open']} of {count} streams are open, {state['error']}")
             time.sleep(0.5)
@@ -141,10 +150,14 @@ def hold(stage, running, counts):
     return measured
 
 
-def read_state(process):
+def read_state(process, count):
+    """What it says once it has opened `count` streams."""
+    timer = threading.Timer(OPENING_SECONDS, process.kill)
+    timer.start()
     line = process.stdout.readline()
+    timer.cancel()
     if not line:
-        raise Failed("the streams' process has ended")
+        raise Failed(f"{count} streams were not open within {OPENING_SECONDS} s")
     return json.loads(line)
 
 

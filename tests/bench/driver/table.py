@@ -10,6 +10,10 @@ def number(value, digits=3):
     return f"{value:.{digits}g}"
 
 
+def times(ratio):
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:,.0f}"
+
+
 def milliseconds(microseconds):
     return number(None if microseconds is None else microseconds / 1000)
 
@@ -47,8 +51,8 @@ def rounds_table(result):
                 row["gateway"],
                 number(median["per_second"]) + limit,
                 number(median["cpu_us"]),
-                f"{ratio['median']:.2f}" if ratio else "",
-                f"{ratio['min']:.2f}..{ratio['max']:.2f}" if ratio else "",
+                times(ratio["median"]) if ratio else "",
+                f"{times(ratio['min'])}..{times(ratio['max'])}" if ratio else "",
                 milliseconds(median["p50_us"]),
                 milliseconds(median["p99_us"]),
                 milliseconds(median["first_us"]),
@@ -66,7 +70,7 @@ def idle_table(result):
     counts = next((row["streams"] for row in result["rows"] if row["streams"]), [])
     head = ["gateway"]
     for each in counts:
-        head += [f"kB/stream at {each['streams']:,}", "above plain"]
+        head += [f"kB/stream, {each['from']:,} to {each['to']:,}", "above plain"]
     head.append("RSS MB")
     rows, notes = [], []
     for row in result["rows"]:
