@@ -10,7 +10,7 @@ import time
 from . import machine, parts
 from .scenarios import ask
 
-from harness.process import Failed
+from harness.process import Failed, Process
 
 #: All requests are one user's, as in the blueprint, where each user has a budget.
 USER = {"x-user-id": "bench"}
@@ -46,8 +46,6 @@ class Upstream:
     """The model server."""
 
     def __init__(self, cpu):
-        from harness.process import Process
-
         self.process = Process(["taskset", "--cpu-list", cpu, parts.load(), "upstream"])
         self.port = int(self.process.wait_line(r"listening on http://127\.0\.0\.1:(\d+)", timeout=10)[1])
 

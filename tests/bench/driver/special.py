@@ -11,7 +11,7 @@ from .gateways import PlainEnvoy
 from .rounds import PATIENCE_LATER, run, say
 from .scenarios import FIXED, IDLE, MODELS
 
-from harness.process import Failed, Process
+from harness.process import Failed
 
 #: Part of what the slowest gateway of the core set can do: all must be able to hold the rate for their latency to be compared.
 PART = 0.5
