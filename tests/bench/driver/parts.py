@@ -30,7 +30,7 @@ def weir():
 
 
 def load():
-    build = "cargo build --profile load -p weir-bench makes it"
+    build = "./build.sh bench builds it"
     return program("WEIR_BENCH", TARGET / "load" / "weir-bench", build)
 
 

@@ -19,7 +19,7 @@ class MinimalExtProc(envoy.EnvoyGateway):
     def processor():
         """`$WEIR_BENCH_EXTPROC`, or what `install` builds."""
         target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-        return pathlib.Path(os.environ.get("WEIR_BENCH_EXTPROC", target / "peer" / "weir-bench-extproc"))
+        return pathlib.Path(os.environ.get("WEIR_BENCH_EXTPROC", target / "load" / "weir-bench-extproc"))
 
     @classmethod
     def missing(cls):
@@ -27,7 +27,7 @@ class MinimalExtProc(envoy.EnvoyGateway):
 
     @classmethod
     def install(cls):
-        run("cargo", "build", "--locked", "--profile", "peer", "-p", "weir-bench-extproc")
+        run("cargo", "build", "--locked", "--profile", "load", "-p", "weir-bench-extproc")
 
     def launch(self, port, upstream_port):
         socket = self.socket("extproc.sock")

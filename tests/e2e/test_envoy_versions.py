@@ -1,0 +1,61 @@
+"""One native module, not rebuilt, in each Envoy whose ABI it speaks. What it does there in full is for the latest to show."""
+
+import pathlib
+
+import anthropic
+import pytest
+
+from harness import gateway as gateways
+from harness import resources
+from harness.samples import HELLO, TOTAL, sentence, text_of
+
+INSTALLED = sorted(pathlib.Path(__file__).resolve().parents[2].glob(".weir/envoy-*/bin/envoy"))
+
+pytestmark = pytest.mark.skipif(gateways.FILTER != "module", reason="it is about the native module")
+
+
+@pytest.fixture(scope="module", params=INSTALLED, ids=lambda path: path.parents[1].name)
+def older(request, shared_providers, start_gateway):
+    return start_gateway(resources.standard(shared_providers), env={"ENVOY": str(request.param)})
+
+
+def test_there_are_older_ones():
+    assert len(INSTALLED) >= 2, "./build.sh test installs them"
+
+
+def test_chat_and_its_books(older, user):
+    answer = older.openai(user).chat.completions.create(model="fast", messages=HELLO)
+    assert answer.choices[0].message.content == sentence("qwen3")
+    [line] = older.logged(user)
+    assert (line["status"], line["total_tokens"]) == (200, TOTAL)
+    assert older.spent(user) == TOTAL
+
+
+def test_a_stream_from_another_api(older, user):
+    stream = older.openai(user).chat.completions.create(
+        model="claude-native", messages=HELLO, stream=True, stream_options={"include_usage": True}
+    )
+    chunks = list(stream)
+    assert text_of(chunks)
+    [line] = older.logged(user)
+    assert line["total_tokens"] == chunks[-1].usage.total_tokens == older.spent(user)
+
+
+def test_errors_in_the_clients_shape(older):
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        older.anthropic().messages.create(model="nobody", max_tokens=5, messages=HELLO)
+    assert caught.value.body["error"]["type"] == "not_found_error"
+    answer = older.http.post("/anthropic/v1/messages", content=b"{")
+    assert (answer.status_code, answer.json()["type"]) == (400, "error")
+
+
+def test_a_stream_that_its_client_leaves(older, user):
+    with older.http.stream(
+        "POST",
+        "/v1/chat/completions",
+        json={"model": "fast", "messages": HELLO, "stream": True},
+        headers={"x-user-id": user},
+    ) as answer:
+        next(answer.iter_raw())
+    [line] = older.logged(user)
+    assert line["usage_status"] in ("partial", "complete") and line["output_tokens"] > 0
