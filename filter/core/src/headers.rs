@@ -18,6 +18,9 @@ pub fn is_internal(name: &str) -> bool {
     name.starts_with("x-") && INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// The names and values of most requests and answers take less.
+const TYPICAL_BYTES: usize = 1 << 10;
+
 /// A snapshot of a header map, in its order. Names are lower case, as HTTP/2 and Envoy have them.
 ///
 /// All names and values lie in one string: a request has some twenty headers, and a snapshot is taken of each.
@@ -29,14 +32,8 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// An empty snapshot with room for `count` headers of `bytes` bytes in all.
-    #[must_use]
-    pub fn with_capacity(count: usize, bytes: usize) -> Headers {
-        Headers { text: String::with_capacity(bytes), ends: Vec::with_capacity(count) }
-    }
-
     /// Adds a header. Bytes that are not UTF-8 are replaced.
-    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+    fn push(&mut self, name: &[u8], value: &[u8]) {
         self.push_text(name);
         let name_end = self.text.len();
         self.push_text(value);
@@ -53,7 +50,16 @@ impl Headers {
     /// The first value of `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+        // Compared as bytes: only what is found need be text.
+        let text = self.text.as_bytes();
+        let mut start = 0;
+        for &(name_end, end) in &self.ends {
+            if text.get(start..name_end) == Some(name.as_bytes()) {
+                return self.text.get(name_end..end);
+            }
+            start = end;
+        }
+        None
     }
 
     /// Every value of `name`, in their order: a list may come in several headers.
@@ -97,8 +103,12 @@ impl Headers {
 
 impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
-        let mut snapshot = Headers::default();
-        headers.into_iter().for_each(|(name, value)| snapshot.push(name.as_ref(), value.as_ref()));
+        let headers = headers.into_iter();
+        let mut snapshot = Headers {
+            text: String::with_capacity(TYPICAL_BYTES),
+            ends: Vec::with_capacity(headers.size_hint().0),
+        };
+        headers.for_each(|(name, value)| snapshot.push(name.as_ref(), value.as_ref()));
         snapshot
     }
 }

@@ -102,7 +102,8 @@ impl Host for Native<'_, '_> {
     }
 
     fn target(&self) -> String {
-        self.0.host_metadata("weir", "target").map(|target| text(&target)).unwrap_or_default()
+        let target = self.0.host_metadata("weir", "target").unwrap_or_default();
+        String::from_utf8(target).unwrap_or_default()
     }
 
     fn set_cost(&mut self, key: &str, value: u64) {
@@ -131,14 +132,8 @@ fn header_map(map: Map) -> Headers {
 
 /// A snapshot of a header map.
 pub(crate) fn snapshot(stream: &Stream<'_>, map: Headers) -> Snapshot {
-    let headers = stream.headers(map);
-    let mut snapshot = Snapshot::with_capacity(headers.len(), TYPICAL_BYTES);
-    headers.for_each(|(name, value)| snapshot.push(name, value));
-    snapshot
+    stream.headers(map).collect()
 }
-
-/// The names and values of most requests and answers take less.
-const TYPICAL_BYTES: usize = 1024;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

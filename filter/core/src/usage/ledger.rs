@@ -18,6 +18,9 @@ pub const SHARDS: u64 = 1024;
 /// How many keys one shard holds.
 const SHARD_ENTRIES: usize = 64;
 
+/// More than most entries take, in bytes.
+const ENTRY_ROOM: usize = 128;
+
 /// The longest user, model or backend name that is kept, in characters; clients may choose two of them.
 const MAX_NAME: usize = 200;
 
@@ -174,7 +177,8 @@ pub fn enter(store: &dyn Store, record: &Record, now_seconds: u64) -> bool {
         let mut shard =
             bytes.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_else(Shard::default);
         shard.add(&key, &totals, now_seconds);
-        (postcard::to_allocvec(&shard).ok(), ())
+        let room = bytes.map_or(0, <[u8]>::len).saturating_add(ENTRY_ROOM);
+        (postcard::to_extend(&shard, Vec::with_capacity(room)).ok(), ())
     })
     .is_some()
 }

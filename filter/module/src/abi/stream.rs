@@ -110,12 +110,12 @@ impl<'a> Stream<'a> {
 
     /// A part of [`Stream::request_body`]. Borrowed if it lies in one piece.
     pub fn request_part(&self, part: Range<usize>) -> Cow<'_, [u8]> {
-        cut(&self.pieces(Side::Request), part)
+        self.part(Side::Request, part)
     }
 
     /// A part of [`Stream::response_body`]. Borrowed if it lies in one piece.
     pub fn response_part(&self, part: Range<usize>) -> Cow<'_, [u8]> {
-        cut(&self.pieces(Side::Response), part)
+        self.part(Side::Response, part)
     }
 
     /// The length of [`Stream::request_body`] in bytes.
@@ -129,11 +129,21 @@ impl<'a> Stream<'a> {
     }
 
     fn body(&self, side: Side) -> Cow<'_, [u8]> {
-        join(self.pieces(side).into_iter())
+        let pieces = self.pieces(side);
+        // SAFETY: Envoy keeps the pieces until the hook ends or the body is changed. That is not before the
+        // filter has returned, and `self` is borrowed by what is returned here.
+        join(pieces.iter().map(|piece| unsafe { piece.bytes() }))
     }
 
-    fn pieces(&self, side: Side) -> Vec<&[u8]> {
-        let mut chunks = Vec::new();
+    fn part(&self, side: Side, part: Range<usize>) -> Cow<'_, [u8]> {
+        let pieces = self.pieces(side);
+        // SAFETY: as in `body`.
+        cut(pieces.iter().map(|piece| unsafe { piece.bytes() }), part)
+    }
+
+    /// Where the body lies.
+    fn pieces(&self, side: Side) -> Vec<Buffer> {
+        let mut pieces = Vec::new();
         for part in side.parts(self.filter) {
             // SAFETY: `filter` is the one of the running hook.
             let count =
@@ -141,10 +151,10 @@ impl<'a> Stream<'a> {
             if count == 0 {
                 continue;
             }
-            let start = chunks.len();
-            chunks.resize(start + count, Buffer::NULL);
-            if let Some(room) = chunks.get_mut(start..) {
-                // SAFETY: `room` has as many places as Envoy has just said that there are chunks.
+            let start = pieces.len();
+            pieces.resize(start + count, Buffer::NULL);
+            if let Some(room) = pieces.get_mut(start..) {
+                // SAFETY: `room` has as many places as Envoy has just said that there are pieces.
                 unsafe {
                     ffi::envoy_dynamic_module_callback_http_get_body_chunks(
                         self.filter,
@@ -154,9 +164,7 @@ impl<'a> Stream<'a> {
                 }
             }
         }
-        // SAFETY: Envoy keeps the chunks until the hook ends or the body is changed. That is not before the
-        // filter has returned, and `self` is borrowed by what is returned here.
-        chunks.iter().map(|chunk| unsafe { chunk.bytes() }).collect()
+        pieces
     }
 
     fn body_size(&self, side: Side) -> usize {
@@ -419,14 +427,12 @@ pub(super) fn join<'a>(pieces: impl Iterator<Item = &'a [u8]> + Clone) -> Cow<'a
 }
 
 /// The bytes of `pieces` that are in `part`, counted over all of them.
-pub(super) fn cut<'a>(pieces: &[&'a [u8]], part: Range<usize>) -> Cow<'a, [u8]> {
+pub(super) fn cut<'a>(pieces: impl Iterator<Item = &'a [u8]> + Clone, part: Range<usize>) -> Cow<'a, [u8]> {
     let mut start = 0_usize;
-    let cuts = pieces.iter().filter_map(|piece| {
+    join(pieces.map(move |piece| {
         let from = part.start.saturating_sub(start).min(piece.len());
         let to = part.end.saturating_sub(start).min(piece.len());
         start = start.saturating_add(piece.len());
-        piece.get(from..to)
-    });
-    let cuts: Vec<&[u8]> = cuts.collect();
-    join(cuts.into_iter())
+        piece.get(from..to).unwrap_or_default()
+    }))
 }
