@@ -32,19 +32,19 @@ pub struct Headers {
 }
 
 impl Headers {
-    /// Adds a header. Bytes that are not UTF-8 are replaced.
-    fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.push_text(name);
-        let name_end = self.text.len();
-        self.push_text(value);
-        self.ends.push((name_end, self.text.len()));
-    }
-
-    fn push_text(&mut self, bytes: &[u8]) {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => self.text.push_str(text),
-            Err(_) => self.text.push_str(&String::from_utf8_lossy(bytes)),
+    /// A snapshot of names and values some of which are not UTF-8.
+    fn repaired(bytes: &[u8], ends: &[(usize, usize)]) -> Headers {
+        let mut headers = Headers::default();
+        let mut start = 0;
+        let part = |range| String::from_utf8_lossy(bytes.get(range).unwrap_or_default());
+        for &(name_end, end) in ends {
+            headers.text.push_str(&part(start..name_end));
+            let repaired_end = headers.text.len();
+            headers.text.push_str(&part(name_end..end));
+            headers.ends.push((repaired_end, headers.text.len()));
+            start = end;
         }
+        headers
     }
 
     /// The first value of `name`.
@@ -101,15 +101,30 @@ impl Headers {
     }
 }
 
+/// Bytes that are not UTF-8 are replaced.
 impl<N: AsRef<[u8]>, V: AsRef<[u8]>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
         let headers = headers.into_iter();
-        let mut snapshot = Headers {
-            text: String::with_capacity(TYPICAL_BYTES),
-            ends: Vec::with_capacity(headers.size_hint().0),
-        };
-        headers.for_each(|(name, value)| snapshot.push(name.as_ref(), value.as_ref()));
-        snapshot
+        let mut bytes = Vec::with_capacity(TYPICAL_BYTES);
+        let mut ends = Vec::with_capacity(headers.size_hint().0);
+        for (name, value) in headers {
+            bytes.extend_from_slice(name.as_ref());
+            let name_end = bytes.len();
+            bytes.extend_from_slice(value.as_ref());
+            ends.push((name_end, bytes.len()));
+        }
+        // Nearly always, all of it is text, and so is each part of it.
+        match String::from_utf8(bytes) {
+            Ok(text)
+                if ends
+                    .iter()
+                    .all(|&(name, value)| text.is_char_boundary(name) && text.is_char_boundary(value)) =>
+            {
+                Headers { text, ends }
+            }
+            Ok(text) => Headers::repaired(text.as_bytes(), &ends),
+            Err(error) => Headers::repaired(error.as_bytes(), &ends),
+        }
     }
 }
 
@@ -173,6 +188,17 @@ mod tests {
         assert_eq!(edits.iter().collect::<Vec<_>>(), [("a", None), ("b", Some("2"))]);
         assert_eq!(edits.get("a"), Some(None));
         assert_eq!(edits.get("c"), None);
+    }
+
+    #[test]
+    fn what_is_no_text_is_replaced_and_nothing_else() {
+        let odd = [(&b"a"[..], &b"1\xc3"[..]), (b"\xa9b", b"2"), (b"c", b"\xc3\xa9")];
+        let headers: Headers = odd.into_iter().collect();
+        let all: Vec<_> = headers.iter().collect();
+        assert_eq!(all, [("a", "1\u{fffd}"), ("\u{fffd}b", "2"), ("c", "\u{e9}")]);
+        assert_eq!(headers.get("c"), Some("\u{e9}"));
+        let headers: Headers = [("a", b"\xff".as_slice()), ("b", b"x")].into_iter().collect();
+        assert_eq!((headers.get("a"), headers.get("b")), (Some("\u{fffd}"), Some("x")));
     }
 
     #[test]

@@ -76,16 +76,22 @@ fn model_of_head(head: &[u8]) -> Option<String> {
 }
 
 fn of_members(endpoint: Endpoint, body: &[u8], members: [Option<Member>; MEMBERS.len()]) -> Observed {
-    let [named, usage, meta, input_tokens, count] =
-        members.map(|member| serde_json::from_slice::<&RawValue>(member?.raw(body)).ok());
+    let [named, usage, meta, input_tokens, count] = members;
     let usage = match endpoint {
-        Endpoint::Messages => usage.map(anthropic),
-        Endpoint::Rerank => meta.and_then(read::<CohereMeta>).map(Usage::from),
-        Endpoint::CountTokens | Endpoint::ResponsesInputTokens => input_tokens.and_then(read).map(counted),
-        Endpoint::Tokenize => count.and_then(read).map(counted),
-        _ => usage.map(openai),
+        Endpoint::Messages => {
+            value::<Counters>(usage, body).map(|counters| Totals::of_answer(&counters).usage())
+        }
+        Endpoint::Rerank => value::<CohereMeta>(meta, body).map(Usage::from),
+        Endpoint::CountTokens | Endpoint::ResponsesInputTokens => value(input_tokens, body).map(counted),
+        Endpoint::Tokenize => value(count, body).map(counted),
+        _ => value::<OpenAiUsage>(usage, body).map(Usage::from),
     };
-    Observed { usage: usage.unwrap_or_default(), model: named.and_then(model), error: None }
+    let model = named.and_then(|named| named.as_str(body).map(Cow::into_owned));
+    Observed { usage: usage.unwrap_or_default(), model: model.filter(|model| !model.is_empty()), error: None }
+}
+
+fn value<'a, T: Deserialize<'a>>(member: Option<Member>, body: &'a [u8]) -> Option<T> {
+    serde_json::from_slice(member?.raw(body)).ok()
 }
 
 /// A count answers how long an input is: that is all it used.
@@ -95,10 +101,6 @@ fn counted(Count(input): Count) -> Usage {
 
 pub(super) fn openai(usage: &RawValue) -> Usage {
     read::<OpenAiUsage>(usage).map(Usage::from).unwrap_or_default()
-}
-
-fn anthropic(usage: &RawValue) -> Usage {
-    read::<Counters>(usage).map(|counters| Totals::of_answer(&counters).usage()).unwrap_or_default()
 }
 
 pub(super) fn model(model: &RawValue) -> Option<String> {
