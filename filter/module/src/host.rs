@@ -54,10 +54,10 @@ impl Host for Native<'_, '_> {
         }
     }
 
-    fn body(&self, map: Map) -> Cow<'_, [u8]> {
+    fn look_at_body<T>(&self, map: Map, look: impl FnOnce(&[u8]) -> T) -> T {
         match map {
-            Map::Request => self.0.request_body(),
-            Map::Response => self.0.response_body(),
+            Map::Request => self.0.look_at_request_body(look),
+            Map::Response => self.0.look_at_response_body(look),
         }
     }
 

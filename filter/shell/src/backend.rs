@@ -121,11 +121,13 @@ impl BackendFilter {
                 }
             }
         };
-        let body = if attempt.reads_body() { host.body(Map::Request) } else { Default::default() };
-        let made = worker::with_signing_keys(|keys| {
-            attempt.request(&body, Identity { credential: credential.as_deref(), keys, now })
-        });
-        drop(body);
+        let reads_body = attempt.reads_body();
+        let mut make = |body: &[u8]| {
+            worker::with_signing_keys(|keys| {
+                attempt.request(body, Identity { credential: credential.as_deref(), keys, now })
+            })
+        };
+        let made = if reads_body { host.look_at_body(Map::Request, make) } else { make(b"") };
         match made {
             Ok(outgoing) => {
                 host.edit(Map::Request, &outgoing.headers);
@@ -166,7 +168,8 @@ impl BackendFilter {
                 Flow::Continue
             }
             Answer::Stream => {
-                let step = attempt.answer_chunk(&host.body(Map::Response), end, host.now_ms());
+                let now_ms = host.now_ms();
+                let step = host.look_at_body(Map::Response, |chunk| attempt.answer_chunk(chunk, end, now_ms));
                 carry_out(step, host)
             }
         }
@@ -199,7 +202,8 @@ impl BackendFilter {
                 return;
             }
         }
-        let whole = attempt.whole_answer(&host.body(Map::Response), host.now_ms());
+        let now_ms = host.now_ms();
+        let whole = host.look_at_body(Map::Response, |body| attempt.whole_answer(body, now_ms));
         host.edit(Map::Response, &whole.headers);
         if let Some(body) = whole.body {
             host.replace_body(Map::Response, body);

@@ -80,7 +80,7 @@ impl EdgeFilter {
     fn finish_request(&mut self, host: &mut impl Host) -> Flow {
         self.holds = false;
         let Some(edge) = &mut self.edge else { return Flow::Continue };
-        let request = edge.request_body(&host.body(Map::Request));
+        let request = host.look_at_body(Map::Request, |body| edge.request_body(body));
         match request {
             Request::Pass(edits) | Request::Hold(edits) => {
                 host.edit(Map::Request, &edits);

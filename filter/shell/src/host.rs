@@ -48,14 +48,14 @@ pub trait Host {
     /// Carries out changes to a header map.
     fn edit(&mut self, map: Map, edits: &HeaderEdits);
 
-    /// What is there of a body, whether it was held or has just come: the request's in callbacks about the request, the
-    /// answer's in those about the answer.
-    fn body(&self, map: Map) -> Cow<'_, [u8]>;
+    /// Shows `look` what is there of a body, whether it was held or has just come: the request's in callbacks about the
+    /// request, the answer's in those about the answer. A host may have it in pieces, and puts them together for the time.
+    fn look_at_body<T>(&self, map: Map, look: impl FnOnce(&[u8]) -> T) -> T;
 
-    /// A part of what [`Host::body`] shows, so that a large one need not be copied to look at a little of it.
+    /// A part of what [`Host::look_at_body`] shows, so that a large one need not be copied to look at a little of it.
     fn body_part(&self, map: Map, part: Range<usize>) -> Cow<'_, [u8]>;
 
-    /// Puts `body` in the place of what [`Host::body`] shows.
+    /// Puts `body` in the place of what [`Host::look_at_body`] shows.
     fn replace_body(&mut self, map: Map, body: Vec<u8>);
 
     /// Lets the proxy choose the route anew, by the headers as they are now.

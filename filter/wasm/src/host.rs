@@ -54,8 +54,8 @@ impl Host for Stream {
         }
     }
 
-    fn body(&self, map: Map) -> Cow<'_, [u8]> {
-        Cow::Owned(body(buffer(map)))
+    fn look_at_body<T>(&self, map: Map, look: impl FnOnce(&[u8]) -> T) -> T {
+        look(&body(buffer(map)))
     }
 
     fn body_part(&self, map: Map, part: Range<usize>) -> Cow<'_, [u8]> {

@@ -1,6 +1,7 @@
 //! Envoy's side of one filter.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::cell::OnceCell;
 use std::ops::Range;
 
@@ -96,48 +97,46 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// As much of the request's body as is there: what was held of it and what has just come. Borrowed if it
-    /// lies in one piece.
-    pub fn request_body(&self) -> Cow<'_, [u8]> {
-        self.body(Side::Request)
+    /// Shows as much of the request's body as is there: what was held of it and what has just come.
+    pub fn look_at_request_body<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        self.look_at(Side::Request, look)
     }
 
-    /// As much of the answer's body as is there: what was held of it and what has just come. Borrowed if it
-    /// lies in one piece.
-    pub fn response_body(&self) -> Cow<'_, [u8]> {
-        self.body(Side::Response)
+    /// Shows as much of the answer's body as is there: what was held of it and what has just come.
+    pub fn look_at_response_body<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        self.look_at(Side::Response, look)
     }
 
-    /// A part of [`Stream::request_body`]. Borrowed if it lies in one piece.
+    /// A part of the request's body. Borrowed if it lies in one piece.
     pub fn request_part(&self, part: Range<usize>) -> Cow<'_, [u8]> {
         self.part(Side::Request, part)
     }
 
-    /// A part of [`Stream::response_body`]. Borrowed if it lies in one piece.
+    /// A part of the answer's body. Borrowed if it lies in one piece.
     pub fn response_part(&self, part: Range<usize>) -> Cow<'_, [u8]> {
         self.part(Side::Response, part)
     }
 
-    /// The length of [`Stream::request_body`] in bytes.
+    /// How much of the request's body is there, in bytes.
     pub fn request_body_size(&self) -> usize {
         self.body_size(Side::Request)
     }
 
-    /// The length of [`Stream::response_body`] in bytes.
+    /// How much of the answer's body is there, in bytes.
     pub fn response_body_size(&self) -> usize {
         self.body_size(Side::Response)
     }
 
-    fn body(&self, side: Side) -> Cow<'_, [u8]> {
+    fn look_at<T>(&self, side: Side, look: impl FnOnce(&[u8]) -> T) -> T {
         let pieces = self.pieces(side);
         // SAFETY: Envoy keeps the pieces until the hook ends or the body is changed. That is not before the
-        // filter has returned, and `self` is borrowed by what is returned here.
-        join(pieces.iter().map(|piece| unsafe { piece.bytes() }))
+        // filter has returned, and `self` is borrowed for as long as this looks.
+        look_at_joined(pieces.iter().map(|piece| unsafe { piece.bytes() }), look)
     }
 
     fn part(&self, side: Side, part: Range<usize>) -> Cow<'_, [u8]> {
         let pieces = self.pieces(side);
-        // SAFETY: as in `body`.
+        // SAFETY: as in `look_at`, with what is returned borrowed from `self`.
         cut(pieces.iter().map(|piece| unsafe { piece.bytes() }), part)
     }
 
@@ -435,4 +434,32 @@ pub(super) fn cut<'a>(pieces: impl Iterator<Item = &'a [u8]> + Clone, part: Rang
         start = start.saturating_add(piece.len());
         piece.get(from..to).unwrap_or_default()
     }))
+}
+
+/// The most memory that a worker keeps to put bodies together in, in bytes.
+const KEPT: usize = 4 << 20;
+
+thread_local! {
+    /// Where bodies are put together. Fresh memory for each would cost more than the copying.
+    static TABLE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Shows `pieces` as one.
+pub(super) fn look_at_joined<'a, T>(
+    pieces: impl Iterator<Item = &'a [u8]> + Clone,
+    look: impl FnOnce(&[u8]) -> T,
+) -> T {
+    let mut rest = pieces.clone().filter(|piece| !piece.is_empty());
+    let first = rest.next().unwrap_or_default();
+    if rest.next().is_none() {
+        return look(first);
+    }
+    let mut table = TABLE.take();
+    table.clear();
+    pieces.for_each(|piece| table.extend_from_slice(piece));
+    let seen = look(&table);
+    if table.capacity() <= KEPT {
+        TABLE.set(table);
+    }
+    seen
 }

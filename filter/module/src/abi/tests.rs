@@ -10,7 +10,7 @@ use super::fake::{Asked, FakeEnvoy};
 use super::ffi::{BodyType, Buffer, Header, Ours};
 use super::hooks::*;
 use super::instance::Instance;
-use super::stream::{cut, join};
+use super::stream::{cut, join, look_at_joined};
 use super::*;
 
 type Seen = Rc<RefCell<Vec<String>>>;
@@ -109,6 +109,12 @@ fn one_piece_is_borrowed_and_several_are_copied_in_order() {
     let joined = join([&b"one, "[..], b"", b"two, ", b"three"].into_iter());
     assert!(matches!(&joined, Cow::Owned(whole) if whole == b"one, two, three"));
     let pieces = [&b"one, "[..], b"", b"two, ", b"three"];
+    for _ in 0..2 {
+        assert_eq!(look_at_joined(pieces.into_iter(), <[u8]>::to_vec), b"one, two, three");
+    }
+    let alone = [&b""[..], b"one"];
+    assert!(look_at_joined(alone.into_iter(), |whole| std::ptr::eq(whole, alone[1])), "copied for nothing");
+    assert_eq!(look_at_joined([].into_iter(), <[u8]>::len), 0);
     for part in [0..0, 0..3, 2..7, 4..11, 5..10, 9..15, 9..99, 20..30] {
         let (from, to) = (part.start.min(15), part.end.min(15));
         assert_eq!(cut(pieces.into_iter(), part.clone()), joined.get(from..to).unwrap(), "{part:?}");
@@ -204,7 +210,7 @@ fn a_filter_that_could_not_be_made_answers_500_once() {
 #[test]
 fn a_body_is_what_was_held_and_what_has_come() {
     let (ours, _) = filter(|_, stream| {
-        let body = String::from_utf8(stream.request_body().into_owned()).unwrap();
+        let body = stream.look_at_request_body(|body| String::from_utf8(body.to_vec()).unwrap());
         assert_eq!(body.len(), stream.request_body_size());
         stream.replace_request_body(format!("<{body}>").into_bytes());
         Next::Continue
