@@ -54,8 +54,8 @@ fn split(bencher: Bencher<'_, '_>, chunks: &[Vec<u8>], mut each: impl FnMut(&[u8
         .bench_local(|| {
             let mut decoder = SseDecoder::new(1 << 20);
             for chunk in chunks {
-                decoder.push(black_box(chunk));
-                while let Some(event) = decoder.next().unwrap() {
+                let mut rest = black_box(chunk.as_slice());
+                while let Some(event) = decoder.next(&mut rest).unwrap() {
                     each(event.data);
                 }
             }

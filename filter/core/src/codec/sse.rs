@@ -6,7 +6,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -47,34 +47,26 @@ impl std::error::Error for SseError {}
 
 /// Takes a stream apart, in time linear in its length whatever the chunks are.
 ///
+/// A block that lies within one chunk is read where it stands; only one that is cut by the end of a chunk is copied.
+///
 /// ```
 /// # use weir_core::codec::sse::SseDecoder;
 /// let mut decoder = SseDecoder::new(1 << 20);
-/// decoder.push(b"data: {\"a\"");
-/// assert_eq!(decoder.next(), Ok(None));
-/// decoder.push(b":1}\n\ndata: [DONE]\n");
-/// assert_eq!(decoder.next().unwrap().unwrap().data, br#"{"a":1}"#);
-/// assert_eq!(decoder.next(), Ok(None));
+/// let mut chunk: &[u8] = b"data: {\"a\"";
+/// assert_eq!(decoder.next(&mut chunk), Ok(None));
+/// let mut chunk: &[u8] = b":1}\n\ndata: [DONE]\n";
+/// assert_eq!(decoder.next(&mut chunk).unwrap().unwrap().data, br#"{"a":1}"#);
+/// assert_eq!(decoder.next(&mut chunk), Ok(None));
 /// let rest = decoder.finish().unwrap().unwrap();
 /// assert_eq!((rest.data, rest.complete), (b"[DONE]".as_slice(), false));
 /// ```
 #[derive(Debug)]
 pub struct SseDecoder {
     max_event: usize,
-    buffer: Vec<u8>,
-    /// Where the block begins that comes next.
-    block: usize,
-    /// Where its current line begins.
-    line: usize,
-    /// How far line ends were looked for.
-    scanned: usize,
-    /// The last byte taken was a CR that ends a line; a LF that follows belongs to it.
-    after_cr: bool,
-    /// The line before ended with a CR and no LF.
-    bare_cr: bool,
-    at_start: bool,
-    /// The bytes of a byte order mark before the first block.
-    mark: usize,
+    /// The beginning of a block whose end is still to come, or all of one that was cut and has been handed out.
+    kept: Vec<u8>,
+    is_handed_out: bool,
+    block: Block,
     failed: bool,
     /// The data of an event with several data fields.
     joined: Vec<u8>,
@@ -86,36 +78,16 @@ impl SseDecoder {
     pub fn new(max_event: usize) -> Self {
         Self {
             max_event,
-            buffer: Vec::new(),
-            block: 0,
-            line: 0,
-            scanned: 0,
-            after_cr: false,
-            bare_cr: false,
-            at_start: true,
-            mark: 0,
+            kept: Vec::new(),
+            is_handed_out: false,
+            block: Block { at_start: true, ..Block::default() },
             failed: false,
             joined: Vec::new(),
         }
     }
 
-    /// Takes the bytes that came next. Call [`next`](Self::next) until it has nothing before pushing more: then no
-    /// more than a chunk and an event are ever held.
-    pub fn push(&mut self, chunk: &[u8]) {
-        if self.failed {
-            return;
-        }
-        // What was read is dropped when it is the larger part, so that each byte is moved at most once or twice.
-        if self.block > 0 && self.block >= self.buffer.len() / 2 {
-            self.buffer.drain(..self.block);
-            self.line -= self.block;
-            self.scanned -= self.block;
-            self.block = 0;
-        }
-        self.buffer.extend_from_slice(chunk);
-    }
-
-    /// The next block that is complete, or `None` until more is pushed.
+    /// The next block that is complete, taken off the beginning of `chunk`. `None` when there is none: then all of the
+    /// chunk was taken, and what is the beginning of a block is kept for the next chunk.
     ///
     /// A block is complete with its empty line. Where that line ends with a CR and a LF may follow, it is known
     /// with the next byte; but a stream that ends its lines with CR alone is not held up.
@@ -123,10 +95,42 @@ impl SseDecoder {
     /// # Errors
     ///
     /// When a block is too large. The stream cannot be read on then, and every later call says so again.
-    #[allow(clippy::should_implement_trait, reason = "an iterator cannot lend what it holds")]
-    pub fn next(&mut self) -> Result<Option<SseEvent<'_>>, SseError> {
-        let end = self.find_end(false)?;
-        Ok(end.map(|end| self.take(end, true)))
+    pub fn next<'d, 'c: 'd>(&'d mut self, chunk: &mut &'c [u8]) -> Result<Option<SseEvent<'d>>, SseError> {
+        self.drop_handed_out();
+        if self.kept.is_empty() {
+            let whole = *chunk;
+            *chunk = b"";
+            let end = self.block.scan(whole, &mut self.joined, false);
+            if let Some(end) = self.within_limit(end)? {
+                let (raw, rest) = whole.split_at_checked(end).unwrap_or((whole, b""));
+                *chunk = rest;
+                return Ok(Some(self.block.take(raw, &self.joined, true)));
+            }
+            // Not the old buffer: most streams wait with nothing kept, and should take no memory for it.
+            self.kept = whole.to_vec();
+            if self.kept.is_empty() {
+                self.joined = Vec::new();
+            }
+            return Ok(None);
+        }
+        // No more is copied than the rest of the block that was cut.
+        while !chunk.is_empty() {
+            let lines = *chunk;
+            let before = self.kept.len();
+            let length = memchr2(b'\n', b'\r', lines).map_or(lines.len(), |at| at + 1);
+            let (line, rest) = lines.split_at_checked(length).unwrap_or((lines, b""));
+            self.kept.extend_from_slice(line);
+            *chunk = rest;
+            let end = self.block.scan(&self.kept, &mut self.joined, false);
+            if let Some(end) = self.within_limit(end)? {
+                // Where the line told only that the block had ended with a CR, it belongs to the next one.
+                *chunk = lines.get(end.saturating_sub(before)..).unwrap_or_default();
+                self.kept.truncate(end);
+                self.is_handed_out = true;
+                return Ok(Some(self.block.take(&self.kept, &self.joined, true)));
+            }
+        }
+        Ok(None)
     }
 
     /// What is left when the stream has ended and [`next`](Self::next) has nothing more: usually `None`, else the
@@ -137,45 +141,80 @@ impl SseDecoder {
     ///
     /// As [`next`](Self::next).
     pub fn finish(&mut self) -> Result<Option<SseEvent<'_>>, SseError> {
-        match self.find_end(true)? {
-            Some(end) => Ok(Some(self.take(end, true))),
-            None if self.block < self.buffer.len() => Ok(Some(self.take(self.buffer.len(), false))),
-            None => Ok(None),
+        self.drop_handed_out();
+        let end = self.block.scan(&self.kept, &mut self.joined, true);
+        let complete = self.within_limit(end)?.is_some();
+        if self.kept.is_empty() {
+            return Ok(None);
+        }
+        self.is_handed_out = true;
+        if !complete {
+            self.block.field(&self.kept, self.kept.len(), &mut self.joined);
+        }
+        Ok(Some(self.block.take(&self.kept, &self.joined, complete)))
+    }
+
+    fn drop_handed_out(&mut self) {
+        if std::mem::take(&mut self.is_handed_out) {
+            self.kept.clear();
         }
     }
 
-    /// Where the current block ends, its empty line included.
-    fn find_end(&mut self, ended: bool) -> Result<Option<usize>, SseError> {
-        if self.failed {
-            return Err(SseError::TooLarge { limit: self.max_event });
-        }
-        let end = self.scan(ended);
-        if end.unwrap_or(self.scanned) - self.block > self.max_event {
+    /// Where the current block ends, if that is known and it is not too large.
+    fn within_limit(&mut self, end: Option<usize>) -> Result<Option<usize>, SseError> {
+        if self.failed || end.unwrap_or(self.block.scanned) > self.max_event {
             self.failed = true;
-            self.buffer = Vec::new();
+            self.kept = Vec::new();
+            self.joined = Vec::new();
             return Err(SseError::TooLarge { limit: self.max_event });
         }
         Ok(end)
     }
+}
 
-    fn scan(&mut self, ended: bool) -> Option<usize> {
+/// How far a block was read. Positions are in bytes from its beginning.
+#[derive(Debug, Default)]
+struct Block {
+    /// Where its current line begins.
+    line: usize,
+    /// How far line ends were looked for.
+    scanned: usize,
+    /// The last byte taken was a CR that ends a line; a LF that follows belongs to it.
+    after_cr: bool,
+    /// The line before ended with a CR and no LF.
+    bare_cr: bool,
+    /// Nothing of the stream was read.
+    at_start: bool,
+    event: Option<Range<usize>>,
+    data: Data,
+}
+
+#[derive(Debug, Default)]
+enum Data {
+    #[default]
+    None,
+    /// Where the only data field stands in the block, so that nothing is copied.
+    One(Range<usize>),
+    /// Several fields, joined in the decoder's own buffer.
+    Joined,
+}
+
+impl Block {
+    /// Reads on in `bytes`, which begin where the block begins, and finds its end, the empty line included.
+    fn scan(&mut self, bytes: &[u8], joined: &mut Vec<u8>, ended: bool) -> Option<usize> {
         if self.at_start {
-            if self.buffer.len() < BYTE_ORDER_MARK.len()
-                && BYTE_ORDER_MARK.starts_with(&self.buffer)
-                && !ended
-            {
+            if bytes.len() < BYTE_ORDER_MARK.len() && BYTE_ORDER_MARK.starts_with(bytes) && !ended {
                 return None;
             }
             self.at_start = false;
-            if self.buffer.starts_with(BYTE_ORDER_MARK) {
-                self.mark = BYTE_ORDER_MARK.len();
-                self.line = self.mark;
-                self.scanned = self.mark;
+            if bytes.starts_with(BYTE_ORDER_MARK) {
+                self.line = BYTE_ORDER_MARK.len();
+                self.scanned = self.line;
             }
         }
         loop {
             if self.after_cr {
-                let next = self.buffer.get(self.scanned)?;
+                let next = bytes.get(self.scanned)?;
                 self.after_cr = false;
                 self.bare_cr = *next != b'\n';
                 if !self.bare_cr {
@@ -183,13 +222,21 @@ impl SseDecoder {
                     self.line = self.scanned;
                 }
             }
-            let rest = self.buffer.get(self.scanned..).unwrap_or_default();
-            let Some(length) = memchr2(b'\n', b'\r', rest) else {
-                self.scanned = self.buffer.len();
+            let rest = bytes.get(self.scanned..).unwrap_or_default();
+            let length = match rest {
+                // Usually the line behind the data is the empty one.
+                [b'\n', ..] => Some(0),
+                _ => memchr2(b'\n', b'\r', rest),
+            };
+            let Some(length) = length else {
+                self.scanned = bytes.len();
                 return None;
             };
             let at = self.scanned + length;
             let empty = at == self.line;
+            if !empty {
+                self.field(bytes, at, joined);
+            }
             let bare_cr = std::mem::replace(&mut self.bare_cr, false);
             self.scanned = at + 1;
             if rest.get(length) == Some(&b'\n') {
@@ -200,7 +247,7 @@ impl SseDecoder {
                 self.after_cr = true;
                 self.line = self.scanned;
             } else {
-                match self.buffer.get(self.scanned) {
+                match bytes.get(self.scanned) {
                     Some(b'\n') => self.scanned += 1,
                     Some(_) => {}
                     None if ended => {}
@@ -217,68 +264,41 @@ impl SseDecoder {
         }
     }
 
-    /// Parses the block that ends at `end`, and goes behind it.
-    fn take(&mut self, end: usize, complete: bool) -> SseEvent<'_> {
-        let start = std::mem::replace(&mut self.block, end);
-        self.line = end;
-        let raw = self.buffer.get(start..end).unwrap_or_default();
-        let fields = Fields::of(raw, std::mem::take(&mut self.mark), &mut self.joined);
-        let event =
-            fields.event.filter(|name| !name.is_empty()).and_then(|name| std::str::from_utf8(name).ok());
-        let data = match fields.data {
+    /// Reads the current line, which ends at `end`.
+    fn field(&mut self, bytes: &[u8], end: usize, joined: &mut Vec<u8>) {
+        let line = bytes.get(self.line..end).unwrap_or_default();
+        let value_of = |name: &[u8]| match line.strip_prefix(name)? {
+            [] => Some(end),
+            [b':', value @ ..] => Some(end - value.strip_prefix(b" ").unwrap_or(value).len()),
+            _ => None,
+        };
+        if let Some(value) = value_of(b"data") {
+            match &self.data {
+                Data::None => self.data = Data::One(value..end),
+                Data::One(first) => {
+                    joined.clear();
+                    joined.extend_from_slice(bytes.get(first.clone()).unwrap_or_default());
+                    push_line(joined, bytes.get(value..end));
+                    self.data = Data::Joined;
+                }
+                Data::Joined => push_line(joined, bytes.get(value..end)),
+            }
+        } else if let Some(value) = value_of(b"event") {
+            self.event = Some(value..end);
+        }
+    }
+
+    /// The block, all of which was read; the next one begins behind it.
+    fn take<'d>(&mut self, raw: &'d [u8], joined: &'d [u8], complete: bool) -> SseEvent<'d> {
+        self.line = 0;
+        self.scanned = 0;
+        let name = self.event.take().and_then(|name| raw.get(name)).filter(|name| !name.is_empty());
+        let data = match std::mem::take(&mut self.data) {
             Data::None => b"",
             Data::One(range) => raw.get(range).unwrap_or_default(),
-            Data::Joined => self.joined.as_slice(),
+            Data::Joined => joined,
         };
-        SseEvent { event, data, raw, complete }
-    }
-}
-
-enum Data {
-    None,
-    /// Where the only data field stands in the block, so that nothing is copied.
-    One(Range<usize>),
-    /// Several fields, joined in the decoder's own buffer.
-    Joined,
-}
-
-struct Fields<'b> {
-    event: Option<&'b [u8]>,
-    data: Data,
-}
-
-impl<'b> Fields<'b> {
-    fn of(block: &'b [u8], start: usize, joined: &mut Vec<u8>) -> Self {
-        let mut fields = Self { event: None, data: Data::None };
-        let mut at = start;
-        while let Some(rest) = block.get(at..).filter(|rest| !rest.is_empty()) {
-            // The LF of a CRLF makes a line of no bytes here, which says nothing.
-            let length = memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
-            let line = rest.get(..length).unwrap_or_default();
-            let (name, value) = match memchr(b':', line) {
-                Some(colon) => {
-                    let space = usize::from(line.get(colon + 1) == Some(&b' '));
-                    (line.get(..colon).unwrap_or_default(), colon + 1 + space)
-                }
-                None => (line, line.len()),
-            };
-            match name {
-                b"event" => fields.event = line.get(value..),
-                b"data" => match &fields.data {
-                    Data::None => fields.data = Data::One(at + value..at + length),
-                    Data::One(first) => {
-                        joined.clear();
-                        joined.extend_from_slice(block.get(first.clone()).unwrap_or_default());
-                        push_line(joined, line.get(value..));
-                        fields.data = Data::Joined;
-                    }
-                    Data::Joined => push_line(joined, line.get(value..)),
-                },
-                _ => {}
-            }
-            at += length + 1;
-        }
-        fields
+        SseEvent { event: name.and_then(|name| std::str::from_utf8(name).ok()), data, raw, complete }
     }
 }
 

@@ -21,8 +21,8 @@ fn owned(event: SseEvent<'_>) -> Owned {
     }
 }
 
-fn drain(decoder: &mut SseDecoder, events: &mut Vec<Owned>) -> Result<(), SseError> {
-    while let Some(event) = decoder.next()? {
+fn drain(decoder: &mut SseDecoder, mut chunk: &[u8], events: &mut Vec<Owned>) -> Result<(), SseError> {
+    while let Some(event) = decoder.next(&mut chunk)? {
         events.push(owned(event));
     }
     Ok(())
@@ -32,8 +32,7 @@ fn decode(chunks: &[&[u8]], max_event: usize) -> (Vec<Owned>, Result<(), SseErro
     let mut decoder = SseDecoder::new(max_event);
     let mut events = Vec::new();
     for chunk in chunks {
-        decoder.push(chunk);
-        if let Err(error) = drain(&mut decoder, &mut events) {
+        if let Err(error) = drain(&mut decoder, chunk, &mut events) {
             return (events, Err(error));
         }
     }
@@ -120,20 +119,18 @@ fn an_unterminated_block_is_marked() {
 #[test]
 fn what_is_pushed_after_the_end_is_a_new_block() {
     let mut decoder = SseDecoder::new(100);
-    decoder.push(b"id: 1\ndata: half");
+    assert_eq!(decoder.next(&mut b"id: 1\ndata: half".as_slice()), Ok(None));
     assert_eq!(decoder.finish().unwrap().unwrap().data, b"half");
-    decoder.push(b"data: a\n\n");
-    assert_eq!(decoder.next().unwrap().unwrap().data, b"a");
+    assert_eq!(decoder.next(&mut b"data: a\n\n".as_slice()).unwrap().unwrap().data, b"a");
 }
 
 #[test]
 fn a_last_cr_may_have_a_lf_to_come() {
     let mut decoder = SseDecoder::new(100);
-    decoder.push(b"data: a\r\n\r");
-    assert_eq!(decoder.next(), Ok(None));
-    decoder.push(b"\ndata: b\r\n\r");
-    assert_eq!(decoder.next().unwrap().unwrap().raw, b"data: a\r\n\r\n");
-    assert_eq!(decoder.next(), Ok(None));
+    assert_eq!(decoder.next(&mut b"data: a\r\n\r".as_slice()), Ok(None));
+    let mut chunk = b"\ndata: b\r\n\r".as_slice();
+    assert_eq!(decoder.next(&mut chunk).unwrap().unwrap().raw, b"data: a\r\n\r\n");
+    assert_eq!(decoder.next(&mut chunk), Ok(None));
     let last = decoder.finish().unwrap().unwrap();
     assert_eq!((last.raw, last.complete), (b"data: b\r\n\r".as_slice(), true));
     assert_eq!(decoder.finish(), Ok(None));
@@ -142,13 +139,10 @@ fn a_last_cr_may_have_a_lf_to_come() {
 #[test]
 fn a_stream_with_cr_alone_is_not_held_up() {
     let mut decoder = SseDecoder::new(100);
-    decoder.push(b"data: a\r\r");
-    assert_eq!(decoder.next().unwrap().unwrap().data, b"a");
-    decoder.push(b"data: b\r\r");
-    assert_eq!(decoder.next().unwrap().unwrap().raw, b"data: b\r\r");
+    assert_eq!(decoder.next(&mut b"data: a\r\r".as_slice()).unwrap().unwrap().data, b"a");
+    assert_eq!(decoder.next(&mut b"data: b\r\r".as_slice()).unwrap().unwrap().raw, b"data: b\r\r");
     // A stray LF is part of the line end before it, and goes along with the next block.
-    decoder.push(b"\ndata: c\r\r");
-    let event = decoder.next().unwrap().unwrap();
+    let event = decoder.next(&mut b"\ndata: c\r\r".as_slice()).unwrap().unwrap();
     assert_eq!((event.data, event.raw), (b"c".as_slice(), b"\ndata: c\r\r".as_slice()));
 }
 
@@ -158,23 +152,32 @@ fn a_large_event_is_an_error_that_stays() {
     assert_eq!(decode(&[b"data: 12\n\n"], 10).1, Ok(()));
     assert_eq!(decode(&[b"data: 123\n\n"], 10).1, error);
     let mut decoder = SseDecoder::new(10);
-    decoder.push(b"data: 12345");
-    assert_eq!(decoder.next().map(|_| ()), error);
-    decoder.push(b"\n\ndata: a\n\n");
-    assert_eq!(decoder.next().map(|_| ()), error);
+    assert_eq!(decoder.next(&mut b"data: 12345".as_slice()).map(|_| ()), error);
+    assert_eq!(decoder.next(&mut b"\n\ndata: a\n\n".as_slice()).map(|_| ()), error);
     assert_eq!(decoder.finish().map(|_| ()), error);
-    assert!(decoder.buffer.is_empty());
+    assert_eq!(decoder.kept.capacity(), 0);
 }
 
 #[test]
 fn what_was_read_is_dropped() {
     let mut decoder = SseDecoder::new(1000);
     for _ in 0..1000 {
-        decoder.push(b"data: 0123456789\n\ndata: 01234");
-        while decoder.next().unwrap().is_some() {}
-        decoder.push(b"56789\n\n");
-        while decoder.next().unwrap().is_some() {}
-        assert!(decoder.buffer.len() <= 100, "{}", decoder.buffer.len());
+        drain(&mut decoder, b"data: 0123456789\n\ndata: 01\ndata: 234", &mut Vec::new()).unwrap();
+        assert_eq!(decoder.kept.len(), b"data: 01\ndata: 234".len());
+        drain(&mut decoder, b"56789\n\n", &mut Vec::new()).unwrap();
+        assert_eq!((decoder.kept.capacity(), decoder.joined.capacity()), (0, 0), "while it waits");
+    }
+}
+
+#[test]
+fn a_block_within_a_chunk_is_not_copied() {
+    let stream = b"\xef\xbb\xbfdata: a\n\nevent: b\r\ndata: c\r\n\r\n: d\n\n";
+    let mut decoder = SseDecoder::new(1000);
+    let mut rest = stream.as_slice();
+    while !rest.is_empty() {
+        let before = rest.as_ptr();
+        let raw = decoder.next(&mut rest).unwrap().unwrap().raw.as_ptr_range();
+        assert_eq!((raw.start, raw.end), (before, rest.as_ptr()));
     }
 }
 
@@ -182,13 +185,11 @@ fn what_was_read_is_dropped() {
 #[test]
 fn small_chunks_take_linear_time() {
     let mut decoder = SseDecoder::new(usize::MAX);
-    decoder.push(b"data: ");
+    assert_eq!(decoder.next(&mut b"data: ".as_slice()), Ok(None));
     for _ in 0..4 << 20 {
-        decoder.push(b"x");
-        assert_eq!(decoder.next(), Ok(None));
+        assert_eq!(decoder.next(&mut b"x".as_slice()), Ok(None));
     }
-    decoder.push(b"\n\n");
-    assert_eq!(decoder.next().unwrap().unwrap().data.len(), 4 << 20);
+    assert_eq!(decoder.next(&mut b"\n\n".as_slice()).unwrap().unwrap().data.len(), 4 << 20);
 }
 
 #[test]
@@ -259,9 +260,8 @@ proptest! {
     fn raw_blocks_make_up_the_stream(stream in stream(), cuts in cuts()) {
         let mut decoder = SseDecoder::new(usize::MAX);
         let mut out = Vec::new();
-        for chunk in chunks(&stream, &cuts) {
-            decoder.push(chunk);
-            while let Some(event) = decoder.next().unwrap() {
+        for mut chunk in chunks(&stream, &cuts) {
+            while let Some(event) = decoder.next(&mut chunk).unwrap() {
                 out.extend_from_slice(event.raw);
             }
         }

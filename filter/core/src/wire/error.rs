@@ -1,6 +1,7 @@
 //! Errors in the providers' words: as answers, as events in a stream, as AWS exceptions.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 use serde::Deserialize;
@@ -166,6 +167,9 @@ fn status_of_type(kind: &str) -> u16 {
     }
 }
 
+/// Prepared once: most data is short, and preparing takes longer than searching.
+static ERROR: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"error\""));
+
 /// The error that the data of one event, or a 200's body, is; `None` for everything else.
 ///
 /// OpenAI-shaped `{"error": {..}}`, Anthropic's and the Responses API's `{"type": "error", ..}`, the Responses API's
@@ -184,7 +188,7 @@ pub fn event_error(data: &[u8]) -> Option<Error> {
         response: Option<&'a RawValue>,
     }
     // The word is in every error; most data is neither an error nor contains it.
-    memmem::find(data, b"\"error\"")?;
+    ERROR.find(data)?;
     let outer: Outer<'_> = serde_json::from_slice(data).ok()?;
     let is = |name: &Option<Cow<'_, str>>, what: &str| name.as_deref() == Some(what);
     let error = outer.error.filter(|error| !matches!(error.get(), "\"\"" | "false" | "{}" | "[]"));

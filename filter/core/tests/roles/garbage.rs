@@ -59,10 +59,10 @@ fn check(outcome: &Outcome, is_same_api: bool) {
         return;
     }
     let mut decoder = weir_core::codec::sse::SseDecoder::new(usize::MAX >> 1);
-    decoder.push(&outcome.body);
+    let mut rest = outcome.body.as_slice();
     let endpoint = Endpoint::of_path(outcome.sent[0].headers.get("x-client-path").unwrap());
     let mut is_ended = !ends_by_itself(endpoint);
-    while let Some(event) = decoder.next().unwrap() {
+    while let Some(event) = decoder.next(&mut rest).unwrap() {
         if !event.data.is_empty() {
             let data = event.data.trim_ascii();
             assert!(data == b"[DONE]" || data.starts_with(b"{") && data.ends_with(b"}"), "{data:?}");

@@ -108,9 +108,9 @@ impl Outcome {
     /// The data of all events.
     pub(crate) fn events(&self) -> Vec<String> {
         let mut decoder = SseDecoder::new(usize::MAX >> 1);
-        decoder.push(&self.body);
+        let mut rest = self.body.as_slice();
         let mut events = Vec::new();
-        while let Some(event) = decoder.next().unwrap() {
+        while let Some(event) = decoder.next(&mut rest).unwrap() {
             if !event.data.is_empty() {
                 events.push(String::from_utf8(event.data.to_vec()).unwrap());
             }

@@ -3,7 +3,10 @@
 //! Every chunk is taken apart into whole events, wherever its boundaries are. What comes out depends on the events
 //! alone.
 
+mod out;
+
 use std::fmt::Display;
+use std::ops::Range;
 
 use super::event;
 use super::{Chunk, MAX_EVENT};
@@ -18,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::exchange::{Answer, Exchange};
 use crate::headers::HeaderEdits;
 use crate::wire::{self, usage::StreamObserver};
+use out::{Out, Passed};
 
 /// What ends a stream in OpenAI's older APIs.
 const DONE: &[u8] = b"[DONE]";
@@ -73,8 +77,6 @@ pub(super) struct Stream {
     done: bool,
     /// Nothing of what still comes is for the client: the stream broke.
     broken: bool,
-    /// What the client gets next: whole events only, so that an error can follow at any time.
-    out: Vec<u8>,
 }
 
 impl Stream {
@@ -99,25 +101,53 @@ impl Stream {
             ended: false,
             done: false,
             broken: false,
-            out: Vec::new(),
         }
     }
 
     /// Takes a chunk. `Err` is an answer that failed before the client saw any of it.
+    ///
+    /// The client gets whole events only, so that an error can follow at any time.
     fn chunk(&mut self, chunk: &[u8], end: bool, exchange: &mut Exchange, now_ms: u64) -> Result<Chunk> {
-        if let Err(error) = self.take(chunk, end, exchange, now_ms) {
-            if !self.released && self.out.is_empty() {
+        let mut plain = Vec::new();
+        let is_plain = self.content.is_none();
+        let decoded = match &mut self.content {
+            Some(content) if !self.broken => {
+                content.decode(chunk, &mut plain).map_err(|error| unreadable(&error))
+            }
+            _ => Ok(()),
+        };
+        let bytes = if is_plain { chunk } else { plain.as_slice() };
+        let mut out = Out::new(bytes);
+        // What came out before the encoding broke was good.
+        let taken = self.take(bytes, &mut out, exchange, now_ms).and(decoded);
+        let taken = taken.and_then(|()| if end { self.finish(&mut out, exchange, now_ms) } else { Ok(()) });
+        if let Err(error) = taken {
+            if !self.released && out.is_empty() {
                 return Err(error);
             }
-            self.break_off(&error);
+            self.break_off(&error, &mut out);
         }
-        if self.released {
+        let is_empty = out.is_empty();
+        let passed = out.end();
+        if self.released && is_plain && passed == Passed::Whole {
             // Usually a chunk is a number of whole events: then it need not be handed back to Envoy.
-            let same = self.out == chunk;
-            let out = std::mem::take(&mut self.out);
-            return Ok(if same { Chunk::Pass } else { Chunk::Replace(out) });
+            return Ok(Chunk::Pass);
         }
-        if self.out.is_empty() {
+        let out = match passed {
+            Passed::Made(made) => made,
+            Passed::Part(part) if is_plain => chunk.get(part).unwrap_or_default().to_vec(),
+            Passed::Part(part) => {
+                plain.truncate(part.end);
+                plain.drain(..part.start);
+                plain
+            }
+            Passed::Whole if is_plain => chunk.to_vec(),
+            Passed::Whole => plain,
+        };
+        if self.released {
+            return Ok(Chunk::Replace(out));
+        }
+        if is_empty {
             if end {
                 return Err(Error::bad_answer("the backend's stream ended before its first event"));
             }
@@ -127,7 +157,7 @@ impl Stream {
         if exchange.answer == Answer::None {
             exchange.answer = Answer::Begun;
         }
-        Ok(Chunk::Release(self.headers(), std::mem::take(&mut self.out)))
+        Ok(Chunk::Release(self.headers(), out))
     }
 
     fn headers(&self) -> HeaderEdits {
@@ -140,36 +170,43 @@ impl Stream {
         headers
     }
 
-    fn take(&mut self, chunk: &[u8], end: bool, exchange: &mut Exchange, now_ms: u64) -> Result<()> {
-        if self.broken {
-            return Ok(());
-        }
-        let unreadable =
-            |error: &dyn Display| Error::bad_answer(format!("the backend's stream cannot be read: {error}"));
-        let mut plain = Vec::new();
-        let (bytes, decoded) = match &mut self.content {
-            Some(content) => {
-                let decoded = content.decode(chunk, &mut plain);
-                (plain.as_slice(), decoded)
-            }
-            None => (chunk, Ok(())),
-        };
-        let mut handler = Handler {
+    fn handler<'a, 'c>(
+        &'a mut self,
+        out: &'a mut Out<'c>,
+        exchange: &'a mut Exchange,
+        now_ms: u64,
+    ) -> (&'a mut Framing, Handler<'a, 'c>) {
+        let handler = Handler {
             endpoint: self.endpoint,
             mode: &mut self.mode,
             hide_usage: self.hide_usage,
             released: self.released,
             ended: &mut self.ended,
             done: &mut self.done,
-            out: &mut self.out,
+            out,
             exchange,
             now_ms,
         };
-        match &mut self.framing {
+        (&mut self.framing, handler)
+    }
+
+    fn take(&mut self, bytes: &[u8], out: &mut Out<'_>, exchange: &mut Exchange, now_ms: u64) -> Result<()> {
+        if self.broken {
+            return Ok(());
+        }
+        let (framing, mut handler) = self.handler(out, exchange, now_ms);
+        match framing {
             Framing::Sse(decoder) => {
-                decoder.push(bytes);
-                while let Some(event) = decoder.next().map_err(|error| unreadable(&error))? {
-                    handler.sse(event.data, event.raw)?;
+                let mut rest = bytes;
+                loop {
+                    let start = bytes.len() - rest.len();
+                    let Some(event) = decoder.next(&mut rest).map_err(|error| unreadable(&error))? else {
+                        return Ok(());
+                    };
+                    // A block that began in an earlier chunk is longer than what was taken off this one.
+                    let end = bytes.len() - rest.len();
+                    let part = (end - start == event.raw.len()).then_some(start..end);
+                    handler.sse(event.data, event.raw, part)?;
                 }
             }
             Framing::Aws(decoder) => {
@@ -177,14 +214,18 @@ impl Stream {
                 while let Some(frame) = decoder.next().map_err(|error| unreadable(&error))? {
                     handler.frame(&frame)?;
                 }
+                Ok(())
             }
         }
-        // What came out before the encoding broke was good.
-        decoded.map_err(|error| unreadable(&error))?;
-        if !end {
+    }
+
+    /// The backend's bytes have ended.
+    fn finish(&mut self, out: &mut Out<'_>, exchange: &mut Exchange, now_ms: u64) -> Result<()> {
+        if self.broken {
             return Ok(());
         }
-        match &mut self.framing {
+        let (framing, mut handler) = self.handler(out, exchange, now_ms);
+        match framing {
             Framing::Sse(decoder) => {
                 if let Some(rest) = decoder.finish().map_err(|error| unreadable(&error))? {
                     handler.rest(&rest)?;
@@ -197,47 +238,56 @@ impl Stream {
     }
 
     /// Ends the client's stream with an error of its own API.
-    fn break_off(&mut self, error: &Error) {
+    fn break_off(&mut self, error: &Error, out: &mut Out<'_>) {
         self.broken = true;
         if !std::mem::replace(&mut self.ended, true) {
-            self.out.extend_from_slice(&error.stream_event(self.api));
+            out.bytes().extend_from_slice(&error.stream_event(self.api));
         }
     }
 }
 
+fn unreadable(error: &dyn Display) -> Error {
+    Error::bad_answer(format!("the backend's stream cannot be read: {error}"))
+}
+
+/// Whether an event is for the client.
+#[derive(Debug, PartialEq, Eq)]
+enum Watched {
+    Pass,
+    Hide,
+}
+
 /// Handles the events of one chunk. An `Err` ends the answer there.
-struct Handler<'a> {
+struct Handler<'a, 'c> {
     endpoint: Endpoint,
     mode: &'a mut Mode,
     hide_usage: bool,
     released: bool,
     ended: &'a mut bool,
     done: &'a mut bool,
-    out: &'a mut Vec<u8>,
+    out: &'a mut Out<'c>,
     exchange: &'a mut Exchange,
     now_ms: u64,
 }
 
-impl Handler<'_> {
+impl Handler<'_, '_> {
     fn nothing_sent(&self) -> bool {
         !self.released && self.out.is_empty()
     }
 
-    fn sse(&mut self, data: &[u8], raw: &[u8]) -> Result<()> {
+    /// An event with the bytes it is made of, and where in the chunk they stand, if they do.
+    #[inline]
+    fn sse(&mut self, data: &[u8], raw: &[u8], part: Option<Range<usize>>) -> Result<()> {
         if let Mode::Translate(_) = self.mode {
             return if data.is_empty() { Ok(()) } else { self.translate(data) };
         }
-        if data.is_empty() {
-            // A comment that keeps the connection open says nothing about the answer: it does not let the headers go.
-            if !self.nothing_sent() {
-                self.out.extend_from_slice(raw);
-            }
-            return Ok(());
-        }
-        self.watch(data)?;
-        *self.done |= data.trim_ascii() == DONE;
-        if !(self.hide_usage && wire::usage::is_usage_only_chunk(data)) {
-            self.out.extend_from_slice(raw);
+        // A comment that keeps the connection open says nothing about the answer: it does not let the headers go.
+        let is_hidden =
+            if data.is_empty() { self.nothing_sent() } else { self.watch(data)? == Watched::Hide };
+        match part {
+            _ if is_hidden => {}
+            Some(part) => self.out.pass(part),
+            None => self.out.bytes().extend_from_slice(raw),
         }
         Ok(())
     }
@@ -252,7 +302,7 @@ impl Handler<'_> {
         if !whole {
             return Err(Error::bad_answer("the backend's stream ended within an event"));
         }
-        self.sse(rest.data, &[rest.raw.trim_ascii_end(), b"\n\n"].concat())
+        self.sse(rest.data, &[rest.raw.trim_ascii_end(), b"\n\n"].concat(), None)
     }
 
     fn frame(&mut self, frame: &Frame) -> Result<()> {
@@ -269,18 +319,22 @@ impl Handler<'_> {
             return self.translate(&data);
         }
         self.watch(&data)?;
-        sse::write_event(self.out, event::name(&data).as_deref(), &data);
+        sse::write_event(self.out.bytes(), event::name(&data).as_deref(), &data);
         Ok(())
     }
 
-    /// The event passes; it is only looked at.
-    fn watch(&mut self, data: &[u8]) -> Result<()> {
-        if !event::may_be_json(data) && data.trim_ascii() != DONE {
-            return Err(Error::bad_answer("the backend's stream has an event that is no JSON object"));
+    /// The event is looked at. Usually it passes.
+    fn watch(&mut self, data: &[u8]) -> Result<Watched> {
+        if !event::may_be_json(data) {
+            if data.trim_ascii() != DONE {
+                return Err(Error::bad_answer("the backend's stream has an event that is no JSON object"));
+            }
+            *self.done = true;
         }
         let nothing_sent = self.nothing_sent();
-        let Mode::Watch(observer) = self.mode else { return Ok(()) };
+        let Mode::Watch(observer) = self.mode else { return Ok(Watched::Pass) };
         observer.event(data);
+        let glance = observer.last();
         let seen = observer.observed();
         if let Some(error) = &seen.error {
             if nothing_sent {
@@ -289,19 +343,23 @@ impl Handler<'_> {
             // The provider tells the client itself.
             *self.ended = true;
         }
-        self.exchange.usage = seen.usage;
-        if let Some(model) = &seen.model
-            && self.exchange.response_model.is_empty()
-        {
-            self.exchange.response_model.clone_from(model);
+        // An attempt before this one may have left other counters.
+        if glance.is_parsed || nothing_sent {
+            self.exchange.usage = seen.usage;
+            if let Some(model) = &seen.model
+                && self.exchange.response_model.is_empty()
+            {
+                self.exchange.response_model.clone_from(model);
+            }
         }
         if observer.is_complete() {
             self.complete();
         }
-        if event::has_content(self.endpoint, data) {
+        if glance.has_content {
             self.content(1);
         }
-        Ok(())
+        let is_hidden = self.hide_usage && glance.may_be_usage && wire::usage::is_usage_only_chunk(data);
+        Ok(if is_hidden { Watched::Hide } else { Watched::Pass })
     }
 
     fn translate(&mut self, data: &[u8]) -> Result<()> {
@@ -325,7 +383,7 @@ impl Handler<'_> {
                 _ => {}
             }
             if let Mode::Translate(translation) = self.mode {
-                translation.encoder.event(event, self.out);
+                translation.encoder.event(event, self.out.bytes());
             }
         }
         Ok(())
@@ -350,7 +408,7 @@ impl Handler<'_> {
         }
         // Some servers leave it at the finish reason; clients wait for more.
         if ends_with_done && self.exchange.answer == Answer::Complete && !*self.done {
-            sse::write_event(self.out, None, DONE);
+            sse::write_event(self.out.bytes(), None, DONE);
         }
         Ok(())
     }
@@ -399,3 +457,6 @@ impl Attempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,17 @@
 //! Questions about a single event of a stream that passes through.
 
-use memchr::memmem;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::error::Error;
 use crate::wire::error::event_error;
+
+/// Prepared once: most data is short, and preparing takes longer than searching.
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
 
 /// True for the chunk that `stream_options.include_usage` adds to a stream: `choices` is empty and there is `usage`.
 /// When the gateway asked for it and not the client, the client must not see it.
@@ -18,7 +23,7 @@ pub fn is_usage_only_chunk(data: &[u8]) -> bool {
         #[serde(borrow)]
         usage: Option<&'a RawValue>,
     }
-    memmem::find(data, b"\"usage\"").is_some()
+    USAGE.find(data).is_some()
         && serde_json::from_slice::<Chunk<'_>>(data)
             .is_ok_and(|chunk| chunk.choices.is_empty() && chunk.usage.is_some())
 }

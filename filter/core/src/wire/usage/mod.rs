@@ -14,7 +14,7 @@ mod tests;
 pub use body::{END, MAX_READ, observe_body, observe_ends};
 pub use chunk::{first_event_error, is_usage_only_chunk};
 pub(crate) use count::Count;
-pub use stream::StreamObserver;
+pub use stream::{Glance, StreamObserver};
 
 use crate::error::Error;
 use crate::usage::Usage;

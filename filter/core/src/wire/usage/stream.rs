@@ -1,6 +1,9 @@
 //! Streamed answers, event by event.
 
+mod words;
+
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use serde::Deserialize;
@@ -11,47 +14,27 @@ use super::body::{model, openai, read};
 use crate::endpoint::Endpoint;
 use crate::wire::anthropic::usage::{Counters, Totals};
 use crate::wire::error::event_error;
+use words::Words;
 
 /// Watches the events of one stream as they pass.
 #[derive(Debug)]
 pub struct StreamObserver {
     endpoint: Endpoint,
-    /// An event without any of these is not parsed.
-    words: Vec<Word>,
-    error: Word,
-    model: Word,
-    finish_reason: Word,
     totals: Totals,
     observed: Observed,
     is_complete: bool,
+    last: Glance,
 }
 
-/// A word to search events for, prepared once per stream.
-#[derive(Debug)]
-struct Word {
-    finder: Finder<'static>,
-    /// The word is a member's name, and its value begins with this.
-    value: Option<u8>,
-}
-
-impl Word {
-    fn new(word: &'static str) -> Self {
-        Self { finder: Finder::new(word), value: None }
-    }
-
-    /// `name` in quotes, with a value that begins with `value`. Many servers write `"usage":null` in every chunk.
-    fn member(name: &'static str, value: u8) -> Self {
-        Self { finder: Finder::new(name), value: Some(value) }
-    }
-
-    fn is_in(&self, data: &[u8]) -> bool {
-        let Some(value) = self.value else { return self.finder.find(data).is_some() };
-        self.finder.find_iter(data).any(|found| {
-            let after = data.get(found.saturating_add(self.finder.needle().len())..).unwrap_or_default();
-            let after = after.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
-            after.trim_ascii_start().first() == Some(&value)
-        })
-    }
+/// What an event is, told from its words alone: a hint where it is not parsed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Glance {
+    /// It carries content, so that waiting for the first token ends with it: roles, pings and usage do not.
+    pub has_content: bool,
+    /// It may be a chunk of nothing but usage; [`is_usage_only_chunk`](super::is_usage_only_chunk) knows.
+    pub may_be_usage: bool,
+    /// Usage, or the model, may be others than before it.
+    pub is_parsed: bool,
 }
 
 /// An event of any API. Chunks have the members that matter outside, the Responses API in `response`, Anthropic's
@@ -75,41 +58,69 @@ impl StreamObserver {
     /// An observer for one answer of `endpoint`.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        let words = match endpoint {
-            Endpoint::Messages => vec![Word::member("\"usage\"", b'{'), Word::new("message_stop")],
-            // Not `usage`: only events about the whole answer have this member, and they end the stream too.
-            Endpoint::Responses => vec![Word::member("\"response\"", b'{')],
-            Endpoint::ImageGenerations => vec![Word::new("image_generation.completed")],
-            Endpoint::Transcriptions | Endpoint::Translations => vec![Word::new("transcript.text.done")],
-            Endpoint::Speech => vec![Word::new("speech.audio.done")],
-            _ => vec![Word::member("\"usage\"", b'{')],
-        };
         Self {
             endpoint,
-            words,
-            error: Word::new("\"error\""),
-            model: Word::new("\"model\""),
-            finish_reason: Word::member("\"finish_reason\"", b'"'),
             totals: Totals::default(),
             observed: Observed::default(),
             is_complete: false,
+            last: Glance::default(),
         }
     }
 
     /// Looks at the data of one event.
     pub fn event(&mut self, data: &[u8]) {
+        self.last = Glance::default();
         if data.trim_ascii() == b"[DONE]" {
+            self.last.has_content = self.has_content(Words::default(), b"");
             self.is_complete = true;
             return;
         }
-        if self.observed.error.is_none() && self.error.is_in(data) {
+        let words = Words::of(data);
+        self.last.has_content = self.has_content(words, data);
+        self.last.may_be_usage = words.has(Words::USAGE | Words::ODD_USAGE);
+        if self.observed.error.is_none() && may_be_error(words, data) {
             self.observed.error = event_error(data);
         }
-        self.is_complete |= self.is_finish_chunk(data);
-        let has_model = self.observed.model.is_none() && self.model.is_in(data);
-        if !has_model && !self.words.iter().any(|word| word.is_in(data)) {
-            return;
+        // Servers that are not OpenAI's may leave out `[DONE]`; the finish reason says as much.
+        let finishes = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+        self.is_complete |= finishes && words.has(Words::FINISH_REASON);
+        self.last.is_parsed =
+            self.observed.model.is_none() && words.has(Words::MODEL) || self.matters(words, data);
+        if self.last.is_parsed {
+            self.parse(data);
         }
+    }
+
+    /// What the last event is.
+    #[must_use]
+    pub fn last(&self) -> Glance {
+        self.last
+    }
+
+    /// An event for which this is false is not parsed.
+    fn matters(&self, words: Words, data: &[u8]) -> bool {
+        match self.endpoint {
+            Endpoint::Messages => words.has(Words::USAGE | Words::MESSAGE_STOP),
+            // Not `usage`: only events about the whole answer have this member, and they end the stream too.
+            Endpoint::Responses => words.has(Words::RESPONSE),
+            Endpoint::ImageGenerations => IMAGE_DONE.find(data).is_some(),
+            Endpoint::Transcriptions | Endpoint::Translations => words.has(Words::TRANSCRIPT_DONE),
+            Endpoint::Speech => SPEECH_DONE.find(data).is_some(),
+            _ => words.has(Words::USAGE),
+        }
+    }
+
+    fn has_content(&self, words: Words, data: &[u8]) -> bool {
+        match self.endpoint {
+            Endpoint::Messages => words.has(Words::CONTENT_BLOCK_DELTA),
+            Endpoint::ChatCompletions => words.has(Words::CHAT_CONTENT),
+            Endpoint::Completions => words.has(Words::TEXT),
+            Endpoint::Responses => DELTA.find(data).is_some(),
+            _ => true,
+        }
+    }
+
+    fn parse(&mut self, data: &[u8]) {
         let Ok(event) = serde_json::from_slice::<WireEvent<'_>>(data) else { return };
         let inner: WireEvent<'_> = event.response.or(event.message).and_then(read).unwrap_or_default();
         if let Some(model) = event.model.or(inner.model).and_then(model) {
@@ -156,11 +167,65 @@ impl StreamObserver {
         }
         self.observed.usage = self.totals.usage();
     }
+}
 
-    /// Servers that are not OpenAI's may leave out `[DONE]`; the finish reason says as much.
-    fn is_finish_chunk(&self, data: &[u8]) -> bool {
-        matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
-            && !self.is_complete
-            && self.finish_reason.is_in(data)
+/// A search that is prepared once: most events are short, and preparing takes longer than searching.
+type Search = LazyLock<Finder<'static>>;
+
+static DELTA: Search = LazyLock::new(|| Finder::new(".delta\""));
+static IMAGE_DONE: Search = LazyLock::new(|| Finder::new("\"image_generation.completed\""));
+static SPEECH_DONE: Search = LazyLock::new(|| Finder::new("\"speech.audio.done\""));
+static FAILED: Search = LazyLock::new(|| Finder::new("\"response.failed\""));
+
+/// An error has the word in it, and says more than `null`, unless it is another member that says that the answer failed.
+fn may_be_error(words: Words, data: &[u8]) -> bool {
+    words.has(Words::ERROR) || words.has(Words::NULL_ERROR) && FAILED.find(data).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_and_pings_are_no_content() {
+        for (endpoint, data, expected) in [
+            (
+                Endpoint::ChatCompletions,
+                r#"{"choices":[{"delta":{"role":"assistant","content":""}}]}"#,
+                false,
+            ),
+            (
+                Endpoint::ChatCompletions,
+                r#"{"choices":[{"delta":{"role":"assistant","content":null}}]}"#,
+                false,
+            ),
+            (Endpoint::ChatCompletions, r#"{"choices":[{"delta":{"content": "H"}}]}"#, true),
+            (Endpoint::ChatCompletions, r#"{"choices":[{"delta":{"reasoning_content":"H"}}]}"#, true),
+            (Endpoint::ChatCompletions, r#"{"choices":[{"delta":{"tool_calls":[{"index":0}]}}]}"#, true),
+            (Endpoint::ChatCompletions, "[DONE]", false),
+            (Endpoint::Completions, r#"{"choices":[{"text":"H"}]}"#, true),
+            (Endpoint::Messages, r#"{"type":"ping"}"#, false),
+            (Endpoint::Messages, r#"{ "type" : "content_block_delta" }"#, true),
+            (Endpoint::Responses, r#"{"type":"response.created"}"#, false),
+            (Endpoint::Responses, r#"{"type":"response.output_text.delta"}"#, true),
+        ] {
+            let mut observer = StreamObserver::new(endpoint);
+            observer.event(data.as_bytes());
+            assert_eq!(observer.last().has_content, expected, "{data}");
+        }
+    }
+
+    #[test]
+    fn an_error_of_null_is_none_unless_the_answer_failed() {
+        for (data, expected) in [
+            (r#"{"type":"response.created","response":{"error":null}}"#, false),
+            (r#"{"type":"response.failed","response":{"error":null}}"#, true),
+            (r#"{"choices":[],"error": null}"#, false),
+            (r#"{"choices":[],"error": {"message":"x"}}"#, true),
+        ] {
+            let mut observer = StreamObserver::new(Endpoint::Responses);
+            observer.event(data.as_bytes());
+            assert_eq!(observer.observed().error.is_some(), expected, "{data}");
+        }
     }
 }

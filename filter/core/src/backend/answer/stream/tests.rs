@@ -1,0 +1,105 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::codec::testing::{chunks, cuts};
+use crate::headers::Headers;
+
+const CONTENT: &str = r#"{"choices":[{"delta":{"content":"a"}}],"usage":null}"#;
+const USAGE: &str = r#"{"choices":[],"usage":{"prompt_tokens":1}}"#;
+const FINISH: &str = r#"{"choices":[{"finish_reason":"stop"}]}"#;
+const BLOCKS: &[&str] = &[CONTENT, USAGE, FINISH, "[DONE]", ":", ""];
+
+/// A block of a stream, and whether it is for the client.
+#[derive(Debug, Clone)]
+struct Sent {
+    raw: String,
+    is_event: bool,
+    is_content: bool,
+    is_hidden: bool,
+}
+
+fn sent() -> impl Strategy<Value = Sent> {
+    let line_ends = proptest::sample::select(["\n", "\r\n"].as_slice());
+    let extra = proptest::sample::select(["", "id: 1", ": c", "event: e"].as_slice());
+    (proptest::sample::select(BLOCKS), line_ends, extra).prop_map(|(data, end, extra)| {
+        let is_event = data.starts_with(['{', '[']);
+        let line = if is_event { format!("data: {data}{end}") } else { format!(": c{end}") };
+        let extra = if extra.is_empty() { String::new() } else { format!("{extra}{end}") };
+        let raw = format!("{extra}{line}{end}");
+        Sent { raw, is_event, is_content: data == CONTENT, is_hidden: data == USAGE }
+    })
+}
+
+fn stream() -> Stream {
+    Stream::new(Params {
+        endpoint: Endpoint::ChatCompletions,
+        api: ClientApi::OpenAi,
+        decoder: None,
+        aws: false,
+        translation: None,
+        hide_usage: true,
+    })
+}
+
+/// What the client gets, and how many chunks were handed back to Envoy as something new.
+fn client_gets(chunks: &[&[u8]], exchange: &mut Exchange) -> (String, usize) {
+    let (mut stream, mut got, mut made) = (stream(), Vec::new(), 0);
+    for chunk in chunks {
+        match stream.chunk(chunk, false, exchange, 7).unwrap() {
+            Chunk::Hold => {}
+            Chunk::Pass => got.extend_from_slice(chunk),
+            Chunk::Release(_, body) => got.extend(body),
+            Chunk::Replace(body) => {
+                made += 1;
+                got.extend(body);
+            }
+        }
+    }
+    (String::from_utf8(got).unwrap(), made)
+}
+
+proptest! {
+    /// Block by block and with no regard to time: comments before the first event and chunks of nothing but usage go,
+    /// all else stays.
+    #[test]
+    fn the_client_gets_the_blocks_that_are_for_it(
+        blocks in proptest::collection::vec(sent(), 0..12),
+        mark in any::<bool>(),
+        cuts in cuts(),
+    ) {
+        let mark = if mark { "\u{feff}" } else { "" };
+        let mut expected = String::new();
+        let mut whole = mark.to_owned();
+        for (index, block) in blocks.iter().enumerate() {
+            let raw = format!("{}{}", if index == 0 { mark } else { "" }, block.raw);
+            if !block.is_hidden && (block.is_event || !expected.is_empty()) {
+                expected.push_str(&raw);
+            }
+            whole.push_str(&block.raw);
+        }
+        let pieces = chunks(whole.as_bytes(), &cuts);
+        let mut exchange = Exchange::new(Headers::default(), 0);
+        prop_assert_eq!(&client_gets(&pieces, &mut exchange).0, &expected);
+        prop_assert_eq!(exchange.seen_output, blocks.iter().filter(|block| block.is_content).count() as u64);
+        let is_usage_told = blocks.iter().any(|block| block.is_hidden);
+        prop_assert_eq!(exchange.usage.input, is_usage_told.then_some(1));
+    }
+
+    #[test]
+    fn chunks_of_whole_events_are_not_handed_back(blocks in proptest::collection::vec(sent(), 0..12)) {
+        let first = format!("data: {CONTENT}\n\n");
+        let blocks: Vec<Sent> = blocks.into_iter().filter(|block| !block.is_hidden).collect();
+        let pairs: Vec<String> = blocks.chunks(2).map(|pair| pair.iter().map(|block| block.raw.as_str()).collect()).collect();
+        let pieces: Vec<&[u8]> = [&first].into_iter().chain(&pairs).map(|piece| piece.as_bytes()).collect();
+        let mut exchange = Exchange::new(Headers::default(), 0);
+        prop_assert_eq!(client_gets(&pieces, &mut exchange), (first.clone() + &pairs.concat(), 0));
+    }
+}
+
+/// Thousands of streams may wait for their next event.
+#[test]
+fn a_stream_that_waits_is_small() {
+    let Mode::Watch(observer) = stream().mode else { panic!("it is not translated") };
+    let bytes = size_of::<Stream>() + size_of_val(&*observer);
+    assert!(bytes <= 1024, "{bytes} bytes");
+}
