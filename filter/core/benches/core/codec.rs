@@ -40,6 +40,15 @@ fn splice_model(bencher: Bencher<'_, '_>, size: usize) {
         .bench_local(|| splice::edit(black_box(&body), &[Edit::set_string("model", "org/other")]).unwrap());
 }
 
+#[divan::bench(args = SIZES)]
+fn splice_model_and_stream_options(bencher: Bencher<'_, '_>, size: usize) {
+    let body = chat(size, Text::Prose);
+    bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
+        let usage = Edit::SetInside("stream_options", "include_usage", b"true".into());
+        splice::edit(black_box(&body), &[Edit::set_string("model", "org/other"), usage]).unwrap()
+    });
+}
+
 /// The least that has to be done with a body that is changed.
 #[divan::bench(args = SIZES)]
 fn copy(bencher: Bencher<'_, '_>, size: usize) {

@@ -140,17 +140,17 @@ impl Attempt {
         if self.endpoint.takes_multipart() {
             return if renamed { renamed_form(&exchange, body).map(Some) } else { Ok(None) };
         }
-        let mut changed = None;
-        if renamed {
-            let edit = Edit::set_string("model", &exchange.request_model);
-            changed = Some(splice::edit(body, &[edit]).map_err(malformed)?);
+        let model = renamed.then(|| Edit::set_string("model", &exchange.request_model));
+        let usage = self.must_ask_for_usage(&exchange).then_some(Edit::SetInside(
+            "stream_options",
+            "include_usage",
+            Cow::Borrowed(b"true"),
+        ));
+        let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).collect();
+        if edits.is_empty() {
+            return Ok(None);
         }
-        if self.must_ask_for_usage(&exchange) {
-            let now = changed.as_deref().unwrap_or(body);
-            changed =
-                Some(splice::set_nested(now, "stream_options", "include_usage", b"true").map_err(malformed)?);
-        }
-        Ok(changed)
+        splice::edit(body, &edits).map(Some).map_err(malformed)
     }
 
     fn bedrock_envelope(&self, body: &[u8]) -> Result<Vec<u8>> {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use super::json::{ScanError, scan, walk};
+use super::json::{Member, ScanError, walk};
 use super::key::Sameness;
 
 /// One change to the top level of an object.
@@ -15,6 +15,9 @@ pub enum Edit<'a> {
     /// Gives the member of this name this value, which must be JSON (it is not checked here). A member that is not
     /// there is added at the end.
     Set(&'a str, Cow<'a, [u8]>),
+    /// Sets the member of the second name within the object that is the member of the first, as in
+    /// `stream_options.include_usage`. Where that is absent or null it becomes an object with this one member.
+    SetInside(&'a str, &'a str, Cow<'a, [u8]>),
     /// Takes the member out, if it is there.
     Remove(&'a str),
 }
@@ -28,19 +31,35 @@ impl<'a> Edit<'a> {
 
     fn name(&self) -> &'a str {
         match self {
-            Edit::Set(name, _) | Edit::Remove(name) => name,
+            Edit::Set(name, _) | Edit::SetInside(name, ..) | Edit::Remove(name) => name,
         }
+    }
+
+    /// What the member's value becomes, given where it stands; `None` when it goes.
+    fn value<'e>(&'e self, body: &[u8], now: Option<&Member>) -> Result<Option<Cow<'e, [u8]>>, ScanError> {
+        let (inner, raw) = match self {
+            Edit::Remove(_) => return Ok(None),
+            Edit::Set(_, raw) => return Ok(Some(Cow::Borrowed(raw))),
+            Edit::SetInside(_, inner, raw) => (inner, raw),
+        };
+        let value = match now.filter(|member| !member.is_null(body)) {
+            Some(member) => edit(member.raw(body), &[Edit::Set(inner, Cow::Borrowed(raw))])
+                .map_err(|error| error.shift(member.value.start))?,
+            None => [b"{", quoted(inner).as_slice(), b":", raw, b"}"].concat(),
+        };
+        Ok(Some(Cow::Owned(value)))
     }
 }
 
 /// The body after `edits`. Of several edits to one name the last counts.
 ///
-/// `Set` replaces the value where it stands. `Remove` takes out the key, the value and one comma; whitespace stays.
+/// `Set` and `SetInside` replace the value where it stands. `Remove` takes out the key, the value and one comma; whitespace stays.
 /// Everything else is copied as it is.
 ///
 /// # Errors
 ///
-/// As [`scan`]: also when a member to be edited is there twice, so that an edit cannot be walked round.
+/// As [`scan`](super::json::scan): also when a member to be edited is there twice, so that an edit cannot be walked
+/// round. And [`ScanError::NotAnObject`] when a member is to be set inside of some other value.
 pub fn edit(body: &[u8], edits: &[Edit<'_>]) -> Result<Vec<u8>, ScanError> {
     let mut changes = Changes::new(edits);
     let object = walk(body, |visit| {
@@ -58,31 +77,15 @@ pub fn edit(body: &[u8], edits: &[Edit<'_>]) -> Result<Vec<u8>, ScanError> {
                 edited = Some(pending.edit);
             }
         }
-        changes.member(&visit.member.entry, &visit.member.value, visit.comma_before, edited);
-        Ok(())
+        changes.member(body, &visit.member, visit.comma_before, edited)
     })?;
-    changes.append_missing(object.start + 1);
+    changes.append_missing(body, object.start + 1)?;
     Ok(changes.apply(body))
 }
 
-/// Sets the member `inner` of the object that is the member `outer`, as in `stream_options.include_usage`. Where
-/// `outer` is absent or null it becomes an object with this one member. `raw` must be JSON.
-///
-/// # Errors
-///
-/// As [`edit`], and [`ScanError::NotAnObject`] when `outer` is some other value.
-pub fn set_nested(body: &[u8], outer: &str, inner: &str, raw: &[u8]) -> Result<Vec<u8>, ScanError> {
-    let [member] = scan(body, [outer])?.members;
-    let value = match member.filter(|member| !member.is_null(body)) {
-        Some(member) => edit(member.raw(body), &[Edit::Set(inner, Cow::Borrowed(raw))])
-            .map_err(|error| error.shift(member.value.start))?,
-        None => [b"{", quoted(inner).as_slice(), b":", raw, b"}"].concat(),
-    };
-    edit(body, &[Edit::Set(outer, Cow::Owned(value))])
-}
-
 fn quoted(text: &str) -> Vec<u8> {
-    serde_json::Value::from(text).to_string().into_bytes()
+    // It cannot fail: a text is JSON whatever is in it.
+    serde_json::to_vec(text).unwrap_or_default()
 }
 
 struct Pending<'e> {
@@ -116,11 +119,11 @@ impl<'e> Changes<'e> {
 
     fn member(
         &mut self,
-        entry: &Range<usize>,
-        value: &Range<usize>,
+        body: &[u8],
+        member: &Member,
         comma_before: Option<usize>,
         edit: Option<&'e Edit<'e>>,
-    ) {
+    ) -> Result<(), ScanError> {
         let removed = matches!(edit, Some(Edit::Remove(_)));
         // One comma goes with each removed member: the one before it, or the one behind it where nothing before
         // it stays.
@@ -130,29 +133,32 @@ impl<'e> Changes<'e> {
         }
         self.owes_comma = removed && !self.any_kept;
         self.any_kept |= !removed;
-        self.end = Some(entry.end);
-        match edit {
-            Some(Edit::Set(_, raw)) => self.cuts.push((value.clone(), Cow::Borrowed(raw))),
-            Some(Edit::Remove(_)) => self.cuts.push((entry.clone(), Cow::Borrowed(b""))),
-            None => {}
+        self.end = Some(member.entry.end);
+        if let Some(edit) = edit {
+            self.cuts.push(match edit.value(body, Some(member))? {
+                Some(value) => (member.value.clone(), value),
+                None => (member.entry.clone(), Cow::Borrowed(b"")),
+            });
         }
+        Ok(())
     }
 
-    fn append_missing(&mut self, start_of_members: usize) {
+    fn append_missing(&mut self, body: &[u8], start_of_members: usize) -> Result<(), ScanError> {
         let mut added = Vec::new();
         for pending in self.pending.iter().filter(|pending| !pending.done) {
-            let Edit::Set(name, raw) = pending.edit else { continue };
+            let Some(value) = pending.edit.value(body, None)? else { continue };
             if self.any_kept || !added.is_empty() {
                 added.push(b',');
             }
-            added.extend(quoted(name));
+            added.extend(quoted(pending.edit.name()));
             added.push(b':');
-            added.extend_from_slice(raw);
+            added.extend_from_slice(&value);
         }
         if !added.is_empty() {
             let at = self.end.unwrap_or(start_of_members);
             self.cuts.push((at..at, Cow::Owned(added)));
         }
+        Ok(())
     }
 
     fn apply(self, body: &[u8]) -> Vec<u8> {
@@ -179,6 +185,10 @@ mod tests {
 
     fn set<'a>(name: &'a str, raw: &'a str) -> Edit<'a> {
         Edit::Set(name, Cow::Borrowed(raw.as_bytes()))
+    }
+
+    fn inside<'a>(outer: &'a str, inner: &'a str, raw: &'a str) -> Edit<'a> {
+        Edit::SetInside(outer, inner, Cow::Borrowed(raw.as_bytes()))
     }
 
     fn edited(body: &str, edits: &[Edit<'_>]) -> String {
@@ -240,7 +250,7 @@ mod tests {
     #[test]
     fn nested_members_are_set_or_created() {
         let nested = |body: &str| {
-            set_nested(body.as_bytes(), "stream_options", "include_usage", b"true")
+            edit(body.as_bytes(), &[inside("stream_options", "include_usage", "true")])
                 .map(|body| String::from_utf8(body).unwrap())
         };
         let created = r#"{"a":1,"stream_options":{"include_usage":true}}"#;
@@ -257,6 +267,22 @@ mod tests {
             nested(r#"{"stream_options":{"include_usage":1,"Include_usage":2}}"#),
             Err(ScanError::Duplicate { at: 37, name: "include_usage".into() })
         );
+    }
+
+    #[test]
+    fn members_are_set_inside_along_with_other_edits() {
+        let edits = [set("model", "\"m\""), inside("o", "u", "true")];
+        for (body, expected) in [
+            (r#"{"model":"x", "o":{"u":false ,"a":1}}"#, r#"{"model":"m", "o":{"u":true ,"a":1}}"#),
+            (r#"{"o":{ "a":1},"b":2,"model":"long name"}"#, r#"{"o":{ "a":1,"u":true},"b":2,"model":"m"}"#),
+            (r#"{"o":null,"model":"x"}"#, r#"{"o":{"u":true},"model":"m"}"#),
+            (r#"{"model":"x"}"#, r#"{"model":"m","o":{"u":true}}"#),
+            ("{}", r#"{"model":"m","o":{"u":true}}"#),
+        ] {
+            assert_eq!(edited(body, &edits), expected);
+            let first = edited(body, &edits[..1]);
+            assert_eq!(edited(&first, &edits[1..]), expected, "one after the other it is the same");
+        }
     }
 
     /// An object in pieces, with whitespace wherever JSON allows it.
