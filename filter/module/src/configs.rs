@@ -1,6 +1,7 @@
 //! Configurations of filters, one per role.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use weir_core::config::Config;
 use weir_shell::{BackendFilter, EdgeFilter, with_credentials};
@@ -27,7 +28,7 @@ pub(crate) fn filter_config(
             if !config.credentials.is_empty() {
                 ticker::add(setup.scheduler());
             }
-            Box::new(EdgeConfig(config))
+            Box::new(EdgeConfig { config, serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed) })
         }
         "backend" => Box::new(BackendConfig(parsed()?)),
         "admin" => Box::new(AdminConfig),
@@ -36,23 +37,36 @@ pub(crate) fn filter_config(
 }
 
 /// It also looks after the credentials, for the filters of all roles.
-struct EdgeConfig(Arc<Config>);
+struct EdgeConfig {
+    config: Arc<Config>,
+    /// Envoy counts calls for each configuration; this tells those of several apart.
+    serial: u32,
+}
+
+static NEXT_SERIAL: AtomicU32 = AtomicU32::new(0);
+
+impl EdgeConfig {
+    fn call(&self, id: u64) -> u64 {
+        u64::from(self.serial) << 32 | id & u64::from(u32::MAX)
+    }
+}
 
 impl FilterConfig for EdgeConfig {
     fn new_filter(&self) -> Box<dyn HttpFilter> {
-        Box::new(Edge(EdgeFilter::new(Arc::clone(&self.0))))
+        Box::new(Edge(EdgeFilter::new(Arc::clone(&self.config))))
     }
 
     fn scheduled(&self, main: &mut MainThread<'_>, _event: u64) {
         let now = now_ms() / 1000;
-        let mut calls = Calls { main, files: &self.0.secret_files };
-        with_credentials(|credentials| credentials.renew(&self.0, &mut calls, &STORE, now));
+        let number = |id| self.call(id);
+        let mut calls = Calls { main, files: &self.config.secret_files, number: &number };
+        with_credentials(|credentials| credentials.renew(&self.config, &mut calls, &STORE, now));
     }
 
     fn callout_done(&self, _main: &mut MainThread<'_>, id: u64, answer: Option<Answer<'_>>) {
         let now = now_ms() / 1000;
         let answer = credentials::answer(answer);
-        with_credentials(|credentials| credentials.answered(id, answer, &STORE, now));
+        with_credentials(|credentials| credentials.answered(self.call(id), answer, &STORE, now));
     }
 }
 

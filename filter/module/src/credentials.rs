@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::time::Duration;
 
 use weir_core::auth::{Answer, FetchError, HttpAnswer, HttpCall, Need, Renewal, Secret};
@@ -17,6 +18,8 @@ pub(crate) struct Calls<'a, 'b> {
     pub(crate) main: &'a mut MainThread<'b>,
     /// See [`weir_core::config::Config::secret_files`].
     pub(crate) files: &'a BTreeMap<String, String>,
+    /// The number of a call among those of all configurations, from Envoy's number of it.
+    pub(crate) number: &'a dyn Fn(u64) -> u64,
 }
 
 impl Fetch for Calls<'_, '_> {
@@ -30,7 +33,7 @@ impl Fetch for Calls<'_, '_> {
                 let path = self.files.get(name).ok_or(FetchError::NoSecret)?;
                 Ok(Fetched::Now(Answer::Secret(read(path)?)))
             }
-            Need::Http(call) => self.call(call).map(Fetched::Later),
+            Need::Http(call) => self.call(call).map(|id| Fetched::Later((self.number)(id))),
         }
     }
 }
@@ -51,11 +54,17 @@ impl Calls<'_, '_> {
 /// Reads on the main thread: such a file is small, and on this machine.
 fn read(path: &str) -> Result<Secret, FetchError> {
     let unreadable = |reason: String| FetchError::Unreadable { path: path.to_owned(), reason };
-    let size = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
-    if size > MAX_SECRET {
-        return Err(unreadable(format!("it has {size} bytes, more than {MAX_SECRET}")));
+    // Opening a pipe would wait for its other end.
+    if !fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.is_file() {
+        return Err(unreadable("it is no file".to_owned()));
     }
-    let bytes = fs::read(path).map_err(|error| unreadable(error.to_string()))?;
+    let file = fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
+    let mut bytes = Vec::new();
+    let read =
+        file.take(MAX_SECRET + 1).read_to_end(&mut bytes).map_err(|error| unreadable(error.to_string()))?;
+    if read as u64 > MAX_SECRET {
+        return Err(unreadable(format!("it has more than {MAX_SECRET} bytes")));
+    }
     // The error of a failed conversion would show the bytes.
     String::from_utf8(bytes).map(Secret::new).map_err(|_| unreadable("it is not UTF-8".to_owned()))
 }
@@ -85,6 +94,8 @@ mod tests {
         let error = read(&path("missing")).unwrap_err().to_string();
         assert!(error.contains("missing cannot be read: No such file"), "{error}");
         fs::File::create(path("large")).unwrap().set_len(MAX_SECRET + 1).unwrap();
-        assert!(read(&path("large")).unwrap_err().to_string().contains("1048577 bytes"));
+        assert!(read(&path("large")).unwrap_err().to_string().contains("more than 1048576 bytes"));
+        let error = read(dir.path().to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.ends_with("it is no file"), "{error}");
     }
 }

@@ -8,13 +8,14 @@ use crate::abi::Scheduler;
 /// How often credentials are looked after and waiting attempts tried again.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Configurations, until they are gone.
+/// Configurations in the order in which they came. One that another has taken the place of lives on while there are
+/// streams that began with it.
 static CONFIGS: Mutex<Vec<Scheduler>> = Mutex::new(Vec::new());
 
 /// Attempts that wait for a credential, until the next tick.
 static WAITING: Mutex<Vec<Scheduler>> = Mutex::new(Vec::new());
 
-/// Wakes a configuration at every tick, and now: its first requests need credentials.
+/// Wakes a configuration at every tick for as long as it is the latest.
 pub(crate) fn add(config: Scheduler) {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
@@ -33,11 +34,21 @@ pub(crate) fn wait(attempt: Scheduler) {
 
 fn run() {
     loop {
-        CONFIGS.lock().unwrap_or_else(PoisonError::into_inner).retain(|config| config.wake(0));
+        wake_latest(&mut CONFIGS.lock().unwrap_or_else(PoisonError::into_inner));
         let waiting = std::mem::take(&mut *WAITING.lock().unwrap_or_else(PoisonError::into_inner));
         for attempt in waiting {
             attempt.wake(0);
         }
         std::thread::sleep(TICK);
+    }
+}
+
+/// Only the latest looks after credentials: those of an older one are not needed any more, or the latest has them too.
+fn wake_latest(configs: &mut Vec<Scheduler>) {
+    while let Some(latest) = configs.last() {
+        if latest.wake(0) {
+            return;
+        }
+        configs.pop();
     }
 }

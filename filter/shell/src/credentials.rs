@@ -39,10 +39,19 @@ pub struct Credentials {
     /// The configuration that `sources` are of.
     config: Option<Arc<Config>>,
     sources: BTreeMap<String, Source>,
-    /// Calls under way, and the credentials they are for.
-    calls: HashMap<u64, String>,
+    /// Calls under way.
+    calls: HashMap<u64, Call>,
+    /// The failures that were logged, by the key of the source.
+    logged: HashMap<String, String>,
     /// The count of changes that `sources` are up to.
     seen: u64,
+}
+
+/// What a call is for. The same name may mean another source by the time it is answered.
+#[derive(Debug)]
+struct Call {
+    name: String,
+    key: String,
 }
 
 #[derive(Debug)]
@@ -53,8 +62,6 @@ struct Source {
     version: Option<u32>,
     entry: Entry,
     credential: Option<Rc<Credential>>,
-    /// The last failure that was logged.
-    logged: Option<String>,
 }
 
 impl Credentials {
@@ -73,7 +80,6 @@ impl Credentials {
                 version: None,
                 entry: Entry::default(),
                 credential: None,
-                logged: None,
             });
             source.refresh(store);
             self.sources.insert(name.clone(), source);
@@ -122,7 +128,7 @@ impl Credentials {
                     if source.store(&claim, store) {
                         match host.fetch(name, &need) {
                             Ok(Fetched::Later(call)) => {
-                                self.calls.insert(call, name.clone());
+                                self.calls.insert(call, Call { name: name.clone(), key: source.key.clone() });
                             }
                             Ok(Fetched::Now(answer)) => source.finish(Ok(answer), store, now),
                             Err(error) => source.finish(Err(error), store, now),
@@ -131,12 +137,15 @@ impl Credentials {
                 }
             }
             source.refresh(store);
-            let failure = source.entry.failure().map(str::to_owned);
-            if failure != source.logged {
-                if let Some(reason) = &failure {
+            match source.entry.failure() {
+                Some(reason) if self.logged.get(&source.key).is_none_or(|logged| logged != reason) => {
                     log::warn!("the credential {name} cannot be had: {reason}");
+                    self.logged.insert(source.key.clone(), reason.to_owned());
                 }
-                source.logged = failure;
+                Some(_) => {}
+                None => {
+                    self.logged.remove(&source.key);
+                }
             }
         }
     }
@@ -144,13 +153,13 @@ impl Credentials {
     /// The credential that `call` is for, while the call is under way.
     #[must_use]
     pub fn called_for(&self, call: u64) -> Option<&str> {
-        self.calls.get(&call).map(String::as_str)
+        self.calls.get(&call).map(|call| call.name.as_str())
     }
 
     /// A call of [`Fetch::fetch`] was answered.
     pub fn answered(&mut self, call: u64, answer: Result<Answer, FetchError>, store: &dyn Store, now: u64) {
-        let Some(name) = self.calls.remove(&call) else { return };
-        if let Some(source) = self.sources.get_mut(&name) {
+        let Some(Call { name, key }) = self.calls.remove(&call) else { return };
+        if let Some(source) = self.sources.get_mut(&name).filter(|source| source.key == key) {
             source.finish(answer, store, now);
         }
     }
@@ -184,5 +193,98 @@ impl Source {
             self.store(&entry, store);
         }
         self.refresh(store);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use std::cell::RefCell;
+
+    use weir_core::auth::{HttpAnswer, Source};
+    use weir_core::store::Conflict;
+
+    #[derive(Default)]
+    struct Memory(RefCell<HashMap<String, Versioned>>);
+
+    impl Store for Memory {
+        fn get(&self, key: &str) -> Option<Versioned> {
+            self.0.borrow().get(key).cloned()
+        }
+
+        fn swap(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), Conflict> {
+            let mut data = self.0.borrow_mut();
+            if data.get(key).map(|now| now.version) != version {
+                return Err(Conflict);
+            }
+            let version = version.map_or(1, |version| version + 1);
+            data.insert(key.to_owned(), Versioned { value: value.to_vec(), version });
+            Ok(())
+        }
+    }
+
+    /// Answers later, with ascending numbers.
+    #[derive(Default)]
+    struct Later(u64);
+
+    impl Fetch for Later {
+        fn environment(&self, _name: &str) -> Option<String> {
+            None
+        }
+
+        fn fetch(&mut self, _name: &str, _need: &Need) -> Result<Fetched, FetchError> {
+            self.0 += 1;
+            Ok(Fetched::Later(self.0))
+        }
+    }
+
+    fn config(name: &str, source: serde_json::Value) -> Arc<Config> {
+        let source: Source = serde_json::from_value(source).unwrap();
+        Arc::new(Config { credentials: BTreeMap::from([(name.to_owned(), source)]), ..Config::default() })
+    }
+
+    fn secret(of: &str) -> serde_json::Value {
+        serde_json::to_value(Source::Secret { name: of.to_owned(), key: "apiKey".to_owned() }).unwrap()
+    }
+
+    fn value(text: &str) -> Result<Answer, FetchError> {
+        Ok(Answer::Secret(weir_core::auth::Secret::new(text)))
+    }
+
+    #[test]
+    fn an_answer_is_for_the_source_that_was_asked_and_no_other_of_that_name() {
+        let (store, mut host, mut credentials) =
+            (Memory::default(), Later::default(), Credentials::default());
+        let (old, new) = (config("key", secret("default/old")), config("key", secret("default/new")));
+        credentials.renew(&old, &mut host, &store, 1);
+        assert_eq!(credentials.called_for(1), Some("key"));
+        credentials.renew(&new, &mut host, &store, 1);
+        assert_eq!(credentials.called_for(2), Some("key"));
+
+        credentials.answered(1, value("old-key"), &store, 1);
+        assert!(credentials.get("key", &new, 1, &store).is_err(), "that was another source's");
+        credentials.answered(2, value("new-key"), &store, 1);
+        assert!(credentials.get("key", &new, 1, &store).is_ok());
+        assert_eq!(credentials.called_for(2), None);
+        credentials.answered(2, value("again"), &store, 1);
+        assert!(matches!(
+            &*credentials.get("key", &new, 1, &store).unwrap(),
+            Credential::ApiKey(key) if key.expose() == "new-key"
+        ));
+    }
+
+    #[test]
+    fn what_another_worker_got_is_seen() {
+        let (store, mut host) = (Memory::default(), Later::default());
+        let (mut mine, mut others) = (Credentials::default(), Credentials::default());
+        let config = config("key", secret("default/s"));
+        assert!(mine.get("key", &config, 1, &store).is_err());
+        others.renew(&config, &mut host, &store, 1);
+        others.answered(1, value("v"), &store, 1);
+        assert!(mine.get("key", &config, 1, &store).is_ok());
+        let other_kind = Ok(Answer::Http(HttpAnswer { status: 200, body: Vec::new() }));
+        others.answered(1, other_kind, &store, 1);
+        assert!(mine.get("key", &config, 1, &store).is_ok(), "nobody asked for that");
     }
 }
