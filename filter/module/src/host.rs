@@ -49,6 +49,8 @@ impl Host for Native<'_, '_> {
                 }
             };
             if !done {
+                // What stands there may be another backend's.
+                self.0.remove_header(map, name);
                 log::error!("the header {name} could not be changed");
             }
         }

@@ -7,8 +7,7 @@ use crate::auth::is_credential_header;
 use crate::exchange::Exchange;
 use crate::headers::{HeaderEdits, MODEL_HEADER, Text, is_internal};
 
-/// The changes of one attempt, on top of the client's own headers. What would change nothing is left out: each change is
-/// a call of the host.
+/// The changes of one attempt, on top of the client's own headers.
 pub(super) struct AttemptHeaders<'a> {
     exchange: &'a mut Exchange,
     edits: HeaderEdits,
@@ -49,19 +48,26 @@ impl<'a> AttemptHeaders<'a> {
 
     /// Sets `name`, which is in lower case.
     pub(super) fn set(&mut self, name: impl Into<Text>, value: impl Into<Text>) {
-        let (name, value) = (name.into(), value.into());
-        let is_same = self.is_as_sent(&name, Some(&value));
-        // Envoy's routes may rewrite a pseudo header on the way.
-        if !is_same || name.starts_with(':') {
-            self.put(name, Some(value));
-        }
+        self.put(name.into(), Some(value.into()));
     }
 
     /// Removes `name`, which is in lower case.
     pub(super) fn remove(&mut self, name: impl Into<Text>) {
-        let name = name.into();
-        if !self.is_as_sent(&name, None) {
-            self.put(name, None);
+        self.put(name.into(), None);
+    }
+
+    /// Sets `name`, unless the client sent just that. For headers that nothing else between client and backend sets.
+    pub(super) fn ensure(&mut self, name: &'static str, value: impl Into<Text>) {
+        let value = value.into();
+        if !self.is_as_sent(name, Some(&value)) {
+            self.set(name, value);
+        }
+    }
+
+    /// Removes `name`, if the client sent it. For headers that nothing else between client and backend sets.
+    pub(super) fn ensure_none(&mut self, name: &'static str) {
+        if !self.is_as_sent(name, None) {
+            self.remove(name);
         }
     }
 

@@ -84,25 +84,25 @@ impl Attempt {
             headers.set("content-length", new_body.len().to_string());
         }
         if !self.endpoint.takes_multipart() {
-            headers.set("content-type", "application/json");
+            headers.ensure("content-type", "application/json");
         }
         // Usage must be readable: an answer comes plain, or in the one encoding that both the client and this gateway
         // read.
         if self.conversion == Conversion::PassThrough && accepts_gzip {
-            headers.set("accept-encoding", "gzip");
+            headers.ensure("accept-encoding", "gzip");
         } else {
-            headers.remove("accept-encoding");
+            headers.ensure_none("accept-encoding");
         }
         match backend.schema.name {
             SchemaName::Anthropic if headers.original("anthropic-version").is_none() => {
                 headers.set("anthropic-version", wire::anthropic::API_VERSION);
             }
             SchemaName::AWSAnthropic => {
-                headers.remove("anthropic-version");
-                headers.remove("anthropic-beta");
+                headers.ensure_none("anthropic-version");
+                headers.ensure_none("anthropic-beta");
                 // The type of the model's answer; the framing of a stream follows from the path. A client's `accept` asks for
                 // neither.
-                headers.set("accept", "application/json");
+                headers.ensure("accept", "application/json");
             }
             _ => {}
         }
