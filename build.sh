@@ -224,11 +224,11 @@ test_all() {
 build_load() { cargo build --locked --profile load -p weir-bench; }
 
 bench() {
-  case " $* " in *" --help "* | *" -h "*) need_python && exec "$OWN/venv/bin/python" tests/bench/bench.py "$@" ;; esac
   need_python
+  pip_install -r tests/bench/requirements.txt
+  case " $* " in *" --help "* | *" -h "*) exec "$OWN/venv/bin/python" tests/bench/bench.py "$@" ;; esac
   build_gateway
   build_load
-  pip_install -r tests/bench/requirements.txt
   case " $* " in *" --peers "*)
     say "installing the peers"
     have npm || apt_install nodejs npm

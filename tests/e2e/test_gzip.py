@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from harness import resources
 from harness.resources import CLAUDE
 from harness.samples import HELLO, OUTPUT, TOTAL, sentence, text_of
 
@@ -71,3 +72,18 @@ def test_what_is_no_gzip(gateway, providers, stream):
     assert answer.json()["error"]["message"]
     providers["bedrock"].clear()
     assert gateway.chat(CLAUDE).status_code == 200
+
+
+def test_an_answer_that_is_larger_than_what_envoy_holds(shared_providers, start_gateway, user):
+    """Packed it fits, unpacked it does not: an error of the client's API, and a gateway that lives on."""
+    gateway = start_gateway(
+        [*resources.standard(shared_providers), resources.client_traffic(connection={"bufferLimit": "256Ki"})]
+    )
+    shared_providers["qwen3"].script({"default": {"words": 100_000}}, gzip=True)
+    answer = gateway.chat("Qwen/Qwen3-1.7B", user)
+    assert answer.status_code == 502
+    assert "over the limit of 262144 bytes" in answer.json()["error"]["message"]
+    [line] = gateway.logged(user)
+    assert (line["status"], line["usage_status"]) == (502, "none")
+    shared_providers["qwen3"].script({"default": {}}, gzip=True)
+    assert gateway.chat("Qwen/Qwen3-1.7B", user).status_code == 200

@@ -78,13 +78,17 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     }
     let listeners: Vec<_> =
         listeners.into_iter().map(|listener| with_virtual_hosts(listener, &mut report)).collect();
-    // One filter serves all listeners: it takes what the largest takes, and Envoy refuses the rest.
-    let body_limit = listeners.iter().map(|listener| listener.buffer_limit).max().unwrap_or_default();
+    // One filter serves all listeners: it takes what the largest takes, and Envoy refuses the rest. An answer it makes must
+    // fit the smallest.
+    let limits =
+        || listeners.iter().map(|listener| usize::try_from(listener.buffer_limit).unwrap_or(usize::MAX));
+    let (body_limit, answer_limit) = (limits().max().unwrap_or_default(), limits().min().unwrap_or_default());
     let plan = Plan {
         filter: Config {
             models: routes::ai::without_repetition(filter.models),
             budgets: policies.budgets.clone(),
-            body_limit: usize::try_from(body_limit).unwrap_or(usize::MAX),
+            body_limit,
+            answer_limit,
             ..filter
         },
         listeners,

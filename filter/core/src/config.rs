@@ -37,6 +37,9 @@ pub struct Config {
     /// The largest request body the edge takes, in bytes.
     #[serde(default = "default_body_limit")]
     pub body_limit: usize,
+    /// The largest answer that Envoy holds until it is whole, in bytes: what replaces one must not be larger.
+    #[serde(default = "default_body_limit")]
+    pub answer_limit: usize,
     /// `max_tokens` for backends that demand it, when the client sent none.
     #[serde(default = "default_max_tokens")]
     pub default_max_tokens: u64,
@@ -61,6 +64,7 @@ impl Default for Config {
             secret_files: BTreeMap::new(),
             budgets: Vec::new(),
             body_limit: default_body_limit(),
+            answer_limit: default_body_limit(),
             default_max_tokens: default_max_tokens(),
             access_log: true,
             strict: false,

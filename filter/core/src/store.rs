@@ -30,7 +30,7 @@ pub trait Store {
     /// Replaces the value of `key` by what `change` makes of it; nothing is written where that is `None`. False when the key
     /// could not be won. `change` may be called several times, but what comes of the last call counts.
     ///
-    /// A store that has locks needs no more than one call.
+    /// A store that has locks needs no more than one call, and holds one meanwhile: `change` must not use the store.
     fn change(&self, key: &str, change: &mut Change<'_>) -> bool {
         for _ in 0..MAX_TRIES {
             let now = self.get(key);

@@ -46,6 +46,12 @@ impl Context for Root {
 }
 
 impl RootContext for Root {
+    fn on_vm_start(&mut self, _size: usize) -> bool {
+        let commit = option_env!("WEIR_GIT_HASH").filter(|hash| !hash.is_empty()).unwrap_or("unknown commit");
+        log::info!("weir {} ({commit}), wasm", env!("CARGO_PKG_VERSION"));
+        true
+    }
+
     fn on_configure(&mut self, _size: usize) -> bool {
         self.role = match host::property(&["plugin_root_id"]).unwrap_or_default().as_str() {
             "edge" => Role::Edge,

@@ -25,7 +25,7 @@ extern "C" fn envoy_dynamic_module_on_program_init() -> *const c_char {
         ::log::info!(
             "weir {} ({}), native module",
             env!("CARGO_PKG_VERSION"),
-            crate::GIT_HASH.unwrap_or("unknown commit")
+            crate::GIT_HASH.filter(|hash| !hash.is_empty()).unwrap_or("unknown commit")
         );
     });
     ABI_VERSION.as_ptr()

@@ -27,9 +27,6 @@ use whole::as_failure;
 /// The largest event of a stream, in bytes; an image may come in one.
 const MAX_EVENT: usize = 32 << 20;
 
-/// The largest whole answer after decoding, in bytes.
-const MAX_WHOLE: usize = 128 << 20;
-
 /// What to do after an answer's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Headers {

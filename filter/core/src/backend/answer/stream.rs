@@ -439,12 +439,7 @@ impl Attempt {
         let Some(stream) = &mut self.answer.stream else { return Chunk::Pass };
         let taken = stream.chunk(chunk, end, &mut self.exchange.borrow_mut(), now_ms);
         match taken {
-            Ok(chunk) => {
-                if let Chunk::Release(headers, _) = &chunk {
-                    self.lets_pass(headers);
-                }
-                chunk
-            }
+            Ok(chunk) => chunk,
             Err(error) => {
                 if let Some(stream) = &mut self.answer.stream {
                     stream.released = true;

@@ -1,6 +1,6 @@
 //! Answers that are handled when they are whole: JSON, errors, and whatever else came in their place.
 
-use super::{MAX_WHOLE, Whole};
+use super::Whole;
 use crate::backend::Attempt;
 use crate::backend::conversion::Conversion;
 use crate::codec::json;
@@ -18,8 +18,14 @@ impl Attempt {
             let plain = decoded.as_deref().unwrap_or(body);
             self.read_whole(plain, now_ms)
         });
+        let limit = self.config.answer_limit;
+        let is_too_large = |whole: &Whole| whole.body.as_ref().is_some_and(|body| body.len() > limit);
+        let read =
+            read.and_then(|whole| if is_too_large(&whole) { Err(too_large(limit)) } else { Ok(whole) });
         let whole = read.unwrap_or_else(|error| self.failed(&error));
-        self.lets_pass(&whole.headers);
+        if whole.body.is_none() {
+            self.lets_pass(&whole.headers);
+        }
         whole
     }
 
@@ -31,8 +37,8 @@ impl Attempt {
         let mut plain = Vec::new();
         for chunk in body.chunks(64 << 10) {
             decoder.decode(chunk, &mut plain).map_err(unreadable)?;
-            if plain.len() > MAX_WHOLE {
-                return Err(Error::bad_answer(format!("the backend's answer is over {MAX_WHOLE} bytes")));
+            if plain.len() > self.config.answer_limit {
+                return Err(too_large(self.config.answer_limit));
             }
         }
         decoder.finish().map_err(unreadable)?;
@@ -132,7 +138,7 @@ impl Attempt {
             && self.answer.media_type.ends_with("json")
     }
 
-    /// The answer is whole, and large; `head` and `tail` are [`wire::usage::END`] bytes of it. False: all of it is needed after
+    /// The answer is whole, and large. That it is JSON in its middle as well is not checked. `head` and `tail` are [`wire::usage::END`] bytes of it. False: all of it is needed after
     /// all, so [`Attempt::whole_answer`] is to be called. It passes as it is otherwise.
     #[must_use]
     pub fn answer_ends(&mut self, head: &[u8], tail: &[u8], size: usize, now_ms: u64) -> bool {
@@ -182,6 +188,10 @@ impl Attempt {
         }
         headers
     }
+}
+
+fn too_large(limit: usize) -> Error {
+    Error::bad_answer(format!("the backend's answer is over the limit of {limit} bytes"))
 }
 
 /// An error that came with a status of success gets one of failure, so that the client sees it and Envoy can still try
