@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::*;
 use crate::codec::testing::{mutate, mutation};
+use crate::codec::vector::plain_words;
 
 fn model(body: &str) -> Result<Option<String>, ScanError> {
     let scan = scan(body.as_bytes(), ["model"])?;

@@ -11,6 +11,7 @@ mod key;
 pub mod multipart;
 pub mod splice;
 pub mod sse;
+pub(crate) mod vector;
 
 #[cfg(test)]
 pub(crate) mod testing;

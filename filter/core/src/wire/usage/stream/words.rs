@@ -7,18 +7,13 @@ use std::ops::{BitOr, BitOrAssign};
 
 use wide::i8x16;
 
+use crate::codec::vector::HAS_VECTORS;
+
 /// What the words begin with, behind their quote.
 const LETTERS: [u8; 7] = *b"cefmrtu";
 
 /// How many quotes are looked for at a time.
 const BLOCK: usize = 16;
-
-/// Where the compiler may use vector registers.
-const HAS_VECTORS: bool = cfg!(any(
-    target_feature = "sse2",
-    target_feature = "simd128",
-    all(target_feature = "neon", target_arch = "aarch64")
-));
 
 /// Which words an event has. All are JSON strings: within a text, their quotes would have backslashes.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
