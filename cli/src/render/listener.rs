@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use weir_core::edge::OWN_DETAILS;
 
 use super::form::SecretsBy;
 use super::{Error, Options, bootstrap, filter, proto};
@@ -181,9 +182,9 @@ fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> Value {
 fn local_replies() -> Value {
     json!({
         "mappers": [{
-            "filter": {"extension_filter": cel(
-                "response.code >= 400 && !(response.code_details in ['', 'weir'])"
-            )},
+            "filter": {"extension_filter": cel(&format!(
+                "response.code >= 400 && !(response.code_details in ['', '{OWN_DETAILS}'])"
+            ))},
             "body_format_override": {
                 "json_format": {"error": {
                     "message": "%LOCAL_REPLY_BODY%",

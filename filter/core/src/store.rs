@@ -16,7 +16,7 @@ pub struct Conflict;
 /// What becomes of a value: the present one, if any, to the new one, if any.
 pub type Change<'a> = dyn FnMut(Option<&[u8]>) -> Option<Vec<u8>> + 'a;
 
-/// A key-value store that all workers share: proxy-wasm's shared data, or the process's own memory.
+/// A key-value store that all workers share; where it lies is the shell's to say.
 pub trait Store {
     /// The present value of `key`.
     fn get(&self, key: &str) -> Option<Versioned>;

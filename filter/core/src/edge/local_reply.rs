@@ -3,8 +3,8 @@
 use crate::error::{Error, Kind};
 use crate::exchange::Exchange;
 
-/// What a native module says for details of its own replies.
-const FILTER: &str = "weir";
+/// What the filter says for the details of its own replies, where its host lets it say any.
+pub const OWN_DETAILS: &str = "weir";
 
 /// A reply of Envoy's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl LocalReply<'_> {
                 format!("no backend of the model {model} answered: the connection failed"),
             ),
             // Nothing else of the filter's own comes here: a panic was caught.
-            (500, FILTER) => Error::new(Kind::Internal, "the gateway failed; its log says where"),
+            (500, OWN_DETAILS) => Error::new(Kind::Internal, "the gateway failed; its log says where"),
             (502, _) => Error::bad_answer("the backend broke off or does not speak HTTP"),
             (500, "response_payload_too_large") => {
                 Error::bad_answer("the backend's answer is over the limit of this gateway")

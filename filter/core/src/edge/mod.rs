@@ -21,7 +21,7 @@ use crate::store::Store;
 use crate::usage::record::Record;
 use crate::usage::{cost, ledger};
 
-pub use local_reply::LocalReply;
+pub use local_reply::{LocalReply, OWN_DETAILS};
 
 /// The longest model name that is taken, in bytes. ARNs of inference profiles are below 200.
 const MAX_MODEL: usize = 512;

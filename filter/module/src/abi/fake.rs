@@ -221,15 +221,6 @@ extern "C" fn envoy_dynamic_module_callback_http_set_dynamic_metadata_number(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
-    _filter: *mut c_void,
-    _namespace: Buffer,
-    _key: Buffer,
-    _value: Buffer,
-) {
-}
-
-#[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_callback_http_get_filter_state_bytes(
     _filter: *mut c_void,
     _key: Buffer,

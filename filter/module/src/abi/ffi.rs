@@ -143,12 +143,6 @@ unsafe extern "C" {
         key: Buffer,
         value: f64,
     );
-    pub(super) fn envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
-        filter: Envoy,
-        namespace: Buffer,
-        key: Buffer,
-        value: Buffer,
-    );
     pub(super) fn envoy_dynamic_module_callback_http_get_filter_state_bytes(
         filter: Envoy,
         key: Buffer,

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use weir_core::edge::Reply;
+use weir_core::edge::{OWN_DETAILS, Reply};
 use weir_core::endpoint::ClientApi;
 use weir_core::error::{Error, Kind};
 
@@ -278,7 +278,7 @@ unsafe fn send(envoy: ffi::Envoy, reply: &Reply) {
             headers.as_mut_ptr(),
             headers.len(),
             Buffer::of(&reply.body),
-            Buffer::of(b"weir"),
+            Buffer::of(OWN_DETAILS.as_bytes()),
         );
     }
 }

@@ -309,21 +309,6 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// Sets a string of the request's dynamic metadata. Metadata is protobuf, so it must be text.
-    pub fn set_metadata_string(&mut self, namespace: &str, key: &str, value: &str) {
-        let (namespace, key) = (Buffer::of(namespace.as_bytes()), Buffer::of(key.as_bytes()));
-        let value = Buffer::of(value.as_bytes());
-        // SAFETY: Envoy copies all three.
-        unsafe {
-            ffi::envoy_dynamic_module_callback_http_set_dynamic_metadata_string(
-                self.filter,
-                namespace,
-                key,
-                value,
-            );
-        }
-    }
-
     /// Has the route picked anew, by the headers as they are now. Does nothing when the request has gone on
     /// to an endpoint: it would be too late, and in upstream filters Envoy 1.38 would follow a null pointer.
     pub fn clear_route_cache(&mut self) {
