@@ -10,34 +10,14 @@ cpu)` which returns its base URL, `headers` that a client must send, `pids()` of
 import json
 import os
 import pathlib
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 
 from . import manifest, parts
 
 from harness.process import Failed, Process, descendants, wait_for
-
-LOOPBACK = "127.0.0.1"
-
-
-def free_port():
-    """Below the ports of outgoing connections. Envoy would share a port with another Envoy without a word."""
-    while True:
-        port = random.randint(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-        return port
-
-
-def listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex((LOOPBACK, port)) == 0
+from ports import LOOPBACK, free_port, listens
 
 
 def typed(kind, **fields):

@@ -4,7 +4,9 @@ import json
 import os
 import shutil
 
-from .gateway import LOOPBACK, ROOT, Gateway, listens
+from ports import LOOPBACK, listens
+
+from .gateway import ROOT, Gateway
 
 #: Where the processors put usage, and the header they put the model into.
 NAMESPACE = "io.envoy.ai_gateway"

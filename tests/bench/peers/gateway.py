@@ -2,12 +2,12 @@
 
 import os
 import pathlib
-import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
+
+from ports import LOOPBACK, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 #: Where the peers are installed.
@@ -15,25 +15,6 @@ HOME = ROOT / ".weir" / "peers"
 
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 from harness.process import Failed, Process, descendants, wait_for  # noqa: E402  (found by the line above)
-
-LOOPBACK = "127.0.0.1"
-
-
-def free_port():
-    """A port nobody listens on, below those that the kernel gives to outgoing connections."""
-    while True:
-        port = random.randint(20000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-            return port
-
-
-def listens(port):
-    with socket.socket() as probe:
-        return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def run(*command, **options):

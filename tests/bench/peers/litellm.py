@@ -5,7 +5,9 @@ import sys
 import urllib.error
 import urllib.request
 
-from .gateway import HOME, LOOPBACK, Gateway, run
+from ports import LOOPBACK
+
+from .gateway import HOME, Gateway, run
 
 VERSION = "1.106.2"
 #: Releases that carried malware. Never install them, not even to compare.

@@ -3,7 +3,9 @@
 import json
 import shutil
 
-from .gateway import HOME, LOOPBACK, Gateway, listens, run
+from ports import LOOPBACK, listens
+
+from .gateway import HOME, Gateway, run
 
 PACKAGE = "@portkey-ai/gateway"
 VERSION = "1.15.2"
