@@ -20,6 +20,10 @@ pub struct Config {
     /// The backends that routes send to, by `namespace/name` of their AIServiceBackend.
     #[serde(default)]
     pub backends: BTreeMap<String, Backend>,
+    /// Models that have one place to go to, whatever else a request says. The edge's filter plays the backend role for
+    /// them too where the client's API is OpenAI's, and names the cluster; there is no filter in that one's upstream chain.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub direct: BTreeMap<String, Direct>,
     /// What `GET /v1/models` lists, in the order of the routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Model>,
@@ -59,6 +63,7 @@ impl Default for Config {
         Config {
             routes: BTreeMap::new(),
             backends: BTreeMap::new(),
+            direct: BTreeMap::new(),
             models: Vec::new(),
             credentials: BTreeMap::new(),
             secret_files: BTreeMap::new(),
@@ -104,6 +109,19 @@ pub struct Route {
     /// Request headers that Envoy's rate limit reads once more when it charges: what attempts made of them is undone before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limit_headers: Vec<String>,
+}
+
+/// The one place that a model's requests go to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Direct {
+    /// Key into [`Config::routes`].
+    pub route: String,
+    /// What the metadata `weir.target` of the endpoint says: `<index of the target>/<index of the host>/<backend>`.
+    pub target: String,
+    /// The cluster. Its name is never that of one with the backend role: only what this filter has made a request of
+    /// that backend gets there.
+    pub cluster: String,
 }
 
 /// One backendRef of a route.

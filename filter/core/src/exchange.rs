@@ -54,6 +54,8 @@ pub struct Exchange {
     pub usage_asked: bool,
     /// The size of the request body, in bytes.
     pub body_size: usize,
+    /// The edge's filter plays the backend role too ([`crate::config::Config::direct`]).
+    pub direct: bool,
     /// Names of the headers that attempts so far have changed. Attempts share one header map with each other: the next
     /// one puts these back first.
     pub touched: Vec<Text>,
@@ -112,6 +114,7 @@ impl Exchange {
             stream: false,
             usage_asked: false,
             body_size: 0,
+            direct: false,
             touched: Vec::new(),
             route_name: String::new(),
             route: None,

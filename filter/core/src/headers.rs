@@ -8,6 +8,9 @@ pub type Text = Cow<'static, str>;
 /// The model of the request, which routes match on. Only the gateway may set it.
 pub const MODEL_HEADER: &str = "x-ai-eg-model";
 
+/// The cluster of a request that goes to [`crate::config::Config::direct`]: its route takes it from here.
+pub const CLUSTER_HEADER: &str = "x-weir-cluster";
+
 /// Headers that mean something to the gateway and nothing to a backend: what a client sends under these prefixes
 /// neither steers the gateway nor leaves it.
 const INTERNAL_PREFIXES: [&str; 3] = ["x-ai-eg-", "x-aigw-", "x-weir-"];

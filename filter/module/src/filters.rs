@@ -20,6 +20,16 @@ impl From<Flow> for Next {
 /// In the listener's chain.
 pub(crate) struct Edge(pub(crate) EdgeFilter);
 
+impl Edge {
+    /// Does what the filter said of the request.
+    fn request(&self, stream: &Stream<'_>, flow: Flow) -> Next {
+        if self.0.waits() {
+            ticker::wait(stream.scheduler());
+        }
+        flow.into()
+    }
+}
+
 impl HttpFilter for Edge {
     fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
         self.0.request_headers(&mut Native(stream), end).into()
@@ -27,11 +37,13 @@ impl HttpFilter for Edge {
 
     fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
         let size = stream.request_body_size();
-        self.0.request_body(&mut Native(stream), size, end).into()
+        let flow = self.0.request_body(&mut Native(stream), size, end);
+        self.request(stream, flow)
     }
 
     fn request_trailers(&mut self, stream: &mut Stream<'_>) -> Next {
-        self.0.request_trailers(&mut Native(stream)).into()
+        let flow = self.0.request_trailers(&mut Native(stream));
+        self.request(stream, flow)
     }
 
     fn response_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
@@ -39,7 +51,18 @@ impl HttpFilter for Edge {
     }
 
     fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
-        self.0.response_body(&mut Native(stream), end).into()
+        let size = stream.response_body_size();
+        self.0.response_body(&mut Native(stream), size, end).into()
+    }
+
+    fn response_trailers(&mut self, stream: &mut Stream<'_>) -> Next {
+        self.0.response_trailers(&mut Native(stream)).into()
+    }
+
+    /// The credential that it waits for may have come.
+    fn scheduled(&mut self, stream: &mut Stream<'_>, _event: u64) -> Next {
+        let flow = self.0.retry(&mut Native(stream));
+        self.request(stream, flow)
     }
 
     fn stream_complete(&mut self, stream: &mut Stream<'_>) {

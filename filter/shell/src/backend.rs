@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Identity, Place};
+use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Identity, Outgoing, Place};
 use weir_core::config::Config;
 use weir_core::edge::Reply;
 use weir_core::endpoint::ClientApi;
 use weir_core::error::{Error, Kind};
+use weir_core::headers::Headers;
 use weir_core::wire::usage::END;
 
 use crate::host::{Flow, Host, Map};
@@ -40,6 +41,36 @@ enum Answer {
     Stream,
 }
 
+/// What an attempt made of the client's request.
+#[derive(Debug)]
+pub(crate) enum Made {
+    /// Nothing: there is no attempt.
+    AsItIs,
+    /// Nothing yet: its credential is not there.
+    NotYet,
+    /// The backend's request.
+    Request(Outgoing),
+    /// An answer.
+    Refused(Reply),
+}
+
+impl Made {
+    pub(crate) fn carry_out(self, host: &mut impl Host) -> Flow {
+        match self {
+            Made::AsItIs => Flow::Continue,
+            Made::NotYet => Flow::Hold,
+            Made::Request(outgoing) => {
+                host.edit(Map::Request, &outgoing.headers);
+                if let Some(body) = outgoing.body {
+                    host.replace_body(Map::Request, body);
+                }
+                Flow::Continue
+            }
+            Made::Refused(reply) => reply.into(),
+        }
+    }
+}
+
 impl BackendFilter {
     /// The filter of an attempt that is about to begin.
     #[must_use]
@@ -47,17 +78,24 @@ impl BackendFilter {
         BackendFilter { config, attempt: None, request: Request::Done, answer: Answer::Pass, answer_size: 0 }
     }
 
+    /// The filter of an attempt that the edge's filter makes itself.
+    pub(crate) fn direct(config: Arc<Config>, attempt: Box<Attempt>) -> BackendFilter {
+        BackendFilter { attempt: Some(attempt), ..BackendFilter::new(config) }
+    }
+
     /// The request's headers have come; `end` says that it has no body.
     pub fn request_headers(&mut self, host: &mut impl Host, end: bool) -> Flow {
         let now_ms = host.now_ms();
-        let attempt = match self.begin(host, now_ms) {
-            Some(Begin::Attempt(attempt)) => self.attempt.insert(attempt),
-            Some(Begin::Reply(reply)) => return reply.into(),
-            // As it is, it would carry the client's credentials.
-            None => {
-                let message = "the edge role of the gateway has not seen this request";
-                return Reply::of_error(&Error::new(Kind::Internal, message), ClientApi::OpenAi).into();
-            }
+        let Some(exchange) = host.exchange().and_then(worker::find) else {
+            // As it is, it would carry the client's credentials; or those of the one backend that a direct way goes to.
+            let message = "the edge role of the gateway has not seen this request";
+            return Reply::of_error(&Error::new(Kind::Internal, message), ClientApi::OpenAi).into();
+        };
+        let (route, target) = (host.route_name(), host.target());
+        let place = Place { route: &route, target: &target };
+        let attempt = match Attempt::begin(&self.config, &exchange, place, host.store(), now_ms) {
+            Begin::Attempt(attempt) => self.attempt.insert(attempt),
+            Begin::Reply(reply) => return reply.into(),
         };
         // The edge role lets no request without a body come here. Should one come all the same, it must not pass as it
         // is, with the client's credentials.
@@ -66,13 +104,6 @@ impl BackendFilter {
         }
         self.request = Request::Incomplete;
         Flow::Hold
-    }
-
-    fn begin(&self, host: &impl Host, now_ms: u64) -> Option<Begin> {
-        let exchange = worker::find(host.exchange()?)?;
-        let (route, target) = (host.route_name(), host.target());
-        let place = Place { route: &route, target: &target };
-        Some(Attempt::begin(&self.config, &exchange, place, host.store(), now_ms))
     }
 
     /// More of the request's body has come.
@@ -101,8 +132,18 @@ impl BackendFilter {
     }
 
     fn send(&mut self, host: &mut impl Host, now_ms: u64) -> Flow {
+        let made = if self.attempt.as_ref().is_some_and(|attempt| attempt.reads_body()) {
+            host.look_at_body(Map::Request, |body| self.make(host, body, now_ms))
+        } else {
+            self.make(host, b"", now_ms)
+        };
+        made.carry_out(host)
+    }
+
+    /// Makes the request, of the client's whole body where the attempt reads that.
+    pub(crate) fn make(&mut self, host: &impl Host, body: &[u8], now_ms: u64) -> Made {
         self.request = Request::Done;
-        let Some(attempt) = &mut self.attempt else { return Flow::Continue };
+        let Some(attempt) = &mut self.attempt else { return Made::AsItIs };
         let now = now_ms / 1000;
         let credential = match attempt.credential() {
             None => None,
@@ -113,39 +154,42 @@ impl BackendFilter {
                     Ok(credential) => Some(credential),
                     Err(reason) => {
                         if let Some(reply) = attempt.credential_overdue(&reason, now_ms) {
-                            return reply.into();
+                            return Made::Refused(reply);
                         }
                         self.request = Request::NoCredential;
-                        return Flow::Hold;
+                        return Made::NotYet;
                     }
                 }
             }
         };
-        let reads_body = attempt.reads_body();
-        let mut make = |body: &[u8]| {
-            worker::with_signing_keys(|keys| {
-                attempt.request(body, Identity { credential: credential.as_deref(), keys, now })
-            })
-        };
-        let made = if reads_body { host.look_at_body(Map::Request, make) } else { make(b"") };
+        let made = worker::with_signing_keys(|keys| {
+            attempt.request(body, Identity { credential: credential.as_deref(), keys, now })
+        });
         match made {
-            Ok(outgoing) => {
-                host.edit(Map::Request, &outgoing.headers);
-                if let Some(body) = outgoing.body {
-                    host.replace_body(Map::Request, body);
-                }
-                Flow::Continue
-            }
-            Err(reply) => reply.into(),
+            Ok(outgoing) => Made::Request(outgoing),
+            Err(reply) => Made::Refused(reply),
         }
     }
 
     /// The answer's headers have come; `end` says that it has no body.
     pub fn response_headers(&mut self, host: &mut impl Host, end: bool) -> Flow {
-        let Some(attempt) = &mut self.attempt else { return Flow::Continue };
+        if self.attempt.is_none() {
+            return Flow::Continue;
+        }
         let headers = host.headers(Map::Response);
-        let status = headers.get(":status").and_then(|status| status.parse().ok()).unwrap_or(0);
-        match attempt.answer_headers(status, &headers, end, host.now_ms()) {
+        self.answer_headers(host, status(&headers), &headers, end)
+    }
+
+    /// As [`BackendFilter::response_headers`], of headers that were looked at already.
+    pub(crate) fn answer_headers(
+        &mut self,
+        host: &mut impl Host,
+        status: u16,
+        headers: &Headers,
+        end: bool,
+    ) -> Flow {
+        let Some(attempt) = &mut self.attempt else { return Flow::Continue };
+        match attempt.answer_headers(status, headers, end, host.now_ms()) {
             AnswerHeaders::Pass(edits) => {
                 host.edit(Map::Response, &edits);
                 return Flow::Continue;
@@ -209,6 +253,11 @@ impl BackendFilter {
             host.replace_body(Map::Response, body);
         }
     }
+}
+
+/// `:status` of an answer's headers; 0 when there is none.
+pub(crate) fn status(headers: &Headers) -> u16 {
+    headers.get(":status").and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
 /// Does with a chunk what the core said.

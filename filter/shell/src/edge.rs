@@ -1,25 +1,33 @@
-//! The edge role's callbacks.
+//! The edge role's callbacks, and the backend role's where a request has but one place to go to.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use weir_core::backend::{Attempt, Begin};
 use weir_core::config::Config;
 use weir_core::edge::{Edge, Reply, Request, Response};
 use weir_core::exchange::Exchange;
 
+use crate::backend::{self, BackendFilter, Made};
 use crate::host::{Flow, Host, Map};
 use crate::worker;
 
-/// The edge role of one request, driven by the callbacks of a filter in the listener's chain.
+/// The edge role of one request, driven by the callbacks of a filter in the listener's chain. Where the request has one place to
+/// go to, it plays the backend role as well, between the edge role and the router.
 #[derive(Debug)]
 pub struct EdgeFilter {
     config: Arc<Config>,
     /// From the request's headers on.
     edge: Option<Edge>,
-    id: u64,
+    /// By which the upstream filters of the request find its exchange. Nobody looks for one that goes a direct way.
+    id: Option<u64>,
     /// The request is held until its body is whole.
     holds: bool,
+    /// The backend role of a request that goes a direct way.
+    direct: Option<Box<BackendFilter>>,
+    /// The backend role holds the answer's headers, which the edge role has not seen.
+    holds_answer: bool,
     /// The new body of an answer that is held.
     replacement: Option<Vec<u8>>,
     /// The status of the latest answer, be it a backend's, the proxy's or the filter's own.
@@ -31,19 +39,27 @@ impl EdgeFilter {
     /// The filter of a request that is about to come.
     #[must_use]
     pub fn new(config: Arc<Config>) -> EdgeFilter {
-        EdgeFilter { config, edge: None, id: 0, holds: false, replacement: None, status: None, closed: false }
+        EdgeFilter {
+            config,
+            edge: None,
+            id: None,
+            holds: false,
+            direct: None,
+            holds_answer: false,
+            replacement: None,
+            status: None,
+            closed: false,
+        }
     }
 
     /// The request's headers have come; `end` says that it has no body.
     pub fn request_headers(&mut self, host: &mut impl Host, end: bool) -> Flow {
         let exchange = Exchange::new(host.headers(Map::Request), host.now_ms());
-        let exchange = Rc::new(RefCell::new(exchange));
-        self.id = worker::register(&exchange);
-        host.set_exchange(self.id);
-        let edge = self.edge.insert(Edge::new(Arc::clone(&self.config), exchange));
-        match edge.request_headers(end) {
+        let edge = Edge::new(Arc::clone(&self.config), Rc::new(RefCell::new(exchange)));
+        match self.edge.insert(edge).request_headers(end) {
             Request::Pass(edits) => {
                 host.edit(Map::Request, &edits);
+                self.show_exchange(host);
                 Flow::Continue
             }
             Request::Hold(edits) => {
@@ -80,19 +96,81 @@ impl EdgeFilter {
     fn finish_request(&mut self, host: &mut impl Host) -> Flow {
         self.holds = false;
         let Some(edge) = &mut self.edge else { return Flow::Continue };
-        let request = host.look_at_body(Map::Request, |body| edge.request_body(body));
+        let (request, direct) = host.look_at_body(Map::Request, |body| {
+            let request = edge.request_body(body);
+            let direct =
+                matches!(request, Request::Pass(_)).then(|| make_direct(&self.config, edge, host, body));
+            (request, direct.flatten())
+        });
         match request {
-            Request::Pass(edits) | Request::Hold(edits) => {
-                host.edit(Map::Request, &edits);
-                host.choose_route_anew();
+            Request::Pass(edits) | Request::Hold(edits) => host.edit(Map::Request, &edits),
+            Request::Reply(reply) => return self.reply(reply),
+        }
+        let flow = match direct {
+            None => {
+                self.show_exchange(host);
                 Flow::Continue
             }
-            Request::Reply(reply) => self.reply(reply),
+            Some((filter, made)) => {
+                self.direct = filter;
+                made.carry_out(host)
+            }
+        };
+        self.go_on(host, flow)
+    }
+
+    fn show_exchange(&mut self, host: &mut impl Host) {
+        if let Some(edge) = &self.edge {
+            let id = worker::register(edge.exchange());
+            host.set_exchange(id);
+            self.id = Some(id);
         }
+    }
+
+    /// True while the request waits for its credential: the host is to call [`EdgeFilter::retry`] now and then.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.direct.as_ref().is_some_and(|direct| direct.waits())
+    }
+
+    /// Tries again to send a request that waits for its credential. [`Flow::Hold`]: it is not there yet.
+    pub fn retry(&mut self, host: &mut impl Host) -> Flow {
+        let Some(direct) = &mut self.direct else { return Flow::Hold };
+        let flow = direct.retry(host);
+        self.go_on(host, flow)
+    }
+
+    /// The request is ready for the router, or not.
+    fn go_on(&mut self, host: &mut impl Host, flow: Flow) -> Flow {
+        match flow {
+            Flow::Continue => host.choose_route_anew(),
+            Flow::Hold => {}
+            Flow::Reply(reply) => return self.reply(*reply),
+        }
+        flow
     }
 
     /// The answer's headers have come; `end` says that it has no body.
     pub fn response_headers(&mut self, host: &mut impl Host, end: bool) -> Flow {
+        if let (Some(direct), Some(edge)) = (&mut self.direct, &self.edge) {
+            let headers = host.headers(Map::Response);
+            let status = backend::status(&headers);
+            // What Envoy or the gateway answers is not for the backend role: in an upstream chain it would not see it.
+            if edge.answered_here() || status >= 400 && host.local_reply_details().is_some() {
+                self.direct = None;
+            } else {
+                let flow = direct.answer_headers(host, status, &headers, end);
+                self.holds_answer = matches!(flow, Flow::Hold);
+                if !matches!(flow, Flow::Continue) {
+                    return flow;
+                }
+            }
+        }
+        self.finish_headers(host, end)
+    }
+
+    /// The edge's part of [`EdgeFilter::response_headers`].
+    fn finish_headers(&mut self, host: &mut impl Host, end: bool) -> Flow {
         let Some(edge) = &mut self.edge else { return Flow::Continue };
         host.edit(Map::Request, &edge.restored_request_headers());
         let status = edge.passing().unwrap_or_else(|| host.status());
@@ -121,8 +199,12 @@ impl EdgeFilter {
         Flow::Continue
     }
 
-    /// More of the answer's body has come.
-    pub fn response_body(&mut self, host: &mut impl Host, end: bool) -> Flow {
+    /// More of the answer's body has come, `size` bytes in all where it is held.
+    pub fn response_body(&mut self, host: &mut impl Host, size: usize, end: bool) -> Flow {
+        if let Some(direct) = &mut self.direct {
+            let flow = direct.response_body(host, size, end);
+            return self.release_answer(host, flow);
+        }
         if self.replacement.is_none() {
             return Flow::Continue;
         }
@@ -133,6 +215,22 @@ impl EdgeFilter {
             host.replace_body(Map::Response, body);
         }
         Flow::Continue
+    }
+
+    /// The answer ends with trailers.
+    pub fn response_trailers(&mut self, host: &mut impl Host) -> Flow {
+        let Some(direct) = &mut self.direct else { return Flow::Continue };
+        let flow = direct.response_trailers(host);
+        self.release_answer(host, flow)
+    }
+
+    /// When the backend role lets the answer's headers go, it is the edge role's turn.
+    fn release_answer(&mut self, host: &mut impl Host, flow: Flow) -> Flow {
+        if self.holds_answer && matches!(flow, Flow::Continue) {
+            self.holds_answer = false;
+            return self.finish_headers(host, false);
+        }
+        flow
     }
 
     /// The stream is over. Only the first call counts, so that a host may call this wherever the end of a stream shows.
@@ -152,7 +250,13 @@ impl EdgeFilter {
         if closing.books_failed {
             log::error!("usage of request {} could not be entered in the books", closing.record.request_id);
         }
-        worker::forget(self.id);
+        self.forget();
+    }
+
+    fn forget(&mut self) {
+        if let Some(id) = self.id.take() {
+            worker::forget(id);
+        }
     }
 
     fn reply(&mut self, reply: Reply) -> Flow {
@@ -161,11 +265,28 @@ impl EdgeFilter {
     }
 }
 
+/// Begins the attempt of a request that goes a direct way, and makes what is sent. `None`: it does not go one.
+fn make_direct(
+    config: &Arc<Config>,
+    edge: &Edge,
+    host: &impl Host,
+    body: &[u8],
+) -> Option<(Option<Box<BackendFilter>>, Made)> {
+    let place = edge.direct()?;
+    let now_ms = host.now_ms();
+    match Attempt::begin(config, edge.exchange(), place, host.store(), now_ms) {
+        Begin::Attempt(attempt) => {
+            let mut filter = Box::new(BackendFilter::direct(Arc::clone(config), attempt));
+            let made = filter.make(host, body, now_ms);
+            Some((Some(filter), made))
+        }
+        Begin::Reply(reply) => Some((None, Made::Refused(reply))),
+    }
+}
+
 /// A host may drop a stream without a word of its end.
 impl Drop for EdgeFilter {
     fn drop(&mut self) {
-        if self.edge.is_some() {
-            worker::forget(self.id);
-        }
+        self.forget();
     }
 }

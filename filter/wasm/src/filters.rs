@@ -13,7 +13,7 @@ use weir_shell::{BackendFilter, EdgeFilter, Flow, usage_page};
 
 use crate::host::{self, Stream};
 use crate::store::SharedData;
-use crate::waiting;
+use crate::waiting::{self, Waits};
 
 /// Does what a filter said.
 fn act(flow: Flow) -> Action {
@@ -27,97 +27,119 @@ fn act(flow: Flow) -> Action {
     }
 }
 
+/// A filter whose request may have to wait for its credential. Shared, because the tick carries such a request on.
+struct Shared<F> {
+    id: u32,
+    filter: Rc<RefCell<F>>,
+}
+
+impl<F: Waits + 'static> Shared<F> {
+    fn new(id: u32, filter: F) -> Shared<F> {
+        Shared { id, filter: Rc::new(RefCell::new(filter)) }
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut F) -> T) -> T {
+        work(&mut self.filter.borrow_mut())
+    }
+
+    /// Does what the filter said of the request.
+    fn request(&self, work: impl FnOnce(&mut F) -> Flow) -> Action {
+        let flow = self.with(work);
+        if self.with(|filter| filter.waits()) {
+            let filter: Rc<RefCell<dyn Waits>> = Rc::<RefCell<F>>::clone(&self.filter);
+            waiting::add(self.id, filter);
+        }
+        act(flow)
+    }
+}
+
 /// In the listener's chain.
-pub(crate) struct Edge(pub(crate) EdgeFilter);
+pub(crate) struct Edge(Shared<EdgeFilter>);
+
+impl Edge {
+    pub(crate) fn new(id: u32, config: Arc<Config>) -> Edge {
+        Edge(Shared::new(id, EdgeFilter::new(config)))
+    }
+}
 
 impl Context for Edge {
     fn on_done(&mut self) -> bool {
-        self.0.close(&mut Stream);
+        waiting::remove(self.0.id);
+        self.0.with(|filter| filter.close(&mut Stream));
         true
     }
 }
 
 impl HttpContext for Edge {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
-        act(self.0.request_headers(&mut Stream, end))
+        self.0.request(|filter| filter.request_headers(&mut Stream, end))
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        act(self.0.request_body(&mut Stream, size, end))
+        self.0.request(|filter| filter.request_body(&mut Stream, size, end))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        act(self.0.request_trailers(&mut Stream))
+        self.0.request(|filter| filter.request_trailers(&mut Stream))
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        act(self.0.response_headers(&mut Stream, end))
+        act(self.0.with(|filter| filter.response_headers(&mut Stream, end)))
     }
 
-    fn on_http_response_body(&mut self, _size: usize, end: bool) -> Action {
-        act(self.0.response_body(&mut Stream, end))
+    fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
+        act(self.0.with(|filter| filter.response_body(&mut Stream, size, end)))
+    }
+
+    fn on_http_response_trailers(&mut self, _count: usize) -> Action {
+        act(self.0.with(|filter| filter.response_trailers(&mut Stream)))
     }
 
     /// It is called for every request, and `on_done` before the rate limit charges: whichever comes first closes the books.
     fn on_log(&mut self) {
-        self.0.close(&mut Stream);
+        self.0.with(|filter| filter.close(&mut Stream));
     }
 }
 
 /// In a cluster's upstream chain.
-pub(crate) struct Backend {
-    id: u32,
-    /// Shared, because the tick carries on a request that waited.
-    filter: Rc<RefCell<BackendFilter>>,
-}
+pub(crate) struct Backend(Shared<BackendFilter>);
 
 impl Backend {
     pub(crate) fn new(id: u32, config: Arc<Config>) -> Backend {
-        Backend { id, filter: Rc::new(RefCell::new(BackendFilter::new(config))) }
-    }
-
-    /// Does what the filter said of the request.
-    fn request(&self, flow: Flow) -> Action {
-        if self.filter.borrow().waits() {
-            waiting::add(self.id, &self.filter);
-        }
-        act(flow)
+        Backend(Shared::new(id, BackendFilter::new(config)))
     }
 }
 
 impl Context for Backend {
     fn on_done(&mut self) -> bool {
-        waiting::remove(self.id);
+        waiting::remove(self.0.id);
         true
     }
 }
 
 impl HttpContext for Backend {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
-        let flow = self.filter.borrow_mut().request_headers(&mut Stream, end);
-        self.request(flow)
+        self.0.request(|filter| filter.request_headers(&mut Stream, end))
     }
 
     fn on_http_request_body(&mut self, _size: usize, end: bool) -> Action {
-        let flow = self.filter.borrow_mut().request_body(&mut Stream, end);
-        self.request(flow)
+        self.0.request(|filter| filter.request_body(&mut Stream, end))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        let flow = self.filter.borrow_mut().request_trailers(&mut Stream);
-        self.request(flow)
+        self.0.request(|filter| filter.request_trailers(&mut Stream))
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        act(self.filter.borrow_mut().response_headers(&mut Stream, end))
+        act(self.0.with(|filter| filter.response_headers(&mut Stream, end)))
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        act(self.filter.borrow_mut().response_body(&mut Stream, size, end))
+        act(self.0.with(|filter| filter.response_body(&mut Stream, size, end)))
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        act(self.filter.borrow_mut().response_trailers(&mut Stream))
+        act(self.0.with(|filter| filter.response_trailers(&mut Stream)))
     }
 }
 

@@ -7,7 +7,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
 use weir_core::config::Config;
-use weir_shell::{EdgeFilter, with_credentials};
+use weir_shell::with_credentials;
 
 use crate::credentials::{self, Calls};
 use crate::filters::{Admin, Backend, Edge, Secrets};
@@ -89,7 +89,7 @@ impl RootContext for Root {
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         let config = Arc::clone(&self.config);
         Some(match self.role {
-            Role::Edge => Box::new(Edge(EdgeFilter::new(config))),
+            Role::Edge => Box::new(Edge::new(id, config)),
             Role::Backend => Box::new(Backend::new(id, config)),
             Role::Admin => Box::new(Admin),
             Role::Secrets => Box::new(Secrets),

@@ -5,19 +5,45 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
-use weir_shell::{BackendFilter, Flow};
+use weir_shell::{BackendFilter, EdgeFilter, Flow};
 
 use crate::host::{self, Stream};
 
-type Waiting = Rc<RefCell<BackendFilter>>;
+/// A filter whose request may have to wait for its credential.
+pub(crate) trait Waits {
+    fn waits(&self) -> bool;
+    fn retry(&mut self, stream: &mut Stream) -> Flow;
+}
+
+impl Waits for EdgeFilter {
+    fn waits(&self) -> bool {
+        EdgeFilter::waits(self)
+    }
+
+    fn retry(&mut self, stream: &mut Stream) -> Flow {
+        EdgeFilter::retry(self, stream)
+    }
+}
+
+impl Waits for BackendFilter {
+    fn waits(&self) -> bool {
+        BackendFilter::waits(self)
+    }
+
+    fn retry(&mut self, stream: &mut Stream) -> Flow {
+        BackendFilter::retry(self, stream)
+    }
+}
+
+type Waiting = Rc<RefCell<dyn Waits>>;
 
 thread_local! {
     static WAITING: RefCell<HashMap<u32, Waiting>> = RefCell::new(HashMap::new());
 }
 
 /// Puts the filter of the context `id` on the list.
-pub(crate) fn add(id: u32, filter: &Waiting) {
-    WAITING.with_borrow_mut(|all| all.insert(id, Rc::clone(filter)));
+pub(crate) fn add(id: u32, filter: Waiting) {
+    WAITING.with_borrow_mut(|all| all.insert(id, filter));
 }
 
 /// Takes a filter off the list: context ids are used again.
@@ -40,7 +66,7 @@ pub(crate) fn retry() {
                     log::error!("a request that waited for its credential could not be resumed: {status:?}");
                 }
             }
-            Flow::Hold => add(id, &filter),
+            Flow::Hold => add(id, filter),
             Flow::Reply(reply) => host::reply(&reply),
         }
     }

@@ -25,14 +25,17 @@ impl<'a> AttemptHeaders<'a> {
             .exchange
             .headers
             .iter()
-            .filter(|(name, _)| is_credential_header(name) || is_internal(name))
+            .filter(|(name, _)| is_credential_header(name) || is_internal(name) && !headers.exchange.direct)
             .map(|(name, _)| name.to_owned())
             .collect();
         for name in unwanted {
             headers.put(name.into(), None);
         }
-        // It is not the client's but the edge role's.
-        headers.put(MODEL_HEADER.into(), None);
+        // It is not the client's but the edge role's. On a direct way the route is chosen by it only after this, and
+        // removes it itself.
+        if !headers.exchange.direct {
+            headers.put(MODEL_HEADER.into(), None);
+        }
         headers
     }
 
@@ -82,6 +85,13 @@ impl<'a> AttemptHeaders<'a> {
     }
 
     fn put(&mut self, name: Text, value: Option<Text>) {
+        if self.exchange.direct {
+            // There is no other attempt, and nothing between the snapshot and this.
+            if !self.is_as_sent(&name, value.as_deref()) {
+                self.edits.put(name, value);
+            }
+            return;
+        }
         if !self.exchange.touched.contains(&name) {
             self.exchange.touched.push(name.clone());
         }

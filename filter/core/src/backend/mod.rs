@@ -134,12 +134,16 @@ impl Attempt {
         };
         let target_index: usize = target.parse().map_err(|_| unknown())?;
         let host_index: usize = host.parse().map_err(|_| unknown())?;
-        let target = route.targets.get(target_index).ok_or_else(unknown)?;
-        if target.backend != name {
-            // Envoy takes over clusters, routes and the filter's configuration one after the other. In between, the endpoint may be
-            // another backend's than the one whose credential would be sent.
-            return Err(Error::new(Kind::Unavailable, RELOADING));
-        }
+        // Envoy takes over clusters, routes and the filter's configuration one after the other. In between, a backend may stand in
+        // another place, or none: then its endpoint must not get the credential of the one in its place.
+        let is_it = |target: &Target| target.backend == name;
+        let target_index = match route.targets.get(target_index) {
+            Some(target) if is_it(target) => Some(target_index),
+            _ => route.targets.iter().position(is_it),
+        };
+        let reloading = || Error::new(Kind::Unavailable, RELOADING);
+        let target_index = target_index.ok_or_else(reloading)?;
+        let target = route.targets.get(target_index).ok_or_else(reloading)?;
         let backend = config.backends.get(&target.backend).ok_or_else(unknown)?;
         {
             let mut exchange = exchange.borrow_mut();

@@ -6,6 +6,12 @@ use crate::exchange::Exchange;
 /// What the filter says for the details of its own replies, where its host lets it say any.
 pub const OWN_DETAILS: &str = "weir";
 
+/// `response.code_details` of an answer that is over the limit of what Envoy holds.
+pub const ANSWER_TOO_LARGE: &str = "response_payload_too_large";
+
+/// `response.code_details` of an answer that breaks off begin with this.
+pub const ANSWER_BROKEN: &str = "upstream_reset_after_response_started";
+
 /// A reply of Envoy's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalReply<'a> {
@@ -45,10 +51,10 @@ impl LocalReply<'_> {
             ),
             // Nothing else of the filter's own comes here: a panic was caught.
             (500, OWN_DETAILS) => Error::new(Kind::Internal, "the gateway failed; its log says where"),
-            (502, _) => Error::bad_answer("the backend broke off or does not speak HTTP"),
-            (500, "response_payload_too_large") => {
+            (_, ANSWER_TOO_LARGE) => {
                 Error::bad_answer("the backend's answer is over the limit of this gateway")
             }
+            (502, _) => Error::bad_answer("the backend broke off or does not speak HTTP"),
             (503, _) => Error::new(Kind::Unavailable, "the gateway cannot reach a backend for this request"),
             // Envoy's word for a request that is not whole yet: the backend has no part in it.
             (408, _) => Error::provider(408, None, "the request did not come in time"),
@@ -95,10 +101,9 @@ mod tests {
 
     #[test]
     fn a_fault_of_the_backend_is_not_called_one_of_the_gateway() {
-        for (status, details) in [
-            (502, "upstream_reset_before_response_started{protocol_error}"),
-            (500, "response_payload_too_large"),
-        ] {
+        for (status, details) in
+            [(502, "upstream_reset_before_response_started{protocol_error}"), (502, ANSWER_TOO_LARGE)]
+        {
             let failed = error("/v1/chat/completions", "m", status, details);
             assert_eq!(failed.kind(), Kind::BadAnswer, "{details}");
             assert!(failed.message().starts_with("the backend"));

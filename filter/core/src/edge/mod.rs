@@ -9,19 +9,20 @@ mod models;
 
 use std::sync::Arc;
 
+use crate::backend::Place;
 use crate::codec::json::{self, ScanError};
 use crate::codec::multipart;
 use crate::config::Config;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Kind};
 use crate::exchange::SharedExchange;
-use crate::headers::{HeaderEdits, Headers, MODEL_HEADER, is_internal};
+use crate::headers::{CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER, is_internal};
 use crate::limit;
 use crate::store::Store;
 use crate::usage::record::Record;
 use crate::usage::{cost, ledger};
 
-pub use local_reply::{LocalReply, OWN_DETAILS};
+pub use local_reply::{ANSWER_BROKEN, ANSWER_TOO_LARGE, LocalReply, OWN_DETAILS};
 
 /// The longest model name that is taken, in bytes. ARNs of inference profiles are below 200.
 const MAX_MODEL: usize = 512;
@@ -212,11 +213,38 @@ impl Edge {
         .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
         let mut edits = HeaderEdits::default();
         edits.set(MODEL_HEADER, fields.model.clone());
+        // Envoy answers itself when a backend breaks off an answer that is held, and nothing can give that another shape.
+        if exchange.api == ClientApi::OpenAi
+            && let Some(direct) = self.config.direct.get(&fields.model)
+        {
+            edits.set(CLUSTER_HEADER, direct.cluster.clone());
+            exchange.direct = true;
+        }
         exchange.body_size = body.len();
         exchange.model = fields.model;
         exchange.stream = fields.stream;
         exchange.usage_asked = fields.usage_asked;
         Ok(edits)
+    }
+
+    /// Where the request goes if there is but one place. Whoever has this role then plays the backend role there as well.
+    #[must_use]
+    pub fn direct(&self) -> Option<Place<'_>> {
+        let exchange = self.exchange.borrow();
+        let direct = self.config.direct.get(&exchange.model).filter(|_| exchange.direct)?;
+        Some(Place { route: &direct.route, target: &direct.target })
+    }
+
+    /// The exchange, for the backend role.
+    #[must_use]
+    pub fn exchange(&self) -> &SharedExchange {
+        &self.exchange
+    }
+
+    /// Whether the answer is one of the gateway's own, in the client's shape already.
+    #[must_use]
+    pub fn answered_here(&self) -> bool {
+        self.exchange.borrow().answered_here
     }
 
     /// The status of the answer whose headers come now, if the backend role has just let it pass: there is no need to

@@ -2,6 +2,7 @@
 //! 5xx and 429, the answer's headers and body in pieces. And it checks on every exchange what must always hold.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -9,15 +10,15 @@ use serde_json::Value;
 use weir_core::auth::{Credential, sigv4};
 use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Identity, Place};
 use weir_core::codec::sse::SseDecoder;
-use weir_core::config::{Backend, Config, SchemaName};
+use weir_core::config::{Backend, Config, Direct, SchemaName};
 use weir_core::edge::{Edge, Reply, Request, Response};
 use weir_core::endpoint::{ClientApi, Endpoint};
 use weir_core::exchange::{Answer as AnswerState, Exchange};
-use weir_core::headers::{HeaderEdits, Headers};
+use weir_core::headers::{CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER};
 use weir_core::usage::record::Record;
 
 use crate::answer::Answer;
-use crate::gateway::{Gateway, REGION, credential, key_of};
+use crate::gateway::{Gateway, Memory, REGION, credential, key_of};
 
 pub(crate) const ROUTE: &str = "default/models/rule/0";
 
@@ -97,6 +98,16 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// With the headers of requests sorted: what is set anew goes to the end here, and stays in its place in Envoy.
+    fn in_order(mut self) -> Outcome {
+        for sent in &mut self.sent {
+            let mut headers: Vec<_> = sent.headers.iter().collect();
+            headers.sort_unstable();
+            sent.headers = headers.into_iter().collect();
+        }
+        self
+    }
+
     pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
@@ -178,10 +189,28 @@ impl<'g> Call<'g> {
         self
     }
 
-    /// Runs the exchange.
+    /// Runs the exchange. Where there is one backend it is run on a direct way as well, which must make no difference.
     pub(crate) fn send(self) -> Outcome {
+        let outcome = self.run(&self.gateway.store, BTreeMap::new());
+        let route = &self.gateway.route;
+        // Budgets count, so there is no second run that is the same.
+        if let [only] = route.targets.as_slice()
+            && self.answers.len() <= 1
+            && route.budgets.is_empty()
+        {
+            let target = format!("0/0/{}", only.backend);
+            let direct = Direct { route: ROUTE.to_owned(), target, cluster: "direct".to_owned() };
+            let model = outcome.record.original_model.clone();
+            let other = self.run(&Memory::default(), [(model, direct)].into());
+            assert_eq!(other.in_order(), outcome.clone().in_order());
+        }
+        outcome
+    }
+
+    fn run(&self, store: &Memory, direct: BTreeMap<String, Direct>) -> Outcome {
         let now = self.gateway.now_ms.get();
         let mut config = self.gateway.config.clone();
+        config.direct = direct;
         config.routes.insert(ROUTE.to_owned(), Arc::new(self.gateway.route.clone()));
         let config = Arc::new(config);
         let mut map = self.headers.clone();
@@ -193,11 +222,11 @@ impl<'g> Call<'g> {
         let refused = self.request(&mut edge, &mut map);
         let (way, local) = match refused {
             Some(reply) => (local_reply(reply), Some("")),
-            None => self.attempts(&config, &exchange, &mut map, &mut sent),
+            None => self.attempts(&config, &exchange, store, &mut map, &mut sent),
         };
         let way = respond(&mut edge, way, local);
         let status = way.status;
-        let closing = edge.close(status, now, &self.gateway.store);
+        let closing = edge.close(status, now, store);
         assert!(!closing.books_failed);
         let exchange = exchange.borrow();
         let outcome = Outcome {
@@ -247,6 +276,7 @@ impl<'g> Call<'g> {
         &self,
         config: &Arc<Config>,
         exchange: &Rc<RefCell<Exchange>>,
+        store: &Memory,
         map: &mut Vec<(String, String)>,
         sent: &mut Vec<Sent>,
     ) -> (Way, Option<&'static str>) {
@@ -266,11 +296,12 @@ impl<'g> Call<'g> {
             let backend = self.gateway.route.targets.get(target).map_or("", |target| &target.backend);
             let place = Place { route: ROUTE, target: &format!("{target}/0/{backend}") };
             let now = self.gateway.now_ms.get();
-            let mut attempt = match Attempt::begin(config, exchange, place, &self.gateway.store, now) {
+            let mut attempt = match Attempt::begin(config, exchange, place, store, now) {
                 Begin::Attempt(attempt) => attempt,
                 Begin::Reply(reply) => return (local_reply(reply), Some("")),
             };
-            match self.request_of(&mut attempt, map, target) {
+            let is_direct = exchange.borrow().direct;
+            match self.request_of(&mut attempt, map, target, is_direct) {
                 Ok(one) => sent.push(one),
                 Err(reply) => return (local_reply(reply), Some("")),
             }
@@ -288,6 +319,7 @@ impl<'g> Call<'g> {
         attempt: &mut Attempt,
         map: &mut Vec<(String, String)>,
         target: usize,
+        is_direct: bool,
     ) -> Result<Sent, Reply> {
         let backend_name = &self.gateway.route.targets[target].backend;
         let backend = &self.gateway.config.backends[backend_name];
@@ -301,6 +333,10 @@ impl<'g> Call<'g> {
         let identity = Identity { credential: shown.as_ref(), keys: &mut keys, now };
         let outgoing = attempt.request(&self.body, identity)?;
         apply(map, &outgoing.headers);
+        if is_direct {
+            // The route has been chosen by these, and takes them away.
+            map.retain(|(name, _)| name != MODEL_HEADER && name != CLUSTER_HEADER);
+        }
         let body = outgoing.body.unwrap_or_else(|| self.body.clone());
         let sent = Sent { headers: map.iter().cloned().collect(), body };
         check_sent(&sent, name, backend, now);

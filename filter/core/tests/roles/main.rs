@@ -20,6 +20,7 @@ mod budgets;
 mod chat_to_anthropic;
 mod chunks;
 mod credentials;
+mod direct;
 mod errors;
 mod garbage;
 mod gateway;
