@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weir_core::edge::OWN_DETAILS;
+use weir_core::edge::{ANSWER_BROKEN, ANSWER_TOO_LARGE, OWN_DETAILS};
+use weir_core::endpoint::ClientApi;
+use weir_core::error::Error as ClientError;
 
 use super::form::SecretsBy;
 use super::{Error, Options, bootstrap, filter, proto};
@@ -181,7 +183,13 @@ fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> Value {
 /// API's own. What the filter itself answered is left as it is: it has no code details (wasm), or `weir` (native).
 fn local_replies() -> Value {
     json!({
-        "mappers": [{
+        "mappers": [
+            past_filters(&format!("response.code_details.startsWith('{ANSWER_BROKEN}')"), "the backend broke off its answer"),
+            past_filters(
+                &format!("response.code_details == '{ANSWER_TOO_LARGE}'"),
+                "the backend's answer is over the limit of this gateway",
+            ),
+            {
             "filter": {"extension_filter": cel(&format!(
                 "response.code >= 400 && !(response.code_details in ['', '{OWN_DETAILS}'])"
             ))},
@@ -194,6 +202,18 @@ fn local_replies() -> Value {
                 "content_type": "application/json",
             },
         }],
+    })
+}
+
+/// What Envoy says once an answer has begun reaches the client past all filters, so it must be in a client's shape here.
+fn past_filters(expression: &str, message: &str) -> Value {
+    let body = ClientError::bad_answer(message).body(ClientApi::OpenAi);
+    // A percent sign begins a command of the format.
+    let text = String::from_utf8_lossy(&body).replace('%', "%%");
+    json!({
+        "filter": {"extension_filter": cel(expression)},
+        "status_code": 502,
+        "body_format_override": {"text_format_source": {"inline_string": text}, "content_type": "application/json"},
     })
 }
 
