@@ -114,6 +114,9 @@ impl fmt::Display for Form {
     }
 }
 
+/// Where [`Filter::fields`] has the filter's own JSON, in its two forms.
+pub(super) const CONFIGURATION: [&str; 2] = ["/config/configuration/value", "/filter_config/value"];
+
 impl Filter {
     /// What Envoy's environment must hold.
     #[must_use]

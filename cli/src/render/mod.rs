@@ -7,6 +7,7 @@
 //! changes and that cuts streams. Routes (RDS), clusters (CDS), the filter's configuration (ECDS) and secrets (SDS)
 //! come from files that Envoy watches. A filter that can read files reads its secrets itself.
 
+mod between;
 mod bootstrap;
 mod clusters;
 mod error;
@@ -28,6 +29,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+pub use between::between;
 pub use error::Error;
 pub use files::{File, Files};
 pub use form::{Filter, Form};

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::admin::Admin;
 use super::say;
-use crate::render::{BOOTSTRAP, CDS, File, Files, RATELIMIT_ROOT, SDS, SECRETS};
+use crate::render::{self, BOOTSTRAP, CDS, File, Files, RATELIMIT_ROOT, SDS, SECRETS};
 
 /// How long Envoy may take to say what it thinks of a file.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,8 +36,10 @@ pub(super) struct Reload {
     retire: Option<Instant>,
 }
 
-/// Kinds of files in the order in which they are taken over: a route names clusters, and both name what the filter must know.
-const STEPS: [&str; 3] = ["xds/cds", "xds/ecds", "xds/rds"];
+/// Kinds of files in the order in which they are taken over: a route names clusters, and both name what the filter must know. While
+/// routes are old the filter knows what they name, too, and last it forgets that.
+const STEPS: [&str; 4] = ["xds/cds", ECDS, "xds/rds", ECDS];
+const ECDS: &str = "xds/ecds";
 
 impl Reload {
     pub(super) fn new(running: Files, dir: PathBuf, admin: Admin) -> Reload {
@@ -99,14 +101,25 @@ impl Reload {
             self.write(path, file)?;
         }
 
-        for step in STEPS {
+        let mut written: BTreeMap<&str, File> = BTreeMap::new();
+        for (index, step) in STEPS.into_iter().enumerate() {
+            let routes_are_new = index + 1 == STEPS.len();
             let mut expected = BTreeMap::new();
             let before = self.refusals()?;
             for (path, file) in changed.iter().filter(|(path, _)| path.starts_with(step)) {
-                let kept = if *path == CDS { self.with_running_clusters(file) } else { None };
-                let file = kept.as_ref().unwrap_or(file);
-                self.write(path, file)?;
-                expected.insert((*path).to_owned(), version(file));
+                let between = match *path {
+                    CDS => self.with_running_clusters(file),
+                    _ if step == ECDS && !routes_are_new => {
+                        self.running.get(path).and_then(|old| render::between(old, file))
+                    }
+                    _ => None,
+                };
+                let file = between.as_ref().unwrap_or(file);
+                if written.get(path) != Some(file) {
+                    self.write(path, file)?;
+                    expected.insert((*path).to_owned(), version(file));
+                    written.insert(path, file.clone());
+                }
             }
             self.wait_until_taken(&expected, &before)?;
         }
