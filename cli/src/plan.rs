@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use weir_core::config::Config;
+use weir_core::headers::MODEL_HEADER;
 
 /// A complete, valid configuration.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +88,18 @@ pub struct MatchedRule {
     pub matches: Match,
     /// The rule itself, shared by its matches.
     pub rule: std::rc::Rc<Rule>,
+}
+
+impl MatchedRule {
+    /// Whether the rule takes all requests for its model, or all there are.
+    #[must_use]
+    pub fn takes_all(&self) -> bool {
+        let Match { path, method, headers, query } = &self.matches;
+        let is_model = |header: &HeaderMatch| {
+            header.name == MODEL_HEADER && matches!(header.value, ValueMatch::Exact(_))
+        };
+        path.is_none() && method.is_none() && query.is_empty() && headers.iter().all(is_model)
+    }
 }
 
 /// Conditions on a request, all of which must hold.

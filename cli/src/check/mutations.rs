@@ -23,6 +23,7 @@ const RESERVED: &[(&[&str], &str)] = &[
     ),
     (&["accept-encoding"], "is chosen so that usage can be read"),
     (&["x-ai-eg-model"], "is what routes match on and goes to no backend; use `modelNameOverride`"),
+    (&["x-weir-cluster"], "is what routes may match on and goes to no backend"),
 ];
 
 /// What to write instead of a change to a pseudo-header (RFC 9113, section 8.3.1).

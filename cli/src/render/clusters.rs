@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::{Map, Value, json};
 
+use super::direct::Direct;
 use super::{Options, filter, proto, secrets};
 use crate::plan::{Cluster, Member, Plan, Tls};
 
@@ -18,8 +19,9 @@ pub(super) enum Http {
 }
 
 /// All clusters that can change while Envoy runs.
-pub(super) fn clusters(plan: &Plan, options: &Options) -> Vec<Value> {
-    let backends = plan.clusters.iter().map(|cluster| backends(cluster, options));
+pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Vec<Value> {
+    let all = plan.clusters.iter().cloned().chain(direct.clusters(plan));
+    let backends = all.map(|cluster| backends(&cluster, options));
     let container = plan.aws_container.iter().map(|it| secrets::container_cluster(it, options));
     backends
         .chain(secrets::cluster(plan, options))

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::direct::Direct;
 use super::{Error, Options, proto, secrets};
 use crate::plan::Plan;
 
@@ -25,9 +26,14 @@ pub(super) fn discovered(options: &Options, role: &str) -> Value {
 }
 
 /// The ECDS resource of a role. The configuration is byte-identical for all of them.
-pub(super) fn resource(plan: &Plan, options: &Options, role: &str) -> Result<Value, Error> {
+pub(super) fn resource(
+    plan: &Plan,
+    direct: &Direct<'_>,
+    options: &Options,
+    role: &str,
+) -> Result<Value, Error> {
     let name = name(role);
-    let fields = options.filter.fields(&name, role, &configuration(plan, options)?);
+    let fields = options.filter.fields(&name, role, &configuration(plan, direct, options)?);
     Ok(proto::any(
         "envoy.config.core.v3.TypedExtensionConfig",
         json!({"name": name, "typed_config": proto::any(options.filter.form.message(), fields)}),
@@ -35,8 +41,9 @@ pub(super) fn resource(plan: &Plan, options: &Options, role: &str) -> Result<Val
 }
 
 /// The filter's own JSON. Where the ratelimit service counts, the filter must not count too.
-fn configuration(plan: &Plan, options: &Options) -> Result<String, Error> {
+fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<String, Error> {
     let mut config = plan.filter.clone();
+    config.direct = direct.configuration(plan);
     config.access_log = options.access_log.is_some();
     config.secret_files = secrets::files_by_name(plan, options);
     if options.rate_limit_service.is_some() {

@@ -10,6 +10,7 @@
 mod between;
 mod bootstrap;
 mod clusters;
+mod direct;
 mod error;
 mod files;
 mod filter;
@@ -117,14 +118,15 @@ pub fn envoy(plan: &Plan, options: &Options) -> Result<Files, Error> {
     let mut files = Files::default();
     files.insert(BOOTSTRAP, &bootstrap::bootstrap(plan, options)?);
 
+    let direct = direct::Direct::new(plan, options);
     for role in options.filter.form.roles() {
-        files.insert(ecds_path(role), &discovery(vec![filter::resource(plan, options, role)?]));
+        files.insert(ecds_path(role), &discovery(vec![filter::resource(plan, &direct, options, role)?]));
     }
     for listener in &plan.listeners {
-        let routes = routes::route_configuration(plan, listener, options);
+        let routes = routes::route_configuration(plan, &direct, listener, options);
         files.insert(rds_path(&listener.name), &discovery(vec![routes]));
     }
-    files.insert(CDS, &discovery(clusters::clusters(plan, options)));
+    files.insert(CDS, &discovery(clusters::clusters(plan, &direct, options)));
 
     secrets::insert(plan, options, &mut files);
     if let Some((name, value)) = options.filter.environment() {

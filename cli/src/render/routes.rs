@@ -4,19 +4,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
+use super::direct::Direct;
 use super::{Options, listener, proto, ratelimit};
 use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
 };
 
-/// The header in which the edge writes the model.
-const MODEL: &str = "x-ai-eg-model";
-
 const ROUTE: &str = "envoy.config.route.v3.Route";
 
-pub(super) fn route_configuration(plan: &Plan, listener: &Listener, options: &Options) -> Value {
-    let context = Context { plan, listener, options };
+pub(super) fn route_configuration(
+    plan: &Plan,
+    direct: &Direct<'_>,
+    listener: &Listener,
+    options: &Options,
+) -> Value {
+    let context = Context { plan, direct, listener, options };
     let hosts: Vec<Value> = listener
         .virtual_hosts
         .iter()
@@ -36,6 +40,7 @@ pub(super) fn route_configuration(plan: &Plan, listener: &Listener, options: &Op
 
 struct Context<'a> {
     plan: &'a Plan,
+    direct: &'a Direct<'a>,
     listener: &'a Listener,
     options: &'a Options,
 }
@@ -67,7 +72,7 @@ impl Context<'_> {
                     "name": "model",
                     "typed_config": proto::any(
                         "envoy.type.matcher.v3.HttpRequestHeaderMatchInput",
-                        json!({"header_name": MODEL}),
+                        json!({"header_name": MODEL_HEADER}),
                     ),
                 },
                 "exact_match_map": {"map": map},
@@ -93,14 +98,34 @@ impl Context<'_> {
     }
 
     fn list<'r>(&self, rules: impl Iterator<Item = &'r MatchedRule>) -> Vec<Value> {
-        rules.map(|rule| self.route(rule)).collect()
+        rules.flat_map(|rule| self.direct_route(rule).into_iter().chain([self.route(rule)])).collect()
+    }
+
+    /// The rule's route for what goes a direct way: the filter has made it the backend's request, and names the cluster.
+    fn direct_route(&self, matched: &MatchedRule) -> Option<Value> {
+        model(&matched.matches).filter(|model| self.direct.has(model))?;
+        let mut route = self.route(matched);
+        let action = route.get_mut("route")?.as_object_mut()?;
+        action.remove("cluster");
+        action.insert("cluster_header".to_owned(), CLUSTER_HEADER.into());
+        add_header_condition(route.get_mut("match")?, json!({"name": CLUSTER_HEADER, "present_match": true}));
+        let removed = json!([MODEL_HEADER, CLUSTER_HEADER]);
+        route.as_object_mut()?.insert("request_headers_to_remove".to_owned(), removed);
+        Some(route)
     }
 
     fn route(&self, matched: &MatchedRule) -> Value {
         let rule = matched.rule.as_ref();
         let mut route = Map::new();
         route.insert("name".to_owned(), rule.name.clone().into());
-        route.insert("match".to_owned(), conditions(&matched.matches));
+        let mut matches = conditions(&matched.matches);
+        if !rule.ai {
+            // What goes a direct way has its backend's headers by now, credentials among them. Should no rule for its model be
+            // there any more, it must not be taken by one that is for something else.
+            let made = json!({"name": CLUSTER_HEADER, "present_match": true, "invert_match": true});
+            add_header_condition(&mut matches, made);
+        }
+        route.insert("match".to_owned(), matches);
         let cluster = rule.cluster.and_then(|index| self.plan.clusters.get(index));
         let Some(cluster) = cluster else {
             // Gateway API: a rule without backends that could serve is a 500.
@@ -146,7 +171,7 @@ impl Context<'_> {
 
 /// The rules that may apply to each model named by a rule, in their order. A rule for any model is among them unless a rule before it
 /// takes all requests for that model.
-fn by_model(rules: &[MatchedRule]) -> BTreeMap<&str, Vec<&MatchedRule>> {
+pub(super) fn by_model(rules: &[MatchedRule]) -> BTreeMap<&str, Vec<&MatchedRule>> {
     let mut lists: BTreeMap<&str, Vec<(usize, &MatchedRule)>> = BTreeMap::new();
     let mut any_model = Vec::new();
     for (position, rule) in rules.iter().enumerate() {
@@ -158,14 +183,7 @@ fn by_model(rules: &[MatchedRule]) -> BTreeMap<&str, Vec<&MatchedRule>> {
     let complete = |(name, mut list): (_, Vec<(usize, _)>)| {
         list.extend(&any_model);
         list.sort_by_key(|(position, _)| *position);
-        let takes_all = |(_, rule): &(usize, &MatchedRule)| {
-            let matches = &rule.matches;
-            matches.path.is_none()
-                && matches.method.is_none()
-                && matches.query.is_empty()
-                && matches.headers.len() == usize::from(model(matches).is_some())
-        };
-        if let Some(last) = list.iter().position(takes_all) {
+        if let Some(last) = list.iter().position(|(_, rule)| rule.takes_all()) {
             list.truncate(last + 1);
         }
         (name, list.into_iter().map(|(_, rule)| rule).collect())
@@ -174,9 +192,9 @@ fn by_model(rules: &[MatchedRule]) -> BTreeMap<&str, Vec<&MatchedRule>> {
 }
 
 /// The model that a match names exactly.
-fn model(matches: &Match) -> Option<&str> {
+pub(super) fn model(matches: &Match) -> Option<&str> {
     matches.headers.iter().find_map(|header| match &header.value {
-        ValueMatch::Exact(model) if header.name == MODEL => Some(model.as_str()),
+        ValueMatch::Exact(model) if header.name == MODEL_HEADER => Some(model.as_str()),
         _ => None,
     })
 }
@@ -205,6 +223,13 @@ fn conditions(matches: &Match) -> Value {
         conditions.insert("query_parameters".to_owned(), query.into());
     }
     Value::Object(conditions)
+}
+
+fn add_header_condition(conditions: &mut Value, condition: Value) {
+    let Value::Object(conditions) = conditions else { return };
+    if let Value::Array(headers) = conditions.entry("headers").or_insert_with(|| json!([])) {
+        headers.push(condition);
+    }
 }
 
 fn condition(header: &HeaderMatch) -> Value {

@@ -10,7 +10,7 @@ use super::plan::{
     MatchedRule, Member, PathMatch, Plan, Retry, Rule, SecretValue, Tls, ValueMatch, VirtualHost,
 };
 
-fn member(backend: &str, priority: u32, weight: u32, host: &str, port: u16, tls: bool) -> Member {
+pub(super) fn member(backend: &str, priority: u32, weight: u32, host: &str, port: u16, tls: bool) -> Member {
     Member {
         backend: format!("default/{backend}"),
         priority,

@@ -1,0 +1,259 @@
+//! Direct ways: models that have one place to go to, whatever else a request says.
+//!
+//! The filter in the listener's chain then plays both roles, and the cluster has no filter of its own, which would cost a
+//! second look at body and headers and a good part of what a request costs at all. Beside it stays the way of two roles, for
+//! requests whose filter has not made them yet: those of other APIs than OpenAI's, and those of a configuration before.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use weir_core::config;
+
+use super::Options;
+use super::routes::by_model;
+use crate::plan::{Cluster, Plan, Retry, Rule};
+
+/// Failures that an attempt has no part in: it makes them neither of an answer, nor anything of the next request.
+const CONNECTION_FAILURES: &[&str] = &["connect-failure", "reset", "reset-before-request", "refused-stream"];
+
+/// The models that go a direct way.
+#[derive(Debug, Default)]
+pub(super) struct Direct<'a> {
+    rules: BTreeMap<&'a str, &'a Rule>,
+}
+
+impl<'a> Direct<'a> {
+    pub(super) fn new(plan: &'a Plan, options: &Options) -> Direct<'a> {
+        let hosts = || plan.listeners.iter().flat_map(|listener| &listener.virtual_hosts);
+        let mut direct = Direct::default();
+        // The backend's `:authority` is set before the route is chosen.
+        if hosts().all(|host| host.domains == ["*"]) {
+            let mut maps = hosts().map(|host| by_model(&host.rules));
+            let first = maps.next().unwrap_or_default();
+            let rest: Vec<_> = maps.collect();
+            for (model, rules) in first {
+                let [only] = rules.as_slice() else { continue };
+                let same = |other: &BTreeMap<&str, Vec<_>>| other.get(model) == Some(&rules);
+                if only.takes_all() && has_one_place(plan, &only.rule, options) && rest.iter().all(same) {
+                    direct.rules.insert(model, &only.rule);
+                }
+            }
+        }
+        direct
+    }
+
+    /// Whether requests for this model go a direct way.
+    pub(super) fn has(&self, model: &str) -> bool {
+        self.rules.contains_key(model)
+    }
+
+    /// The clusters at the end of direct ways.
+    pub(super) fn clusters(&self, plan: &Plan) -> Vec<Cluster> {
+        let indices: BTreeSet<usize> = self.rules.values().filter_map(|rule| rule.cluster).collect();
+        let clusters = indices.into_iter().filter_map(|index| plan.clusters.get(index));
+        clusters.map(|cluster| Cluster { name: name(cluster), ai: false, ..cluster.clone() }).collect()
+    }
+
+    /// What the filter must know of it.
+    pub(super) fn configuration(&self, plan: &Plan) -> BTreeMap<String, config::Direct> {
+        let entry = |(model, rule): (&&str, &&Rule)| {
+            let cluster = plan.clusters.get(rule.cluster?)?;
+            let target = format!("0/0/{}", cluster.members.first()?.backend);
+            let direct = config::Direct { route: rule.name.clone(), target, cluster: name(cluster) };
+            Some(((*model).to_owned(), direct))
+        };
+        self.rules.iter().filter_map(entry).collect()
+    }
+}
+
+/// The cluster's name on direct ways. No other has it: there is one slash in the name of a backend.
+fn name(cluster: &Cluster) -> String {
+    format!("{}/direct", cluster.name)
+}
+
+/// Whether all that a rule does with a request can be known before Envoy has chosen an endpoint.
+fn has_one_place(plan: &Plan, rule: &Rule, options: &Options) -> bool {
+    let cluster = rule.cluster.and_then(|index| plan.clusters.get(index));
+    let one_endpoint = cluster.is_some_and(|cluster| {
+        let [member] = cluster.members.as_slice() else { return false };
+        member.weight > 0 && member.endpoints.len() == 1
+    });
+    // A global rate limit looks at the client's headers, and must see them before they are the backend's.
+    let is_limited = options.rate_limit_service.is_some() && !rule.limits.is_empty();
+    rule.ai && one_endpoint && !is_limited && rule.retry.as_ref().is_none_or(repeats_connections_only)
+}
+
+fn repeats_connections_only(retry: &Retry) -> bool {
+    retry.status_codes.is_empty() && retry.on.iter().all(|word| CONNECTION_FAILURES.contains(&word.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::rc::Rc;
+
+    use serde_json::{Value, json};
+
+    use super::super::sample::{member, plan, rule};
+    use super::super::{CDS, Filter, Form, ServiceAddress, envoy, rds_path};
+    use super::*;
+    use crate::plan::{Endpoint, HeaderMatch, Limit, Match, MatchedRule, ValueMatch, VirtualHost};
+
+    fn options() -> Options {
+        Options {
+            dir: "/run/weir".into(),
+            filter: Filter { form: Form::Module, file: "/opt/libweir.so".into() },
+            bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: None,
+            admin_port: 9901,
+            rate_limit_service: None,
+            rate_limit_fail_closed: false,
+            access_log: None,
+            system_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
+        }
+    }
+
+    fn model_is(name: &str) -> HeaderMatch {
+        HeaderMatch { name: "x-ai-eg-model".into(), value: ValueMatch::Exact(name.into()) }
+    }
+
+    fn matched(headers: Vec<HeaderMatch>, rule: Rule) -> MatchedRule {
+        MatchedRule { matches: Match { headers, ..Match::default() }, rule: Rc::new(rule) }
+    }
+
+    /// A rule for the model `m` and nothing else, with one backend.
+    fn simple() -> Plan {
+        let mut only = rule("route/rule/m", 0);
+        only.retry = None;
+        let mut plan = plan();
+        plan.listeners[0].virtual_hosts[0].rules = vec![matched(vec![model_is("m")], only)];
+        plan
+    }
+
+    fn rule_of(plan: &mut Plan) -> &mut Rule {
+        Rc::make_mut(&mut plan.listeners[0].virtual_hosts[0].rules[0].rule)
+    }
+
+    fn host_of(plan: &mut Plan) -> &mut VirtualHost {
+        &mut plan.listeners[0].virtual_hosts[0]
+    }
+
+    fn names(plan: &Plan) -> Vec<String> {
+        let direct = Direct::new(plan, &options());
+        direct.clusters(plan).into_iter().map(|cluster| cluster.name).collect()
+    }
+
+    #[test]
+    fn one_place_is_a_direct_way() {
+        let plan = simple();
+        let direct = Direct::new(&plan, &options());
+        let way = &direct.configuration(&plan)["m"];
+        assert_eq!(
+            (way.route.as_str(), way.target.as_str(), way.cluster.as_str()),
+            ("default/route/rule/m", "0/0/default/qwen3", "qwen3/direct")
+        );
+        assert_eq!(names(&plan), ["qwen3/direct"]);
+    }
+
+    #[test]
+    fn beside_it_stays_the_way_of_two_roles() {
+        let files = envoy(&simple(), &options()).unwrap();
+        let routes = files.get(&rds_path("default/ai-gateway/http")).unwrap();
+        let routes: Value = serde_json::from_str(&routes.content).unwrap();
+        let map = &routes["resources"][0]["virtual_hosts"][0]["matcher"]["matcher_tree"]["exact_match_map"];
+        let [direct, other] =
+            map["map"]["m"]["action"]["typed_config"]["routes"].as_array().unwrap().as_slice()
+        else {
+            panic!("{map:#}")
+        };
+        assert_eq!(direct["route"]["cluster_header"], "x-weir-cluster");
+        assert_eq!(direct["request_headers_to_remove"], json!(["x-ai-eg-model", "x-weir-cluster"]));
+        let made = json!({"name": "x-weir-cluster", "present_match": true});
+        assert_eq!(direct["match"]["headers"][1], made);
+        assert_eq!(other["route"]["cluster"], "qwen3");
+        let filters = |cluster: &Value| cluster.to_string().contains("weir.backend");
+        let clusters: Value = serde_json::from_str(&files.get(CDS).unwrap().content).unwrap();
+        let of = |name: &str| {
+            let all = clusters["resources"].as_array().unwrap();
+            all.iter().find(|cluster| cluster["name"] == name).unwrap().clone()
+        };
+        assert!(filters(&of("qwen3")) && !filters(&of("qwen3/direct")));
+    }
+
+    #[test]
+    fn whatever_could_send_a_request_elsewhere_makes_it_none() {
+        let retry = |on: &str, statuses: &[u16]| Retry {
+            on: vec![on.to_owned()],
+            status_codes: statuses.to_vec(),
+            ..rule("r", 0).retry.unwrap()
+        };
+        type Change = Box<dyn Fn(&mut Plan)>;
+        let changes: Vec<(&str, Change)> = vec![
+            (
+                "a second backend",
+                Box::new(|plan| plan.clusters[0].members.push(member("b", 0, 1, "10.0.0.1", 1, false))),
+            ),
+            (
+                "a second address",
+                Box::new(|plan| {
+                    plan.clusters[0].members[0]
+                        .endpoints
+                        .push(Endpoint { host: "10.0.0.1".to_owned(), port: 1 });
+                }),
+            ),
+            ("no traffic", Box::new(|plan| plan.clusters[0].members[0].weight = 0)),
+            ("no backend", Box::new(|plan| rule_of(plan).cluster = None)),
+            ("a plain rule", Box::new(|plan| rule_of(plan).ai = false)),
+            (
+                "retries of what the backend says",
+                Box::new(move |plan| rule_of(plan).retry = Some(retry("5xx", &[]))),
+            ),
+            ("retries of a status", Box::new(move |plan| rule_of(plan).retry = Some(retry("reset", &[503])))),
+            ("a host name", Box::new(|plan| host_of(plan).domains = vec!["models.test".to_owned()])),
+            (
+                "another condition",
+                Box::new(|plan| {
+                    let beta = HeaderMatch { name: "x-beta".into(), value: ValueMatch::Exact("yes".into()) };
+                    host_of(plan).rules.insert(0, matched(vec![model_is("m"), beta], rule("beta", 1)));
+                }),
+            ),
+            (
+                "a rule before it that takes all",
+                Box::new(|plan| host_of(plan).rules.insert(0, matched(vec![], rule("any", 1)))),
+            ),
+            (
+                "a listener that does not have it",
+                Box::new(|plan| {
+                    let mut other = plan.listeners[0].clone();
+                    other.virtual_hosts[0].rules = vec![matched(vec![model_is("n")], rule("other", 1))];
+                    plan.listeners.push(other);
+                }),
+            ),
+        ];
+        for (what, change) in changes {
+            let mut plan = simple();
+            change(&mut plan);
+            assert!(!Direct::new(&plan, &options()).has("m"), "{what}");
+            assert!(names(&plan).is_empty(), "{what}");
+        }
+    }
+
+    #[test]
+    fn a_connection_may_be_tried_again() {
+        let mut plan = simple();
+        rule_of(&mut plan).retry = Some(Retry {
+            on: vec!["connect-failure".into(), "reset".into()],
+            status_codes: vec![],
+            ..rule("r", 0).retry.unwrap()
+        });
+        assert!(Direct::new(&plan, &options()).has("m"));
+    }
+
+    #[test]
+    fn a_global_rate_limit_sees_the_clients_headers() {
+        let mut plan = simple();
+        rule_of(&mut plan).limits = vec![Limit { budget: 0 }];
+        assert!(Direct::new(&plan, &options()).has("m"), "the filter counts");
+        let service = Some(ServiceAddress::Unix("/run/ratelimit.sock".into()));
+        assert!(!Direct::new(&plan, &Options { rate_limit_service: service, ..options() }).has("m"));
+    }
+}

@@ -1,0 +1,104 @@
+"""Models with one place to go to: one filter plays both roles, and nobody may notice."""
+
+import threading
+
+import httpx
+import pytest
+
+from harness import resources
+from harness.process import wait_for
+from harness.samples import HELLO, TOTAL, text_of
+
+QWEN = "Qwen/Qwen3-1.7B"
+
+
+def manifest(running, *backends):
+    return [
+        *resources.gateway(),
+        *resources.backend("qwen3", running["qwen3"].url),
+        *resources.backend("gpt-oss", running["gpt-oss"].url),
+        resources.route(resources.rule(QWEN, *backends), resources.rule("other", "gpt-oss")),
+    ]
+
+
+@pytest.fixture
+def gateway(shared_providers, start_gateway):
+    gateway = start_gateway(manifest(shared_providers, "qwen3"))
+    yield gateway
+    gateway.stop()
+
+
+def requests_of(gateway, cluster):
+    """How many requests a cluster has had."""
+    stats = httpx.get(f"{gateway.admin}/stats/prometheus").text
+    name = f'envoy_cluster_upstream_rq_total{{envoy_cluster_name="{cluster}"}} '
+    return next((int(line.removeprefix(name)) for line in stats.splitlines() if line.startswith(name)), None)
+
+
+def test_openai_clients_go_directly_and_others_do_not(gateway, user):
+    assert gateway.chat(QWEN, user).status_code == 200
+    stream = gateway.openai(user).chat.completions.create(model=QWEN, messages=HELLO, stream=True)
+    assert text_of(list(stream))
+    assert requests_of(gateway, "default/qwen3/direct") == 2
+    record = gateway.logged(user, 2)[1]
+    assert (record["backend"], record["attempts"]) == ("default/qwen3", 1)
+    assert gateway.spent(user) == 2 * TOTAL
+    message = {"model": QWEN, "max_tokens": 9, "messages": HELLO}
+    httpx.post(f"{gateway.url}/anthropic/v1/messages", json=message)
+    assert requests_of(gateway, "default/qwen3/direct") == 2
+    assert requests_of(gateway, "default/qwen3") in (0, 1)
+
+
+def test_the_backend_sees_what_it_would_see_anyway(gateway, providers):
+    forged = {"x-weir-cluster": "default/gpt-oss/direct", "x-ai-eg-model": "other", "x-kept": "yes"}
+    body = {"model": QWEN, "messages": HELLO}
+    answer = httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers=forged)
+    assert answer.status_code == 200
+    (request,) = providers["qwen3"].requests()
+    assert not providers["gpt-oss"].requests()
+    assert request["headers"]["x-kept"] == "yes"
+    steering = [name for name in request["headers"] if name.startswith(("x-weir-", "x-ai-eg-"))]
+    assert not steering
+
+
+def test_a_cluster_cannot_be_named_from_outside(gateway, providers):
+    answer = httpx.post(
+        f"{gateway.url}/v1/chat/completions",
+        json={"model": "unknown", "messages": HELLO},
+        headers={"x-weir-cluster": "default/qwen3/direct"},
+    )
+    assert answer.status_code == 404
+    assert not providers["qwen3"].requests()
+
+
+def test_a_backend_more_and_less_loses_no_request(gateway, providers):
+    """One backend is a direct way and two are not: the filter's configuration and the routes change one after the other."""
+    answers, stop = [], threading.Event()
+
+    def load():
+        while not stop.is_set():
+            answers.append(gateway.chat(QWEN))
+
+    def has_both():
+        gateway.chat(QWEN)
+        return bool(providers["gpt-oss"].requests())
+
+    workers = [threading.Thread(target=load) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    try:
+        for _ in range(2):
+            providers.clear()
+            gateway.write(manifest(providers, "qwen3", "gpt-oss"))
+            wait_for(has_both, 15, what="the second backend")
+            before = requests_of(gateway, "default/qwen3/direct") or 0
+            gateway.write(manifest(providers, "qwen3"))
+            wait_for(
+                lambda before=before: (requests_of(gateway, "default/qwen3/direct") or 0) > before, 15, what="the direct way"
+            )
+    finally:
+        stop.set()
+        for worker in workers:
+            worker.join()
+    assert len(answers) > 20
+    assert not [answer.text for answer in answers if answer.status_code != 200]
