@@ -148,8 +148,8 @@ class ReplacedFilters(RenderedEnvoy):
         if not isinstance(node, dict) or "exact_match_map" not in (node.get("matcher") or {}).get("matcher_tree", {}):
             return
         actions = node.pop("matcher")["matcher_tree"]["exact_match_map"]["map"]
-        route = actions["chat"]["action"]["typed_config"]
-        route.pop("@type")
+        # The first is for what Weir's filter has made the backend's request.
+        route = actions["chat"]["action"]["typed_config"]["routes"][-1]
         node["routes"] = []
         for match in ({"path": "/v1/chat/completions"}, {"prefix": "/"}):
             settings = self.per_route(match.get("path"))
