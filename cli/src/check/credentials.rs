@@ -220,6 +220,7 @@ fn default_chain(
         }
         DefaultChain::Container(endpoint) => {
             let container = ContainerEndpoint {
+                token_from_environment: false,
                 cluster: AwsContainer::CLUSTER.to_owned(),
                 authority: authority(&endpoint.host, endpoint.port, endpoint.tls),
                 path: endpoint.path.clone(),

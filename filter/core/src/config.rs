@@ -13,8 +13,9 @@ use crate::auth::Source;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What Envoy's routes mean, by their name in Envoy. A plain route is not listed, and goes to a cluster without the backend
-    /// role; one that has it refuses what it does not know.
+    /// What Envoy's routes mean, by their name in Envoy, or by the part of it before `/match/`: Envoy Gateway makes several
+    /// routes of a rule. A plain route is not listed, and goes to a cluster without the backend role; one that has it refuses
+    /// what it does not know.
     #[serde(default)]
     pub routes: BTreeMap<String, Arc<Route>>,
     /// The backends that routes send to, by `namespace/name` of their AIServiceBackend.
@@ -35,6 +36,10 @@ pub struct Config {
     /// cannot read files.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secret_files: BTreeMap<String, String>,
+    /// Secrets of [`Config::credentials`] that are in the environment of the proxy: the variable's name by the name of the
+    /// credential. A new value takes a new process. Wasm sees the variables that its host lets it see.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_env: BTreeMap<String, String>,
     /// Budgets that the filter keeps itself, in shared data. Empty when Envoy's global rate limit does the counting.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub budgets: Vec<Budget>,
@@ -58,6 +63,15 @@ pub struct Config {
     pub plain_routes: bool,
 }
 
+impl Config {
+    /// The route that Envoy's route `name` is one of, with the name it has here.
+    #[must_use]
+    pub fn route(&self, name: &str) -> Option<(&str, &Arc<Route>)> {
+        let find = |name: &str| self.routes.get_key_value(name).map(|(name, route)| (name.as_str(), route));
+        find(name).or_else(|| find(name.split_once("/match/")?.0))
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -67,6 +81,7 @@ impl Default for Config {
             models: Vec::new(),
             credentials: BTreeMap::new(),
             secret_files: BTreeMap::new(),
+            secret_env: BTreeMap::new(),
             budgets: Vec::new(),
             body_limit: default_body_limit(),
             answer_limit: default_body_limit(),
@@ -328,4 +343,29 @@ pub struct Selector {
     /// `Some`: the header must have this value. `None`: it must be present, and each value has its own count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_may_be_several_routes_of_envoys() {
+        let rule = "httproute/default/llm/rule/0";
+        let routes = [(rule.to_owned(), Arc::default()), ("x/match/0".to_owned(), Arc::default())];
+        let config = Config { routes: routes.into(), ..Config::default() };
+        for name in
+            [rule, "httproute/default/llm/rule/0/match/1/*", "httproute/default/llm/rule/0/match/0/a_test"]
+        {
+            assert_eq!(config.route(name).map(|(name, _)| name), Some(rule));
+        }
+        assert_eq!(
+            config.route("x/match/0").map(|(name, _)| name),
+            Some("x/match/0"),
+            "the whole name first"
+        );
+        for name in ["", "httproute/default/llm/rule/1/match/0/*", "httproute/default/llm/rule/01"] {
+            assert!(config.route(name).is_none(), "{name}");
+        }
+    }
 }

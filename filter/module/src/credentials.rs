@@ -43,12 +43,24 @@ impl Calls<'_, '_> {
         let mut headers =
             vec![(":method", call.method), ("host", call.authority.as_str()), (":path", call.path.as_str())];
         headers.extend(call.headers.iter().map(|(name, value)| (*name, value.as_str())));
+        let token = call.authorization_file.as_deref().map(token).transpose()?;
+        headers.extend(token.iter().map(|token| ("authorization", token.expose())));
         let timeout = Duration::from_secs(Renewal::CALL_TIMEOUT);
         self.main.callout(&call.cluster, &headers, &call.body, timeout).map_err(|error| match error {
             CalloutError::UnknownCluster => FetchError::NoCluster,
             _ => FetchError::NoAnswer,
         })
     }
+}
+
+/// The token in a file, as a header can have it.
+fn token(path: &str) -> Result<Secret, FetchError> {
+    let token = Secret::new(read(path)?.expose().trim());
+    if token.is_header_text() {
+        return Ok(token);
+    }
+    let reason = "what it holds is no token".to_owned();
+    Err(FetchError::Unreadable { path: path.to_owned(), reason })
 }
 
 /// Reads on the main thread: such a file is small, and on this machine.
@@ -95,6 +107,12 @@ mod tests {
         assert!(error.contains("missing cannot be read: No such file"), "{error}");
         fs::File::create(path("large")).unwrap().set_len(MAX_SECRET + 1).unwrap();
         assert!(read(&path("large")).unwrap_err().to_string().contains("more than 1048576 bytes"));
+        fs::write(path("token"), "a.jwt\n").unwrap();
+        assert_eq!(token(&path("token")).unwrap().expose(), "a.jwt");
+        fs::write(path("lines"), "hidden\nhidden").unwrap();
+        let error = token(&path("lines")).unwrap_err().to_string();
+        assert!(error.ends_with("lines cannot be read: what it holds is no token"), "{error}");
+
         let error = read(dir.path().to_str().unwrap()).unwrap_err().to_string();
         assert!(error.ends_with("it is no file"), "{error}");
     }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use weir_core::auth::{Answer, Credential, Entry, FetchError, Need, Renewal, Step};
+use weir_core::auth::{Answer, Credential, Entry, FetchError, Need, Renewal, Secret, Step};
 use weir_core::config::Config;
 use weir_core::store::{Store, Versioned};
 
@@ -126,7 +126,7 @@ impl Credentials {
                 }
                 Step::Fetch { claim, need } => {
                     if source.store(&claim, store) {
-                        match host.fetch(name, &need) {
+                        match fetch(host, config, name, &need) {
                             Ok(Fetched::Later(call)) => {
                                 self.calls.insert(call, Call { name: name.clone(), key: source.key.clone() });
                             }
@@ -165,6 +165,15 @@ impl Credentials {
     }
 }
 
+/// Gets what the credential `name` needs: from the environment where the configuration says so, else by the host.
+fn fetch(host: &mut dyn Fetch, config: &Config, name: &str, need: &Need) -> Result<Fetched, FetchError> {
+    let Some(variable) = config.secret_env.get(name).filter(|_| matches!(need, Need::Secret { .. })) else {
+        return host.fetch(name, need);
+    };
+    let value = host.environment(variable).ok_or_else(|| FetchError::NotInEnvironment(variable.clone()))?;
+    Ok(Fetched::Now(Answer::Secret(Secret::new(value))))
+}
+
 impl Source {
     /// Reads what the workers share, if it has changed.
     fn refresh(&mut self, store: &dyn Store) {
@@ -200,29 +209,8 @@ impl Source {
 mod tests {
     use super::*;
 
-    use std::cell::RefCell;
-
+    use crate::memory::Memory;
     use weir_core::auth::{HttpAnswer, Source};
-    use weir_core::store::Conflict;
-
-    #[derive(Default)]
-    struct Memory(RefCell<HashMap<String, Versioned>>);
-
-    impl Store for Memory {
-        fn get(&self, key: &str) -> Option<Versioned> {
-            self.0.borrow().get(key).cloned()
-        }
-
-        fn swap(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), Conflict> {
-            let mut data = self.0.borrow_mut();
-            if data.get(key).map(|now| now.version) != version {
-                return Err(Conflict);
-            }
-            let version = version.map_or(1, |version| version + 1);
-            data.insert(key.to_owned(), Versioned { value: value.to_vec(), version });
-            Ok(())
-        }
-    }
 
     /// Answers later, with ascending numbers.
     #[derive(Default)]
@@ -272,6 +260,36 @@ mod tests {
             &*credentials.get("key", &new, 1, &store).unwrap(),
             Credential::ApiKey(key) if key.expose() == "new-key"
         ));
+    }
+
+    /// Shows one variable, and cannot fetch anything.
+    struct Environment;
+
+    impl Fetch for Environment {
+        fn environment(&self, name: &str) -> Option<String> {
+            (name == "WEIR_KEY").then(|| "from-the-environment\n".to_owned())
+        }
+
+        fn fetch(&mut self, _name: &str, _need: &Need) -> Result<Fetched, FetchError> {
+            Err(FetchError::NoSecret)
+        }
+    }
+
+    #[test]
+    fn a_secret_may_be_in_the_environment() {
+        let get = |variable: &str| {
+            let mut config = Arc::unwrap_or_clone(config("key", secret("default/s")));
+            config.secret_env.insert("key".to_owned(), variable.to_owned());
+            let (config, store, mut credentials) =
+                (Arc::new(config), Memory::default(), Credentials::default());
+            credentials.renew(&config, &mut Environment, &store, 1);
+            credentials.get("key", &config, 1, &store)
+        };
+        assert!(matches!(
+            &*get("WEIR_KEY").unwrap(),
+            Credential::ApiKey(key) if key.expose() == "from-the-environment"
+        ));
+        assert!(get("OTHER").unwrap_err().contains("OTHER is not in the environment"));
     }
 
     #[test]

@@ -32,6 +32,7 @@ impl Fetch for Calls {
                 authority: "secrets".to_owned(),
                 path: format!("/{}", secret_header(name)),
                 headers: Vec::new(),
+                authorization_file: None,
                 body: Vec::new(),
             }),
         }
@@ -39,6 +40,10 @@ impl Fetch for Calls {
 }
 
 fn call(http: &HttpCall) -> Result<Fetched, FetchError> {
+    if let Some(path) = &http.authorization_file {
+        let reason = "a wasm filter reads no files: use the native module";
+        return Err(FetchError::Unreadable { path: path.clone(), reason: reason.to_owned() });
+    }
     let mut headers = vec![
         (":method", http.method),
         (":authority", http.authority.as_str()),

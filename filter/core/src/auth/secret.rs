@@ -26,6 +26,14 @@ impl Secret {
     pub fn is_header_value(&self) -> bool {
         !self.0.is_empty() && self.0.bytes().all(|byte| byte.is_ascii_graphic())
     }
+
+    /// Whether it can be a header's whole value as it is: as [`Secret::is_header_value`], with spaces between words.
+    #[must_use]
+    pub fn is_header_text(&self) -> bool {
+        !self.0.is_empty()
+            && self.0.trim() == self.0
+            && self.0.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
+    }
 }
 
 impl fmt::Debug for Secret {
@@ -48,6 +56,10 @@ mod tests {
         assert!(Secret::new("sk-proj_A.b/c+d=~").is_header_value());
         for bad in ["", "a b", "a\r\nx: y", "a\0", "a\t", "ключ", "\u{7f}"] {
             assert!(!Secret::new(bad).is_header_value(), "{bad:?}");
+        }
+        assert!(Secret::new("Basic dXNlcg==").is_header_text());
+        for bad in ["", " a", "a ", "a\r\nx: y", "a\tb", "ключ"] {
+            assert!(!Secret::new(bad).is_header_text(), "{bad:?}");
         }
     }
 }

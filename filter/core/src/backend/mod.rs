@@ -28,7 +28,7 @@ use crate::store::Store;
 use conversion::Conversion;
 
 pub use answer::{Chunk, Headers as AnswerHeaders, Whole};
-pub use request::{Identity, Outgoing};
+pub use request::{Identity, Outgoing, may_change};
 
 /// How long an attempt waits for a credential when there is no other backend to go to, in milliseconds.
 pub const CREDENTIAL_WAIT_MS: u64 = 10_000;
@@ -80,7 +80,7 @@ impl Attempt {
         store: &dyn Store,
         now_ms: u64,
     ) -> Begin {
-        let Some(route) = config.routes.get(place.route) else {
+        let Some((route_name, route)) = config.route(place.route) else {
             // Envoy takes over the filter's configuration before the routes.
             return Begin::Reply(refuse(exchange, &Error::new(Kind::Unavailable, RELOADING)));
         };
@@ -94,7 +94,7 @@ impl Attempt {
             exchange.attempts = exchange.attempts.saturating_add(1);
             let is_first = exchange.attempts == 1;
             if is_first {
-                place.route.clone_into(&mut exchange.route_name);
+                route_name.clone_into(&mut exchange.route_name);
                 if !route.user_headers.is_empty() {
                     let value = |name: &String| Some(shown(name, exchange.headers.get(name)?));
                     let values: Vec<_> = route.user_headers.iter().filter_map(value).collect();

@@ -31,6 +31,8 @@ pub struct HttpCall {
     pub path: String,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
+    /// The file whose content is to be the header `authorization`, without space around it.
+    pub authorization_file: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -76,6 +78,8 @@ pub enum FetchError {
     NoCluster,
     /// The proxy brought no value for the key of the Secret.
     NoSecret,
+    /// The variable is not in the environment of the proxy, or not among those that the filter may see.
+    NotInEnvironment(String),
     /// The file with the secret cannot be read.
     Unreadable {
         /// Where it should be.
@@ -101,6 +105,9 @@ impl fmt::Display for FetchError {
             FetchError::NoAnswer => f.write_str("no answer"),
             FetchError::NoCluster => f.write_str("the proxy has no cluster for the call"),
             FetchError::NoSecret => f.write_str("there is no such Secret, or no such key in it"),
+            FetchError::NotInEnvironment(variable) => {
+                write!(f, "{variable} is not in the environment, or not shown to the filter")
+            }
             FetchError::Unreadable { path, reason } => write!(f, "{path} cannot be read: {reason}"),
             FetchError::OtherKind => f.write_str("the answer is of another kind than was asked for"),
             FetchError::Source(error) => error.fmt(f),

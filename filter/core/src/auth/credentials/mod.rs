@@ -110,7 +110,9 @@ impl Renewal {
             Source::AwsFile(profile) => secret(&profile.name, &profile.key),
             Source::AwsDefault { container } => match (from_environment(environment)?, container) {
                 (Some(credentials), _) => Ok(Found::Credentials(credentials)),
-                (None, Some(container)) => Ok(Found::Need(Need::Http(container_call(container)))),
+                (None, Some(container)) => {
+                    Ok(Found::Need(Need::Http(container_call(container, environment)?)))
+                }
                 (None, None) => Err(SourceError::NothingByDefault),
             },
         }

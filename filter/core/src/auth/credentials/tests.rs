@@ -16,6 +16,7 @@ fn secret() -> Renewal {
 fn container() -> Renewal {
     Renewal::new(Source::AwsDefault {
         container: Some(ContainerEndpoint {
+            token_from_environment: false,
             cluster: "aws-container".into(),
             authority: "169.254.170.23".into(),
             path: "/v1/credentials".into(),
@@ -266,6 +267,7 @@ fn debug_shows_no_secret() {
         authority: "sts.amazonaws.com".into(),
         path: "/".into(),
         headers: vec![("authorization", "hidden".into())],
+        authorization_file: None,
         body: b"hidden".to_vec(),
     };
     let step = renewal.answered(&Entry::default(), Ok(answer.clone()), NOW);

@@ -14,16 +14,36 @@ const MAX_ANSWER: usize = 64 * 1024;
 /// How much of an error's text is kept, in characters.
 const MAX_REASON: usize = 200;
 
-/// The call that asks for credentials. The proxy adds the authorization token.
-pub(crate) fn call(endpoint: &ContainerEndpoint) -> HttpCall {
-    HttpCall {
+/// The variable with the name of the file that the authorization token is in. It counts before the other.
+const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
+const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
+
+/// The call that asks for credentials.
+pub(crate) fn call(
+    endpoint: &ContainerEndpoint,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<HttpCall, SourceError> {
+    let mut headers = vec![("accept", "application/json".to_owned())];
+    let variable =
+        |name| environment(name).filter(|value| endpoint.token_from_environment && !value.is_empty());
+    let authorization_file = variable(TOKEN_FILE);
+    if authorization_file.is_none()
+        && let Some(token) = variable(TOKEN)
+    {
+        if !Secret::new(token.as_str()).is_header_text() {
+            return Err(SourceError::UnusableValue(TOKEN));
+        }
+        headers.push(("authorization", token));
+    }
+    Ok(HttpCall {
         cluster: endpoint.cluster.clone(),
         method: "GET",
         authority: endpoint.authority.clone(),
         path: endpoint.path.clone(),
-        headers: vec![("accept", "application/json".to_owned())],
+        headers,
+        authorization_file,
         body: Vec::new(),
-    }
+    })
 }
 
 /// The credentials of an answer, and when they expire, in seconds of Unix time.
@@ -81,15 +101,38 @@ mod tests {
 
     #[test]
     fn the_call_is_a_get_of_the_given_path() {
-        let endpoint = ContainerEndpoint {
-            cluster: "aws-container".to_owned(),
-            authority: "169.254.170.23".to_owned(),
-            path: "/v1/credentials".to_owned(),
-        };
-        let call = call(&endpoint);
+        let environment = [(TOKEN_FILE, "/var/run/token"), (TOKEN, "Basic hidden")];
+        let call = call(&endpoint(false), &|name| lookup(&environment, name)).unwrap();
         assert_eq!((call.method, call.path.as_str()), ("GET", "/v1/credentials"));
         assert_eq!((call.cluster.as_str(), call.authority.as_str()), ("aws-container", "169.254.170.23"));
         assert!(call.body.is_empty());
+        assert_eq!((call.headers.len(), call.authorization_file), (1, None), "the proxy adds the token");
+    }
+
+    #[test]
+    fn the_token_is_where_the_environment_says() {
+        let call = |environment: &[(&str, &str)]| call(&endpoint(true), &|name| lookup(environment, name));
+        let both = call(&[(TOKEN_FILE, "/var/run/token"), (TOKEN, "hidden")]).unwrap();
+        assert_eq!((both.headers.len(), both.authorization_file.as_deref()), (1, Some("/var/run/token")));
+        let value = call(&[(TOKEN_FILE, ""), (TOKEN, "Basic hidden")]).unwrap();
+        assert_eq!(value.headers.last(), Some(&("authorization", "Basic hidden".to_owned())));
+        assert_eq!(value.authorization_file, None);
+        assert!(!format!("{value:?}").contains("hidden"));
+        assert_eq!(call(&[]).unwrap().headers.len(), 1, "ECS needs none for a relative URI");
+        assert_eq!(call(&[(TOKEN, "a\nb")]), Err(SourceError::UnusableValue(TOKEN)));
+    }
+
+    fn endpoint(token_from_environment: bool) -> ContainerEndpoint {
+        ContainerEndpoint {
+            cluster: "aws-container".to_owned(),
+            authority: "169.254.170.23".to_owned(),
+            path: "/v1/credentials".to_owned(),
+            token_from_environment,
+        }
+    }
+
+    fn lookup(environment: &[(&str, &str)], name: &str) -> Option<String> {
+        environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     }
 
     #[test]

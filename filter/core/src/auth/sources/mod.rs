@@ -60,8 +60,7 @@ fn default_profile() -> String {
     "default".to_owned()
 }
 
-/// The endpoint that EKS Pod Identity and ECS give to a container. Its authorization token is a file that
-/// rotates; the proxy reads it and adds it to the call.
+/// The endpoint that EKS Pod Identity and ECS give to a container. Its authorization token is a file that rotates.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerEndpoint {
@@ -71,6 +70,10 @@ pub struct ContainerEndpoint {
     pub authority: String,
     /// Path and query of AWS_CONTAINER_CREDENTIALS_FULL_URI.
     pub path: String,
+    /// The filter adds the token to the call, from where AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or
+    /// AWS_CONTAINER_AUTHORIZATION_TOKEN in the proxy's environment say. Otherwise the cluster does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub token_from_environment: bool,
 }
 
 impl Source {
@@ -304,7 +307,12 @@ mod tests {
         let container = |authority: &str| {
             let (cluster, path) = ("c".to_owned(), "/p".to_owned());
             Source::AwsDefault {
-                container: Some(ContainerEndpoint { cluster, authority: authority.into(), path }),
+                container: Some(ContainerEndpoint {
+                    cluster,
+                    authority: authority.into(),
+                    path,
+                    token_from_environment: false,
+                }),
             }
         };
         let mut names: Vec<String> = [
