@@ -1,6 +1,7 @@
 """Models with one place to go to: one filter plays both roles, and nobody may notice."""
 
 import threading
+import time
 
 import httpx
 import pytest
@@ -47,6 +48,24 @@ def test_openai_clients_go_directly_and_others_do_not(gateway, user):
     httpx.post(f"{gateway.url}/anthropic/v1/messages", json=message)
     assert requests_of(gateway, "default/qwen3/direct") == 2
     assert requests_of(gateway, "default/qwen3") in (0, 1)
+
+
+def test_a_limit_in_redis_sees_the_client(shared_providers, start_gateway, redis, user):
+    """The rate limit reads the headers when they are the backend's, and once more when it charges."""
+    rule = resources.budget("llm_total_token", 2 * TOTAL - 1)
+    rule["clientSelectors"][0]["headers"].append({"name": "x-ai-eg-model", "type": "Distinct"})
+    gateway = start_gateway([*manifest(shared_providers, "qwen3"), resources.traffic(rule)], redis=redis)
+    answers = []
+    for sent in range(4):
+        answers.append(gateway.chat(QWEN, user))
+        gateway.logged(user, sent + 1)
+        time.sleep(0.1)
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+    assert requests_of(gateway, "default/qwen3/direct") == 2
+    assert gateway.chat(QWEN, user + "-other").status_code == 200
+    refused = gateway.logged(user, 4)[3]
+    assert (refused["backend"], refused["attempts"], refused["status"]) == ("", 0, 429)
+    assert "rate limit reached" in answers[3].json()["error"]["message"]
 
 
 def test_the_backend_sees_what_it_would_see_anyway(gateway, providers):

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use weir_core::backend::may_change;
 use weir_core::config;
 
 use super::Options;
@@ -58,7 +59,8 @@ impl<'a> Direct<'a> {
         let entry = |(model, rule): (&&str, &&Rule)| {
             let cluster = plan.clusters.get(rule.cluster?)?;
             let target = format!("0/0/{}", cluster.members.first()?.backend);
-            let direct = config::Direct { route: rule.name.clone(), target, cluster: name(cluster) };
+            let direct =
+                config::Direct { route: rule.name.clone(), target, cluster: name(cluster), only: false };
             Some(((*model).to_owned(), direct))
         };
         self.rules.iter().filter_map(entry).collect()
@@ -77,9 +79,19 @@ fn has_one_place(plan: &Plan, rule: &Rule, options: &Options) -> bool {
         let [member] = cluster.members.as_slice() else { return false };
         member.weight > 0 && member.endpoints.len() == 1
     });
-    // A global rate limit looks at the client's headers, and must see them before they are the backend's.
-    let is_limited = options.rate_limit_service.is_some() && !rule.limits.is_empty();
-    rule.ai && one_endpoint && !is_limited && rule.retry.as_ref().is_none_or(repeats_connections_only)
+    let limits_see_the_client = options.rate_limit_service.is_none() || limits_see_the_client(plan, rule);
+    rule.ai
+        && one_endpoint
+        && limits_see_the_client
+        && rule.retry.as_ref().is_none_or(repeats_connections_only)
+}
+
+/// Whether the headers that the rule's global rate limits look at are still the client's once the request is the backend's.
+pub(super) fn limits_see_the_client(plan: &Plan, rule: &Rule) -> bool {
+    let targets = plan.filter.routes.get(&rule.name).map_or(&[][..], |route| &route.targets);
+    let budgets = rule.limits.iter().filter_map(|limit| plan.filter.budgets.get(limit.budget));
+    let mut headers = budgets.flat_map(|budget| &budget.selectors).map(|selector| selector.header.as_str());
+    !headers.any(|header| targets.iter().any(|target| may_change(target, header)))
 }
 
 fn repeats_connections_only(retry: &Retry) -> bool {
@@ -250,10 +262,26 @@ mod tests {
 
     #[test]
     fn a_global_rate_limit_sees_the_clients_headers() {
+        let target = |headers| {
+            let target = config::Target { headers, ..config::Target::default() };
+            config::Route { targets: vec![target], ..config::Route::default() }.into()
+        };
+        let route = "default/route/rule/m".to_owned();
         let mut plan = simple();
         rule_of(&mut plan).limits = vec![Limit { budget: 0 }];
+        plan.filter.routes.insert(route.clone(), target(config::HeaderMutation::default()));
+        let service = || Some(ServiceAddress::Unix("/run/ratelimit.sock".into()));
+        let with_service = || Options { rate_limit_service: service(), ..options() };
+        assert!(Direct::new(&plan, &with_service()).has("m"), "no attempt touches x-user-id");
+
+        let by = |plan: &mut Plan, header: &str| plan.filter.budgets[0].selectors[0].header = header.into();
+        by(&mut plan, "authorization");
         assert!(Direct::new(&plan, &options()).has("m"), "the filter counts");
-        let service = Some(ServiceAddress::Unix("/run/ratelimit.sock".into()));
-        assert!(!Direct::new(&plan, &Options { rate_limit_service: service, ..options() }).has("m"));
+        assert!(!Direct::new(&plan, &with_service()).has("m"), "it is the backend's by then");
+
+        by(&mut plan, "x-user-id");
+        let removes = config::HeaderMutation { remove: vec!["X-User-Id".into()], ..Default::default() };
+        plan.filter.routes.insert(route, target(removes));
+        assert!(!Direct::new(&plan, &with_service()).has("m"), "the backend must not see it");
     }
 }

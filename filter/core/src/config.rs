@@ -137,6 +137,10 @@ pub struct Direct {
     /// The cluster. Its name is never that of one with the backend role: only what this filter has made a request of
     /// that backend gets there.
     pub cluster: String,
+    /// There is no other way: clients of every API go this one. Where the proxy breaks off an answer itself, they get its
+    /// words and not those of their API.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only: bool,
 }
 
 /// One backendRef of a route.

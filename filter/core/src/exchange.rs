@@ -163,6 +163,14 @@ impl Exchange {
         self.headers_only = None;
     }
 
+    /// Forgets that an attempt was made, since nothing was sent.
+    pub(crate) fn forget_attempt(&mut self) {
+        self.begin_attempt();
+        self.attempts = 0;
+        self.backend.clear();
+        self.request_model.clear();
+    }
+
     /// The usage to charge, and how far it can be trusted.
     #[must_use]
     pub fn settle(&self) -> (Usage, UsageStatus) {

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use super::conversion::{self, Conversion};
 use super::headers::AttemptHeaders;
 use super::{Attempt, gone, refuse};
-use crate::auth::{Credential, KeyHeader, sigv4};
+use crate::auth::{Credential, KeyHeader, is_credential_header, sigv4};
 use crate::chat::Losses;
 use crate::codec::json::ScanError;
 use crate::codec::multipart;
 use crate::codec::splice::{self, Edit};
-use crate::config::{Auth, BodyMutation, SchemaName};
+use crate::config::{Auth, BodyMutation, HeaderMutation, SchemaName, Target};
 use crate::edge::Reply;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
@@ -36,6 +36,22 @@ pub struct Identity<'a> {
     pub keys: &'a mut sigv4::SigningKeys,
     /// Seconds since 1970.
     pub now: u64,
+}
+
+/// What an attempt may set or remove for the sake of its backend's API.
+const API_HEADERS: &[&str] =
+    &["accept", "accept-encoding", "anthropic-beta", "anthropic-version", "content-length", "content-type"];
+
+/// Whether an attempt at `target` may change the header `name`, which is in lower case.
+#[must_use]
+pub fn may_change(target: &Target, name: &str) -> bool {
+    let HeaderMutation { set, remove } = &target.headers;
+    let mut mutated = set.iter().map(|(name, _)| name).chain(remove);
+    name.starts_with(':')
+        || name == "host"
+        || is_credential_header(name)
+        || API_HEADERS.contains(&name)
+        || mutated.any(|mutated| mutated.eq_ignore_ascii_case(name))
 }
 
 impl Attempt {

@@ -12,6 +12,9 @@ pub const ANSWER_TOO_LARGE: &str = "response_payload_too_large";
 /// `response.code_details` of an answer that breaks off begin with this.
 pub const ANSWER_BROKEN: &str = "upstream_reset_after_response_started";
 
+/// `response.code_details` of the filters between this one and the router that refuse what is over a limit.
+const LIMITED: [&str; 3] = ["request_rate_limited", "local_rate_limited", "rate_limiter_error"];
+
 /// A reply of Envoy's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalReply<'a> {
@@ -22,6 +25,11 @@ pub struct LocalReply<'a> {
 }
 
 impl LocalReply<'_> {
+    /// Whether the request never came to the router.
+    pub(super) fn is_limited(&self) -> bool {
+        LIMITED.contains(&self.details)
+    }
+
     /// The error to tell the client.
     #[must_use]
     pub fn error(&self, exchange: &Exchange) -> Error {

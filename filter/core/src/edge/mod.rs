@@ -214,8 +214,8 @@ impl Edge {
         let mut edits = HeaderEdits::default();
         edits.set(MODEL_HEADER, fields.model.clone());
         // Envoy answers itself when a backend breaks off an answer that is held, and nothing can give that another shape.
-        if exchange.api == ClientApi::OpenAi
-            && let Some(direct) = self.config.direct.get(&fields.model)
+        if let Some(direct) = self.config.direct.get(&fields.model)
+            && (direct.only || exchange.api == ClientApi::OpenAi)
         {
             edits.set(CLUSTER_HEADER, direct.cluster.clone());
             exchange.direct = true;
@@ -262,6 +262,10 @@ impl Edge {
         local: Option<&str>,
         end: bool,
     ) -> Response {
+        if local.is_some_and(|details| LocalReply { status, details }.is_limited()) {
+            // On a direct way it was made for its backend before it was refused.
+            self.exchange.borrow_mut().forget_attempt();
+        }
         let exchange = self.exchange.borrow();
         let mut edits = HeaderEdits::default();
         if let Some(standing) = exchange.standing.filter(|_| !exchange.answered_here) {
@@ -310,13 +314,17 @@ impl Edge {
     }
 
     /// What to change in the request's headers once its answer has come, since attempts share them with the rate limit: it charges by the
-    /// client's own headers and the model, whatever a backend was to see.
+    /// client's own headers and the model, whatever a backend was to see. On a direct way only the model is gone by then, which
+    /// the route removed: limits by headers that its backend changes do not go one.
     #[must_use]
     pub fn restored_request_headers(&self) -> HeaderEdits {
         let exchange = self.exchange.borrow();
         let names = exchange.route.iter().flat_map(|route| &route.limit_headers);
+        let is_gone = |name: &str| {
+            exchange.direct && name == MODEL_HEADER || exchange.touched.iter().any(|touched| touched == name)
+        };
         let mut edits = HeaderEdits::default();
-        for name in names.filter(|name| exchange.touched.iter().any(|touched| touched == *name)) {
+        for name in names.filter(|name| is_gone(name)) {
             if let Some(value) = exchange.header(name) {
                 edits.set(name.clone(), value.into_owned());
             }

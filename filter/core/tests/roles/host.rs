@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use weir_core::auth::{Credential, sigv4};
-use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Identity, Place};
+use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Identity, Place, may_change};
 use weir_core::codec::sse::SseDecoder;
 use weir_core::config::{Backend, Config, Direct, SchemaName};
 use weir_core::edge::{Edge, Reply, Request, Response};
 use weir_core::endpoint::{ClientApi, Endpoint};
 use weir_core::exchange::{Answer as AnswerState, Exchange};
-use weir_core::headers::{CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER};
+use weir_core::headers::{CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER, is_internal};
 use weir_core::usage::record::Record;
 
 use crate::answer::Answer;
@@ -199,7 +199,8 @@ impl<'g> Call<'g> {
             && route.budgets.is_empty()
         {
             let target = format!("0/0/{}", only.backend);
-            let direct = Direct { route: ROUTE.to_owned(), target, cluster: "direct".to_owned() };
+            let direct =
+                Direct { route: ROUTE.to_owned(), target, cluster: "direct".to_owned(), only: false };
             let model = outcome.record.original_model.clone();
             let other = self.run(&Memory::default(), [(model, direct)].into());
             assert_eq!(other.in_order(), outcome.clone().in_order());
@@ -334,6 +335,11 @@ impl<'g> Call<'g> {
         let outgoing = attempt.request(&self.body, identity)?;
         apply(map, &outgoing.headers);
         if is_direct {
+            // Envoy's rate limit reads the request after this.
+            let target = &self.gateway.route.targets[target];
+            for (name, _) in outgoing.headers.iter() {
+                assert!(may_change(target, name) || is_internal(name), "{name} is changed");
+            }
             // The route has been chosen by these, and takes them away.
             map.retain(|(name, _)| name != MODEL_HEADER && name != CLUSTER_HEADER);
         }
