@@ -8,7 +8,7 @@ use weir_shell::{BackendFilter, EdgeFilter, with_credentials};
 
 use crate::abi::{Answer, ConfigSetup, FilterConfig, HttpFilter, MainThread};
 use crate::credentials::{self, Calls};
-use crate::filters::{Admin, Backend, Edge};
+use crate::filters::{Admin, Backend, Edge, Refusing};
 use crate::host::now_ms;
 use crate::store::STORE;
 use crate::ticker;
@@ -20,20 +20,32 @@ pub(crate) fn filter_config(
     config: &[u8],
     setup: &mut ConfigSetup<'_>,
 ) -> Result<Box<dyn FilterConfig>, String> {
-    let parsed =
-        || weir_shell::config(config).map_err(|error| format!("the configuration cannot be read: {error}"));
+    let parsed = || weir_shell::config(config, &STORE);
     Ok(match name {
-        "edge" => {
-            let config = parsed()?;
-            if !config.credentials.is_empty() {
-                ticker::add(setup.scheduler());
+        "edge" => match parsed() {
+            Some(config) => {
+                if !config.credentials.is_empty() {
+                    ticker::add(setup.scheduler());
+                }
+                Box::new(EdgeConfig { config, serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed) })
             }
-            Box::new(EdgeConfig { config, serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed) })
-        }
-        "backend" => Box::new(BackendConfig(parsed()?)),
+            None => Box::new(RefusingConfig),
+        },
+        "backend" => match parsed() {
+            Some(config) => Box::new(BackendConfig(config)),
+            None => Box::new(RefusingConfig),
+        },
         "admin" => Box::new(AdminConfig),
         _ => return Err(format!("filter_name must be edge, backend or admin, not {name:?}")),
     })
+}
+
+struct RefusingConfig;
+
+impl FilterConfig for RefusingConfig {
+    fn new_filter(&self) -> Box<dyn HttpFilter> {
+        Box::new(Refusing)
+    }
 }
 
 /// It also looks after the credentials, for the filters of all roles.

@@ -1,6 +1,6 @@
 //! The filters of a stream, one per role.
 
-use weir_shell::{BackendFilter, EdgeFilter, Flow, usage_page};
+use weir_shell::{BackendFilter, EdgeFilter, Flow, refusal, usage_page};
 
 use crate::abi::{Headers, HttpFilter, Next, Stream};
 use crate::host::{Native, snapshot};
@@ -118,6 +118,15 @@ impl HttpFilter for Backend {
     fn scheduled(&mut self, stream: &mut Stream<'_>, _event: u64) -> Next {
         let flow = self.0.retry(&mut Native(stream));
         self.request(stream, flow)
+    }
+}
+
+/// In the place of the two, where there is no configuration.
+pub(crate) struct Refusing;
+
+impl HttpFilter for Refusing {
+    fn request_headers(&mut self, stream: &mut Stream<'_>, _end: bool) -> Next {
+        Next::Reply(refusal(&snapshot(stream, Headers::Request)))
     }
 }
 

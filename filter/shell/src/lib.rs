@@ -9,6 +9,9 @@ mod backend;
 mod credentials;
 mod edge;
 mod host;
+#[cfg(test)]
+mod memory;
+mod refusal;
 mod worker;
 
 pub use admin::usage_page;
@@ -16,4 +19,5 @@ pub use backend::BackendFilter;
 pub use credentials::{Credentials, Fetch, Fetched};
 pub use edge::EdgeFilter;
 pub use host::{Flow, Host, Map};
+pub use refusal::refusal;
 pub use worker::{config, with_credentials};

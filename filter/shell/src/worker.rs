@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use weir_core::auth::sigv4::SigningKeys;
 use weir_core::config::Config;
 use weir_core::exchange::{Exchange, SharedExchange};
+use weir_core::store::Store;
 
 use crate::credentials::Credentials;
 
@@ -21,12 +22,33 @@ thread_local! {
     static SIGNING_KEYS: RefCell<SigningKeys> = RefCell::new(SigningKeys::default());
 }
 
+/// The JSON of the last configuration that was right, in the data that all workers share: where workers have a VM each, Envoy
+/// tries a configuration in a new one.
+const LAST_GOOD: &str = "weir.config";
+
+/// The configuration to work with, given the `json` of a new one. Where that is wrong it is the last that was right; `None` if
+/// there was none, and requests are to be refused.
+///
+/// Envoy is not told of the mistake: it would refuse the whole listener, and one that has just started would listen nowhere.
+pub fn config(json: &[u8], store: &dyn Store) -> Option<Arc<Config>> {
+    let error = match parsed(json) {
+        Ok(config) => {
+            let is_known = |known: Option<&[u8]>| known == Some(json);
+            store.change(LAST_GOOD, &mut |known| (!is_known(known)).then(|| json.to_vec()));
+            return Some(config);
+        }
+        Err(error) => error,
+    };
+    let last = store.get(LAST_GOOD).and_then(|last| parsed(&last.value).ok());
+    let consequence =
+        if last.is_some() { "the one before stays at work" } else { "every request is answered with 503" };
+    log::error!("the configuration cannot be read: {error}; {consequence}");
+    last
+}
+
 /// The configuration in `json`. All roles have the same and share it, so it is parsed once; the one before is kept as
 /// well, for the time in which some roles have the new one already and some not.
-///
-/// # Errors
-/// What is wrong with the JSON, and where.
-pub fn config(json: &[u8]) -> Result<Arc<Config>, serde_json::Error> {
+fn parsed(json: &[u8]) -> Result<Arc<Config>, serde_json::Error> {
     // A panic while the lock was held cannot have left a list that is half changed.
     let mut configs = CONFIGS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, config)) = configs.iter().find(|(known, _)| known == json) {
@@ -64,4 +86,35 @@ pub fn with_credentials<T>(work: impl FnOnce(&mut Credentials) -> T) -> T {
 
 pub(crate) fn with_signing_keys<T>(work: impl FnOnce(&mut SigningKeys) -> T) -> T {
     SIGNING_KEYS.with_borrow_mut(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::Memory;
+
+    #[test]
+    fn a_wrong_configuration_leaves_the_last_good_one_at_work() {
+        let store = Memory::default();
+        assert!(config(b"{", &store).is_none(), "there was none");
+        assert!(config(br#"{"body_limit": 7}"#, &store).is_some());
+        for wrong in [&b"{"[..], b"", br#"{"body_limit": "much"}"#, br#"{"no_such_field": 1}"#] {
+            assert_eq!(config(wrong, &store).map(|config| config.body_limit), Some(7));
+        }
+        assert_eq!(config(br#"{"body_limit": 8}"#, &store).map(|config| config.body_limit), Some(8));
+        assert_eq!(config(b"{", &store).map(|config| config.body_limit), Some(8));
+    }
+
+    /// Another worker, which has just been started.
+    #[test]
+    fn the_last_good_one_is_that_of_all_workers() {
+        let store = Memory::default();
+        config(br#"{"body_limit": 9}"#, &store);
+        std::thread::scope(|scope| {
+            CONFIGS.lock().unwrap().clear();
+            let other = Memory(std::cell::RefCell::new(store.0.borrow().clone()));
+            let found = scope.spawn(move || config(b"{", &other).map(|config| config.body_limit));
+            assert_eq!(found.join().unwrap(), Some(9));
+        });
+    }
 }

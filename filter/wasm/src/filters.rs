@@ -9,7 +9,7 @@ use proxy_wasm::types::{Action, MapType};
 use weir_core::auth::SECRET_HEADER_PREFIX;
 use weir_core::config::Config;
 use weir_core::edge::Reply;
-use weir_shell::{BackendFilter, EdgeFilter, Flow, usage_page};
+use weir_shell::{BackendFilter, EdgeFilter, Flow, refusal, usage_page};
 
 use crate::host::{self, Stream};
 use crate::store::SharedData;
@@ -140,6 +140,17 @@ impl HttpContext for Backend {
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
         act(self.0.with(|filter| filter.response_trailers(&mut Stream)))
+    }
+}
+
+/// In the place of the two, where there is no configuration.
+pub(crate) struct Refusing;
+
+impl Context for Refusing {}
+
+impl HttpContext for Refusing {
+    fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
+        act(refusal(&host::headers(MapType::HttpRequestHeaders)).into())
     }
 }
 

@@ -10,7 +10,7 @@ use weir_core::config::Config;
 use weir_shell::with_credentials;
 
 use crate::credentials::{self, Calls};
-use crate::filters::{Admin, Backend, Edge, Secrets};
+use crate::filters::{Admin, Backend, Edge, Refusing, Secrets};
 use crate::store::SharedData;
 use crate::{host, waiting};
 
@@ -28,12 +28,13 @@ enum Role {
 pub(crate) struct Root {
     id: u32,
     role: Role,
-    config: Arc<Config>,
+    /// `None`: there is none that can be read.
+    config: Option<Arc<Config>>,
 }
 
 impl Root {
     pub(crate) fn new(id: u32) -> Root {
-        Root { id, role: Role::Edge, config: Arc::default() }
+        Root { id, role: Role::Edge, config: None }
     }
 }
 
@@ -63,13 +64,7 @@ impl RootContext for Root {
                 return false;
             }
         };
-        match weir_shell::config(&host::body(BufferType::PluginConfiguration)) {
-            Ok(config) => self.config = config,
-            Err(error) => {
-                log::error!("the configuration cannot be read: {error}");
-                return false;
-            }
-        }
+        self.config = weir_shell::config(&host::body(BufferType::PluginConfiguration), &SharedData);
         if self.role == Role::Edge
             && let Err(status) = hostcalls::set_tick_period(TICK)
         {
@@ -80,19 +75,21 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         let now = host::now_ms() / 1000;
-        with_credentials(|credentials| credentials.renew(&self.config, &mut Calls, &SharedData, now));
+        if let Some(config) = &self.config {
+            with_credentials(|credentials| credentials.renew(config, &mut Calls, &SharedData, now));
+        }
         waiting::retry();
         // Resuming requests made their contexts the effective one.
         let _ = hostcalls::set_effective_context(self.id);
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
-        let config = Arc::clone(&self.config);
-        Some(match self.role {
-            Role::Edge => Box::new(Edge::new(id, config)),
-            Role::Backend => Box::new(Backend::new(id, config)),
-            Role::Admin => Box::new(Admin),
-            Role::Secrets => Box::new(Secrets),
+        Some(match (self.role, self.config.clone()) {
+            (Role::Admin, _) => Box::new(Admin),
+            (Role::Secrets, _) => Box::new(Secrets),
+            (Role::Edge, Some(config)) => Box::new(Edge::new(id, config)),
+            (Role::Backend, Some(config)) => Box::new(Backend::new(id, config)),
+            (Role::Edge | Role::Backend, None) => Box::new(Refusing),
         })
     }
 

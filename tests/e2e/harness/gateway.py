@@ -28,6 +28,12 @@ def new_user():
     return f"user-{uuid.uuid4().hex[:12]}"
 
 
+def envoy():
+    """$ENVOY, the PATH's, or the one that build.sh installed."""
+    installed = pathlib.Path(__file__).resolve().parents[3] / ".weir" / "venv" / "bin" / "envoy"
+    return os.environ.get("ENVOY") or shutil.which("envoy") or installed
+
+
 def weir(*arguments, **options):
     """A `weir` command."""
     if not WEIR.exists():
