@@ -1,4 +1,4 @@
-//! Stand-in model providers on loopback that speak the providers' documented formats, for the demo and the tests.
+//! Stand-in model providers that speak the providers' documented formats, for the demo and the tests.
 //!
 //! Each port is one named provider. Besides its API every port has controls for tests: `GET` and `DELETE /_requests`
 //! (what it received), `POST`, `GET` and `DELETE /_script` (answers to give instead of its own), `PUT /_keys` (the keys
@@ -44,7 +44,7 @@ async fn run(options: Options) -> Result<(), String> {
     let mut servers = JoinSet::new();
     for (port, provider) in options.ports()? {
         let name = provider.name.clone();
-        let listener = TcpListener::bind(("127.0.0.1", port))
+        let listener = TcpListener::bind((options.bind, port))
             .await
             .map_err(|error| format!("{name}: port {port}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,11 +12,14 @@ use crate::credentials::Token;
 use crate::server::{Port, Provider};
 use crate::{anthropic, bedrock, credentials, openai};
 
-/// Stand-in model providers on loopback. A port of 0 takes a free one; `NAME http://127.0.0.1:PORT` is printed per
-/// provider once it can be reached.
+/// Stand-in model providers. A port of 0 takes a free one; `NAME http://127.0.0.1:PORT` is printed per provider once it
+/// can be reached.
 #[derive(Debug, Parser)]
 #[command(name = "weir-providers", version)]
 pub(crate) struct Options {
+    /// The address to listen on; 0.0.0.0 for all, which only a container needs
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    pub(crate) bind: IpAddr,
     /// An OpenAI API (may be given several times)
     #[arg(long, value_name = "NAME=PORT")]
     openai: Vec<Place>,
