@@ -71,6 +71,12 @@ need_envoy() {
 
 need_redis() { have redis-server || apt_install redis-server; }
 
+# docker-compose or Docker's plugin, which check a compose file without an engine.
+need_compose() {
+  if docker compose version >/dev/null 2>&1 || have docker-compose; then return; fi
+  apt_install docker-compose
+}
+
 # Envoy's reference ratelimit service; without Go there is none, and budgets are counted by the filter.
 need_ratelimit() {
   if have ratelimit || [ -x "$OWN/bin/service_cmd" ]; then return; fi

@@ -1,18 +1,13 @@
 """Backends besides the usual: over TLS, and plain HTTP beside the models."""
 
-import datetime
 import http.server
-import ipaddress
 import json
-import ssl
 import threading
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from harness import resources
+from harness.tls import certificate, server_context
 
 QWEN = "Qwen/Qwen3-1.7B"
 NAME = "models.test"
@@ -24,33 +19,6 @@ COMPLETION = {
     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Safe."}}],
     "usage": {"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3},
 }
-
-
-def certificate(name, directory):
-    """A certificate that is its own CA, as PEM, and the files a server needs."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = built.public_bytes(serialization.Encoding.PEM).decode()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (directory / "cert.pem").write_text(pem)
-    (directory / "key.pem").write_bytes(private)
-    return pem
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
@@ -76,8 +44,7 @@ def secure(tmp_path):
     pem = certificate(NAME, tmp_path)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
     server.hosts, server.asked = [], []
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    context = server_context(tmp_path)
     context.sni_callback = lambda _, name, __: server.asked.append(name)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
