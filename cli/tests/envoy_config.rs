@@ -58,14 +58,19 @@ fn config(name: &str, file: &Value) -> Config {
     serde_json::from_str(json).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The endpoints' marks in a cluster.
-fn marks<'a>(file: &'a Value, cluster: &str) -> Vec<&'a str> {
+fn cluster<'a>(file: &'a Value, name: &str) -> &'a Value {
     let clusters = file["static_resources"]["clusters"].as_array().unwrap();
-    let cluster = clusters
-        .iter()
-        .find(|each| each["name"] == cluster)
-        .unwrap_or_else(|| panic!("no cluster {cluster}"));
+    clusters.iter().find(|each| each["name"] == name).unwrap_or_else(|| panic!("no cluster {name}"))
+}
+
+/// The endpoints' marks in a cluster.
+fn marks(cluster: &Value) -> Vec<&str> {
     found(cluster, "target").into_iter().map(text).collect()
+}
+
+/// The roles of the filters in a chain.
+fn roles(part: &Value) -> Vec<&str> {
+    found(part, "root_id").into_iter().chain(found(part, "filter_name")).map(text).collect()
 }
 
 /// `<index of the target>/<index of the host>/<backend>`, which must be that of the route.
@@ -112,8 +117,10 @@ fn every_route_and_endpoint_means_something_to_the_filter() {
         let names: BTreeSet<&str> = routes.iter().map(|route| text(&route["name"])).collect();
         assert_eq!(names, config.routes.keys().map(String::as_str).collect(), "{name}");
         for route in routes {
-            let (id, cluster) = (text(&route["name"]), text(&route["route"]["cluster"]));
-            let marks = marks(&file, cluster);
+            let id = text(&route["name"]);
+            let cluster = cluster(&file, text(&route["route"]["cluster"]));
+            assert_eq!(roles(cluster), ["backend"], "{name}: {id}: the client's own request would go out");
+            let marks = marks(cluster);
             assert_eq!(marks.len(), config.routes[id].targets.len(), "{name}: {id}: {marks:?}");
             marks.iter().for_each(|mark| check_mark(&config, id, mark));
             let retries = route["route"]["retry_policy"]["num_retries"].as_u64();
@@ -154,9 +161,7 @@ fn a_direct_way_ends_at_a_cluster_without_a_filter() {
         assert_eq!(config.direct.keys().collect::<Vec<_>>(), config.routes.keys().collect::<Vec<_>>());
         for way in config.direct.values() {
             check_mark(&config, &way.route, &way.target);
-            let clusters = file["static_resources"]["clusters"].as_array().unwrap();
-            let cluster = clusters.iter().find(|cluster| cluster["name"] == way.cluster.as_str()).unwrap();
-            assert!(found(cluster, "http_filters").is_empty(), "{name}");
+            assert!(found(cluster(&file, &way.cluster), "http_filters").is_empty(), "{name}");
         }
         let actions = found(&file, "route");
         assert!(
