@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use weir_cli::resources::yaml;
-use weir_core::auth::{Source, secret_header};
+use weir_core::auth::Source;
 use weir_core::config::Config;
 
 const FILES: [&str; 4] = ["gateway-wasm", "gateway-module", "direct-wasm", "direct-module"];
@@ -172,24 +172,32 @@ fn a_direct_way_ends_at_a_cluster_without_a_filter() {
     }
 }
 
-/// Each form of the filter gets the secrets its credentials name: by headers (wasm) or from files (module).
+/// The secrets that credentials name come from files (module only) or from variables that the filter may see.
 #[test]
 fn every_secret_has_a_way_to_the_filter() {
     for name in FILES {
         let file = read(name);
         let config = config(name, &file);
-        let has_secret = |source: &&Source| !matches!(source, Source::AwsDefault { .. });
-        let named = config.credentials.iter().filter(|(_, source)| has_secret(source)).map(|(name, _)| name);
-        let headers: BTreeSet<&str> = found(&file, "header").into_iter().map(text).collect();
+        let has_secret = |source: &Source| !matches!(source, Source::AwsDefault { .. });
+        let named: BTreeSet<&String> = config
+            .credentials
+            .iter()
+            .filter(|(_, source)| has_secret(source))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(named, config.secret_files.keys().chain(config.secret_env.keys()).collect(), "{name}");
         if name.ends_with("wasm") {
-            assert_eq!(
-                named.map(|name| secret_header(name)).collect::<Vec<_>>(),
-                Vec::from_iter(headers),
+            assert!(config.secret_files.is_empty(), "{name}");
+            let shown = found(&file, "host_env_keys");
+            let is_shown = |variable: &str| {
+                shown.iter().all(|keys| keys.as_array().unwrap().iter().any(|key| key == variable))
+            };
+            assert!(!shown.is_empty() && config.secret_env.values().all(|it| is_shown(it)), "{name}");
+            let asks_aws = config.credentials.values().any(|source| !has_secret(source));
+            assert!(
+                !asks_aws || is_shown("AWS_ACCESS_KEY_ID") && is_shown("AWS_SECRET_ACCESS_KEY"),
                 "{name}"
             );
-            assert!(config.secret_files.is_empty(), "{name}");
-        } else {
-            assert_eq!(named.collect::<Vec<_>>(), config.secret_files.keys().collect::<Vec<_>>(), "{name}");
         }
     }
 }

@@ -12,6 +12,7 @@ from conftest import free_port
 from harness import plain_envoy, resources
 from harness.gateway import WEIR
 from harness.plain_envoy import FOLDER, FORM, PARTS, PlainEnvoy, address, localized
+from harness.process import Process, wait_for
 from harness.samples import HELLO, sentence
 
 WASM = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"
@@ -42,15 +43,16 @@ def same_in_both(value):
     if isinstance(value, dict):
         if value.get("@type") == WASM:
             plugin = value["config"]
-            return {"role": plugin["root_id"], "configuration": json.loads(plugin["configuration"]["value"])}
+            configuration = json.loads(plugin["configuration"]["value"])
+            configuration.pop("secret_env", None)
+            return {"role": plugin["root_id"], "configuration": configuration}
         if value.get("@type") == MODULE:
             configuration = json.loads(value["filter_config"]["value"])
             configuration.pop("secret_files", None)
             return {"role": value["filter_name"], "configuration": configuration}
         return {key: same_in_both(each) for key, each in value.items()}
     if isinstance(value, list):
-        secrets = [each for each in value if isinstance(each, dict) and each.get("name") == "weir_secrets"]
-        return [same_in_both(each) for each in value if each not in secrets]
+        return [same_in_both(each) for each in value]
     if isinstance(value, str):
         value = re.sub(r"%FILTER_STATE\(wasm\.(llm_\w+):PLAIN\)%", r"%COST(\1)%", value)
         value = re.sub(r"%DYNAMIC_METADATA\(io\.envoy\.ai_gateway:(\w+)\)%", r"%COST(\1)%", value)
@@ -60,9 +62,7 @@ def same_in_both(value):
 
 @pytest.mark.parametrize("name", ["gateway", "direct"])
 def test_the_forms_differ_in_nothing_else(name):
-    wasm, module = same_in_both(read(f"{name}-wasm")), same_in_both(read(f"{name}-module"))
-    wasm["static_resources"].pop("secrets", None)
-    assert wasm == module
+    assert same_in_both(read(f"{name}-wasm")) == same_in_both(read(f"{name}-module"))
 
 
 @pytest.fixture(scope="module")
@@ -196,11 +196,6 @@ def file(tmp_path):
         if to:
             here[address("vllm", 8000)] = address("127.0.0.1", to.port)
             here[address("bedrock", 8000)] = address("127.0.0.1", to.port)
-        if name == "direct":
-            (tmp_path / "openai.base64").write_text("c2s=")
-            here[f"{PARTS}/secrets"] = tmp_path
-            if FORM == "wasm":
-                here["/run/weir"] = tmp_path
         written = tmp_path / f"{name}.yaml"
         written.write_text(localized(localized(text, changes or {}), here))
         return written, port
@@ -226,20 +221,24 @@ def test_without_its_filter_envoy_does_not_start(file, tmp_path, name, content):
         (folder / PART).write_bytes(content)
     written, _ = file(name, folder=folder)
     command, environment = plain_envoy.run_command(written, search_path=folder)
-    process = plain_envoy.Process(command, env=environment)
+    process = Process(command, env=environment)
     assert process.wait(30) != 0, process.output
     process.wait_for_end()
     assert re.search(r"wasm|dynamic.?module|weir\.so", process.output, re.IGNORECASE), process.output
 
 
-def test_a_mistake_in_the_filters_own_configuration_is_refused(file):
-    written, _ = file("gateway", changes={'"targets"': '"tragets"'})
-    taken, said = plain_envoy.validate(written)
-    assert not taken
-    process = plain_envoy.Process(*start(written))
-    assert process.wait(30) != 0
-    process.wait_for_end()
-    assert "tragets" in process.output
+def test_a_mistake_in_the_filters_own_configuration_is_told_and_lets_nothing_pass(file, providers):
+    written, port = file("gateway", to=providers["qwen3"], changes={'"targets"': '"tragets"'})
+    _, said = plain_envoy.validate(written)
+    assert re.search("the configuration cannot be read: .*tragets", said), said
+    process = Process(*start(written))
+    try:
+        answer = wait_for(lambda: post(port), 20, what="Envoy")
+        assert answer.status_code == 503
+        assert "no configuration" in answer.json()["error"]["message"]
+        assert not providers["qwen3"].requests()
+    finally:
+        process.stop()
 
 
 def start(written):
@@ -275,9 +274,9 @@ def test_a_request_past_the_edge_role_reaches_no_backend(file, providers):
     manager = config["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     manager["http_filters"] = [each for each in manager["http_filters"] if each["name"] != "weir.edge"]
     written.write_text(json.dumps(config))
-    process = plain_envoy.Process(*start(written))
+    process = Process(*start(written))
     try:
-        answer = plain_envoy.wait_for(lambda: post(port), 20, what="Envoy")
+        answer = wait_for(lambda: post(port), 20, what="Envoy")
         assert answer.status_code >= 500
         assert not providers["qwen3"].requests()
     finally:
