@@ -8,6 +8,13 @@ use std::time::Duration;
 use weir_core::config::Config;
 use weir_core::headers::MODEL_HEADER;
 
+mod traffic;
+
+pub use traffic::{
+    ActiveCheck, CircuitBreaker, ConsistentHash, HashOn, HttpProbe, LoadBalancer, LocalLimit, PassiveCheck,
+    Probe, RetryBudget, Traffic,
+};
+
 /// A complete, valid configuration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -22,6 +29,9 @@ pub struct Plan {
     pub secrets: BTreeMap<String, SecretValue>,
     /// The container endpoint of AWS credentials, when some credential is to come from there.
     pub aws_container: Option<AwsContainer>,
+    /// `spec` of each BackendTrafficPolicy that applies to a rule, as it is written, by `namespace/name`: for platforms
+    /// that read such policies themselves.
+    pub traffic_policies: BTreeMap<String, serde_json::Value>,
 }
 
 /// Where `AWS_CONTAINER_CREDENTIALS_FULL_URI` points: the filter calls it through the cluster [`AwsContainer::CLUSTER`].
@@ -165,6 +175,10 @@ pub struct Rule {
     pub limits: Vec<Limit>,
     /// The policy's `failClosed`: refuse requests while the ratelimit service is down.
     pub limits_fail_closed: bool,
+    /// Rules of `rateLimit.local` that apply here.
+    pub local_limits: Vec<LocalLimit>,
+    /// The BackendTrafficPolicy that applies, a key of [`Plan::traffic_policies`].
+    pub policy: Option<String>,
 }
 
 /// How failed attempts are repeated, on the next backend where there is one.
@@ -209,6 +223,8 @@ pub struct Cluster {
     pub ai: bool,
     /// `timeout.tcp.connectTimeout`; 10 s when the policy does not say.
     pub connect_timeout: Duration,
+    /// What the policy says about balance, health and load.
+    pub traffic: Traffic,
 }
 
 /// One backendRef.
@@ -251,5 +267,26 @@ pub struct SecretValue(pub String);
 impl std::fmt::Debug for SecretValue {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SecretValue(redacted)")
+    }
+}
+
+/// `:authority` for a host and port, without the port that the scheme stands for.
+#[must_use]
+pub fn authority(host: &str, port: u16, tls: bool) -> String {
+    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+    let default_port = if tls { 443 } else { 80 };
+    if port == default_port { host } else { format!("{host}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities() {
+        assert_eq!(authority("a.com", 443, true), "a.com");
+        assert_eq!(authority("a.com", 443, false), "a.com:443");
+        assert_eq!(authority("a.com", 80, false), "a.com");
+        assert_eq!(authority("fd00::1", 8080, false), "[fd00::1]:8080");
     }
 }

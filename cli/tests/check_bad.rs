@@ -367,11 +367,11 @@ const CASES: &[Case] = &[
         "fields that are not supported",
         &[(
             "  retry: {retryOn",
-            "  circuitBreaker: {maxConnections: 1}\n  mergeType: StrategicMerge\n  retry: {retryOn",
+            "  faultInjection: {abort: {}}\n  mergeType: StrategicMerge\n  retry: {retryOn",
         )],
         "",
     ),
-    ("local limits", &[("    global:\n", "    type: Local\n    local: {rules: []}\n    global:\n")], ""),
+    ("limits of a type that are not there", &[("    global:\n", "    type: Local\n    global:\n")], ""),
     (
         "selector by address",
         &[("[{headers: [{name: x-user-id, type: Distinct}]}]", "[{sourceCIDR: {value: 10.0.0.0/8}}]")],

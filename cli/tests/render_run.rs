@@ -22,7 +22,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use weir_cli::plan::{
     Cluster, Endpoint, HeaderMatch, Listener, Match, MatchedRule, Member, Plan, Retry, Rule, SecretValue,
-    ValueMatch, VirtualHost,
+    Traffic, ValueMatch, VirtualHost,
 };
 use weir_cli::render::Form;
 use weir_cli::run::load::{Loaded, Loader, Report};
@@ -54,6 +54,7 @@ fn plan(script: &str) -> Result<Plan, Report> {
             members: members.collect(),
             ai: true,
             connect_timeout: Duration::from_secs(1),
+            traffic: Traffic::default(),
         });
         let rule = Rule {
             name: format!("default/route/rule/{index}"),
@@ -71,6 +72,8 @@ fn plan(script: &str) -> Result<Plan, Report> {
             }),
             limits: vec![],
             limits_fail_closed: false,
+            local_limits: vec![],
+            policy: None,
         };
         models.push(Model { id: model.to_owned(), owned_by: String::new(), created: 0, hostnames: vec![] });
         let value = ValueMatch::Exact(model.to_owned());
@@ -88,7 +91,8 @@ fn plan(script: &str) -> Result<Plan, Report> {
     };
     let secrets = [("default/key".to_owned(), SecretValue("s3cret".to_owned()))].into();
     let filter = Config { models, ..Config::default() };
-    Ok(Plan { listeners: vec![listener], clusters, filter, secrets, aws_container: None })
+    let traffic_policies = [].into();
+    Ok(Plan { listeners: vec![listener], clusters, filter, secrets, aws_container: None, traffic_policies })
 }
 
 /// Reads the script anew each time.

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 
 use weir_core::config::{self, BodyMutation, HeaderMutation, SchemaName};
 
-use super::credentials::{Attached, Credential, attach, authority};
+use super::credentials::{Attached, Credential, attach};
 use super::environment::Environment;
 use super::mutations;
 use super::names::hostname_mistake;
-use crate::plan::{Endpoint, Tls};
+use crate::plan::{Endpoint, Tls, authority};
 use crate::resources::ai::{AiServiceBackendSpec, SchemaKind, SchemaSpec, SecurityKind};
 use crate::resources::decode::MISSING;
 use crate::resources::envoy::{BackendEndpoint, BackendKind, BackendSpec};

@@ -6,7 +6,7 @@ use weir_core::auth::{AwsProfile, ContainerEndpoint, Source};
 use weir_core::config::Auth;
 
 use super::environment::{DefaultChain, Environment, profiles};
-use crate::plan::{AwsContainer, SecretValue};
+use crate::plan::{AwsContainer, SecretValue, authority};
 use crate::resources::ai::{AwsCredentialsFile, AwsCredentialsSpec, BackendSecurityPolicySpec, SecurityKind};
 use crate::resources::decode::MISSING;
 use crate::resources::diagnostic::hint;
@@ -329,25 +329,9 @@ fn looks_like_a_placeholder(value: &str) -> bool {
         })
 }
 
-/// `:authority` for a host and port, without the port that the scheme stands for.
-#[must_use]
-pub fn authority(host: &str, port: u16, tls: bool) -> String {
-    let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let default_port = if tls { 443 } else { 80 };
-    if port == default_port { host } else { format!("{host}:{port}") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn authorities() {
-        assert_eq!(authority("a.com", 443, true), "a.com");
-        assert_eq!(authority("a.com", 443, false), "a.com:443");
-        assert_eq!(authority("a.com", 80, false), "a.com");
-        assert_eq!(authority("fd00::1", 8080, false), "[fd00::1]:8080");
-    }
 
     #[test]
     fn placeholders() {

@@ -95,6 +95,7 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
         clusters: clusters.into_list(),
         secrets,
         aws_container,
+        traffic_policies: set.traffic_policies_as_written.clone(),
     };
     let counts = counts(&set);
     let plan = report.errors.is_empty().then_some(plan);

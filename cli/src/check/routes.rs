@@ -12,7 +12,7 @@ use super::backends::Backends;
 use super::clusters::Clusters;
 use super::listeners::{Entry, Listener, attach};
 use super::retries;
-use super::traffic::{Policies, Traffic};
+use super::traffic::{self, Policies, Traffic};
 use crate::plan::{AwsContainer, Limit, Match, MatchedRule, Member, Rule, SecretValue, ValueMatch};
 use crate::resources::gateway::Timeouts;
 use crate::resources::{Report, ResourceId, Set};
@@ -163,7 +163,12 @@ impl Compiler<'_, '_> {
         let connect_timeout = policy.and_then(|policy| policy.connect_timeout).unwrap_or(CONNECT_TIMEOUT);
         let limits = retries::timeouts(draft.timeouts, policy, &members, is_ai);
         let retry = retries::retry(policy, &members, is_ai);
-        let cluster = (!members.is_empty()).then(|| self.clusters.index(members, is_ai, connect_timeout));
+        if let Some(policy) = policy {
+            traffic::check_members(policy, &members, self.report);
+        }
+        let traffic = policy.map(|policy| policy.cluster.clone()).unwrap_or_default();
+        let cluster = (!members.is_empty())
+            .then(|| self.clusters.index(members, is_ai, connect_timeout, traffic, &name));
         let budgets = policy.map(|policy| policy.budgets.clone()).unwrap_or_default();
         let mut rule = Rule {
             name: name.clone(),
@@ -175,6 +180,8 @@ impl Compiler<'_, '_> {
             retry,
             limits: Vec::new(),
             limits_fail_closed: false,
+            local_limits: policy.map(|policy| policy.local_limits.clone()).unwrap_or_default(),
+            policy: policy.map(|policy| policy.id.full_name()),
         };
         match &draft.ai {
             Some(ai) => {

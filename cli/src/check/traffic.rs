@@ -1,4 +1,4 @@
-//! BackendTrafficPolicies: which applies to which rule, and the budgets they make.
+//! BackendTrafficPolicies: which applies to which rule, and what they say.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -7,22 +7,19 @@ use std::time::Duration;
 use weir_core::config::{Budget, Selector};
 
 use super::listeners::{conflict, gateway_exists, targets_reported};
-use super::names::is_token;
 use super::routes::matches::MODEL_HEADER;
+use crate::plan;
 use crate::resources::decode::MISSING;
 use crate::resources::diagnostic::hint;
-use crate::resources::envoy::{
-    BackendTrafficPolicySpec, CostFrom, RateLimitRule, RetrySpec, SelectorHeader, SelectorKind, Trigger,
-};
 use crate::resources::gateway::TargetRef;
 use crate::resources::kinds::{AI_GATEWAY, GATEWAY_API};
 use crate::resources::set::{Found, Resource};
+use crate::resources::traffic::{BackendTrafficPolicySpec, RetrySpec, Trigger};
 use crate::resources::{Report, ResourceId, Set};
 
-/// The metadata namespace of the costs.
-const NAMESPACE: &str = "io.envoy.ai_gateway";
-/// The ratelimit service counts in 32 bits.
-const LARGEST_LIMIT: u64 = u32::MAX as u64;
+mod balance;
+mod health;
+mod limits;
 
 /// A policy, ready to be applied to rules.
 #[derive(Debug)]
@@ -31,6 +28,10 @@ pub struct Traffic<'a> {
     pub id: &'a ResourceId,
     /// Indices of its budgets.
     pub budgets: Vec<usize>,
+    /// What each proxy counts on its own.
+    pub local_limits: Vec<plan::LocalLimit>,
+    /// Balance, health and load.
+    pub cluster: plan::Traffic,
     /// How failed attempts are repeated.
     pub retry: Option<&'a RetrySpec>,
     /// Of the whole request; zero for none.
@@ -148,6 +149,17 @@ impl<'a> Policies<'a> {
 }
 
 impl Traffic<'_> {
+    /// Takes the Distinct headers for those that tell users apart.
+    fn name_users(&mut self, selectors: &[Selector]) {
+        // A count for each model tells models apart, not users.
+        let distinct = |selector: &&Selector| selector.exact.is_none() && selector.header != MODEL_HEADER;
+        for selector in selectors.iter().filter(distinct) {
+            if !self.user_headers.contains(&selector.header) {
+                self.user_headers.push(selector.header.clone());
+            }
+        }
+    }
+
     /// Whether it names the route, rather than the route's Gateway.
     #[must_use]
     pub fn is_for_route(&self, route: &ResourceId) -> bool {
@@ -255,6 +267,8 @@ fn traffic<'a>(
     let mut traffic = Traffic {
         id,
         budgets: Vec::new(),
+        local_limits: Vec::new(),
+        cluster: plan::Traffic::default(),
         retry: spec.retry.as_ref(),
         request_timeout: spec.timeout.http.request_timeout.map(|timeout| timeout.0),
         connect_timeout: spec.timeout.tcp.connect_timeout.and_then(|timeout| timeout.unless_zero()),
@@ -266,126 +280,35 @@ fn traffic<'a>(
     if let Some(retry) = &spec.retry {
         check_retry(id, retry, report);
     }
-    let Some(limit) = &spec.rate_limit else { return traffic };
-    let rules = limit.global.as_ref().map(|global| global.rules.as_slice()).unwrap_or_default();
-    if rules.is_empty() && !report.has_error(id, "spec.rateLimit") {
-        report.error(id, "spec.rateLimit", "has no `global.rules`; add some, or remove it");
+    if let Some(balancer) = &spec.load_balancer {
+        traffic.cluster.load_balancer = balance::load_balancer(id, balancer, report);
     }
-    for (i, rule) in rules.iter().enumerate() {
-        let field = format!("spec.rateLimit.global.rules[{i}]");
-        let budget = budget(id, format!("{}/rule/{i}", id.full_name()), &field, rule, report);
-        // A count for each model tells models apart, not users.
-        let distinct = |selector: &&Selector| selector.exact.is_none() && selector.header != MODEL_HEADER;
-        for selector in budget.selectors.iter().filter(distinct) {
-            if !traffic.user_headers.contains(&selector.header) {
-                traffic.user_headers.push(selector.header.clone());
+    if let Some(breaker) = &spec.circuit_breaker {
+        traffic.cluster.circuit_breaker = Some(balance::circuit_breaker(id, breaker, report));
+    }
+    if let Some(check) = &spec.health_check {
+        health::health_check(id, check, &mut traffic.cluster, report);
+    }
+    if let Some(limit) = &spec.rate_limit {
+        limits::check_kind(id, limit, report);
+        if let Some(local) = &limit.local {
+            traffic.local_limits = limits::local(id, local, report);
+        }
+        for (i, rule) in limit.global.iter().flat_map(|global| &global.rules).enumerate() {
+            let field = format!("spec.rateLimit.global.rules[{i}]");
+            let budget = limits::budget(id, format!("{}/rule/{i}", id.full_name()), &field, rule, report);
+            if let Some(key) = &budget.response_cost {
+                traffic.charged.push((format!("{field}.cost.response.metadata.key"), key.clone()));
             }
+            traffic.name_users(&budget.selectors);
+            traffic.budgets.push(budgets.len());
+            budgets.push(budget);
         }
-        if let Some(key) = &budget.response_cost {
-            traffic.charged.push((format!("{field}.cost.response.metadata.key"), key.clone()));
-        }
-        traffic.budgets.push(budgets.len());
-        budgets.push(budget);
     }
+    let local: Vec<Selector> =
+        traffic.local_limits.iter().flat_map(|limit| &limit.selectors).cloned().collect();
+    traffic.name_users(&local);
     traffic
-}
-
-fn budget(id: &ResourceId, name: String, field: &str, rule: &RateLimitRule, report: &mut Report) -> Budget {
-    let mut selectors: Vec<Selector> = Vec::new();
-    for (i, selector) in rule.client_selectors.iter().enumerate() {
-        if selector.headers.is_empty() && !report.has_error(id, &format!("{field}.clientSelectors[{i}]")) {
-            report.error(id, format!("{field}.clientSelectors[{i}]"), "selects nothing; add `headers`");
-        }
-        for (j, header) in selector.headers.iter().enumerate() {
-            let place = format!("{field}.clientSelectors[{i}].headers[{j}]");
-            let header = selector_header(id, &place, header, report);
-            if selectors.iter().any(|known| known.header == header.header && known.exact == header.exact) {
-                let message = format!("`{}` is selected twice; remove one of the two", header.header);
-                report.error(id, format!("{place}.name"), message);
-            }
-            selectors.push(header);
-        }
-    }
-    let limit = rule.limit.requests;
-    if limit > LARGEST_LIMIT {
-        let message = format!("is more than {LARGEST_LIMIT}, which the ratelimit service cannot count");
-        report.error(id, format!("{field}.limit.requests"), message);
-    }
-    if limit == 0 && !report.has_error(id, &format!("{field}.limit")) {
-        report.warning(
-            id,
-            format!("{field}.limit.requests"),
-            "is 0: every request that is selected gets a 429",
-        );
-    }
-    let (request_hits, response_cost) = cost(id, &format!("{field}.cost"), rule, report);
-    let window = rule.limit.unit.seconds();
-    Budget { name, shared: rule.shared, selectors, limit, window, request_hits, response_cost }
-}
-
-/// What a request takes before it is sent, and the key of what its answer takes.
-fn cost(id: &ResourceId, field: &str, rule: &RateLimitRule, report: &mut Report) -> (u64, Option<String>) {
-    let request = match &rule.cost.request {
-        Some(cost) if cost.from == CostFrom::Number => {
-            if cost.metadata.is_some() {
-                report.error(
-                    id,
-                    format!("{field}.request.metadata"),
-                    "does not belong to `from: Number`; remove it",
-                );
-            }
-            cost.number.unwrap_or(1)
-        }
-        _ => 1,
-    };
-    if request > LARGEST_LIMIT {
-        report.error(id, format!("{field}.request.number"), format!("is more than {LARGEST_LIMIT}"));
-    }
-    let Some(response) = rule.cost.response.as_ref().filter(|cost| cost.from == CostFrom::Metadata) else {
-        return (request, None);
-    };
-    let Some(metadata) = &response.metadata else {
-        let message = format!("is missing; name the cost with `namespace: {NAMESPACE}` and `key`");
-        report.error(id, format!("{field}.response.metadata"), message);
-        return (request, None);
-    };
-    if ![NAMESPACE, MISSING].contains(&metadata.namespace.as_str()) {
-        let message = format!("`{}` holds no costs; it must be `{NAMESPACE}`", metadata.namespace);
-        report.error(id, format!("{field}.response.metadata.namespace"), message);
-        return (request, None);
-    }
-    if rule.cost.request.is_none() {
-        let message =
-            "is missing, so that each request takes 1 besides its tokens; write `from: Number`, `number: 0`";
-        report.warning(id, format!("{field}.request"), message);
-    }
-    (request, (metadata.key != MISSING).then(|| metadata.key.clone()))
-}
-
-fn selector_header(id: &ResourceId, field: &str, header: &SelectorHeader, report: &mut Report) -> Selector {
-    let name = header.name.to_ascii_lowercase();
-    if !is_token(&name) && name != MISSING {
-        report.error(id, format!("{field}.name"), format!("`{name}` is not a header name"));
-    }
-    let exact = match (header.kind, &header.value) {
-        (SelectorKind::Exact, Some(value)) => Some(value.clone()),
-        (SelectorKind::Exact, None) => {
-            if !report.has_error(id, field) {
-                let message = "is missing; type Exact needs it, and for a count per value use type Distinct";
-                report.error(id, format!("{field}.value"), message);
-            }
-            Some(String::new())
-        }
-        (SelectorKind::Distinct, Some(_)) => {
-            let message = "does not belong to type Distinct, which counts each value apart; remove it";
-            report.error(id, format!("{field}.value"), message);
-            None
-        }
-        (SelectorKind::Distinct, None) => None,
-        // Reported already.
-        (SelectorKind::RegularExpression, value) => Some(value.clone().unwrap_or_default()),
-    };
-    Selector { header: name, exact }
 }
 
 fn check_retry(id: &ResourceId, retry: &RetrySpec, report: &mut Report) {
@@ -405,6 +328,39 @@ fn check_retry(id: &ResourceId, retry: &RetrySpec, report: &mut Report) {
         {
             let message = format!("{status} is not an HTTP status; it must be from 100 to 599");
             report.error(id, format!("spec.retry.retryOn.httpStatusCodes[{i}]"), message);
+        }
+    }
+}
+
+/// Reports what a policy cannot do for the backends of a rule.
+pub fn check_members(policy: &Traffic<'_>, members: &[plan::Member], report: &mut Report) {
+    let plan::Traffic { load_balancer, active_check, passive_check, .. } = &policy.cluster;
+    let taking = || members.iter().filter(|member| member.weight > 0);
+    let mut priorities = taking().map(|member| member.priority);
+    let first = priorities.next();
+    // Of the balancers only those without a hash listen to who was asked before.
+    if matches!(load_balancer, plan::LoadBalancer::ConsistentHash(_))
+        && priorities.any(|priority| Some(priority) != first)
+        && active_check.is_none()
+        && passive_check.is_none()
+    {
+        let message = "ConsistentHash repeats a failed attempt within the same `priority` only, so that the next \
+                       one is never asked; add a `healthCheck`, or give the backends `weight` instead";
+        report.error(policy.id, "spec.loadBalancer.type", message);
+    }
+    let endpoints = || taking().flat_map(|member| &member.endpoints);
+    if let Some(passive) = passive_check
+        && !passive.always_eject_one
+        && endpoints().all(|endpoint| endpoint.host.parse::<std::net::IpAddr>().is_ok())
+    {
+        let count = endpoints().count();
+        if u32::try_from(count).unwrap_or(u32::MAX).saturating_mul(passive.max_ejection_percent) < 100 {
+            let message = format!(
+                "never takes an endpoint out: {} % of {count} is less than one; raise `maxEjectionPercent`, or set \
+                 `alwaysEjectOneEndpoint`",
+                passive.max_ejection_percent
+            );
+            report.warning(policy.id, "spec.healthCheck.passive", message);
         }
     }
 }

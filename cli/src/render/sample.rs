@@ -7,7 +7,7 @@ use weir_core::config::{Budget, Config, Selector};
 
 use super::plan::{
     AwsContainer, Backoff, Cluster, ContainerToken, Endpoint, HeaderMatch, Limit, Listener, Match,
-    MatchedRule, Member, PathMatch, Plan, Retry, Rule, SecretValue, Tls, ValueMatch, VirtualHost,
+    MatchedRule, Member, PathMatch, Plan, Retry, Rule, SecretValue, Tls, Traffic, ValueMatch, VirtualHost,
 };
 
 pub(super) fn member(backend: &str, priority: u32, weight: u32, host: &str, port: u16, tls: bool) -> Member {
@@ -21,7 +21,13 @@ pub(super) fn member(backend: &str, priority: u32, weight: u32, host: &str, port
 }
 
 fn cluster(name: &str, members: Vec<Member>) -> Cluster {
-    Cluster { name: name.to_owned(), members, ai: true, connect_timeout: Duration::from_secs(10) }
+    Cluster {
+        name: name.to_owned(),
+        members,
+        ai: true,
+        connect_timeout: Duration::from_secs(10),
+        traffic: Traffic::default(),
+    }
 }
 
 pub(super) fn rule(name: &str, cluster: usize) -> Rule {
@@ -41,6 +47,8 @@ pub(super) fn rule(name: &str, cluster: usize) -> Rule {
         }),
         limits: vec![],
         limits_fail_closed: false,
+        local_limits: vec![],
+        policy: None,
     }
 }
 
@@ -137,5 +145,6 @@ pub(super) fn plan() -> Plan {
                 "/var/run/secrets/pods.eks.amazonaws.com/serviceaccount/eks-pod-identity-token".to_owned(),
             )),
         }),
+        traffic_policies: [].into(),
     }
 }

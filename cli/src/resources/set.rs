@@ -11,11 +11,12 @@ use serde_json::Value;
 use super::ai::{AiGatewayRouteSpec, AiServiceBackendSpec, BackendSecurityPolicySpec};
 use super::decode::{MISSING, Mistake, decode};
 use super::diagnostic::{Report, closest};
-use super::envoy::{BackendSpec, BackendTrafficPolicySpec, ClientTrafficPolicySpec};
+use super::envoy::{BackendSpec, ClientTrafficPolicySpec};
 use super::gateway::{BackendTlsPolicySpec, GatewayClassSpec, GatewaySpec, HttpRouteSpec};
 use super::kinds::{Kind, Treatment, treatment};
 use super::secret::{self, KeyedValues, ServiceSpec};
 use super::source::Source;
+use super::traffic::BackendTrafficPolicySpec;
 use super::{unsupported, yaml};
 
 /// Which resource, and where it is written.
@@ -171,6 +172,8 @@ pub struct Set {
     pub secrets: Resources<KeyedValues>,
     pub config_maps: Resources<KeyedValues>,
     pub services: Resources<ServiceSpec>,
+    /// `spec` of the BackendTrafficPolicies, by `namespace/name`.
+    pub traffic_policies_as_written: BTreeMap<String, Value>,
     /// What none of Weir's kinds is.
     pub skipped: Vec<Skipped>,
     /// Whether something could not be read that may be just what seems to be missing.
@@ -315,6 +318,8 @@ impl Set {
             }
             Kind::Backend => read(&mut self.backends, kind, id, created, value, report),
             Kind::BackendTrafficPolicy => {
+                let spec = value.get("spec").cloned().unwrap_or_default();
+                self.traffic_policies_as_written.insert(id.full_name(), spec);
                 read(&mut self.backend_traffic_policies, kind, id, created, value, report);
             }
             Kind::ClientTrafficPolicy => {

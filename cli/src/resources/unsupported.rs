@@ -30,6 +30,9 @@ const fn value(kind: Kind, path: &'static str, value: &'static str, advice: &'st
 
 const HTTP_ONLY: &str = "write `HTTP`, and end TLS in front of the gateway";
 const ROUTE_ONLY: &str = "name each resource in `targetRefs`";
+const BALANCERS: &str = "use RoundRobin, Random, LeastRequest or ConsistentHash";
+const COST: &str =
+    "each request counts 1; for tokens use `global`, which counts locally where there is no Redis";
 const SELECTORS: &str = "select by `headers` with the types Exact and Distinct";
 
 /// What is refused.
@@ -113,7 +116,6 @@ const REFUSED: &[Field] = &[
     ),
     field(Kind::BackendTrafficPolicy, "spec.admissionControl", ""),
     field(Kind::BackendTrafficPolicy, "spec.bandwidthLimit", ""),
-    field(Kind::BackendTrafficPolicy, "spec.circuitBreaker", ""),
     field(Kind::BackendTrafficPolicy, "spec.compression", ""),
     field(Kind::BackendTrafficPolicy, "spec.compressor", ""),
     field(
@@ -123,10 +125,29 @@ const REFUSED: &[Field] = &[
     ),
     field(Kind::BackendTrafficPolicy, "spec.dns", ""),
     field(Kind::BackendTrafficPolicy, "spec.faultInjection", ""),
-    field(Kind::BackendTrafficPolicy, "spec.healthCheck", ""),
+    value(Kind::BackendTrafficPolicy, "spec.healthCheck.active.type", "GRPC", "use HTTP or TCP"),
+    field(Kind::BackendTrafficPolicy, "spec.healthCheck.active.grpc", "use `http` or `tcp`"),
+    field(
+        Kind::BackendTrafficPolicy,
+        "spec.healthCheck.active.healthCheckLog",
+        "watch `cluster.*.health_check` in `/stats` on the admin address",
+    ),
     field(Kind::BackendTrafficPolicy, "spec.http2", ""),
     field(Kind::BackendTrafficPolicy, "spec.httpUpgrade", ""),
-    field(Kind::BackendTrafficPolicy, "spec.loadBalancer", "backends are balanced by weight and priority"),
+    value(Kind::BackendTrafficPolicy, "spec.loadBalancer.type", "BackendUtilization", BALANCERS),
+    field(Kind::BackendTrafficPolicy, "spec.loadBalancer.backendUtilization", BALANCERS),
+    value(Kind::BackendTrafficPolicy, "spec.loadBalancer.type", "DynamicModule", BALANCERS),
+    field(Kind::BackendTrafficPolicy, "spec.loadBalancer.dynamicModule", BALANCERS),
+    field(
+        Kind::BackendTrafficPolicy,
+        "spec.loadBalancer.endpointOverride",
+        "a client must not choose the backend; use `consistentHash` to send it to the same one again",
+    ),
+    field(
+        Kind::BackendTrafficPolicy,
+        "spec.loadBalancer.zoneAware",
+        "give the backends of a rule `weight` and `priority`",
+    ),
     field(Kind::BackendTrafficPolicy, "spec.proxyProtocol", ""),
     field(Kind::BackendTrafficPolicy, "spec.requestBuffer", ""),
     field(Kind::BackendTrafficPolicy, "spec.responseOverride", ""),
@@ -134,16 +155,11 @@ const REFUSED: &[Field] = &[
     field(Kind::BackendTrafficPolicy, "spec.tcpKeepalive", ""),
     field(Kind::BackendTrafficPolicy, "spec.telemetry", ""),
     field(Kind::BackendTrafficPolicy, "spec.useClientProtocol", ""),
+    field(Kind::BackendTrafficPolicy, "spec.rateLimit.local.rules[].cost", COST),
     field(
         Kind::BackendTrafficPolicy,
-        "spec.rateLimit.local",
+        "spec.rateLimit.local.rules[].shared",
         "use `global`, which counts locally where there is no Redis",
-    ),
-    value(
-        Kind::BackendTrafficPolicy,
-        "spec.rateLimit.type",
-        "Local",
-        "use `Global`, which counts locally where there is no Redis",
     ),
     field(Kind::BackendTrafficPolicy, "spec.rateLimit.global.rules[].shadowMode", ""),
     value(Kind::BackendTrafficPolicy, "spec.rateLimit.global.rules[].xRateLimitHeaders", "Off", ""),
@@ -168,6 +184,28 @@ const REFUSED: &[Field] = &[
     value(
         Kind::BackendTrafficPolicy,
         "spec.rateLimit.global.rules[].clientSelectors[].headers[].type",
+        "RegularExpression",
+        SELECTORS,
+    ),
+    field(Kind::BackendTrafficPolicy, "spec.rateLimit.local.rules[].shadowMode", ""),
+    value(Kind::BackendTrafficPolicy, "spec.rateLimit.local.rules[].xRateLimitHeaders", "Off", ""),
+    field(Kind::BackendTrafficPolicy, "spec.rateLimit.local.rules[].limit.fromMetadata", ""),
+    field(Kind::BackendTrafficPolicy, "spec.rateLimit.local.rules[].clientSelectors[].sourceCIDR", SELECTORS),
+    field(Kind::BackendTrafficPolicy, "spec.rateLimit.local.rules[].clientSelectors[].methods", SELECTORS),
+    field(Kind::BackendTrafficPolicy, "spec.rateLimit.local.rules[].clientSelectors[].path", SELECTORS),
+    field(
+        Kind::BackendTrafficPolicy,
+        "spec.rateLimit.local.rules[].clientSelectors[].queryParams",
+        SELECTORS,
+    ),
+    field(
+        Kind::BackendTrafficPolicy,
+        "spec.rateLimit.local.rules[].clientSelectors[].headers[].invert",
+        SELECTORS,
+    ),
+    value(
+        Kind::BackendTrafficPolicy,
+        "spec.rateLimit.local.rules[].clientSelectors[].headers[].type",
         "RegularExpression",
         SELECTORS,
     ),
@@ -304,7 +342,7 @@ mod tests {
 
     #[test]
     fn what_is_off_is_no_mistake() {
-        let mut resource = json!({"spec": {"useClientProtocol": false, "circuitBreaker": {}}});
+        let mut resource = json!({"spec": {"useClientProtocol": false, "faultInjection": {}}});
         let (refused, _) = remove(Kind::BackendTrafficPolicy, &mut resource);
         assert_eq!(refused.len(), 1);
         assert_eq!(resource, json!({"spec": {}}));
