@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::{Map, Value, json};
 
 use super::direct::Direct;
-use super::{Options, filter, proto, secrets};
+use super::{Options, filter, proto, secrets, traffic};
 use crate::plan::{Cluster, Member, Plan, Tls};
 
 const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -65,15 +65,7 @@ fn backends(cluster: &Cluster, options: &Options) -> Value {
     let mut fields = json!({
         "name": cluster.name,
         "connect_timeout": proto::duration(cluster.connect_timeout),
-        // Answers take seconds to minutes, so a backend's share of the requests says little about its load.
-        "lb_policy": "LEAST_REQUEST",
-        "common_lb_config": {
-            "locality_weighted_lb_config": {},
-            // Above the default of 50 % unhealthy backends Envoy sends to unhealthy ones too, though a later priority could serve.
-            "healthy_panic_threshold": {"value": 0},
-        },
         "load_assignment": {"cluster_name": cluster.name, "endpoints": localities(cluster)},
-        "circuit_breakers": circuit_breakers(),
         // A long answer may be silent for minutes; address translators on the way forget such connections.
         "upstream_connection_options": {
             "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
@@ -85,6 +77,7 @@ fn backends(cluster: &Cluster, options: &Options) -> Value {
     if let Value::Object(fields) = &mut fields {
         let (key, value) = discovery_type(cluster);
         fields.insert(key.to_owned(), value);
+        fields.extend(traffic::fields(cluster));
         fields.extend(transport_sockets(cluster, options));
     }
     fields
@@ -116,13 +109,13 @@ fn localities(cluster: &Cluster) -> Vec<Value> {
                 "locality": {"region": index.to_string()},
                 "priority": priority,
                 "load_balancing_weight": member.weight,
-                "lb_endpoints": endpoints(index, member),
+                "lb_endpoints": endpoints(cluster, index, member),
             })
         })
         .collect()
 }
 
-fn endpoints(index: usize, member: &Member) -> Vec<Value> {
+fn endpoints(cluster: &Cluster, index: usize, member: &Member) -> Vec<Value> {
     let endpoint = |(number, endpoint): (usize, &crate::plan::Endpoint)| {
         // The backend's name lets the filter notice, while a reload is under way, that its configuration and this cluster are not of
         // the same time: a credential must not reach another backend for even that moment.
@@ -132,24 +125,18 @@ fn endpoints(index: usize, member: &Member) -> Vec<Value> {
         {
             namespaces.insert("envoy.transport_socket_match".to_owned(), json!({"weir": index.to_string()}));
         }
+        let mut place = json!({"address": proto::socket(&endpoint.host, endpoint.port)});
+        if let (Some(check), Value::Object(fields)) =
+            (traffic::endpoint_check(cluster, member, endpoint), &mut place)
+        {
+            fields.insert("health_check_config".to_owned(), check);
+        }
         json!({
-            "endpoint": {"address": proto::socket(&endpoint.host, endpoint.port)},
+            "endpoint": place,
             "metadata": {"filter_metadata": metadata},
         })
     };
     member.endpoints.iter().enumerate().map(endpoint).collect()
-}
-
-/// Envoy's defaults of 1024 connections and requests and 3 retries at a time are for short requests: thousands of streams at once are
-/// ordinary here, and a fourth failover must not be refused.
-fn circuit_breakers() -> Value {
-    const MANY: u32 = 1_000_000;
-    json!({"thresholds": [{
-        "max_connections": MANY,
-        "max_pending_requests": MANY,
-        "max_requests": MANY,
-        "max_retries": MANY,
-    }]})
 }
 
 fn protocol(cluster: &Cluster, options: &Options) -> Value {
@@ -164,6 +151,12 @@ fn protocol(cluster: &Cluster, options: &Options) -> Value {
     } else {
         json!({"explicit_http_config": {"http_protocol_options": {}}})
     };
+    let most =
+        cluster.traffic.circuit_breaker.as_ref().and_then(|breaker| breaker.max_requests_per_connection);
+    if let (Some(requests), Value::Object(fields)) = (most, &mut protocol) {
+        let common = json!({"max_requests_per_connection": requests});
+        fields.insert("common_http_protocol_options".to_owned(), common);
+    }
     if cluster.ai
         && let Value::Object(fields) = &mut protocol
     {

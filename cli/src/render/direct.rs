@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use weir_core::backend::may_change;
-use weir_core::config;
+use weir_core::config::{self, Selector};
 
 use super::Options;
 use super::routes::by_model;
@@ -77,9 +77,11 @@ fn has_one_place(plan: &Plan, rule: &Rule, options: &Options) -> bool {
     let cluster = rule.cluster.and_then(|index| plan.clusters.get(index));
     let one_endpoint = cluster.is_some_and(|cluster| {
         let [member] = cluster.members.as_slice() else { return false };
-        member.weight > 0 && member.endpoints.len() == 1
+        // Two clusters would check a backend twice, and each count on its own.
+        member.weight > 0 && member.endpoints.len() == 1 && !cluster.traffic.has_state()
     });
-    let limits_see_the_client = options.rate_limit_service.is_none() || limits_see_the_client(plan, rule);
+    let limits_see_the_client = (options.rate_limit_service.is_none() || limits_see_the_client(plan, rule))
+        && local_limits_see_the_client(plan, rule);
     rule.ai
         && one_endpoint
         && limits_see_the_client
@@ -88,10 +90,18 @@ fn has_one_place(plan: &Plan, rule: &Rule, options: &Options) -> bool {
 
 /// Whether the headers that the rule's global rate limits look at are still the client's once the request is the backend's.
 pub(super) fn limits_see_the_client(plan: &Plan, rule: &Rule) -> bool {
-    let targets = plan.filter.routes.get(&rule.name).map_or(&[][..], |route| &route.targets);
     let budgets = rule.limits.iter().filter_map(|limit| plan.filter.budgets.get(limit.budget));
-    let mut headers = budgets.flat_map(|budget| &budget.selectors).map(|selector| selector.header.as_str());
-    !headers.any(|header| targets.iter().any(|target| may_change(target, header)))
+    are_the_clients(plan, rule, budgets.flat_map(|budget| &budget.selectors))
+}
+
+/// The same for those of each proxy.
+fn local_limits_see_the_client(plan: &Plan, rule: &Rule) -> bool {
+    are_the_clients(plan, rule, rule.local_limits.iter().flat_map(|limit| &limit.selectors))
+}
+
+fn are_the_clients<'s>(plan: &Plan, rule: &Rule, mut selectors: impl Iterator<Item = &'s Selector>) -> bool {
+    let targets = plan.filter.routes.get(&rule.name).map_or(&[][..], |route| &route.targets);
+    !selectors.any(|selector| targets.iter().any(|target| may_change(target, &selector.header)))
 }
 
 fn repeats_connections_only(retry: &Retry) -> bool {

@@ -10,7 +10,7 @@ use weir_core::endpoint::ClientApi;
 use weir_core::error::Error as ClientError;
 
 use super::form::SecretsBy;
-use super::{Error, Options, bootstrap, filter, proto};
+use super::{Error, Options, bootstrap, filter, local_limits, proto};
 use crate::plan::{Listener, Plan};
 
 /// How long Envoy waits for the ratelimit service. A charge that comes later than this is lost, so it is not the default of 20 ms, which
@@ -116,7 +116,8 @@ fn chain(manager: Value) -> Value {
 }
 
 fn connection_manager(listener: &Listener, options: &Options) -> Value {
-    let mut filters = vec![filter::discovered(options, "edge")];
+    // Limits see the model, which the edge sets, and their 429 passes the edge, which gives it the client's shape.
+    let mut filters = vec![filter::discovered(options, "edge"), local_limits::discovered(options)];
     if options.rate_limit_service.is_some() {
         filters.push(rate_limit(listener, RATE_LIMIT_OPEN, false));
         filters.push(rate_limit(listener, RATE_LIMIT_CLOSED, true));

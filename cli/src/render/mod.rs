@@ -16,6 +16,7 @@ mod files;
 mod filter;
 mod form;
 mod listener;
+mod local_limits;
 mod proto;
 mod ratelimit;
 mod routes;
@@ -24,6 +25,7 @@ mod sample;
 mod secrets;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -56,7 +58,7 @@ pub const SDS: &str = "sds";
 /// `RUNTIME_ROOT` of the ratelimit service, relative to the folder.
 pub const RATELIMIT_ROOT: &str = "ratelimit";
 
-/// The file of the filter's configuration in one role.
+/// The file of the filter's configuration in one role, or of Envoy's own filter for local limits.
 #[must_use]
 pub fn ecds_path(role: &str) -> String {
     format!("xds/ecds-{role}.json")
@@ -122,6 +124,7 @@ pub fn envoy(plan: &Plan, options: &Options) -> Result<Files, Error> {
     for role in options.filter.form.roles() {
         files.insert(ecds_path(role), &discovery(vec![filter::resource(plan, &direct, options, role)?]));
     }
+    files.insert(ecds_path(local_limits::FILE), &discovery(vec![local_limits::resource(plan)]));
     for listener in &plan.listeners {
         let routes = routes::route_configuration(plan, &direct, listener, options);
         files.insert(rds_path(&listener.name), &discovery(vec![routes]));

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
 use super::direct::Direct;
-use super::{Options, listener, proto, ratelimit};
+use super::{Options, listener, local_limits, proto, ratelimit, traffic};
 use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
 };
@@ -144,6 +144,12 @@ impl Context<'_> {
             }
             if let Some(policy) = retry_policy(rule) {
                 action.insert("retry_policy".to_owned(), policy);
+            }
+            if let Some(policy) = traffic::hash_policy(&cluster.traffic.load_balancer) {
+                action.insert("hash_policy".to_owned(), policy);
+            }
+            if let Some(limits) = local_limits::per_route(rule) {
+                action.insert("rate_limits".to_owned(), limits);
             }
         }
         route.insert("route".to_owned(), action);

@@ -1,0 +1,128 @@
+//! `rateLimit.local`: Envoy's own token buckets.
+//!
+//! All buckets of a listener are in one filter, and each route says which of them it takes from: a rule has several
+//! routes in Envoy, which share its limit. The filter's configuration is an ECDS file of its own, so that a change of
+//! anything else leaves what is in the buckets.
+
+use serde_json::{Value, json};
+use weir_core::config::Selector;
+
+use super::{Options, proto};
+use crate::plan::{LocalLimit, Plan, Rule};
+
+/// The filter in the chain, and its ECDS resource.
+const NAME: &str = "weir.local_limits";
+/// The name of the ECDS file among those of the roles.
+pub(super) const FILE: &str = "local-limits";
+const MESSAGE: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
+/// Which of a route's rate limits are for this filter; those without a number are for the ratelimit service.
+const STAGE: u32 = 1;
+/// Values of Distinct headers that a limit counts at a time; who was not seen for longest is forgotten.
+const COUNTED_AT_A_TIME: u32 = 10_000;
+
+/// The place of the filter in a chain.
+pub(super) fn discovered(options: &Options) -> Value {
+    json!({
+        "name": NAME,
+        "config_discovery": {
+            "config_source": proto::config_source(options, &super::ecds_path(FILE)),
+            "type_urls": [format!("type.googleapis.com/{MESSAGE}")],
+        },
+    })
+}
+
+/// The ECDS resource: every limit of every rule.
+pub(super) fn resource(plan: &Plan) -> Value {
+    let hosts = plan.listeners.iter().flat_map(|listener| &listener.virtual_hosts);
+    let mut rules: Vec<&Rule> =
+        hosts.flat_map(|host| &host.rules).map(|matched| matched.rule.as_ref()).collect();
+    rules.sort_by(|one, other| one.name.cmp(&other.name));
+    rules.dedup_by(|one, other| one.name == other.name);
+    let of_rule =
+        |rule: &&Rule| -> Vec<Value> { rule.local_limits.iter().map(|limit| bucket(rule, limit)).collect() };
+    let buckets: Vec<Value> = rules.iter().flat_map(of_rule).collect();
+    let mut fields = json!({"stat_prefix": "weir_local_limits"});
+    if !buckets.is_empty()
+        && let Value::Object(fields) = &mut fields
+    {
+        let always = json!({"default_value": {"numerator": 100, "denominator": "HUNDRED"}});
+        fields.insert("stage".to_owned(), STAGE.into());
+        fields.insert("filter_enabled".to_owned(), always.clone());
+        fields.insert("filter_enforced".to_owned(), always);
+        fields.insert("enable_x_ratelimit_headers".to_owned(), "DRAFT_VERSION_03".into());
+        fields.insert("max_dynamic_descriptors".to_owned(), COUNTED_AT_A_TIME.into());
+        fields.insert("descriptors".to_owned(), buckets.into());
+    }
+    proto::any(
+        "envoy.config.core.v3.TypedExtensionConfig",
+        json!({"name": NAME, "typed_config": proto::any(MESSAGE, fields)}),
+    )
+}
+
+/// Full at first, and filled all the time at the rate of the limit.
+fn bucket(rule: &Rule, limit: &LocalLimit) -> Value {
+    let mut entries =
+        vec![json!({"key": "route", "value": rule.name}), json!({"key": "limit", "value": limit.name})];
+    if limit.selectors.is_empty() {
+        entries.extend(others(rule).map(|other| json!({"key": other.name, "value": "not selected"})));
+    }
+    entries.extend(limit.selectors.iter().map(|selector| match &selector.exact {
+        // Without a value each value has a bucket of its own.
+        None => json!({"key": selector.header}),
+        Some(_) => json!({"key": selector.header, "value": "selected"}),
+    }));
+    json!({
+        "entries": entries,
+        "token_bucket": {
+            "max_tokens": limit.limit,
+            "tokens_per_fill": limit.limit,
+            "fill_interval": format!("{}s", limit.window),
+        },
+    })
+}
+
+/// What a route takes from which bucket. `None` when it has no such limits.
+pub(super) fn per_route(rule: &Rule) -> Option<Value> {
+    let limits: Vec<Value> = rule.local_limits.iter().map(|limit| actions(rule, limit)).collect();
+    (!limits.is_empty()).then_some(limits.into())
+}
+
+fn actions(rule: &Rule, limit: &LocalLimit) -> Value {
+    let fixed =
+        |key: &str, value: &str| json!({"generic_key": {"descriptor_key": key, "descriptor_value": value}});
+    let mut actions = vec![fixed("route", &rule.name), fixed("limit", &limit.name)];
+    if limit.selectors.is_empty() {
+        // No descriptor comes of an action that does not apply: this is for what no other limit selects.
+        actions.extend(others(rule).map(|other| {
+            json!({"header_value_match": {
+                "descriptor_key": other.name,
+                "descriptor_value": "not selected",
+                "expect_match": false,
+                "headers": other.selectors.iter().map(condition).collect::<Vec<_>>(),
+            }})
+        }));
+    }
+    actions.extend(limit.selectors.iter().map(|selector| match &selector.exact {
+        None => {
+            json!({"request_headers": {"header_name": selector.header, "descriptor_key": selector.header}})
+        }
+        Some(_) => json!({"header_value_match": {
+            "descriptor_key": selector.header,
+            "descriptor_value": "selected",
+            "headers": [condition(selector)],
+        }}),
+    }));
+    json!({"stage": STAGE, "actions": actions})
+}
+
+/// The limits besides the one without selectors.
+fn others(rule: &Rule) -> impl Iterator<Item = &LocalLimit> {
+    rule.local_limits.iter().filter(|limit| !limit.selectors.is_empty())
+}
+
+fn condition(selector: &Selector) -> Value {
+    match &selector.exact {
+        None => json!({"name": selector.header, "present_match": true}),
+        Some(value) => json!({"name": selector.header, "string_match": {"exact": value}}),
+    }
+}
