@@ -63,6 +63,16 @@ fn envoy_takes_it(form: Form) {
     let token = dir.path().join("token");
     std::fs::write(&token, "t0ken").unwrap();
     let mut plan = sample::plan();
+    for (cluster, traffic) in plan.clusters.iter_mut().zip([sample::traffic(), sample::other_traffic()]) {
+        cluster.traffic = traffic;
+    }
+    let mut limited = sample::rule("limited/rule/0", 0);
+    limited.local_limits = sample::local_limits();
+    for rule in plan.listeners.iter_mut().flat_map(|listener| &mut listener.virtual_hosts).take(1) {
+        let matches =
+            plan::Match { path: Some(plan::PathMatch::Exact("/limited".into())), ..Default::default() };
+        rule.rules.push(plan::MatchedRule { matches, rule: std::rc::Rc::new(limited.clone()) });
+    }
     if let Some(container) = &mut plan.aws_container {
         container.token = Some(plan::ContainerToken::File(token.to_string_lossy().into_owned()));
         container.tls = true;

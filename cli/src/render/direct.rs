@@ -115,7 +115,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::sample::{member, plan, rule};
+    use super::super::sample::{self, member, plan, rule};
     use super::super::{CDS, Filter, Form, ServiceAddress, envoy, rds_path};
     use super::*;
     use crate::plan::{Endpoint, HeaderMatch, Limit, Match, MatchedRule, ValueMatch, VirtualHost};
@@ -222,6 +222,15 @@ mod tests {
                         .push(Endpoint { host: "10.0.0.1".to_owned(), port: 1 });
                 }),
             ),
+            (
+                "a check",
+                Box::new(|plan| plan.clusters[0].traffic.active_check = sample::traffic().active_check),
+            ),
+            (
+                "a circuit breaker",
+                Box::new(|plan| plan.clusters[0].traffic.circuit_breaker = sample::traffic().circuit_breaker),
+            ),
+            ("a limit of each proxy", Box::new(|plan| rule_of(plan).local_limits = sample::local_limits())),
             ("no traffic", Box::new(|plan| plan.clusters[0].members[0].weight = 0)),
             ("no backend", Box::new(|plan| rule_of(plan).cluster = None)),
             ("a plain rule", Box::new(|plan| rule_of(plan).ai = false)),

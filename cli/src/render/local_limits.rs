@@ -1,8 +1,10 @@
 //! `rateLimit.local`: Envoy's own token buckets.
 //!
-//! All buckets of a listener are in one filter, and each route says which of them it takes from: a rule has several
-//! routes in Envoy, which share its limit. The filter's configuration is an ECDS file of its own, so that a change of
-//! anything else leaves what is in the buckets.
+//! All buckets of a listener are in one filter, and a route's metadata says which rule it is of: the routes that a rule
+//! has in Envoy share its buckets. The filter's configuration is an ECDS file of its own, so that a change of anything
+//! else leaves what is in the buckets.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use weir_core::config::Selector;
@@ -15,8 +17,8 @@ const NAME: &str = "weir.local_limits";
 /// The name of the ECDS file among those of the roles.
 pub(super) const FILE: &str = "local-limits";
 const MESSAGE: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
-/// Which of a route's rate limits are for this filter; those without a number are for the ratelimit service.
-const STAGE: u32 = 1;
+/// Where a route has the name of its rule.
+const METADATA: &str = "weir.local_limits";
 /// Values of Distinct headers that a limit counts at a time; who was not seen for longest is forgotten.
 const COUNTED_AT_A_TIME: u32 = 10_000;
 
@@ -38,19 +40,25 @@ pub(super) fn resource(plan: &Plan) -> Value {
         hosts.flat_map(|host| &host.rules).map(|matched| matched.rule.as_ref()).collect();
     rules.sort_by(|one, other| one.name.cmp(&other.name));
     rules.dedup_by(|one, other| one.name == other.name);
-    let of_rule =
-        |rule: &&Rule| -> Vec<Value> { rule.local_limits.iter().map(|limit| bucket(rule, limit)).collect() };
-    let buckets: Vec<Value> = rules.iter().flat_map(of_rule).collect();
+    let (mut buckets, mut limits, mut known) = (Vec::new(), Vec::new(), BTreeSet::new());
+    for rule in rules {
+        for limit in &rule.local_limits {
+            buckets.push(bucket(rule, limit));
+            if known.insert(&limit.name) {
+                limits.push(actions(rule, limit));
+            }
+        }
+    }
     let mut fields = json!({"stat_prefix": "weir_local_limits"});
     if !buckets.is_empty()
         && let Value::Object(fields) = &mut fields
     {
         let always = json!({"default_value": {"numerator": 100, "denominator": "HUNDRED"}});
-        fields.insert("stage".to_owned(), STAGE.into());
         fields.insert("filter_enabled".to_owned(), always.clone());
         fields.insert("filter_enforced".to_owned(), always);
         fields.insert("enable_x_ratelimit_headers".to_owned(), "DRAFT_VERSION_03".into());
         fields.insert("max_dynamic_descriptors".to_owned(), COUNTED_AT_A_TIME.into());
+        fields.insert("rate_limits".to_owned(), limits.into());
         fields.insert("descriptors".to_owned(), buckets.into());
     }
     proto::any(
@@ -62,7 +70,7 @@ pub(super) fn resource(plan: &Plan) -> Value {
 /// Full at first, and filled all the time at the rate of the limit.
 fn bucket(rule: &Rule, limit: &LocalLimit) -> Value {
     let mut entries =
-        vec![json!({"key": "route", "value": rule.name}), json!({"key": "limit", "value": limit.name})];
+        vec![json!({"key": "rule", "value": rule.name}), json!({"key": "limit", "value": limit.name})];
     if limit.selectors.is_empty() {
         entries.extend(others(rule).map(|other| json!({"key": other.name, "value": "not selected"})));
     }
@@ -81,18 +89,23 @@ fn bucket(rule: &Rule, limit: &LocalLimit) -> Value {
     })
 }
 
-/// What a route takes from which bucket. `None` when it has no such limits.
-pub(super) fn per_route(rule: &Rule) -> Option<Value> {
-    let limits: Vec<Value> = rule.local_limits.iter().map(|limit| actions(rule, limit)).collect();
-    (!limits.is_empty()).then_some(limits.into())
+/// What a route says of itself. `None` when it has no such limits.
+pub(super) fn route_metadata(rule: &Rule) -> Option<Value> {
+    (!rule.local_limits.is_empty()).then(|| json!({"filter_metadata": {METADATA: {"rule": rule.name}}}))
 }
 
+/// From a request to its bucket. Where one of these does not apply, the request takes from none.
 fn actions(rule: &Rule, limit: &LocalLimit) -> Value {
-    let fixed =
-        |key: &str, value: &str| json!({"generic_key": {"descriptor_key": key, "descriptor_value": value}});
-    let mut actions = vec![fixed("route", &rule.name), fixed("limit", &limit.name)];
+    let mut actions = vec![
+        json!({"metadata": {
+            "descriptor_key": "rule",
+            "metadata_key": {"key": METADATA, "path": [{"key": "rule"}]},
+            "source": "ROUTE_ENTRY",
+        }}),
+        json!({"generic_key": {"descriptor_key": "limit", "descriptor_value": limit.name}}),
+    ];
     if limit.selectors.is_empty() {
-        // No descriptor comes of an action that does not apply: this is for what no other limit selects.
+        // For what no other limit selects.
         actions.extend(others(rule).map(|other| {
             json!({"header_value_match": {
                 "descriptor_key": other.name,
@@ -112,7 +125,7 @@ fn actions(rule: &Rule, limit: &LocalLimit) -> Value {
             "headers": [condition(selector)],
         }}),
     }));
-    json!({"stage": STAGE, "actions": actions})
+    json!({"actions": actions})
 }
 
 /// The limits besides the one without selectors.

@@ -148,11 +148,11 @@ impl Context<'_> {
             if let Some(policy) = traffic::hash_policy(&cluster.traffic.load_balancer) {
                 action.insert("hash_policy".to_owned(), policy);
             }
-            if let Some(limits) = local_limits::per_route(rule) {
-                action.insert("rate_limits".to_owned(), limits);
-            }
         }
         route.insert("route".to_owned(), action);
+        if let Some(metadata) = local_limits::route_metadata(rule) {
+            route.insert("metadata".to_owned(), metadata);
+        }
         if self.options.rate_limit_service.is_some()
             && let Some(limits) = ratelimit::per_route(self.plan, rule, self.options.filter.form)
         {

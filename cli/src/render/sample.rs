@@ -6,8 +6,10 @@ use std::time::Duration;
 use weir_core::config::{Budget, Config, Selector};
 
 use super::plan::{
-    AwsContainer, Backoff, Cluster, ContainerToken, Endpoint, HeaderMatch, Limit, Listener, Match,
-    MatchedRule, Member, PathMatch, Plan, Retry, Rule, SecretValue, Tls, Traffic, ValueMatch, VirtualHost,
+    ActiveCheck, AwsContainer, Backoff, CircuitBreaker, Cluster, ConsistentHash, ContainerToken, Endpoint,
+    HashOn, HeaderMatch, HttpProbe, Limit, Listener, LoadBalancer, LocalLimit, Match, MatchedRule, Member,
+    PassiveCheck, PathMatch, Plan, Probe, Retry, RetryBudget, Rule, SecretValue, Tls, Traffic, ValueMatch,
+    VirtualHost,
 };
 
 pub(super) fn member(backend: &str, priority: u32, weight: u32, host: &str, port: u16, tls: bool) -> Member {
@@ -147,4 +149,94 @@ pub(super) fn plan() -> Plan {
         }),
         traffic_policies: [].into(),
     }
+}
+
+/// Of a policy that says a lot.
+pub(super) fn traffic() -> Traffic {
+    Traffic {
+        load_balancer: LoadBalancer::ConsistentHash(ConsistentHash {
+            on: vec![
+                HashOn::Header("x-session".into()),
+                HashOn::Cookie {
+                    name: "seat".into(),
+                    ttl: Some(Duration::from_secs(60)),
+                    attributes: [("SameSite".to_owned(), "Strict".to_owned())].into(),
+                },
+                HashOn::QueryParameter("q".into()),
+                HashOn::SourceIp,
+            ],
+            table_size: 65_537,
+        }),
+        active_check: Some(ActiveCheck {
+            timeout: Duration::from_secs(1),
+            interval: Duration::from_secs(3),
+            initial_jitter: Some(Duration::from_millis(500)),
+            unhealthy_threshold: 3,
+            healthy_threshold: 1,
+            port: Some(9090),
+            probe: Probe::Http(HttpProbe {
+                hostname: None,
+                path: "/health".into(),
+                method: "POST".into(),
+                expected_statuses: vec![200, 201, 204],
+                retriable_statuses: vec![503],
+                expected_body: b"ok".to_vec(),
+                body: b"well?".to_vec(),
+            }),
+        }),
+        passive_check: Some(PassiveCheck {
+            interval: Duration::from_secs(3),
+            base_ejection_time: Duration::from_secs(30),
+            consecutive_5xx: 5,
+            consecutive_gateway_errors: Some(2),
+            consecutive_local_origin_failures: Some(4),
+            max_ejection_percent: 50,
+            failure_percentage_threshold: Some(85),
+            always_eject_one: true,
+        }),
+        panic_threshold: 50,
+        circuit_breaker: Some(CircuitBreaker {
+            max_connections: 1024,
+            max_pending_requests: 1024,
+            max_requests: 7,
+            max_retries: 1024,
+            max_requests_per_connection: Some(100),
+            max_connections_per_endpoint: Some(9),
+            retry_budget: Some(RetryBudget { percent: 20.0, min_concurrency: 3 }),
+        }),
+    }
+}
+
+/// Of a policy that says other things, for a cluster with TLS.
+pub(super) fn other_traffic() -> Traffic {
+    Traffic {
+        load_balancer: LoadBalancer::RoundRobin { slow_start: Some(Duration::from_secs(30)) },
+        active_check: Some(ActiveCheck {
+            timeout: Duration::from_secs(1),
+            interval: Duration::from_secs(3),
+            initial_jitter: None,
+            unhealthy_threshold: 3,
+            healthy_threshold: 1,
+            port: None,
+            probe: Probe::Tcp { send: b"ping".to_vec(), receive: b"pong".to_vec() },
+        }),
+        ..Traffic::default()
+    }
+}
+
+/// Each user of the free tier, each team, and everybody else.
+pub(super) fn local_limits() -> Vec<LocalLimit> {
+    let limit = |index: usize, limit, window, selectors: Vec<Selector>| LocalLimit {
+        name: format!("default/policy/local/{index}"),
+        selectors,
+        limit,
+        window,
+    };
+    let distinct = |header: &str| Selector { header: header.to_owned(), exact: None };
+    let free = Selector { header: "x-tier".into(), exact: Some("free".into()) };
+    vec![
+        limit(0, 10, 60, vec![distinct("x-user-id"), free]),
+        limit(1, 100, 3600, vec![distinct("x-team")]),
+        limit(2, 5, 1, vec![]),
+    ]
 }

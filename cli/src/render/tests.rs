@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::sample::{plan, rule};
+use super::sample::{self, plan, rule};
 use super::*;
-use crate::plan::{Limit, Listener, Match, MatchedRule};
+use crate::plan::{Limit, Listener, Match, MatchedRule, PathMatch};
 
 fn options() -> Options {
     Options {
@@ -178,6 +178,48 @@ fn a_route_waits_as_long_as_its_attempts_may() {
     let action = &routes[0]["virtual_hosts"][0]["routes"][0]["route"];
     assert_eq!(action["idle_timeout"], "900s");
     assert_eq!(action["timeout"], "0s");
+}
+
+/// The first cluster is checked by requests, the second by connections; the rule of the first is limited, too.
+#[test]
+fn what_a_traffic_policy_says() {
+    let mut plan = plan();
+    plan.clusters.retain(|cluster| cluster.ai);
+    plan.clusters[0].traffic = sample::traffic();
+    plan.clusters[1].traffic = sample::other_traffic();
+    let mut limited = rule("limited/rule/0", 0);
+    limited.local_limits = sample::local_limits();
+    let other = rule("other/rule/0", 1);
+    plan.listeners[0].virtual_hosts[0].rules =
+        [limited, other].map(|rule| MatchedRule { matches: Match::default(), rule: Rc::new(rule) }).to_vec();
+    let files = envoy(&plan, &Options { rate_limit_service: None, ..options() }).unwrap();
+    for path in [CDS, &rds_path("default/ai-gateway/http"), &ecds_path("local-limits")] {
+        let name = format!("policy_{}", path.replace('/', "_"));
+        insta::assert_snapshot!(name, files.get(path).unwrap().content);
+    }
+}
+
+#[test]
+fn the_routes_of_a_rule_share_its_limits() {
+    let mut limited = rule("limited/rule/0", 0);
+    limited.local_limits = sample::local_limits();
+    let limited = Rc::new(limited);
+    let mut plan = plan();
+    plan.listeners[0].virtual_hosts[0].rules = ["/a", "/b"]
+        .map(|path| MatchedRule {
+            matches: Match { path: Some(PathMatch::Prefix(path.into())), ..Match::default() },
+            rule: Rc::clone(&limited),
+        })
+        .to_vec();
+    let files = envoy(&plan, &options()).unwrap();
+    let limits = resources(&files, &ecds_path("local-limits"));
+    let buckets = limits[0]["typed_config"]["descriptors"].as_array().unwrap();
+    assert_eq!(buckets.len(), limited.local_limits.len());
+    let routes = resources(&files, &rds_path("default/ai-gateway/http"));
+    let routes = routes[0]["virtual_hosts"][0]["routes"].as_array().unwrap();
+    assert_eq!(routes.len(), 2);
+    let rule = serde_json::json!({"weir.local_limits": {"rule": limited.name}});
+    assert!(routes.iter().all(|route| route["metadata"]["filter_metadata"] == rule));
 }
 
 #[test]
