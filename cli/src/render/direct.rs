@@ -230,7 +230,6 @@ mod tests {
                 "a circuit breaker",
                 Box::new(|plan| plan.clusters[0].traffic.circuit_breaker = sample::traffic().circuit_breaker),
             ),
-            ("a limit of each proxy", Box::new(|plan| rule_of(plan).local_limits = sample::local_limits())),
             ("no traffic", Box::new(|plan| plan.clusters[0].members[0].weight = 0)),
             ("no backend", Box::new(|plan| rule_of(plan).cluster = None)),
             ("a plain rule", Box::new(|plan| rule_of(plan).ai = false)),
@@ -302,5 +301,21 @@ mod tests {
         let removes = config::HeaderMutation { remove: vec!["X-User-Id".into()], ..Default::default() };
         plan.filter.routes.insert(route, target(removes));
         assert!(!Direct::new(&plan, &with_service()).has("m"), "the backend must not see it");
+    }
+
+    #[test]
+    fn a_limit_of_each_proxy_sees_the_clients_headers() {
+        let mut plan = simple();
+        rule_of(&mut plan).local_limits = sample::local_limits();
+        let of = |headers| {
+            let target = config::Target { headers, ..config::Target::default() };
+            config::Route { targets: vec![target], ..config::Route::default() }.into()
+        };
+        let route = "default/route/rule/m".to_owned();
+        plan.filter.routes.insert(route.clone(), of(config::HeaderMutation::default()));
+        assert!(Direct::new(&plan, &options()).has("m"), "no attempt touches what they select by");
+        let removes = config::HeaderMutation { remove: vec!["x-tier".into()], ..Default::default() };
+        plan.filter.routes.insert(route, of(removes));
+        assert!(!Direct::new(&plan, &options()).has("m"), "the backend must not see it");
     }
 }
