@@ -20,11 +20,11 @@ fn compiled(spec: &str) -> Compiled {
 }
 
 fn compiled_with(edits: &[(&str, &str)], spec: &str) -> Compiled {
-    let begin = "metadata: {name: budget}\nspec:\n";
-    let start = BASE.find(begin).unwrap() + begin.len();
-    let end = start + BASE[start..].find("---").unwrap();
-    let targets = "  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]\n";
-    let mut text = format!("{}{targets}  {spec}\n{}", &BASE[..start], &BASE[end..]);
+    let targets = "targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: edge}]";
+    let policy =
+        BASE.split("---\n").find(|document| document.contains("kind: BackendTrafficPolicy")).unwrap();
+    let (head, _) = policy.split_once("spec:\n").unwrap();
+    let mut text = BASE.replace(policy, &format!("{head}spec:\n  {targets}\n  {spec}\n"));
     for (from, to) in edits {
         assert!(text.contains(from), "{from} must stand in the base");
         text = text.replace(from, to);
