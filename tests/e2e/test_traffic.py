@@ -290,6 +290,9 @@ class TestLocalLimits:
         assert caught.value.body["error"]["type"] == "rate_limit_error"
         assert int(caught.value.response.headers["retry-after"]) >= 1
 
+    def test_what_no_route_takes_is_no_matter_of_a_limit(self, gateway):
+        assert {gateway.chat("nobody").status_code for _ in range(5)} == {404}
+
     def test_the_rest_has_one_bucket(self, gateway):
         assert [gateway.chat("model").status_code for _ in range(4)] == [200, 200, 200, 429]
 

@@ -1,8 +1,8 @@
 //! `rateLimit.local`: Envoy's own token buckets.
 //!
-//! All buckets of a listener are in one filter, and a route's metadata says which rule it is of: the routes that a rule
-//! has in Envoy share its buckets. The filter's configuration is an ECDS file of its own, so that a change of anything
-//! else leaves what is in the buckets.
+//! All buckets of a listener are in one filter, which knows a rule by the name of its routes: those that a rule has in
+//! Envoy share its buckets. The filter's configuration is an ECDS file of its own, so that a change of anything else
+//! leaves what is in the buckets.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,6 @@ const NAME: &str = "weir.local_limits";
 /// The name of the ECDS file among those of the roles.
 pub(super) const FILE: &str = "local-limits";
 const MESSAGE: &str = "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit";
-/// Where a route has the name of its rule.
-const METADATA: &str = "weir.local_limits";
 /// Values of Distinct headers that a limit counts at a time; who was not seen for longest is forgotten.
 const COUNTED_AT_A_TIME: u32 = 10_000;
 
@@ -69,16 +67,16 @@ pub(super) fn resource(plan: &Plan) -> Value {
 
 /// Full at first, and filled all the time at the rate of the limit.
 fn bucket(rule: &Rule, limit: &LocalLimit) -> Value {
-    let mut entries =
-        vec![json!({"key": "rule", "value": rule.name}), json!({"key": "limit", "value": limit.name})];
-    if limit.selectors.is_empty() {
-        entries.extend(others(rule).map(|other| json!({"key": other.name, "value": "not selected"})));
-    }
+    let mut entries = vec![json!({"key": "limit", "value": limit.name})];
     entries.extend(limit.selectors.iter().map(|selector| match &selector.exact {
         // Without a value each value has a bucket of its own.
         None => json!({"key": selector.header}),
         Some(_) => json!({"key": selector.header, "value": "selected"}),
     }));
+    if limit.selectors.is_empty() {
+        entries.extend(others(rule).map(|other| json!({"key": other.name, "value": "not selected"})));
+    }
+    entries.push(json!({"key": "rule", "value": rule.name}));
     json!({
         "entries": entries,
         "token_bucket": {
@@ -89,21 +87,20 @@ fn bucket(rule: &Rule, limit: &LocalLimit) -> Value {
     })
 }
 
-/// What a route says of itself. `None` when it has no such limits.
-pub(super) fn route_metadata(rule: &Rule) -> Option<Value> {
-    (!rule.local_limits.is_empty()).then(|| json!({"filter_metadata": {METADATA: {"rule": rule.name}}}))
-}
-
 /// From a request to its bucket. Where one of these does not apply, the request takes from none.
 fn actions(rule: &Rule, limit: &LocalLimit) -> Value {
-    let mut actions = vec![
-        json!({"metadata": {
-            "descriptor_key": "rule",
-            "metadata_key": {"key": METADATA, "path": [{"key": "rule"}]},
-            "source": "ROUTE_ENTRY",
+    let mut actions =
+        vec![json!({"generic_key": {"descriptor_key": "limit", "descriptor_value": limit.name}})];
+    actions.extend(limit.selectors.iter().map(|selector| match &selector.exact {
+        None => {
+            json!({"request_headers": {"header_name": selector.header, "descriptor_key": selector.header}})
+        }
+        Some(_) => json!({"header_value_match": {
+            "descriptor_key": selector.header,
+            "descriptor_value": "selected",
+            "headers": [condition(selector)],
         }}),
-        json!({"generic_key": {"descriptor_key": "limit", "descriptor_value": limit.name}}),
-    ];
+    }));
     if limit.selectors.is_empty() {
         // For what no other limit selects.
         actions.extend(others(rule).map(|other| {
@@ -115,17 +112,17 @@ fn actions(rule: &Rule, limit: &LocalLimit) -> Value {
             }})
         }));
     }
-    actions.extend(limit.selectors.iter().map(|selector| match &selector.exact {
-        None => {
-            json!({"request_headers": {"header_name": selector.header, "descriptor_key": selector.header}})
-        }
-        Some(_) => json!({"header_value_match": {
-            "descriptor_key": selector.header,
-            "descriptor_value": "selected",
-            "headers": [condition(selector)],
-        }}),
-    }));
+    actions.push(json!({"extension": route_name()}));
     json!({"actions": actions})
+}
+
+/// A route is called after its rule. Not the metadata of the route: where a request has none, Envoy 1.36 ends when it looks there.
+fn route_name() -> Value {
+    proto::extension(
+        "envoy.rate_limit_descriptors.expr",
+        "envoy.extensions.rate_limit_descriptors.expr.v3.Descriptor",
+        json!({"descriptor_key": "rule", "skip_if_error": true, "text": "xds.route_name"}),
+    )
 }
 
 /// The limits besides the one without selectors.

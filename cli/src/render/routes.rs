@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
 use super::direct::Direct;
-use super::{Options, listener, local_limits, proto, ratelimit, traffic};
+use super::{Options, listener, proto, ratelimit, traffic};
 use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
 };
@@ -150,9 +150,6 @@ impl Context<'_> {
             }
         }
         route.insert("route".to_owned(), action);
-        if let Some(metadata) = local_limits::route_metadata(rule) {
-            route.insert("metadata".to_owned(), metadata);
-        }
         if self.options.rate_limit_service.is_some()
             && let Some(limits) = ratelimit::per_route(self.plan, rule, self.options.filter.form)
         {

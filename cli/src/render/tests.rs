@@ -218,8 +218,8 @@ fn the_routes_of_a_rule_share_its_limits() {
     let routes = resources(&files, &rds_path("default/ai-gateway/http"));
     let routes = routes[0]["virtual_hosts"][0]["routes"].as_array().unwrap();
     assert_eq!(routes.len(), 2);
-    let rule = serde_json::json!({"weir.local_limits": {"rule": limited.name}});
-    assert!(routes.iter().all(|route| route["metadata"]["filter_metadata"] == rule));
+    assert!(routes.iter().all(|route| route["name"] == limited.name));
+    assert_eq!(buckets[0]["entries"][3], serde_json::json!({"key": "rule", "value": limited.name}));
 }
 
 #[test]
