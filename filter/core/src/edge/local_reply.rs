@@ -12,8 +12,11 @@ pub const ANSWER_TOO_LARGE: &str = "response_payload_too_large";
 /// `response.code_details` of an answer that breaks off begin with this.
 pub const ANSWER_BROKEN: &str = "upstream_reset_after_response_started";
 
+/// `response.code_details` of a limit that each proxy counts for itself.
+const LOCALLY_LIMITED: &str = "local_rate_limited";
+
 /// `response.code_details` of the filters between this one and the router that refuse what is over a limit.
-const LIMITED: [&str; 3] = ["request_rate_limited", "local_rate_limited", "rate_limiter_error"];
+const LIMITED: [&str; 3] = ["request_rate_limited", LOCALLY_LIMITED, "rate_limiter_error"];
 
 /// A reply of Envoy's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +49,10 @@ impl LocalReply<'_> {
                 ),
             ),
             (413, _) => Error::new(Kind::TooLarge, "the request body is over the limit of this gateway"),
+            (429, LOCALLY_LIMITED) => Error::new(
+                Kind::RateLimited,
+                format!("rate limit reached for the model {model}: too many requests at this gateway"),
+            ),
             (429, _) => Error::new(
                 Kind::RateLimited,
                 format!("rate limit reached for the model {model}: the budget of this window is used up"),
@@ -99,6 +106,13 @@ mod tests {
         assert_eq!((model.kind(), model.message().contains("gpt-9")), (Kind::UnknownModel, true));
         let path = error("/nope?x=1", "", 404, "route_not_found");
         assert_eq!(path.message(), "unknown path /nope: no route takes it");
+    }
+
+    #[test]
+    fn a_limit_of_requests_is_no_used_up_budget() {
+        let said = |details| error("/v1/chat/completions", "m", 429, details).message().to_owned();
+        assert!(said("local_rate_limited").ends_with("too many requests at this gateway"));
+        assert!(said("request_rate_limited").ends_with("the budget of this window is used up"));
     }
 
     #[test]
