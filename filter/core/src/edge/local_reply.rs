@@ -15,6 +15,10 @@ pub const ANSWER_BROKEN: &str = "upstream_reset_after_response_started";
 /// `response.code_details` of a limit that each proxy counts for itself.
 const LOCALLY_LIMITED: &str = "local_rate_limited";
 
+/// `response.code_details` where a route gives the answer itself: so platforms say 404 that need a route for the filter to be
+/// asked at all.
+const NO_RULE: &str = "direct_response";
+
 /// `response.code_details` of the filters between this one and the router that refuse what is over a limit.
 const LIMITED: [&str; 3] = ["request_rate_limited", LOCALLY_LIMITED, "rate_limiter_error"];
 
@@ -38,11 +42,11 @@ impl LocalReply<'_> {
     pub fn error(&self, exchange: &Exchange) -> Error {
         let model = &exchange.model;
         match (self.status, self.details) {
-            (404, "route_not_found") if exchange.endpoint.is_none() || model.is_empty() => {
+            (404, "route_not_found" | NO_RULE) if exchange.endpoint.is_none() || model.is_empty() => {
                 let (path, _) = exchange.headers.path_and_query();
                 Error::new(Kind::UnknownPath, format!("unknown path {path}: no route takes it"))
             }
-            (404, "route_not_found") => Error::new(
+            (404, "route_not_found" | NO_RULE) => Error::new(
                 Kind::UnknownModel,
                 format!(
                     "the model {model} does not exist: no route takes it. GET /v1/models lists those that do"
@@ -103,6 +107,8 @@ mod tests {
     #[test]
     fn an_unknown_model_is_named_and_an_unknown_path_too() {
         let model = error("/v1/chat/completions", "gpt-9", 404, "route_not_found");
+        assert_eq!((model.kind(), model.message().contains("gpt-9")), (Kind::UnknownModel, true));
+        let model = error("/v1/chat/completions", "gpt-9", 404, "direct_response");
         assert_eq!((model.kind(), model.message().contains("gpt-9")), (Kind::UnknownModel, true));
         let path = error("/nope?x=1", "", 404, "route_not_found");
         assert_eq!(path.message(), "unknown path /nope: no route takes it");
