@@ -159,6 +159,8 @@ pub enum ValueMatch {
 pub struct Rule {
     /// `namespace/route/rule/<name, model or index>`: the name of Envoy's route, and the key of the filter's `routes` for AI rules.
     pub name: String,
+    /// The resource it is written in.
+    pub origin: Origin,
     /// True for rules of an AIGatewayRoute: their clusters get the backend role.
     pub ai: bool,
     /// Index into [`Plan::clusters`]; `None` when the rule has no backends (500 by Gateway API).
@@ -179,6 +181,15 @@ pub struct Rule {
     pub local_limits: Vec<LocalLimit>,
     /// The BackendTrafficPolicy that applies, a key of [`Plan::traffic_policies`].
     pub policy: Option<String>,
+}
+
+/// Where a rule is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// `namespace/name` of the route.
+    pub route: String,
+    /// Its place among the rules of that.
+    pub rule: usize,
 }
 
 /// How failed attempts are repeated, on the next backend where there is one.

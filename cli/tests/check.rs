@@ -14,7 +14,7 @@ fn compile_folder(name: &str, variables: &[(&str, &str)]) -> Compiled {
         source.name = Path::new(&source.name).file_name().unwrap().to_string_lossy().into_owned();
     }
     let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    compile(&sources, &Environment { variables, aws_credentials_file: None })
+    compile(&sources, &Environment { variables, ..Environment::default() })
 }
 
 /// A plan with a line for each part of it, so that a difference is seen at a glance.

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use weir_cli::plan::{
-    Cluster, Endpoint, HeaderMatch, Listener, Match, MatchedRule, Member, Plan, Retry, Rule, SecretValue,
-    Traffic, ValueMatch, VirtualHost,
+    Cluster, Endpoint, HeaderMatch, Listener, Match, MatchedRule, Member, Origin, Plan, Retry, Rule,
+    SecretValue, Traffic, ValueMatch, VirtualHost,
 };
 use weir_cli::render::Form;
 use weir_cli::run::load::{Loaded, Loader, Report};
@@ -58,6 +58,7 @@ fn plan(script: &str) -> Result<Plan, Report> {
         });
         let rule = Rule {
             name: format!("default/route/rule/{index}"),
+            origin: Origin::default(),
             ai: true,
             cluster: Some(index),
             request_timeout: None,

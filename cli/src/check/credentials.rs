@@ -167,6 +167,9 @@ fn api_key(
     set: &Set,
     report: &mut Report,
 ) -> Option<SecretValue> {
+    if is_elsewhere(id, reference, set) {
+        return Some(SecretValue(String::new()));
+    }
     let (secret, value) = secret_value(id, field, reference, "apiKey", set, report)?;
     // `echo KEY | base64` leaves a line break at the end.
     let key = value.0.trim();
@@ -214,6 +217,9 @@ fn default_chain(
     report: &mut Report,
 ) -> (Source, Option<SecretValue>, Option<AwsContainer>) {
     let field = "spec.awsCredentials";
+    if environment.platform.is_cluster() {
+        return (Source::AwsDefault { container: None }, None, None);
+    }
     match environment.aws_default_chain() {
         DefaultChain::File { text, profile } => {
             (aws_file_source("of this environment".to_owned(), profile), Some(text), None)
@@ -247,6 +253,9 @@ fn aws_file(
     report: &mut Report,
 ) -> Option<SecretValue> {
     let field = "spec.awsCredentials.credentialsFile";
+    if is_elsewhere(id, &file.secret_ref, set) {
+        return Some(SecretValue(String::new()));
+    }
     let (secret, value) =
         secret_value(id, &format!("{field}.secretRef"), &file.secret_ref, "credentials", set, report)?;
     let found = profiles(&value.0);
@@ -268,6 +277,12 @@ fn aws_file(
             None
         }
     }
+}
+
+/// Whether a Secret may be where the resources go to: it is not in the files, and a renderer for that place only names it.
+fn is_elsewhere(id: &ResourceId, reference: &ObjectRef, set: &Set) -> bool {
+    let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
+    set.platform.is_cluster() && matches!(set.secrets.find(namespace, &reference.name), Found::Nothing(_))
 }
 
 /// The value that a reference leads to.

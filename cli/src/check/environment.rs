@@ -7,10 +7,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use crate::plan::{AwsContainer, ContainerToken, SecretValue};
+use crate::resources::Platform;
 
 /// The part of the process's surroundings that resources may refer to.
 #[derive(Clone, Default)]
 pub struct Environment {
+    /// Whose surroundings they are.
+    pub platform: Platform,
     /// Environment variables; only those of [`VARIABLES`] are looked at.
     pub variables: BTreeMap<String, String>,
     /// The text of the user's credentials file (`AWS_SHARED_CREDENTIALS_FILE`, else `~/.aws/credentials`).
@@ -49,6 +52,12 @@ pub enum DefaultChain {
 }
 
 impl Environment {
+    /// What is known of a pod's surroundings before there is a pod: nothing.
+    #[must_use]
+    pub fn of_platform(platform: Platform) -> Environment {
+        Environment { platform, ..Environment::default() }
+    }
+
     /// What this process has.
     #[must_use]
     pub fn of_process() -> Environment {
@@ -57,7 +66,7 @@ impl Environment {
             .filter_map(|name| std::env::var(name).ok().map(|value| ((*name).to_owned(), value)))
             .collect();
         let text = Environment::aws_credentials_path().and_then(|path| std::fs::read_to_string(path).ok());
-        Environment { variables, aws_credentials_file: text.map(SecretValue) }
+        Environment { variables, aws_credentials_file: text.map(SecretValue), ..Environment::default() }
     }
 
     /// Where the user's credentials file is to be.
@@ -232,6 +241,7 @@ mod tests {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
             aws_credentials_file: file.map(|text| SecretValue(text.to_owned())),
+            ..Environment::default()
         }
         .aws_default_chain()
     }
@@ -275,6 +285,7 @@ mod tests {
         let environment = Environment {
             variables: [("AWS_SECRET_ACCESS_KEY".to_owned(), "hush".to_owned())].into(),
             aws_credentials_file: Some(SecretValue("hush".to_owned())),
+            ..Environment::default()
         };
         assert!(!format!("{environment:?} {:?}", environment.aws_default_chain()).contains("hush"));
     }

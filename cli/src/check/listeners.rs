@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use super::names::{common_hostnames, hostname_mistake};
 use crate::plan::{self, MatchedRule};
+use crate::resources::decode::MISSING;
 use crate::resources::diagnostic::hint;
 use crate::resources::envoy::ClientTrafficPolicySpec;
 use crate::resources::gateway::{FromNamespaces, GatewayListener, GatewaySpec, ParentRef};
 use crate::resources::kinds::GATEWAY_API;
 use crate::resources::set::{Found, Resource};
-use crate::resources::{Report, ResourceId, Set};
+use crate::resources::{Platform, Report, ResourceId, Set};
 
 /// Bytes of one request or answer that Envoy may hold, unless a policy says otherwise: prompts with images are large.
 const BUFFER_LIMIT: u32 = 32 << 20;
@@ -60,7 +61,9 @@ pub fn listeners<'a>(set: &'a Set, report: &mut Report) -> Vec<Listener<'a>> {
     }
     for gateway in set.gateways.iter() {
         let class = &gateway.spec.gateway_class_name;
-        if let Found::Nothing(others) = set.gateway_classes.find("", class) {
+        if !set.platform.is_cluster()
+            && let Found::Nothing(others) = set.gateway_classes.find("", class)
+        {
             let message = format!("GatewayClass {class} is not in these files, {others}");
             report.warning(&gateway.id, "spec.gatewayClassName", message);
         }
@@ -73,12 +76,17 @@ pub fn listeners<'a>(set: &'a Set, report: &mut Report) -> Vec<Listener<'a>> {
         }
         for (i, listener) in gateway.spec.listeners.iter().enumerate() {
             let field = format!("spec.listeners[{i}]");
-            check_listener(gateway, i, listener, &field, report);
+            if set.platform == Platform::EnvoyGateway && ["TLS", "TCP", "UDP"].contains(&&*listener.protocol)
+            {
+                continue;
+            }
+            check_listener(gateway, i, listener, &field, set.platform, report);
             let name = format!("{}/{}", gateway.id.full_name(), listener.name);
             if report.has_error(&gateway.id, &format!("{field}.port")) {
                 continue;
             }
-            if let Some(first) = ports.insert(listener.port, name.clone()) {
+            let first = ports.insert(listener.port, name.clone());
+            if let Some(first) = first.filter(|_| set.platform == Platform::Here) {
                 let message = format!(
                     "{} is the port of listener {first}, too, which is not supported yet: keep one of the two and tell \
                      the routes apart by `hostnames`",
@@ -116,10 +124,14 @@ fn check_listener(
     i: usize,
     listener: &GatewayListener,
     field: &str,
+    platform: Platform,
     report: &mut Report,
 ) {
     let id = &gateway.id;
-    let known = ["HTTP", crate::resources::decode::MISSING];
+    let known = match platform {
+        Platform::Here => &["HTTP", MISSING][..],
+        Platform::EnvoyGateway => &["HTTP", "HTTPS", MISSING],
+    };
     if !known.contains(&listener.protocol.as_str()) && !report.has_error(id, &format!("{field}.protocol")) {
         let message = format!("`{}` is not a protocol; write `HTTP`", listener.protocol);
         report.error(id, format!("{field}.protocol"), message);

@@ -51,7 +51,7 @@ pub struct Compiled {
 #[must_use]
 pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     let mut report = Report::default();
-    let mut set = Set::read(sources, &mut report);
+    let mut set = Set::read(sources, environment.platform, &mut report);
     let skipped = std::mem::take(&mut set.skipped);
     let backends = Backends::compile(&set, environment, &mut report);
     let policies = Policies::new(&set, &mut report);

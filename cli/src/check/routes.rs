@@ -13,7 +13,7 @@ use super::clusters::Clusters;
 use super::listeners::{Entry, Listener, attach};
 use super::retries;
 use super::traffic::{self, Policies, Traffic};
-use crate::plan::{AwsContainer, Limit, Match, MatchedRule, Member, Rule, SecretValue, ValueMatch};
+use crate::plan::{AwsContainer, Limit, Match, MatchedRule, Member, Origin, Rule, SecretValue, ValueMatch};
 use crate::resources::gateway::Timeouts;
 use crate::resources::{Report, ResourceId, Set};
 
@@ -170,8 +170,10 @@ impl Compiler<'_, '_> {
         let cluster = (!members.is_empty())
             .then(|| self.clusters.index(members, is_ai, connect_timeout, traffic, &name));
         let budgets = policy.map(|policy| policy.budgets.clone()).unwrap_or_default();
+        let origin = Origin { route: draft.route.full_name(), rule: draft.index };
         let mut rule = Rule {
             name: name.clone(),
+            origin,
             ai: is_ai,
             cluster,
             request_timeout: limits.request,
@@ -199,7 +201,8 @@ impl Compiler<'_, '_> {
             }
             None => {
                 self.filter.plain_routes = true;
-                if let (Some(policy), false) = (policy, budgets.is_empty()) {
+                let is_limited = !budgets.is_empty() && !self.set.platform.does_limits();
+                if let (Some(policy), true) = (policy, is_limited) {
                     let message =
                         format!("does not limit {}: only AIGatewayRoutes have limits so far", draft.route);
                     // On a whole Gateway it is for the other routes; on this very route it asks for what is not done.

@@ -15,7 +15,7 @@ use crate::resources::gateway::TargetRef;
 use crate::resources::kinds::{AI_GATEWAY, GATEWAY_API};
 use crate::resources::set::{Found, Resource};
 use crate::resources::traffic::{BackendTrafficPolicySpec, RetrySpec, Trigger};
-use crate::resources::{Report, ResourceId, Set};
+use crate::resources::{Platform, Report, ResourceId, Set};
 
 mod balance;
 mod health;
@@ -69,7 +69,7 @@ impl<'a> Policies<'a> {
     pub fn new(set: &'a Set, report: &mut Report) -> Self {
         let mut policies = Policies { all: Vec::new(), by_target: HashMap::new(), budgets: Vec::new() };
         for policy in set.backend_traffic_policies.iter() {
-            let traffic = traffic(policy, &mut policies.budgets, report);
+            let traffic = traffic(policy, &mut policies.budgets, set.platform, report);
             let position = policies.all.len();
             policies.all.push(traffic);
             let targets = policy.spec.targets();
@@ -208,6 +208,7 @@ fn target(
             }
             Some(Target::Route(name, reference.section_name.clone()))
         }
+        (GATEWAY_API, _) if set.platform == Platform::EnvoyGateway => None,
         (group, kind) => {
             if ![group, kind].contains(&MISSING) {
                 let message = format!(
@@ -261,6 +262,7 @@ fn route_rules(
 fn traffic<'a>(
     policy: &'a Resource<BackendTrafficPolicySpec>,
     budgets: &mut Vec<Budget>,
+    platform: Platform,
     report: &mut Report,
 ) -> Traffic<'a> {
     let Resource { id, spec, .. } = policy;
@@ -292,11 +294,12 @@ fn traffic<'a>(
     if let Some(limit) = &spec.rate_limit {
         limits::check_kind(id, limit, report);
         if let Some(local) = &limit.local {
-            traffic.local_limits = limits::local(id, local, report);
+            traffic.local_limits = limits::local(id, local, platform, report);
         }
         for (i, rule) in limit.global.iter().flat_map(|global| &global.rules).enumerate() {
             let field = format!("spec.rateLimit.global.rules[{i}]");
-            let budget = limits::budget(id, format!("{}/rule/{i}", id.full_name()), &field, rule, report);
+            let budget =
+                limits::budget(id, format!("{}/rule/{i}", id.full_name()), &field, rule, platform, report);
             if let Some(key) = &budget.response_cost {
                 traffic.charged.push((format!("{field}.cost.response.metadata.key"), key.clone()));
             }

@@ -8,8 +8,8 @@ use weir_core::config::{Budget, Config, Selector};
 use super::plan::{
     ActiveCheck, AwsContainer, Backoff, CircuitBreaker, Cluster, ConsistentHash, ContainerToken, Endpoint,
     HashOn, HeaderMatch, HttpProbe, Limit, Listener, LoadBalancer, LocalLimit, Match, MatchedRule, Member,
-    PassiveCheck, PathMatch, Plan, Probe, Retry, RetryBudget, Rule, SecretValue, Tls, Traffic, ValueMatch,
-    VirtualHost,
+    Origin, PassiveCheck, PathMatch, Plan, Probe, Retry, RetryBudget, Rule, SecretValue, Tls, Traffic,
+    ValueMatch, VirtualHost,
 };
 
 pub(super) fn member(backend: &str, priority: u32, weight: u32, host: &str, port: u16, tls: bool) -> Member {
@@ -35,6 +35,7 @@ fn cluster(name: &str, members: Vec<Member>) -> Cluster {
 pub(super) fn rule(name: &str, cluster: usize) -> Rule {
     Rule {
         name: format!("default/{name}"),
+        origin: Origin::default(),
         ai: true,
         cluster: Some(cluster),
         request_timeout: None,

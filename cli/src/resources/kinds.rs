@@ -1,6 +1,7 @@
 //! Which kinds Weir reads, which it knows but cannot do yet, and which are none of its business.
 
 use super::diagnostic::closest;
+use super::platform::Platform;
 
 /// What is done with a resource of some kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +109,7 @@ const NOT_YET: &[(&str, &str)] = &[
 
 /// Sorts a resource by its `apiVersion` and `kind`.
 #[must_use]
-pub fn treatment(api_version: &str, kind: &str) -> Treatment {
+pub fn treatment(api_version: &str, kind: &str, platform: Platform) -> Treatment {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
     if let Some((_, known, versions)) = READ.iter().find(|(g, k, _)| *g == group && k.name() == kind) {
         if versions.contains(&version) {
@@ -124,6 +125,9 @@ pub fn treatment(api_version: &str, kind: &str) -> Treatment {
                 .collect::<Vec<_>>()
                 .join(" or ")
         ));
+    }
+    if platform == Platform::EnvoyGateway && NOT_YET.contains(&(group, kind)) && group != AI_GATEWAY {
+        return Treatment::Harmless("it is Envoy Gateway's own and passed on as it is");
     }
     if group == GATEWAY_API && kind == "ReferenceGrant" {
         return Treatment::Harmless("references across namespaces need no grant here");
@@ -157,13 +161,13 @@ mod tests {
     #[test]
     fn kinds_are_told_apart() {
         assert_eq!(
-            treatment("aigateway.envoyproxy.io/v1alpha1", "AIGatewayRoute"),
+            treatment("aigateway.envoyproxy.io/v1alpha1", "AIGatewayRoute", Platform::Here),
             Treatment::Read(Kind::AIGatewayRoute)
         );
-        assert_eq!(treatment("v1", "Secret"), Treatment::Read(Kind::Secret));
-        assert_eq!(treatment("v1", "ServiceAccount"), Treatment::Foreign);
-        assert_eq!(treatment("apps/v1", "Deployment"), Treatment::Foreign);
-        assert_eq!(treatment("networking.istio.io/v1", "Gateway"), Treatment::Foreign);
+        assert_eq!(treatment("v1", "Secret", Platform::Here), Treatment::Read(Kind::Secret));
+        assert_eq!(treatment("v1", "ServiceAccount", Platform::Here), Treatment::Foreign);
+        assert_eq!(treatment("apps/v1", "Deployment", Platform::Here), Treatment::Foreign);
+        assert_eq!(treatment("networking.istio.io/v1", "Gateway", Platform::Here), Treatment::Foreign);
         let refusals = [
             ("aigateway.envoyproxy.io/v1beta1", "AIGatwayRoute", "did you mean `AIGatewayRoute`?"),
             ("aigateway.envoyproxy.io/v2", "AIGatewayRoute", "version `v2` of AIGatewayRoute is not known"),
@@ -176,7 +180,9 @@ mod tests {
             ("gateway.networking.k8s.io/v1", "Teapot", "known are GatewayClass, Gateway"),
         ];
         for (api_version, kind, part) in refusals {
-            let Treatment::Refused(message) = treatment(api_version, kind) else { panic!("{kind}") };
+            let Treatment::Refused(message) = treatment(api_version, kind, Platform::Here) else {
+                panic!("{kind}")
+            };
             assert!(message.contains(part), "{message}");
         }
     }

@@ -13,6 +13,7 @@ pub mod gateway;
 pub mod health;
 pub mod kinds;
 pub mod limits;
+pub mod platform;
 pub mod secret;
 pub mod set;
 pub mod source;
@@ -22,5 +23,6 @@ pub mod values;
 pub mod yaml;
 
 pub use diagnostic::{Diagnostic, Report};
+pub use platform::Platform;
 pub use set::{Resource, ResourceId, Set};
 pub use source::Source;

@@ -14,6 +14,7 @@ use super::diagnostic::{Report, closest};
 use super::envoy::{BackendSpec, ClientTrafficPolicySpec};
 use super::gateway::{BackendTlsPolicySpec, GatewayClassSpec, GatewaySpec, HttpRouteSpec};
 use super::kinds::{Kind, Treatment, treatment};
+use super::platform::Platform;
 use super::secret::{self, KeyedValues, ServiceSpec};
 use super::source::Source;
 use super::traffic::BackendTrafficPolicySpec;
@@ -178,6 +179,8 @@ pub struct Set {
     pub skipped: Vec<Skipped>,
     /// Whether something could not be read that may be just what seems to be missing.
     pub incomplete: bool,
+    /// Where they will be at work.
+    pub platform: Platform,
 }
 
 /// A whole resource: what is beside `spec` is checked, too, since a slip there is easily overlooked.
@@ -221,8 +224,8 @@ struct Metadata {
 impl Set {
     /// Reads all resources of all files.
     #[must_use]
-    pub fn read(sources: &[Source], report: &mut Report) -> Set {
-        let mut set = Set::default();
+    pub fn read(sources: &[Source], platform: Platform, report: &mut Report) -> Set {
+        let mut set = Set { platform, ..Set::default() };
         let mut seen = HashMap::new();
         for source in sources {
             let file: Rc<str> = Rc::from(source.name.as_str());
@@ -261,7 +264,7 @@ impl Set {
             name: pointer(&value, "/metadata/name").unwrap_or("(without a name)").to_owned(),
         };
         let skip = |reason: String| Skipped { file: file.to_string(), resource: id.to_string(), reason };
-        let kind = match treatment(&api_version, &kind) {
+        let kind = match treatment(&api_version, &kind, self.platform) {
             Treatment::Read(kind) => kind,
             Treatment::Harmless(reason) => return self.skipped.push(skip(reason.to_owned())),
             Treatment::Foreign => {
@@ -306,24 +309,31 @@ impl Set {
         value: Value,
         report: &mut Report,
     ) {
+        let platform = self.platform;
         match kind {
-            Kind::GatewayClass => read(&mut self.gateway_classes, kind, id, created, value, report),
-            Kind::Gateway => read(&mut self.gateways, kind, id, created, value, report),
-            Kind::HTTPRoute => read(&mut self.http_routes, kind, id, created, value, report),
-            Kind::BackendTLSPolicy => read(&mut self.backend_tls_policies, kind, id, created, value, report),
-            Kind::AIGatewayRoute => read(&mut self.ai_gateway_routes, kind, id, created, value, report),
-            Kind::AIServiceBackend => read(&mut self.ai_service_backends, kind, id, created, value, report),
-            Kind::BackendSecurityPolicy => {
-                read(&mut self.backend_security_policies, kind, id, created, value, report);
+            Kind::GatewayClass => read(&mut self.gateway_classes, kind, id, created, value, platform, report),
+            Kind::Gateway => read(&mut self.gateways, kind, id, created, value, platform, report),
+            Kind::HTTPRoute => read(&mut self.http_routes, kind, id, created, value, platform, report),
+            Kind::BackendTLSPolicy => {
+                read(&mut self.backend_tls_policies, kind, id, created, value, platform, report)
             }
-            Kind::Backend => read(&mut self.backends, kind, id, created, value, report),
+            Kind::AIGatewayRoute => {
+                read(&mut self.ai_gateway_routes, kind, id, created, value, platform, report)
+            }
+            Kind::AIServiceBackend => {
+                read(&mut self.ai_service_backends, kind, id, created, value, platform, report)
+            }
+            Kind::BackendSecurityPolicy => {
+                read(&mut self.backend_security_policies, kind, id, created, value, platform, report);
+            }
+            Kind::Backend => read(&mut self.backends, kind, id, created, value, platform, report),
             Kind::BackendTrafficPolicy => {
                 let spec = value.get("spec").cloned().unwrap_or_default();
                 self.traffic_policies_as_written.insert(id.full_name(), spec);
-                read(&mut self.backend_traffic_policies, kind, id, created, value, report);
+                read(&mut self.backend_traffic_policies, kind, id, created, value, platform, report);
             }
             Kind::ClientTrafficPolicy => {
-                read(&mut self.client_traffic_policies, kind, id, created, value, report);
+                read(&mut self.client_traffic_policies, kind, id, created, value, platform, report);
             }
             Kind::EnvoyProxy => self.envoy_proxies.add(id, created, Some(())),
             Kind::Service => self.services.add(id, created, Some(secret::service(&value))),
@@ -362,9 +372,10 @@ fn read<T: DeserializeOwned>(
     id: ResourceId,
     created: Option<String>,
     mut value: Value,
+    platform: Platform,
     report: &mut Report,
 ) {
-    let (refused, without_effect) = unsupported::remove(kind, &mut value);
+    let (refused, without_effect) = unsupported::remove(kind, &mut value, platform);
     note(&id, refused, report);
     for mistake in without_effect {
         report.warning(&id, mistake.field, mistake.message);

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::decode::Mistake;
 use super::kinds::Kind;
+use super::platform::Platform;
 
 /// A line of the table.
 struct Field {
@@ -260,14 +261,18 @@ const WITHOUT_EFFECT: &[Field] = &[
     field(Kind::AIGatewayRoute, "spec.filterConfig", "there is no external processor"),
 ];
 
-/// Takes the fields of the table out of a resource. Returns what is refused and what is only without effect.
-pub fn remove(kind: Kind, resource: &mut Value) -> (Vec<Mistake>, Vec<Mistake>) {
+/// Takes the fields of the table out of a resource. Returns what is refused and what is only without effect; what the
+/// platform does is neither.
+pub fn remove(kind: Kind, resource: &mut Value, platform: Platform) -> (Vec<Mistake>, Vec<Mistake>) {
     let take = |table: &[Field], beginning: &str, resource: &mut Value| {
         let mut found = Vec::new();
         for field in table.iter().filter(|field| field.kind == kind) {
             let mut hits = Vec::new();
             let steps: Vec<&str> = field.path.split('.').collect();
             visit(resource, &steps, String::new(), field.value, &mut hits);
+            if platform.does(kind, field.path) {
+                continue;
+            }
             let end = if field.advice.is_empty() { String::new() } else { format!("; {}", field.advice) };
             found.extend(hits.into_iter().map(|path| {
                 let what = field.value.map(|value| format!("`{value}` ")).unwrap_or_default();
@@ -326,7 +331,7 @@ mod tests {
             {"name": "a", "protocol": "HTTP"},
             {"name": "b", "protocol": "HTTPS", "tls": {"mode": "Terminate"}},
         ], "addresses": []}});
-        let (refused, without_effect) = remove(Kind::Gateway, &mut resource);
+        let (refused, without_effect) = remove(Kind::Gateway, &mut resource, Platform::Here);
         let fields: Vec<_> = refused.iter().map(|mistake| mistake.field.as_str()).collect();
         assert_eq!(fields, ["spec.listeners[1].tls", "spec.listeners[1].protocol"]);
         assert!(refused[1].message.starts_with("`HTTPS` is not supported yet; "), "{:?}", refused[1]);
@@ -343,8 +348,18 @@ mod tests {
     #[test]
     fn what_is_off_is_no_mistake() {
         let mut resource = json!({"spec": {"useClientProtocol": false, "faultInjection": {}}});
-        let (refused, _) = remove(Kind::BackendTrafficPolicy, &mut resource);
+        let (refused, _) = remove(Kind::BackendTrafficPolicy, &mut resource, Platform::Here);
         assert_eq!(refused.len(), 1);
+        assert_eq!(resource, json!({"spec": {}}));
+    }
+
+    #[test]
+    fn what_envoy_gateway_does_is_no_mistake_there() {
+        let policy = json!({"spec": {"faultInjection": {}, "mergeType": "StrategicMerge"}});
+        let mut resource = policy.clone();
+        let (refused, _) = remove(Kind::BackendTrafficPolicy, &mut resource, Platform::EnvoyGateway);
+        let fields: Vec<_> = refused.iter().map(|mistake| mistake.field.as_str()).collect();
+        assert_eq!(fields, ["spec.mergeType"]);
         assert_eq!(resource, json!({"spec": {}}));
     }
 }

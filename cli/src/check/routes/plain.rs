@@ -3,11 +3,11 @@
 use super::super::retries::check_timeouts;
 use super::{Compiler, Draft, matches};
 use crate::plan::{Endpoint, Match, Member};
-use crate::resources::ResourceId;
 use crate::resources::decode::MISSING;
 use crate::resources::gateway::{HttpBackendRef, HttpMatch, HttpRouteSpec, HttpRule};
 use crate::resources::kinds::ENVOY_GATEWAY;
 use crate::resources::set::{Found, Resource};
+use crate::resources::{Platform, ResourceId};
 
 impl Compiler<'_, '_> {
     /// Compiles an HTTPRoute.
@@ -99,6 +99,8 @@ impl Compiler<'_, '_> {
                     tls: addresses.tls.clone(),
                 })
             }
+            // What it is passed on to knows more kinds.
+            _ if self.set.platform == Platform::EnvoyGateway => Some(self.elsewhere(namespace, reference)),
             (group, kind) => {
                 let message = format!(
                     "{kind} of group `{group}` cannot be a backend of an HTTPRoute; it must be Service, or Backend of \
@@ -107,6 +109,18 @@ impl Compiler<'_, '_> {
                 self.report.error(id, field, message);
                 None
             }
+        }
+    }
+
+    /// A backend of which no more is known than its name.
+    fn elsewhere(&self, namespace: &str, reference: &HttpBackendRef) -> Member {
+        let host = reference.name.clone();
+        Member {
+            backend: format!("{namespace}/{}", reference.name),
+            priority: 0,
+            weight: reference.weight,
+            endpoints: vec![Endpoint { host, port: reference.port.unwrap_or_default() }],
+            tls: None,
         }
     }
 
@@ -139,6 +153,7 @@ impl Compiler<'_, '_> {
                     self.report.error(id, format!("{field}.port"), message);
                 }
             }
+            Found::Nothing(_) if self.set.platform.is_cluster() => {}
             Found::Nothing(_) | Found::Broken => {
                 let message = format!("Service {full_name} is not in these files; {host} is used");
                 self.report.warning(id, format!("{field}.name"), message);

@@ -8,7 +8,7 @@ use crate::resources::decode::MISSING;
 use crate::resources::limits::{
     CostFrom, LocalRateLimit, RateLimit, RateLimitKind, RateLimitRule, SelectorHeader, SelectorKind,
 };
-use crate::resources::{Report, ResourceId};
+use crate::resources::{Platform, Report, ResourceId};
 
 /// The metadata namespace of the costs.
 const NAMESPACE: &str = "io.envoy.ai_gateway";
@@ -33,7 +33,12 @@ pub(super) fn check_kind(id: &ResourceId, limit: &RateLimit, report: &mut Report
 }
 
 /// The limits of each proxy.
-pub(super) fn local(id: &ResourceId, limit: &LocalRateLimit, report: &mut Report) -> Vec<LocalLimit> {
+pub(super) fn local(
+    id: &ResourceId,
+    limit: &LocalRateLimit,
+    platform: Platform,
+    report: &mut Report,
+) -> Vec<LocalLimit> {
     let mut rest = None;
     let mut limits = Vec::new();
     for (i, rule) in limit.rules.iter().enumerate() {
@@ -52,7 +57,7 @@ pub(super) fn local(id: &ResourceId, limit: &LocalRateLimit, report: &mut Report
         }
         limits.push(LocalLimit {
             name: format!("{}/local/{i}", id.full_name()),
-            selectors: selectors(id, &field, rule, report),
+            selectors: selectors(id, &field, rule, platform, report),
             limit: requests(id, &field, rule, report),
             window: rule.limit.unit.seconds(),
         });
@@ -66,9 +71,10 @@ pub(super) fn budget(
     name: String,
     field: &str,
     rule: &RateLimitRule,
+    platform: Platform,
     report: &mut Report,
 ) -> Budget {
-    let selectors = selectors(id, field, rule, report);
+    let selectors = selectors(id, field, rule, platform, report);
     let limit = requests(id, field, rule, report);
     if limit == 0 && !report.has_error(id, &format!("{field}.limit")) {
         report.warning(
@@ -91,10 +97,17 @@ fn requests(id: &ResourceId, field: &str, rule: &RateLimitRule, report: &mut Rep
     })
 }
 
-fn selectors(id: &ResourceId, field: &str, rule: &RateLimitRule, report: &mut Report) -> Vec<Selector> {
+fn selectors(
+    id: &ResourceId,
+    field: &str,
+    rule: &RateLimitRule,
+    platform: Platform,
+    report: &mut Report,
+) -> Vec<Selector> {
     let mut selectors: Vec<Selector> = Vec::new();
     for (i, selector) in rule.client_selectors.iter().enumerate() {
-        if selector.headers.is_empty() && !report.has_error(id, &format!("{field}.clientSelectors[{i}]")) {
+        let is_empty = selector.headers.is_empty() && !platform.does_limits();
+        if is_empty && !report.has_error(id, &format!("{field}.clientSelectors[{i}]")) {
             report.error(id, format!("{field}.clientSelectors[{i}]"), "selects nothing; add `headers`");
         }
         for (j, header) in selector.headers.iter().enumerate() {
