@@ -3,16 +3,19 @@
 use std::ffi::OsString;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use weir_cli::check;
-use weir_cli::render::{self, Form, ServiceAddress};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use weir_cli::render::kubernetes::Input;
+use weir_cli::render::{self, Form, ServiceAddress, envoy_gateway};
 use weir_cli::run::load::{Files, Loader};
 use weir_cli::run::{self, Failure, Wishes, say};
+use weir_cli::{check, resources};
+
+mod platform;
 
 /// AI gateway resources on a stock Envoy.
 #[derive(Parser)]
@@ -59,10 +62,14 @@ struct Run {
     drain_time_s: u64,
 }
 
-/// Write the files that Envoy and the ratelimit service read.
+/// Write what a platform reads.
 ///
-/// Envoy starts on them with `envoy -c DIR/envoy.json`. The files refer to each other by path: they must stay in DIR. With the native
-/// module Envoy's environment must say where libweir.so is, as DIR/envoy.env does.
+/// With --to envoy these are the files of Envoy and the ratelimit service: Envoy starts on them with `envoy -c DIR/envoy.json`. They
+/// refer to each other by path and must stay in DIR. With the native module Envoy's environment must say where libweir.so is, as
+/// DIR/envoy.env does.
+///
+/// With --to envoy-gateway these are resources of Gateway API and Envoy Gateway, for `kubectl apply -f DIR`. No Secret is among
+/// them: they are named, and stay where they are.
 #[derive(Args)]
 struct Render {
     #[command(flatten)]
@@ -78,6 +85,8 @@ struct Render {
     /// Count budgets in the ratelimit service at this address, HOST:PORT, whose configuration is written too
     #[arg(long, value_name = "ADDR")]
     rate_limit_service: Option<String>,
+    #[command(flatten)]
+    code: platform::Code,
 }
 
 #[derive(Args)]
@@ -113,7 +122,7 @@ struct Serving {
 enum Platform {
     /// A bootstrap and the files it watches
     Envoy,
-    /// Resources of Envoy Gateway: not there yet
+    /// Resources of Gateway API and Envoy Gateway
     EnvoyGateway,
     /// Resources of Istio: not there yet
     Istio,
@@ -137,10 +146,17 @@ fn version() -> &'static str {
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().command {
+    let given = Arguments::command().get_matches();
+    let command = match Arguments::from_arg_matches(&given) {
+        Ok(arguments) => arguments.command,
+        Err(error) => error.exit(),
+    };
+    let result = match command {
         Command::Check(arguments) => return check::command::run(&arguments),
         Command::Run(arguments) => serve(arguments),
-        Command::Render(arguments) => write(arguments),
+        Command::Render(arguments) => {
+            given.subcommand_matches("render").map_or(Ok(()), |given| write(arguments, given))
+        }
         Command::ExecChild(arguments) => {
             let Some((program, args)) = arguments.command.split_first() else { return ExitCode::from(2) };
             Err(Failure::Environment(run::exec::exec(arguments.parent, program, args)))
@@ -164,12 +180,28 @@ fn serve(arguments: Run) -> Result<(), Failure> {
     run::run(&Files(arguments.resources.files), &wishes)
 }
 
-fn write(arguments: Render) -> Result<(), Failure> {
-    if arguments.to != Platform::Envoy {
-        return Err(Failure::Environment(
-            "resources of Envoy Gateway and Istio cannot be rendered yet; use --to envoy".to_owned(),
-        ));
+fn write(arguments: Render, given: &ArgMatches) -> Result<(), Failure> {
+    platform::check(arguments.to, given)?;
+    match arguments.to {
+        Platform::Envoy => write_for_envoy(arguments),
+        Platform::EnvoyGateway => {
+            let filter = arguments.code.filter(arguments.serving.filter)?;
+            let input = Input::read(&arguments.resources.files, resources::Platform::EnvoyGateway);
+            let input = input.map_err(Failure::Resources)?;
+            input.notes.iter().for_each(say);
+            let options = envoy_gateway::Options { filter };
+            let (files, notes) = envoy_gateway::envoy_gateway(&input, &options)?;
+            notes.iter().for_each(|note| say(format!("note: {note}")));
+            put(&files, arguments.output.as_deref())
+        }
+        Platform::Istio => {
+            let message = "resources of Istio cannot be rendered yet; use --to envoy or --to envoy-gateway";
+            Err(Failure::Environment(message.to_owned()))
+        }
     }
+}
+
+fn write_for_envoy(arguments: Render) -> Result<(), Failure> {
     let wishes = wishes(arguments.serving);
     let loaded = Files(arguments.resources.files).load().map_err(Failure::Resources)?;
     loaded.notes.iter().for_each(say);
@@ -177,15 +209,21 @@ fn write(arguments: Render) -> Result<(), Failure> {
     let directory = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));
     let options = run::render_options(&wishes, &directory, service)?;
     let files = render::envoy(&loaded.plan, &options)?;
-    if arguments.output.is_some() {
-        let written = files.write(&options.dir);
-        return written.map_err(|error| {
-            Failure::Environment(format!("cannot write {}: {error}", options.dir.display()))
-        });
+    put(&files, arguments.output.is_some().then_some(&*options.dir))
+}
+
+/// Writes the files into a folder, or prints those that hold no secret.
+fn put(files: &render::Files, dir: Option<&Path>) -> Result<(), Failure> {
+    if let Some(dir) = dir {
+        let written = files.write(dir);
+        return written
+            .map_err(|error| Failure::Environment(format!("cannot write {}: {error}", dir.display())));
     }
     let mut out = std::io::stdout().lock();
     for (path, file) in files.iter().filter(|(_, file)| !file.secret) {
-        let printed = write!(out, "# {path}\n{}", file.content);
+        // Without it the last document of a YAML file and the first of the next would be one.
+        let start = if path.ends_with(".yaml") { "---\n" } else { "" };
+        let printed = write!(out, "{start}# {path}\n{}", file.content);
         printed.map_err(|error| Failure::Environment(format!("cannot print: {error}")))?;
     }
     Ok(())

@@ -95,7 +95,7 @@ pub(super) fn limits_see_the_client(plan: &Plan, rule: &Rule) -> bool {
 }
 
 /// The same for those of each proxy.
-fn local_limits_see_the_client(plan: &Plan, rule: &Rule) -> bool {
+pub(super) fn local_limits_see_the_client(plan: &Plan, rule: &Rule) -> bool {
     are_the_clients(plan, rule, rule.local_limits.iter().flat_map(|limit| &limit.selectors))
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::resources::Diagnostic;
+
 /// Why a plan cannot be rendered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Error {
@@ -30,6 +32,10 @@ pub enum Error {
     },
     /// The filter's configuration is no JSON.
     Filter(String),
+    /// A resource cannot be written as YAML.
+    Yaml(String),
+    /// What the resources ask for and the platform cannot do.
+    Platform(Vec<Diagnostic>),
 }
 
 impl fmt::Display for Error {
@@ -45,6 +51,11 @@ impl fmt::Display for Error {
             ),
             Error::LimitTooLarge { budget, limit } => {
                 write!(f, "{budget}: the ratelimit service counts up to {}, the limit is {limit}", u32::MAX)
+            }
+            Error::Yaml(why) => write!(f, "a resource cannot be written as YAML: {why}"),
+            Error::Platform(refused) => {
+                let lines: Vec<String> = refused.iter().map(|one| format!("error: {one}")).collect();
+                f.write_str(&lines.join("\n"))
             }
             Error::Filter(why) => write!(f, "the filter's configuration cannot be written: {why}"),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use weir_core::config::Config;
 
 use super::direct::Direct;
 use super::{Error, Options, proto, secrets};
@@ -47,14 +48,19 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
     config.access_log = options.access_log.is_some();
     config.secret_files = secrets::files_by_name(plan, options);
     if options.rate_limit_service.is_some() {
-        config.budgets.clear();
-        for route in config.routes.values_mut() {
-            let route = Arc::make_mut(route);
-            let budgets = route.budgets.drain(..).filter_map(|index| plan.filter.budgets.get(index));
-            let headers: BTreeSet<&String> =
-                budgets.flat_map(|budget| &budget.selectors).map(|selector| &selector.header).collect();
-            route.limit_headers = headers.into_iter().cloned().collect();
-        }
+        without_budgets(&mut config);
     }
     serde_json::to_string(&config).map_err(|error| Error::Filter(error.to_string()))
+}
+
+/// Leaves the counting of budgets to Envoy's rate limit, which reads the headers that they select by once more when it charges.
+pub(super) fn without_budgets(config: &mut Config) {
+    let all = std::mem::take(&mut config.budgets);
+    for route in config.routes.values_mut() {
+        let route = Arc::make_mut(route);
+        let budgets = route.budgets.drain(..).filter_map(|index| all.get(index));
+        let headers: BTreeSet<&String> =
+            budgets.flat_map(|budget| &budget.selectors).map(|selector| &selector.header).collect();
+        route.limit_headers = headers.into_iter().cloned().collect();
+    }
 }

@@ -13,7 +13,7 @@ const METADATA: &str = "io.envoy.ai_gateway";
 const VM_ID: &str = "weir";
 
 /// What the filter may read of Envoy's environment: AWS's default credentials. Keys that are not set are left out by Envoy.
-const ENVIRONMENT: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+pub(super) const ENVIRONMENT: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// How the filter is built and loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,0 +1,134 @@
+//! The filter in the listeners' chain, and its configuration.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use weir_core::auth::{ContainerEndpoint, Source};
+use weir_core::config::{Config, Direct};
+
+use super::proxy::{SecretKey, secret_keys};
+use super::routes::{HttpRoute, POD_IDENTITY, made_for};
+use super::rules::RuleOf;
+use super::{Code, ENVOY_GATEWAY_V1, FILTER, Filter, Renderer, WEIR, full_name_of, halves};
+use crate::render::Error;
+use crate::render::form::ENVIRONMENT;
+use crate::render::kubernetes::{Route, configuration, namespace_of, resource, targets};
+use crate::resources::kinds::GATEWAY_API;
+
+/// The filter state that has the record of a request; a telemetry setting that names it wants records written.
+const RECORD: &str = "weir.record";
+
+impl Renderer<'_> {
+    /// The filter's configuration.
+    pub(super) fn configuration(
+        &self,
+        rules: &[RuleOf<'_>],
+        routes: &[HttpRoute],
+        container: Option<&str>,
+    ) -> Config {
+        let named = routes.iter().filter_map(|route| {
+            Some(Route { name: route.envoy_name(), rule: &rules.get(route.rule)?.rule.name })
+        });
+        let mut direct = BTreeMap::new();
+        for route in routes {
+            let Some(rule) = rules.get(route.rule) else { continue };
+            let Some((target, member)) = rule.members().next() else { continue };
+            for model in &route.direct {
+                let way = Direct {
+                    route: route.envoy_name(),
+                    target: format!("{target}/0/{}", member.backend),
+                    cluster: made_for(rule),
+                    only: true,
+                };
+                direct.insert(model.clone(), way);
+            }
+        }
+        let mut config = configuration(&self.input.plan, named, direct);
+        config.access_log = self.documents("EnvoyProxy").any(|proxy| proxy.to_string().contains(RECORD));
+        match self.options.filter {
+            Filter::Module(_) => {
+                let file = |key: SecretKey<'_>| (key.credential.to_owned(), key.path());
+                config.secret_files = secret_keys(&config).map(file).collect();
+            }
+            Filter::Wasm(_) => {
+                let variable = |key: SecretKey<'_>| (key.credential.to_owned(), key.variable());
+                config.secret_env = secret_keys(&config).map(variable).collect();
+            }
+        }
+        if let Some(cluster) = container {
+            let endpoint = ContainerEndpoint {
+                cluster: cluster.to_owned(),
+                authority: POD_IDENTITY.to_owned(),
+                path: "/v1/credentials".to_owned(),
+                // What EKS puts into the pod when it starts.
+                token_from_environment: true,
+            };
+            for source in config.credentials.values_mut() {
+                if let Source::AwsDefault { container } = source {
+                    *container = Some(endpoint.clone());
+                }
+            }
+        }
+        config
+    }
+
+    /// The policies that put the filter into the chains of the Gateways.
+    pub(super) fn extension(&mut self, config: &Config) -> Result<(), Error> {
+        self.check_extensions();
+        let variables: Vec<&str> =
+            config.secret_env.values().map(String::as_str).chain(ENVIRONMENT.iter().copied()).collect();
+        let config = serde_json::to_value(config).map_err(|error| Error::Filter(error.to_string()))?;
+        let (field, filter) = match &self.options.filter {
+            Filter::Module(_) => {
+                ("dynamicModule", json!({"name": WEIR, "filterName": "edge", "config": config}))
+            }
+            Filter::Wasm(code) => {
+                let env = json!({"hostKeys": variables});
+                let code = source(code);
+                ("wasm", json!({"name": WEIR, "rootID": "edge", "code": code, "config": config, "env": env}))
+            }
+        };
+        let mut gateways: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for gateway in self.gateways() {
+            let (namespace, name) = halves(gateway);
+            let target = json!({"group": GATEWAY_API, "kind": "Gateway", "name": name});
+            gateways.entry(namespace).or_default().push(target);
+        }
+        for (namespace, targets) in gateways {
+            let name = self.names.unique("EnvoyExtensionPolicy", namespace, WEIR);
+            let spec = json!({"targetRefs": targets, field: [filter]});
+            let policy = resource(ENVOY_GATEWAY_V1, "EnvoyExtensionPolicy", namespace, &name, spec);
+            self.manifests.add(FILTER, policy);
+        }
+        Ok(())
+    }
+
+    /// Envoy Gateway takes one policy for a Gateway.
+    fn check_extensions(&mut self) {
+        let gateways = self.gateways();
+        for document in self.documents("EnvoyExtensionPolicy") {
+            let namespace = namespace_of(document);
+            let is_ours = |target: &Value| {
+                let text = |field: &str| target.get(field).and_then(Value::as_str).unwrap_or_default();
+                text("kind") == "Gateway" && gateways.contains(&*format!("{namespace}/{}", text("name")))
+            };
+            if targets(document).any(is_ours) {
+                let message = "is for a Gateway with AIGatewayRoutes, where the filter's own policy must be: Envoy Gateway \
+                               takes one for a Gateway; name the HTTPRoutes it is for";
+                self.refuse("EnvoyExtensionPolicy", &full_name_of(document), "spec.targetRefs", message);
+            }
+        }
+    }
+}
+
+fn source(code: &Code) -> Value {
+    let (kind, field, url) = match &code.source {
+        super::Source::Image(image) => ("Image", "image", image),
+        super::Source::Url(url) => ("HTTP", "http", url),
+    };
+    let mut source = json!({"url": url});
+    if let (Value::Object(fields), Some(digest)) = (&mut source, &code.sha256) {
+        fields.insert("sha256".to_owned(), digest.clone().into());
+    }
+    json!({"type": kind, field: source})
+}

@@ -1,0 +1,264 @@
+//! What only patches of Envoy's configuration can say: the filter in a cluster's chain, and what wasm needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+use weir_core::config::Config;
+
+use super::routes::{HttpRoute, UNPATCHED};
+use super::rules::RuleOf;
+use super::{ENVOY_GATEWAY_V1, Filter, Module, PATCHES, Renderer, WEIR, full_name_of, halves};
+use crate::plan::{Endpoint, Listener, Member};
+use crate::render::kubernetes::resource;
+use crate::render::{Error, Form, proto};
+use crate::resources::kinds::GATEWAY_API;
+
+const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
+const ENDPOINTS: &str = "envoy.config.endpoint.v3.ClusterLoadAssignment";
+const LISTENER: &str = "envoy.config.listener.v3.Listener";
+const ROUTES: &str = "envoy.config.route.v3.RouteConfiguration";
+
+const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+
+impl Renderer<'_> {
+    /// The patches of each Gateway that needs some.
+    pub(super) fn patches(
+        &mut self,
+        rules: &[RuleOf<'_>],
+        routes: &[HttpRoute],
+        config: &Config,
+        has_credentials_route: bool,
+    ) -> Result<(), Error> {
+        let config = serde_json::to_string(config).map_err(|error| Error::Filter(error.to_string()))?;
+        let mut patches: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for route in routes.iter().filter(|route| route.direct.is_empty()) {
+            let Some(rule) = rules.get(route.rule) else { continue };
+            self.check_two_roles(rule);
+            let made = self.in_cluster(rule, &route.envoy_name(), &config);
+            for (gateway, listeners) in self.listeners_of(rule) {
+                let opened = listeners.iter().map(|listener| opened(listener, &route.envoy_name()));
+                patches.entry(gateway).or_default().extend(made.iter().cloned().chain(opened));
+            }
+        }
+        if routes.iter().any(|route| route.direct.is_empty()) || has_credentials_route {
+            self.check_merging();
+        }
+        if let Filter::Wasm(_) = self.options.filter {
+            for listener in &self.input.plan.listeners {
+                let Some((gateway, _)) = listener.name.rsplit_once('/') else { continue };
+                if self.gateways().contains(gateway) {
+                    let made = for_wasm(&listener.name, self.charged(listener));
+                    patches.entry(gateway.to_owned()).or_default().extend(made);
+                }
+            }
+        }
+        for (gateway, patches) in patches {
+            let (namespace, gateway) = halves(&gateway);
+            let name = self.names.unique("EnvoyPatchPolicy", namespace, &format!("{WEIR}-{gateway}"));
+            let spec = json!({
+                "targetRef": {"group": GATEWAY_API, "kind": "Gateway", "name": gateway},
+                "type": "JSONPatch",
+                "jsonPatches": patches,
+            });
+            self.manifests
+                .add(PATCHES, resource(ENVOY_GATEWAY_V1, "EnvoyPatchPolicy", namespace, &name, spec));
+        }
+        Ok(())
+    }
+
+    /// Clusters must have the names that patches and the filter's configuration say.
+    fn check_merging(&mut self) {
+        for document in self.documents("EnvoyProxy") {
+            if document.pointer("/spec/mergeBackends").is_some() {
+                let message = "gives clusters other names than those of their routes, by which patches and AWS credentials find \
+                               them; leave it out";
+                self.refuse("EnvoyProxy", &full_name_of(document), "spec.mergeBackends", message);
+            }
+        }
+    }
+
+    /// The keys of the costs that limits charge at a listener.
+    fn charged(&self, listener: &Listener) -> BTreeSet<&str> {
+        let rules = listener.virtual_hosts.iter().flat_map(|host| &host.rules);
+        let limits = rules.flat_map(|matched| &matched.rule.limits);
+        let budgets = limits.filter_map(|limit| self.input.plan.filter.budgets.get(limit.budget));
+        budgets.filter_map(|budget| budget.response_cost.as_deref()).collect()
+    }
+
+    /// The Gateways of a rule, each with the listeners that have it.
+    fn listeners_of(&mut self, rule: &RuleOf<'_>) -> BTreeMap<String, Vec<String>> {
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut ports: BTreeMap<(&str, u16), &str> = BTreeMap::new();
+        for listener in &self.input.plan.listeners {
+            let mut rules = listener.virtual_hosts.iter().flat_map(|host| &host.rules);
+            let Some((gateway, _)) = listener.name.rsplit_once('/') else { continue };
+            let first = *ports.entry((gateway, listener.port)).or_insert(&listener.name);
+            if !rules.any(|matched| matched.rule.origin == rule.rule.origin) {
+                continue;
+            }
+            if first != listener.name {
+                let message = format!(
+                    "needs a patch of the routes of {}, which Envoy Gateway joins with those of {first} on the same port; give the \
+                     listeners ports of their own",
+                    listener.name
+                );
+                self.report.error(rule.id(), rule.field("backendRefs"), message);
+            }
+            found.entry(gateway.to_owned()).or_default().push(listener.name.clone());
+        }
+        found
+    }
+
+    /// What stands in the way of a filter in the cluster's chain.
+    fn check_two_roles(&mut self, rule: &RuleOf<'_>) {
+        let policy = rule.rule.policy.as_deref();
+        let policy = policy.and_then(|name| self.document("BackendTrafficPolicy", name));
+        let field = |path: &str| policy.and_then(|policy| policy.pointer(path)).is_some();
+        let name = rule.rule.policy.clone().unwrap_or_default();
+        if field("/spec/admissionControl") {
+            let message = format!(
+                "{} needs the filter in its cluster's chain, where Envoy Gateway puts that of admission control: leave it out",
+                rule.id()
+            );
+            self.refuse("BackendTrafficPolicy", &name, "spec.admissionControl", message);
+        }
+        if field("/spec/loadBalancer/zoneAware/preferLocal") && rule.members().count() > 1 {
+            let message = format!(
+                "{} has several backends, and with it Envoy Gateway makes a cluster of each: leave it out",
+                rule.id()
+            );
+            self.refuse("BackendTrafficPolicy", &name, "spec.loadBalancer.zoneAware.preferLocal", message);
+        }
+        if let Filter::Wasm(_) = self.options.filter {
+            let message = format!(
+                "{}, so the filter must stand in the cluster's chain, and there Envoy Gateway has no code for a wasm filter: \
+                 use --filter module",
+                reason(rule)
+            );
+            self.report.error(rule.id(), rule.field("backendRefs"), message);
+        }
+    }
+
+    /// The filter in the chain of the cluster `name`, and what tells it which backend an attempt goes to.
+    fn in_cluster(&self, rule: &RuleOf<'_>, name: &str, config: &str) -> Vec<Value> {
+        let filter = json!({
+            "name": "weir.backend",
+            "typed_config": proto::any(Form::Module.message(), json!({
+                "dynamic_module_config": {"module": {"local": {"filename": Module::PATH}}, "do_not_close": true},
+                "filter_name": "backend",
+                "filter_config": proto::any("google.protobuf.StringValue", json!({"value": config})),
+            })),
+        });
+        let filters = json!([
+            filter,
+            proto::extension(
+                "envoy.filters.http.upstream_codec",
+                "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+                json!({}),
+            ),
+        ]);
+        let options = format!("/typed_extension_protocol_options/{HTTP_PROTOCOL_OPTIONS}");
+        let chain = if self.has_protocol_options(rule) {
+            json!({"op": "add", "path": format!("{options}/http_filters"), "value": filters})
+        } else {
+            let value =
+                json!({"explicit_http_config": {"http_protocol_options": {}}, "http_filters": filters});
+            json!({"op": "add", "path": options, "value": proto::any(HTTP_PROTOCOL_OPTIONS, value)})
+        };
+        let mut patches = vec![patch(CLUSTER, name, chain)];
+        for (place, (target, member)) in rule.members().enumerate() {
+            for (number, endpoint) in member.endpoints.iter().enumerate() {
+                let mark = json!({"target": format!("{target}/{number}/{}", member.backend)});
+                patches.push(marked(name, place, member, endpoint, mark));
+            }
+        }
+        patches
+    }
+
+    /// Whether Envoy Gateway writes protocol options for the rule's cluster. Where it does not, they are to be added whole.
+    fn has_protocol_options(&self, rule: &RuleOf<'_>) -> bool {
+        const ASKING: [&str; 6] = [
+            "/spec/useClientProtocol",
+            "/spec/timeout/http/connectionIdleTimeout",
+            "/spec/timeout/http/maxConnectionDuration",
+            "/spec/circuitBreaker/maxRequestsPerConnection",
+            "/spec/http1/enableTrailers",
+            "/spec/http1/preserveHeaderCase",
+        ];
+        let policy = rule.rule.policy.as_deref();
+        let policy = policy.and_then(|name| self.document("BackendTrafficPolicy", name));
+        let asks = policy.is_some_and(|policy| ASKING.iter().any(|path| policy.pointer(path).is_some()));
+        asks || rule.members().all(|(_, member)| member.tls.is_some())
+    }
+}
+
+/// Why a rule's requests cannot go a direct way.
+fn reason(rule: &RuleOf<'_>) -> &'static str {
+    if rule.members().count() > 1 {
+        "there are several backends"
+    } else if rule.members().any(|(_, member)| member.endpoints.len() > 1) {
+        "its Backend has several endpoints"
+    } else {
+        "more than the model decides where its requests go: other conditions, host names, plain HTTPRoutes beside it, or a limit by a \
+         header that the backend's credential or mutations change"
+    }
+}
+
+/// Lets requests come to a route whose cluster has the filter. See [`UNPATCHED`].
+fn opened(listener: &str, route: &str) -> Value {
+    let routes = format!("$..routes[?(@.name =~ '^{route}/')]");
+    let operation =
+        json!({"op": "remove", "jsonPath": format!("{routes}.match.headers[?(@.name == '{UNPATCHED}')]")});
+    patch(ROUTES, listener, operation)
+}
+
+fn patch(kind: &str, name: &str, operation: Value) -> Value {
+    json!({"type": format!("type.googleapis.com/{kind}"), "name": name, "operation": operation})
+}
+
+/// A mark on one endpoint of the backend at `place` of a route. Envoy Gateway makes a locality of each backend, and has endpoints with host
+/// names in the cluster itself.
+fn marked(cluster: &str, place: usize, member: &Member, endpoint: &Endpoint, mark: Value) -> Value {
+    let is_address = endpoint.host.parse::<IpAddr>().is_ok();
+    let (kind, root) = if is_address { (ENDPOINTS, "$") } else { (CLUSTER, "$.load_assignment") };
+    let locality = format!("@.locality.region == '{cluster}/backend/{place}'");
+    let address = "@.endpoint.address.socket_address";
+    let which = if member.endpoints.len() > 1 {
+        format!("?({address}.address == '{}' && {address}.port_value == {})", endpoint.host, endpoint.port)
+    } else {
+        "*".to_owned()
+    };
+    let operation = json!({
+        "op": "add",
+        "jsonPath": format!("{root}.endpoints[?({locality})].lb_endpoints[{which}]"),
+        "path": "metadata/filter_metadata/weir",
+        "value": mark,
+    });
+    patch(kind, cluster, operation)
+}
+
+/// What a listener's wasm filter needs, and its routes where they charge costs.
+fn for_wasm(listener: &str, costs: BTreeSet<&str>) -> Vec<Value> {
+    const FILTERS: &str = "$..http_filters[?(@.name =~ '^envoy.filters.http.wasm/')].typed_config.config";
+    let setting = |name: &str, value: Value| {
+        let operation = json!({"op": "add", "jsonPath": FILTERS, "path": name, "value": value});
+        patch(LISTENER, listener, operation)
+    };
+    let mut patches = vec![
+        // Without it a filter that waits for the body is never given one.
+        setting("allow_on_headers_stop_iteration", true.into()),
+        // Otherwise all requests are refused for good once a VM has failed.
+        setting("failure_policy", "FAIL_RELOAD".into()),
+    ];
+    for key in costs {
+        let metadata = Form::Module.cost(key);
+        let operation = json!({
+            "op": "replace",
+            "jsonPath": format!("$..rate_limits[?(@.hits_addend.format == '{metadata}')].hits_addend.format"),
+            "value": Form::Wasm.cost(key),
+        });
+        patches.push(patch(ROUTES, listener, operation));
+    }
+    patches
+}

@@ -1,0 +1,260 @@
+//! What is written for Envoy Gateway. That it is valid there, and serves, is tested in tests/deploy.
+
+use super::*;
+use crate::resources::{Platform, Source as File};
+
+/// A Gateway, a model of one backend with a key, and one of two backends.
+const BASE: &str = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gw, namespace: edge}
+spec:
+  gatewayClassName: eg
+  listeners: [{name: http, protocol: HTTP, port: 80, allowedRoutes: {namespaces: {from: All}}}]
+---
+apiVersion: aigateway.envoyproxy.io/v1alpha1
+kind: AIGatewayRoute
+metadata: {name: models, namespace: default}
+spec:
+  parentRefs: [{name: gw, namespace: edge}]
+  llmRequestCosts: [{metadataKey: llm_total_token, type: TotalToken}]
+  rules:
+  - matches: [{headers: [{name: x-ai-eg-model, value: Org/Model-1}]}]
+    backendRefs: [{name: main}]
+  - name: both
+    matches: [{headers: [{name: x-ai-eg-model, value: two}]}]
+    backendRefs: [{name: main, weight: 3}, {name: spare, priority: 1}]
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {name: main-endpoint, namespace: default}
+spec: {endpoints: [{ip: {address: 10.0.0.1, port: 8000}}]}
+---
+apiVersion: aigateway.envoyproxy.io/v1alpha1
+kind: AIServiceBackend
+metadata: {name: main, namespace: default}
+spec:
+  schema: {name: OpenAI}
+  backendRef: {group: gateway.envoyproxy.io, kind: Backend, name: main-endpoint}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata: {name: spare-endpoint, namespace: default}
+spec: {endpoints: [{ip: {address: 10.0.0.2, port: 8000}}]}
+---
+apiVersion: aigateway.envoyproxy.io/v1alpha1
+kind: AIServiceBackend
+metadata: {name: spare, namespace: default}
+spec:
+  schema: {name: OpenAI}
+  backendRef: {group: gateway.envoyproxy.io, kind: Backend, name: spare-endpoint}
+---
+apiVersion: aigateway.envoyproxy.io/v1alpha1
+kind: BackendSecurityPolicy
+metadata: {name: main-auth, namespace: default}
+spec:
+  targetRefs: [{group: aigateway.envoyproxy.io, kind: AIServiceBackend, name: main}]
+  type: APIKey
+  apiKey: {secretRef: {name: main-key}}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: main-key, namespace: default}
+stringData: {apiKey: sk-hidden}
+"#;
+
+/// Tokens of a user, on the route.
+const POLICY: &str = r#"
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: BackendTrafficPolicy
+metadata: {name: tokens, namespace: default}
+spec:
+  targetRefs: [{group: aigateway.envoyproxy.io, kind: AIGatewayRoute, name: models}]
+  healthCheck: {passive: {consecutive5XxErrors: 3}}
+  rateLimit:
+    type: Global
+    global:
+      rules:
+      - clientSelectors: [{headers: [{name: x-user-id, type: Distinct}]}]
+        limit: {requests: 100, unit: Hour}
+        cost:
+          request: {from: Number, number: 0}
+          response: {from: Metadata, metadata: {namespace: io.envoy.ai_gateway, key: llm_total_token}}
+"#;
+
+/// A class with a proxy of its own.
+const CLASS: &str = r#"
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: eg}
+spec:
+  controllerName: gateway.envoyproxy.io/gatewayclass-controller
+  parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: proxy, namespace: system}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyProxy
+metadata: {name: proxy, namespace: system}
+spec: {provider: {type: Kubernetes, kubernetes: {envoyDaemonSet: {container: {env: [{name: A, value: b}]}}}}}
+"#;
+
+fn module() -> Options {
+    Options { filter: Filter::Module(Some(Module::Volume("registry.example/weir-module:1".to_owned()))) }
+}
+
+fn wasm() -> Options {
+    let source = Source::Image("registry.example/weir:1".to_owned());
+    Options { filter: Filter::Wasm(Code { source, sha256: Some("0".repeat(64)) }) }
+}
+
+fn input(text: &str) -> Input {
+    let file = File { name: "a.yaml".to_owned(), text: text.to_owned() };
+    Input::of(&[file], Platform::EnvoyGateway).unwrap()
+}
+
+fn rendered(text: &str, options: &Options) -> Files {
+    envoy_gateway(&input(text), options).unwrap().0
+}
+
+/// The mistakes, a line each.
+fn refused(text: &str, options: &Options) -> String {
+    envoy_gateway(&input(text), options).unwrap_err().to_string()
+}
+
+/// [`BASE`] without the rule of two backends.
+fn direct_only() -> String {
+    let (before, rest) = BASE.split_once("  - name: both\n").unwrap();
+    let (_, after) = rest.split_once("priority: 1}]\n").unwrap();
+    format!("{before}{after}")
+}
+
+#[test]
+fn with_the_module() {
+    for (path, file) in rendered(&format!("{BASE}{POLICY}"), &module()).iter() {
+        insta::assert_snapshot!(format!("module_{path}"), file.content);
+    }
+}
+
+#[test]
+fn with_wasm() {
+    let text = format!("{}{POLICY}", direct_only());
+    for (path, file) in rendered(&text, &wasm()).iter() {
+        insta::assert_snapshot!(format!("wasm_{path}"), file.content);
+    }
+}
+
+#[test]
+fn the_same_resources_give_the_same_files_and_no_secret() {
+    for options in [module(), wasm()] {
+        let files = rendered(&direct_only(), &options);
+        assert_eq!(files, rendered(&direct_only(), &options));
+        assert!(files.iter().all(|(_, file)| !file.content.contains("sk-hidden")));
+        assert!(files.iter().all(|(_, file)| !file.content.contains("aigateway")));
+    }
+}
+
+#[test]
+fn a_secret_may_be_in_the_cluster_only() {
+    let (without, _) = BASE.split_once("---\napiVersion: v1\nkind: Secret").unwrap();
+    let (files, notes) = envoy_gateway(&input(without), &module()).unwrap();
+    assert_eq!(files, rendered(BASE, &module()));
+    assert!(notes.iter().any(|note| note.contains("main-key")), "{notes:?}");
+}
+
+#[test]
+fn without_patches_there_is_no_file_of_them() {
+    assert!(rendered(&direct_only(), &module()).get(PATCHES).is_none());
+    assert!(rendered(BASE, &module()).get(PATCHES).is_some());
+}
+
+#[test]
+fn the_policy_of_a_gateway_stays_and_ours_is_merged_into_it() {
+    let policy = POLICY.replace("namespace: default", "namespace: edge").replace(
+        "aigateway.envoyproxy.io, kind: AIGatewayRoute, name: models",
+        "gateway.networking.k8s.io, kind: Gateway, name: gw",
+    );
+    let files = rendered(&format!("{}{policy}", direct_only()), &module());
+    let traffic = &files.get(TRAFFIC).unwrap().content;
+    assert!(traffic.contains("name: tokens") && traffic.contains("mergeType: StrategicMerge"), "{traffic}");
+    assert_eq!(traffic.matches("rateLimit:").count(), 1, "{traffic}");
+}
+
+#[test]
+fn the_proxy_of_the_class_is_the_one_that_gets_the_module() {
+    let files = rendered(&format!("{}{CLASS}", direct_only()), &module());
+    let gateway = &files.get(GATEWAY).unwrap().content;
+    assert_eq!(gateway.matches("kind: EnvoyProxy").count(), 2, "that and the reference to it: {gateway}");
+    assert!(!gateway.contains("infrastructure") && !gateway.contains("envoyDeployment"), "{gateway}");
+    assert!(gateway.contains("name: A") && gateway.contains("mountPath: /opt/weir"), "{gateway}");
+}
+
+#[test]
+fn pod_identity_takes_a_cluster_that_no_request_comes_to() {
+    let text = direct_only()
+        .replace("{name: OpenAI}", "{name: AWSAnthropic}")
+        .replace("type: APIKey", "type: AWSCredentials")
+        .replace("apiKey: {secretRef: {name: main-key}}", "awsCredentials: {region: us-west-2}");
+    let files = rendered(&text, &module());
+    let filter = &files.get(FILTER).unwrap().content;
+    assert!(filter.contains("cluster: httproute/default/weir-aws-credentials/rule/0"), "{filter}");
+    let message = refused(&text, &wasm());
+    assert!(message.contains("AIGatewayRoute default/models") && message.contains("Pod"), "{message}");
+}
+
+#[test]
+fn what_envoy_gateway_cannot_do_is_refused_by_name() {
+    let third = BASE
+        .replace("{name: spare, priority: 1}]", "{name: spare, priority: 1}, {name: spare, priority: 2}]");
+    let mixed = BASE.replace("ip: {address: 10.0.0.2, port", "fqdn: {hostname: spare.example, port");
+    let policy = |fields: &str| {
+        format!("{BASE}{}", POLICY.replace("  healthCheck: {passive: {consecutive5XxErrors: 3}}\n", fields))
+    };
+    let shared =
+        format!("{BASE}{}", POLICY.replace("limit: {requests", "shared: true\n        limit: {requests"));
+    let extension = format!(
+        "{BASE}---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nmetadata: {{name: mine, namespace: edge}}\n\
+         spec: {{targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: gw}}]}}\n"
+    );
+    let one_name = format!(
+        "{BASE}---\napiVersion: aigateway.envoyproxy.io/v1alpha1\nkind: BackendSecurityPolicy\nmetadata: {{name: spare-auth, namespace: \
+         default}}\nspec:\n  targetRefs: [{{group: aigateway.envoyproxy.io, kind: AIServiceBackend, name: spare}}]\n  type: APIKey\n  \
+         apiKey: {{secretRef: {{name: main-key, namespace: other}}}}\n"
+    );
+    let rule = "a.yaml: AIGatewayRoute default/models: spec.rules[1].backendRefs: ";
+    let nowhere = Options { filter: Filter::Module(None) };
+    for (text, options, place, part) in [
+        (third, module(), rule, "3 priorities"),
+        (mixed, module(), rule, "a cluster of each"),
+        (BASE.to_owned(), nowhere, "Gateway edge/gw: ", "--module-image"),
+        (BASE.to_owned(), wasm(), rule, "--filter module"),
+        (
+            format!("{BASE}{}", CLASS.replace("spec: {", "spec: {mergeBackends: {}, ")),
+            module(),
+            "EnvoyProxy system/proxy: spec.mergeBackends: ",
+            "other names",
+        ),
+        (
+            policy("  admissionControl: {}\n"),
+            module(),
+            "BackendTrafficPolicy default/tokens: spec.admissionControl: ",
+            "leave it out",
+        ),
+        (
+            shared,
+            module(),
+            "BackendTrafficPolicy default/tokens: spec.rateLimit.global.rules[0].shared: ",
+            "becomes several",
+        ),
+        (
+            one_name,
+            module(),
+            "a.yaml: BackendSecurityPolicy default/spare-auth: spec: ",
+            "Secret other/main-key, and another names default/main-key",
+        ),
+        (extension, module(), "EnvoyExtensionPolicy edge/mine: spec.targetRefs: ", "one for a Gateway"),
+    ] {
+        let message = refused(&text, &options);
+        assert!(message.contains(place) && message.contains(part), "{message}");
+    }
+}

@@ -1,0 +1,31 @@
+//! The filter's configuration where the platform has its own names for routes, and counts budgets itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use weir_core::config::{self, Config};
+
+use crate::plan::Plan;
+use crate::render::filter::without_budgets;
+
+/// A route of the platform.
+pub(in crate::render) struct Route<'a> {
+    /// What the platform calls it: the key of [`Config::routes`].
+    pub(in crate::render) name: String,
+    /// The rule that it is of, as [`crate::plan::Rule::name`] has it.
+    pub(in crate::render) rule: &'a str,
+}
+
+/// The filter's configuration for `routes`.
+pub(in crate::render) fn configuration<'a>(
+    plan: &Plan,
+    routes: impl Iterator<Item = Route<'a>>,
+    direct: BTreeMap<String, config::Direct>,
+) -> Config {
+    let mut config = plan.filter.clone();
+    let of = |Route { name, rule }: Route<'_>| Some((name, Arc::clone(plan.filter.routes.get(rule)?)));
+    config.routes = routes.filter_map(of).collect();
+    config.direct = direct;
+    without_budgets(&mut config);
+    config
+}
