@@ -6,6 +6,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 readonly ENVOY_VERSION=1.40.0
 readonly RATELIMIT=github.com/envoyproxy/ratelimit/src/service_cmd@v1.4.1-0.20260122083618-3fb702589d36
+readonly ENVOY_GATEWAY=github.com/envoyproxy/gateway/cmd
+readonly ENVOY_GATEWAY_VERSION=v1.9.1
+# Older ones whose translation takes what is rendered, too: the oldest with native modules, and the oldest that is tried with wasm.
+readonly OLDER_ENVOY_GATEWAYS=(v1.8.0 v1.6.0)
 # Older ones that the native module runs in, too.
 readonly OLDER_ENVOYS=(1.38.3 1.39.3)
 readonly CARGO_DENY_VERSION=0.20.2
@@ -86,6 +90,35 @@ need_ratelimit() {
   fi
   say "building the ratelimit service"
   GOBIN=$OWN/bin GOPATH=$OWN/go GOCACHE=$OWN/cache/go GOFLAGS=-modcacherw go install "$RATELIMIT"
+}
+
+# A Go program at a version, in .weir/bin or a folder below it.
+go_install() {
+  local folder=$1
+  shift
+  GOBIN=$OWN/bin$folder GOPATH=$OWN/go GOCACHE=$OWN/cache/go GOFLAGS=-modcacherw go install -trimpath -ldflags="-s -w" "$@"
+}
+
+# Envoy Gateway's offline translation and its server, for tests/deploy. Without Go their tests are skipped.
+need_envoy_gateway() {
+  have docker-registry || apt_install docker-registry
+  if { have egctl && have envoy-gateway; } || { [ -x "$OWN/bin/egctl" ] && [ -x "$OWN/bin/envoy-gateway" ]; }; then return; fi
+  if ! have go; then
+    say "Go is missing, so nothing is run on Envoy Gateway"
+    return
+  fi
+  say "building Envoy Gateway $ENVOY_GATEWAY_VERSION, which takes some minutes"
+  go_install "" "$ENVOY_GATEWAY/egctl@$ENVOY_GATEWAY_VERSION" "$ENVOY_GATEWAY/envoy-gateway@$ENVOY_GATEWAY_VERSION"
+}
+
+# The translation of older releases of Envoy Gateway: as long again for each.
+need_older_envoy_gateways() {
+  local version
+  for version in "${OLDER_ENVOY_GATEWAYS[@]}"; do
+    if [ -x "$OWN/bin/envoy-gateway-$version/egctl" ] || ! have go; then continue; fi
+    say "building the translation of Envoy Gateway $version"
+    go_install "/envoy-gateway-$version" "$ENVOY_GATEWAY/egctl@$version"
+  done
 }
 
 has_wasm_target() { [ -d "$(rustc --print sysroot)/lib/rustlib/$WASM_TARGET/lib" ]; }

@@ -1,0 +1,1 @@
+"""Envoy Gateway: its offline translation, and its server on this machine."""

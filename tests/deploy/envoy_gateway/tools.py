@@ -1,0 +1,81 @@
+"""The programs, and where they are."""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import subprocess
+
+import pytest
+
+from harness.process import Failed
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+OWN = ROOT / ".weir"
+RELEASE = ROOT / "target" / "release"
+
+WEIR = pathlib.Path(os.environ.get("WEIR", RELEASE / "weir"))
+#: The filter in both forms lies beside `weir`.
+MODULE = WEIR.with_name("libweir.so")
+WASM = WEIR.with_name("weir.wasm")
+
+
+def tool(variable, name):
+    """A program by its variable, or in .weir/bin, or on the PATH; the test is skipped without it."""
+    candidates = [os.environ.get(variable), OWN / "bin" / name, shutil.which(name)]
+    for candidate in candidates:
+        if candidate and pathlib.Path(candidate).exists():
+            return pathlib.Path(candidate)
+    return pytest.skip(f"{name} is not there: name it in {variable}, or run ./build.sh test --all")
+
+
+def egctl():
+    return tool("EGCTL", "egctl")
+
+
+def older_egctl(version):
+    """That of an older release, such as v1.8.0."""
+    variable = f"EGCTL_{version.replace('.', '_').upper()}"
+    return tool(variable, f"envoy-gateway-{version}/egctl")
+
+
+def server():
+    return tool("ENVOY_GATEWAY", "envoy-gateway")
+
+
+def ratelimit():
+    return tool("RATELIMIT", "service_cmd")
+
+
+def envoy():
+    """Envoy itself: what pip installs under that name is a script that starts it."""
+    candidates = [os.environ.get("ENVOY"), OWN / "venv" / "bin" / "envoy", shutil.which("envoy")]
+    for candidate in candidates:
+        if not candidate or not pathlib.Path(candidate).exists():
+            continue
+        path = pathlib.Path(candidate)
+        with open(path, "rb") as file:
+            if file.read(4) == b"\x7fELF":
+                return path
+        for binary in path.parent.parent.glob("lib/python*/site-packages/envoy/_bin/envoy"):
+            return binary
+    return pytest.skip("Envoy is not there: name it in ENVOY")
+
+
+def envoy_version():
+    """Such as 1.40.0."""
+    said = run(envoy(), "--version").stdout
+    return said.split("version:")[1].split("/")[1]
+
+
+def sha256(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def run(*command, check=True, **options):
+    """Runs a program to its end."""
+    command = [str(word) for word in command]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, **options)
+    if check and done.returncode != 0:
+        raise Failed(f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
