@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
@@ -18,11 +19,25 @@ pub(super) enum Http {
     Two,
 }
 
+/// What a cluster of backends needs besides itself.
+pub(super) struct Upstream<'a> {
+    /// The place of the backend role in its chain, if it is to stand there.
+    pub(super) role: Option<Value>,
+    /// PEM file of the CAs that backends without CAs of their own are verified with.
+    pub(super) system_ca: &'a Path,
+}
+
 /// All clusters that can change while Envoy runs.
 pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Vec<Value> {
     let all = plan.clusters.iter().cloned().chain(direct.clusters(plan));
-    let backends = all.map(|cluster| backends(&cluster, options));
-    let container = plan.aws_container.iter().map(|it| secrets::container_cluster(it, options));
+    let backends = all.map(|cluster| {
+        let role = cluster.ai.then(|| filter::discovered(options, "backend"));
+        backends(&cluster, &Upstream { role, system_ca: &options.system_ca })
+    });
+    let container = plan.aws_container.iter().map(|it| {
+        let sds = options.dir.join(secrets::container_sds_path());
+        secrets::container_cluster(it, &sds, &options.system_ca)
+    });
     backends
         .chain(secrets::cluster(plan, options))
         .chain(container)
@@ -61,7 +76,8 @@ fn single(name: &str, address: &Value, kind: &str, protocol: Value) -> Value {
     })
 }
 
-fn backends(cluster: &Cluster, options: &Options) -> Value {
+/// A set of backends.
+pub(super) fn backends(cluster: &Cluster, upstream: &Upstream<'_>) -> Value {
     let mut fields = json!({
         "name": cluster.name,
         "connect_timeout": proto::duration(cluster.connect_timeout),
@@ -71,14 +87,14 @@ fn backends(cluster: &Cluster, options: &Options) -> Value {
             "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
         },
         "typed_extension_protocol_options": {
-            HTTP_PROTOCOL_OPTIONS: proto::any(HTTP_PROTOCOL_OPTIONS, protocol(cluster, options)),
+            HTTP_PROTOCOL_OPTIONS: proto::any(HTTP_PROTOCOL_OPTIONS, protocol(cluster, upstream)),
         },
     });
     if let Value::Object(fields) = &mut fields {
         let (key, value) = discovery_type(cluster);
         fields.insert(key.to_owned(), value);
         fields.extend(traffic::fields(cluster));
-        fields.extend(transport_sockets(cluster, options));
+        fields.extend(transport_sockets(cluster, upstream.system_ca));
     }
     fields
 }
@@ -139,7 +155,7 @@ fn endpoints(cluster: &Cluster, index: usize, member: &Member) -> Vec<Value> {
     member.endpoints.iter().enumerate().map(endpoint).collect()
 }
 
-fn protocol(cluster: &Cluster, options: &Options) -> Value {
+fn protocol(cluster: &Cluster, upstream: &Upstream<'_>) -> Value {
     let mut protocol = if all_tls(cluster) {
         // HTTP/2 where the backend offers it: thousands of streams need no thousands of TLS connections.
         json!({"auto_config": {
@@ -157,11 +173,10 @@ fn protocol(cluster: &Cluster, options: &Options) -> Value {
         let common = json!({"max_requests_per_connection": requests});
         fields.insert("common_http_protocol_options".to_owned(), common);
     }
-    if cluster.ai
+    if let Some(role) = &upstream.role
         && let Value::Object(fields) = &mut protocol
     {
-        let filters = json!([filter::discovered(options, "backend"), upstream_codec()]);
-        fields.insert("http_filters".to_owned(), filters);
+        fields.insert("http_filters".to_owned(), json!([role, upstream_codec()]));
     }
     protocol
 }
@@ -171,13 +186,13 @@ fn all_tls(cluster: &Cluster) -> bool {
     cluster.members.iter().all(|member| member.tls.is_some())
 }
 
-fn transport_sockets(cluster: &Cluster, options: &Options) -> Map<String, Value> {
+fn transport_sockets(cluster: &Cluster, system_ca: &Path) -> Map<String, Value> {
     let mut fields = Map::new();
     let sockets: Vec<(usize, Value)> = cluster
         .members
         .iter()
         .enumerate()
-        .filter_map(|(index, member)| Some((index, tls(member.tls.as_ref()?, options))))
+        .filter_map(|(index, member)| Some((index, tls(member.tls.as_ref()?, system_ca))))
         .collect();
     // Without a match Envoy takes this one; for `auto_config` it must be able to do ALPN.
     if all_tls(cluster)
@@ -198,11 +213,11 @@ fn transport_sockets(cluster: &Cluster, options: &Options) -> Map<String, Value>
     fields
 }
 
-pub(super) fn tls(tls: &Tls, options: &Options) -> Value {
+pub(super) fn tls(tls: &Tls, system_ca: &Path) -> Value {
     let is_address = tls.hostname.parse::<IpAddr>().is_ok();
     let ca = match &tls.ca_pem {
         Some(pem) => json!({"inline_string": pem}),
-        None => json!({"filename": options.system_ca}),
+        None => json!({"filename": system_ca}),
     };
     let mut context = json!({
         "common_tls_context": {

@@ -104,7 +104,7 @@ fn are_the_clients<'s>(plan: &Plan, rule: &Rule, mut selectors: impl Iterator<It
     !selectors.any(|selector| targets.iter().any(|target| may_change(target, &selector.header)))
 }
 
-fn repeats_connections_only(retry: &Retry) -> bool {
+pub(super) fn repeats_connections_only(retry: &Retry) -> bool {
     retry.status_codes.is_empty() && retry.on.iter().all(|word| CONNECTION_FAILURES.contains(&word.as_str()))
 }
 

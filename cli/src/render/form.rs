@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
+use super::proto;
+
 /// The namespace of the costs in dynamic metadata, as Envoy AI Gateway has it.
 const METADATA: &str = "io.envoy.ai_gateway";
 
@@ -131,32 +133,43 @@ impl Filter {
 
     /// The fields of [`Form::message`] for one role; `configuration` is the filter's own JSON.
     pub(super) fn fields(&self, name: &str, role: &str, configuration: &str) -> Value {
-        let configuration =
-            json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration});
         match self.form {
-            Form::Wasm => json!({
-                "config": {
-                    "name": name,
-                    "root_id": role,
-                    "vm_config": {
-                        "vm_id": VM_ID,
-                        "runtime": "envoy.wasm.runtime.v8",
-                        "code": {"local": {"filename": self.file}},
-                        "environment_variables": {"host_env_keys": ENVIRONMENT},
-                    },
-                    "configuration": configuration,
-                    // Without it a pause in the header callback never delivers the body.
-                    "allow_on_headers_stop_iteration": true,
-                    // Fail open would let requests pass without the filter for good, fail closed would refuse all of them for good.
-                    "failure_policy": "FAIL_RELOAD",
-                },
-            }),
+            Form::Wasm => {
+                let code = json!({"local": {"filename": self.file}});
+                wasm(name, role, &code, &ENVIRONMENT, configuration)
+            }
             Form::Module => json!({
                 // A thread of the module outlives every configuration, so its code must stay.
                 "dynamic_module_config": {"name": "weir", "do_not_close": true},
                 "filter_name": role,
-                "filter_config": configuration,
+                "filter_config": text(configuration),
             }),
         }
     }
+}
+
+/// A text as an `Any`.
+fn text(text: &str) -> Value {
+    proto::any("google.protobuf.StringValue", json!({"value": text}))
+}
+
+/// The fields of a wasm filter whose code comes from `code`, and which sees the variables `environment` of Envoy's.
+pub(super) fn wasm(name: &str, role: &str, code: &Value, environment: &[&str], configuration: &str) -> Value {
+    json!({
+        "config": {
+            "name": name,
+            "root_id": role,
+            "vm_config": {
+                "vm_id": VM_ID,
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": code,
+                "environment_variables": {"host_env_keys": environment},
+            },
+            "configuration": text(configuration),
+            // Without it a pause in the header callback never delivers the body.
+            "allow_on_headers_stop_iteration": true,
+            // Fail open would let requests pass without the filter for good, fail closed would refuse all of them for good.
+            "failure_policy": "FAIL_RELOAD",
+        },
+    })
 }

@@ -18,7 +18,7 @@ use crate::plan::{Listener, Plan};
 const RATE_LIMIT_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long a client may take for its request headers.
-const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Envoy's `stream_idle_timeout` where none is set.
 pub(super) const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -162,7 +162,7 @@ fn connection_manager(listener: &Listener, options: &Options) -> Value {
     manager
 }
 
-fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> Value {
+pub(super) fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> Value {
     proto::extension(
         name,
         "envoy.extensions.filters.http.ratelimit.v3.RateLimit",
@@ -182,7 +182,7 @@ fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> Value {
 
 /// Envoy's own answers get a body, for some have none and the edge could not shape those: it replaces this one by the client
 /// API's own. What the filter itself answered is left as it is: it has no code details (wasm), or `weir` (native).
-fn local_replies() -> Value {
+pub(super) fn local_replies() -> Value {
     json!({
         "mappers": [
             past_filters(&format!("response.code_details.startsWith('{ANSWER_BROKEN}')"), "the backend broke off its answer"),

@@ -31,8 +31,13 @@ pub(super) fn discovered(options: &Options) -> Value {
     })
 }
 
-/// The ECDS resource: every limit of every rule.
+/// The ECDS resource.
 pub(super) fn resource(plan: &Plan) -> Value {
+    proto::any("envoy.config.core.v3.TypedExtensionConfig", http_filter(plan))
+}
+
+/// The filter itself: every limit of every rule.
+pub(super) fn http_filter(plan: &Plan) -> Value {
     let hosts = plan.listeners.iter().flat_map(|listener| &listener.virtual_hosts);
     let mut rules: Vec<&Rule> =
         hosts.flat_map(|host| &host.rules).map(|matched| matched.rule.as_ref()).collect();
@@ -59,10 +64,7 @@ pub(super) fn resource(plan: &Plan) -> Value {
         fields.insert("rate_limits".to_owned(), limits.into());
         fields.insert("descriptors".to_owned(), buckets.into());
     }
-    proto::any(
-        "envoy.config.core.v3.TypedExtensionConfig",
-        json!({"name": NAME, "typed_config": proto::any(MESSAGE, fields)}),
-    )
+    proto::extension(NAME, MESSAGE, fields)
 }
 
 /// Full at first, and filled all the time at the rate of the limit.

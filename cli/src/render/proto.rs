@@ -32,9 +32,13 @@ pub(super) fn duration(duration: Duration) -> String {
     format!("{seconds}.{}s", format!("{nanos:09}").trim_end_matches('0'))
 }
 
-/// An xDS file whose folder Envoy watches for moves.
+/// An xDS file of the folder that is rendered.
 pub(super) fn config_source(options: &Options, path: &str) -> Value {
-    let path = options.dir.join(path);
+    watched_file(&options.dir.join(path))
+}
+
+/// An xDS file whose folder Envoy watches for moves.
+pub(super) fn watched_file(path: &Path) -> Value {
     let folder = path.parent().unwrap_or(Path::new("/"));
     json!({
         "path_config_source": {"path": path, "watched_directory": {"path": folder}},

@@ -139,7 +139,7 @@ impl Context<'_> {
             "timeout": proto::duration(rule.request_timeout.unwrap_or_default()),
         });
         if let Value::Object(action) = &mut action {
-            if let Some(silence) = self.allowed_silence(rule) {
+            if let Some(silence) = allowed_silence(self.listener, rule) {
                 action.insert("idle_timeout".to_owned(), proto::duration(silence).into());
             }
             if let Some(policy) = retry_policy(rule) {
@@ -159,17 +159,17 @@ impl Context<'_> {
         }
         Value::Object(route)
     }
+}
 
-    /// The listener's idle timeout also runs while an answer is waited for. Where the rule allows an attempt more time than that, the
-    /// route must, too.
-    fn allowed_silence(&self, rule: &Rule) -> Option<Duration> {
-        let listener = self.listener.stream_idle_timeout.unwrap_or(listener::DEFAULT_STREAM_IDLE_TIMEOUT);
-        if listener.is_zero() {
-            return None;
-        }
-        let longest = rule.attempt_timeout.max(rule.attempt_idle_timeout).max(rule.request_timeout)?;
-        (longest > listener).then_some(longest)
+/// The listener's idle timeout also runs while an answer is waited for. Where the rule allows an attempt more time than that, the
+/// route must, too.
+pub(super) fn allowed_silence(listener: &Listener, rule: &Rule) -> Option<Duration> {
+    let listener = listener.stream_idle_timeout.unwrap_or(listener::DEFAULT_STREAM_IDLE_TIMEOUT);
+    if listener.is_zero() {
+        return None;
     }
+    let longest = rule.attempt_timeout.max(rule.attempt_idle_timeout).max(rule.request_timeout)?;
+    (longest > listener).then_some(longest)
 }
 
 /// The rules that may apply to each model named by a rule, in their order. A rule for any model is among them unless a rule before it
@@ -244,7 +244,7 @@ fn condition(header: &HeaderMatch) -> Value {
 }
 
 /// The retry policy, which is also where Envoy keeps the limits of a single attempt.
-fn retry_policy(rule: &Rule) -> Option<Value> {
+pub(super) fn retry_policy(rule: &Rule) -> Option<Value> {
     let mut policy = Map::new();
     if let Some(timeout) = rule.attempt_timeout {
         policy.insert("per_try_timeout".to_owned(), proto::duration(timeout).into());

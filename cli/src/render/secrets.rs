@@ -49,7 +49,7 @@ fn sds_path(name: &str) -> String {
     format!("{SDS}/{}.json", short_digest(name.as_bytes()))
 }
 
-fn container_sds_path() -> String {
+pub(super) fn container_sds_path() -> String {
     format!("{SDS}/{CONTAINER_SECRET}.json")
 }
 
@@ -60,7 +60,7 @@ fn resource(name: &str, value: &str) -> Value {
 
 /// The SDS resource of the container token. A file is read by Envoy itself, which watches the folder: a rotated token is seen when it is
 /// moved into its place or, as in Kubernetes, a link to its folder is.
-fn container_token(token: &ContainerToken) -> Value {
+pub(super) fn container_token(token: &ContainerToken) -> Value {
     let source = match token {
         ContainerToken::Value(SecretValue(value)) => json!({"inline_string": value}),
         ContainerToken::File(file) => {
@@ -86,14 +86,21 @@ pub(super) fn cluster(plan: &Plan, options: &Options) -> Option<Value> {
     let filters = plan
         .secrets
         .keys()
-        .map(|name| injector(options, &short_digest(name.as_bytes()), &sds_path(name), &secret_header(name)));
+        .map(|name| {
+            (
+                proto::config_source(options, &sds_path(name)),
+                short_digest(name.as_bytes()),
+                secret_header(name),
+            )
+        })
+        .map(|(source, secret, header)| injector(&secret, &source, &header));
     let address = proto::pipe(&options.dir.join(SECRETS_SOCKET));
     Some(clusters::injecting(SECRETS_CLUSTER, &address, "STATIC", filters.collect()))
 }
 
-/// The cluster of the container credentials endpoint, which adds the token.
-pub(super) fn container_cluster(container: &AwsContainer, options: &Options) -> Value {
-    let injector = || injector(options, CONTAINER_SECRET, &container_sds_path(), "authorization");
+/// The cluster of the container credentials endpoint, which adds the token of the file `sds`.
+pub(super) fn container_cluster(container: &AwsContainer, sds: &Path, system_ca: &Path) -> Value {
+    let injector = || injector(CONTAINER_SECRET, &proto::watched_file(sds), "authorization");
     let filters = container.token.iter().map(|_| injector()).collect();
     let kind = proto::discovery_type([container.host.as_str()].into_iter());
     let address = proto::socket(&container.host, container.port);
@@ -102,12 +109,12 @@ pub(super) fn container_cluster(container: &AwsContainer, options: &Options) -> 
         && let Value::Object(fields) = &mut cluster
     {
         let tls = Tls { hostname: container.host.clone(), ca_pem: None };
-        fields.insert("transport_socket".to_owned(), clusters::tls(&tls, options));
+        fields.insert("transport_socket".to_owned(), clusters::tls(&tls, system_ca));
     }
     cluster
 }
 
-fn injector(options: &Options, secret: &str, path: &str, header: &str) -> Value {
+fn injector(secret: &str, sds_config: &Value, header: &str) -> Value {
     proto::extension(
         "envoy.filters.http.credential_injector",
         "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector",
@@ -119,7 +126,7 @@ fn injector(options: &Options, secret: &str, path: &str, header: &str) -> Value 
                 "envoy.http.injected_credentials.generic",
                 "envoy.extensions.http.injected_credentials.generic.v3.Generic",
                 json!({
-                    "credential": {"name": secret, "sds_config": proto::config_source(options, path)},
+                    "credential": {"name": secret, "sds_config": sds_config},
                     "header": header,
                 }),
             ),
