@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use weir_cli::render::kubernetes::Input;
-use weir_cli::render::{self, Form, ServiceAddress, envoy_gateway};
+use weir_cli::render::{self, Form, ServiceAddress, envoy_gateway, istio};
 use weir_cli::run::load::{Files, Loader};
 use weir_cli::run::{self, Failure, Wishes, say};
 use weir_cli::{check, resources};
@@ -70,6 +70,8 @@ struct Run {
 ///
 /// With --to envoy-gateway these are resources of Gateway API and Envoy Gateway, for `kubectl apply -f DIR`. No Secret is among
 /// them: they are named, and stay where they are.
+///
+/// With --to istio these are resources for an ingress gateway of Istio, and values of its Helm chart that bring the filter its secrets.
 #[derive(Args)]
 struct Render {
     #[command(flatten)]
@@ -87,6 +89,8 @@ struct Render {
     rate_limit_service: Option<String>,
     #[command(flatten)]
     code: platform::Code,
+    #[command(flatten)]
+    gateway: platform::Gateway,
 }
 
 #[derive(Args)]
@@ -124,7 +128,7 @@ enum Platform {
     Envoy,
     /// Resources of Gateway API and Envoy Gateway
     EnvoyGateway,
-    /// Resources of Istio: not there yet
+    /// Resources of Istio
     Istio,
 }
 
@@ -195,8 +199,14 @@ fn write(arguments: Render, given: &ArgMatches) -> Result<(), Failure> {
             put(&files, arguments.output.as_deref())
         }
         Platform::Istio => {
-            let message = "resources of Istio cannot be rendered yet; use --to envoy or --to envoy-gateway";
-            Err(Failure::Environment(message.to_owned()))
+            let code = arguments.code.istio(arguments.serving.filter)?;
+            let service = arguments.rate_limit_service.as_deref().map(service_address).transpose()?;
+            let closed = arguments.serving.rate_limit_fail_closed;
+            let options = arguments.gateway.options(code, service, closed)?;
+            let input = Input::read(&arguments.resources.files, resources::Platform::Istio);
+            let input = input.map_err(Failure::Resources)?;
+            input.notes.iter().for_each(say);
+            put(&istio::istio(&input.plan, &options)?, arguments.output.as_deref())
         }
     }
 }

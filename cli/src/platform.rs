@@ -1,9 +1,11 @@
 //! The options of `weir render` that make sense for some platforms only.
 
-use clap::ArgMatches;
+use std::collections::BTreeMap;
+
 use clap::parser::ValueSource;
-use weir_cli::render::Form;
+use clap::{ArgMatches, ValueEnum};
 use weir_cli::render::envoy_gateway::{self, Filter, Module, Source};
+use weir_cli::render::{Form, ServiceAddress, istio};
 use weir_cli::run::Failure;
 
 use crate::Platform;
@@ -17,37 +19,110 @@ pub(crate) struct Code {
     /// Envoy Gateway, native module: an image of Envoy that has the module as /opt/weir/libweir.so
     #[arg(long, value_name = "IMAGE")]
     envoy_image: Option<String>,
-    /// Envoy Gateway, wasm: the image that `weir image` makes, REGISTRY/REPOSITORY:TAG
+    /// Wasm: the image that `weir image` makes, REGISTRY/REPOSITORY:TAG
     #[arg(long, value_name = "IMAGE", conflicts_with = "wasm_url")]
     wasm_image: Option<String>,
-    /// Envoy Gateway, wasm: where weir.wasm can be downloaded
+    /// Wasm: where weir.wasm can be downloaded
     #[arg(long, value_name = "URL")]
     wasm_url: Option<String>,
-    /// Envoy Gateway, wasm: the digest of the image's manifest, or of the file at the URL
+    /// Wasm: the digest of the image's manifest, or of the file at the URL
     #[arg(long, value_name = "HEX")]
     wasm_sha256: Option<String>,
 }
 
-/// Options of one platform, by the name of their argument.
-const OF_ENVOY: &[&str] =
-    &["port", "admin_port", "bind", "access_log", "rate_limit_service", "rate_limit_fail_closed"];
-const OF_ENVOY_GATEWAY: &[&str] = &["module_image", "envoy_image", "wasm_image", "wasm_url", "wasm_sha256"];
+/// Where Istio's gateway is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Gateway {
+    /// Istio: the namespace of the gateway's pods, in which everything goes
+    #[arg(long, value_name = "NAMESPACE", default_value = "istio-system")]
+    gateway_namespace: String,
+    /// Istio: a label of the gateway's pods; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", default_value = "istio=ingressgateway")]
+    gateway_label: Vec<String>,
+}
+
+/// Options that not all platforms have, by the name of their argument.
+const OPTIONS: &[(&str, &[Platform])] = &[
+    ("port", &[Platform::Envoy]),
+    ("admin_port", &[Platform::Envoy]),
+    ("bind", &[Platform::Envoy]),
+    ("access_log", &[Platform::Envoy]),
+    ("rate_limit_service", &[Platform::Envoy, Platform::Istio]),
+    ("rate_limit_fail_closed", &[Platform::Envoy, Platform::Istio]),
+    ("module_image", &[Platform::EnvoyGateway]),
+    ("envoy_image", &[Platform::EnvoyGateway]),
+    ("wasm_image", &[Platform::EnvoyGateway, Platform::Istio]),
+    ("wasm_url", &[Platform::EnvoyGateway, Platform::Istio]),
+    ("wasm_sha256", &[Platform::EnvoyGateway, Platform::Istio]),
+    ("gateway_namespace", &[Platform::Istio]),
+    ("gateway_label", &[Platform::Istio]),
+];
 
 /// Refuses options that would have no effect.
 pub(crate) fn check(to: Platform, given: &ArgMatches) -> Result<(), Failure> {
-    let (without_effect, why) = match to {
-        Platform::Envoy => {
-            (OF_ENVOY_GATEWAY, "is for --to envoy-gateway; --to envoy takes the filter beside weir")
-        }
-        _ => (OF_ENVOY, "is for --to envoy; on a platform it is the resources that say it"),
-    };
-    match without_effect.iter().find(|name| given.value_source(name) == Some(ValueSource::CommandLine)) {
+    let is_given = |name: &str| given.value_source(name) == Some(ValueSource::CommandLine);
+    match OPTIONS.iter().find(|(name, platforms)| !platforms.contains(&to) && is_given(name)) {
         None => Ok(()),
-        Some(name) => Err(Failure::Environment(format!("--{} {why}", name.replace('_', "-")))),
+        Some((name, platforms)) => {
+            let names = platforms.iter().filter_map(ValueEnum::to_possible_value);
+            let names: Vec<String> = names.map(|value| format!("--to {}", value.get_name())).collect();
+            let message = format!("--{} is for {}", name.replace('_', "-"), names.join(" and "));
+            Err(Failure::Environment(message))
+        }
+    }
+}
+
+impl Gateway {
+    /// The labels of the gateway's pods.
+    fn labels(&self) -> Result<BTreeMap<String, String>, Failure> {
+        let parts = |label: &String| {
+            let parts = label.split_once('=').filter(|(key, _)| !key.is_empty());
+            let parts = parts.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            parts.ok_or_else(|| {
+                Failure::Environment(format!("--gateway-label is {label:?}; it must be KEY=VALUE"))
+            })
+        };
+        self.gateway_label.iter().map(parts).collect()
+    }
+
+    /// What Istio's resources are rendered with.
+    pub(crate) fn options(
+        self,
+        code: istio::Code,
+        rate_limit_service: Option<ServiceAddress>,
+        rate_limit_fail_closed: bool,
+    ) -> Result<istio::Options, Failure> {
+        let selector = self.labels()?;
+        let namespace = self.gateway_namespace;
+        Ok(istio::Options { namespace, selector, code, rate_limit_service, rate_limit_fail_closed })
     }
 }
 
 impl Code {
+    /// The filter for Istio, which is always the wasm one.
+    pub(crate) fn istio(&self, form: Option<Form>) -> Result<istio::Code, Failure> {
+        if form == Some(Form::Module) {
+            let message = "the native module would have to be in Istio's proxy image; take --filter wasm";
+            return Err(Failure::Environment(message.to_owned()));
+        }
+        let sha256 = self.wasm_sha256.as_deref().map(digest).transpose()?;
+        let url = match (&self.wasm_image, &self.wasm_url) {
+            (Some(image), _) => format!("oci://{}", image.trim_start_matches("oci://")),
+            (None, Some(url)) => match url.strip_prefix("file://") {
+                Some(path) => return Ok(istio::Code::File(path.to_owned())),
+                None => url.clone(),
+            },
+            (None, None) => {
+                return Err(Failure::Environment(
+                    "the gateway's pods must get the filter from somewhere: name an image by --wasm-image or a URL by --wasm-url, \
+                     file:///PATH for a file in the pods"
+                        .to_owned(),
+                ));
+            }
+        };
+        Ok(istio::Code::Remote { url, sha256 })
+    }
+
     /// The filter for Envoy Gateway. Without a wish it is the module.
     pub(crate) fn filter(&self, form: Option<Form>) -> Result<Filter, Failure> {
         let misplaced =

@@ -86,7 +86,7 @@ pub fn listeners<'a>(set: &'a Set, report: &mut Report) -> Vec<Listener<'a>> {
                 continue;
             }
             let first = ports.insert(listener.port, name.clone());
-            if let Some(first) = first.filter(|_| set.platform == Platform::Here) {
+            if let Some(first) = first.filter(|_| set.platform != Platform::EnvoyGateway) {
                 let message = format!(
                     "{} is the port of listener {first}, too, which is not supported yet: keep one of the two and tell \
                      the routes apart by `hostnames`",
@@ -129,7 +129,7 @@ fn check_listener(
 ) {
     let id = &gateway.id;
     let known = match platform {
-        Platform::Here => &["HTTP", MISSING][..],
+        Platform::Here | Platform::Istio => &["HTTP", MISSING][..],
         Platform::EnvoyGateway => &["HTTP", "HTTPS", MISSING],
     };
     if !known.contains(&listener.protocol.as_str()) && !report.has_error(id, &format!("{field}.protocol")) {

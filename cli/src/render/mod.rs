@@ -16,6 +16,7 @@ mod error;
 mod files;
 mod filter;
 mod form;
+pub mod istio;
 pub mod kubernetes;
 mod listener;
 mod local_limits;

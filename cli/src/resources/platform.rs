@@ -10,6 +10,8 @@ pub enum Platform {
     Here,
     /// In Kubernetes with Envoy Gateway, which takes the resources of Gateway API and its own as they are.
     EnvoyGateway,
+    /// In Kubernetes with Istio, which knows none of the resources: all of them are compiled.
+    Istio,
 }
 
 /// Fields of those resources that Weir would have to understand all the same: they say which policy applies to a route.
