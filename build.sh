@@ -10,6 +10,9 @@ readonly ENVOY_GATEWAY=github.com/envoyproxy/gateway/cmd
 readonly ENVOY_GATEWAY_VERSION=v1.9.1
 # Older ones whose translation takes what is rendered, too: the oldest with native modules, and the oldest that is tried with wasm.
 readonly OLDER_ENVOY_GATEWAYS=(v1.8.0 v1.6.0)
+# A day's state on the way to 1.31: the Go proxy has no releases.
+readonly ISTIO=istio.io/istio
+readonly ISTIO_VERSION=v0.0.0-20260827124520-eed52ebb66ad
 # Older ones that the native module runs in, too.
 readonly OLDER_ENVOYS=(1.38.3 1.39.3)
 readonly CARGO_DENY_VERSION=0.20.2
@@ -119,6 +122,18 @@ need_older_envoy_gateways() {
     say "building the translation of Envoy Gateway $version"
     go_install "/envoy-gateway-$version" "$ENVOY_GATEWAY/egctl@$version"
   done
+}
+
+# istioctl, which validates, and Istiod, for tests/deploy. Without Go their tests are skipped.
+need_istio() {
+  need_redis
+  if { have istioctl && have pilot-discovery; } || { [ -x "$OWN/bin/istioctl" ] && [ -x "$OWN/bin/pilot-discovery" ]; }; then return; fi
+  if ! have go; then
+    say "Go is missing, so nothing is run on Istio"
+    return
+  fi
+  say "building istioctl and Istiod, which takes some minutes"
+  go_install "" "$ISTIO/istioctl/cmd/istioctl@$ISTIO_VERSION" "$ISTIO/pilot/cmd/pilot-discovery@$ISTIO_VERSION"
 }
 
 has_wasm_target() { [ -d "$(rustc --print sysroot)/lib/rustlib/$WASM_TARGET/lib" ]; }
