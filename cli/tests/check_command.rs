@@ -39,6 +39,29 @@ fn a_directory_and_several_files_are_read() {
 }
 
 #[test]
+fn what_a_controller_made_is_named_and_left_aside() {
+    let exported = "
+---
+apiVersion: v1
+kind: List
+items:
+- apiVersion: gateway.networking.k8s.io/v1
+  kind: HTTPRoute
+  metadata:
+    name: chat
+    ownerReferences:
+    - {apiVersion: aigateway.envoyproxy.io/v1beta1, kind: AIGatewayRoute, name: chat, controller: true, uid: '1'}
+  spec:
+    rules: [{filters: [{type: ExtensionRef}]}]
+";
+    let output = weir(&["check", "-f", "-"], &format!("{BASE}{exported}"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), "ok: 1 route, 2 backends, 5 policies\n");
+    let note = "HTTPRoute default/chat: skipped, a controller made it from AIGatewayRoute chat";
+    assert_eq!(text(&output.stderr), format!("note: <stdin>: {note}\n"));
+}
+
+#[test]
 fn bad_resources_end_with_1_and_their_mistakes() {
     let output =
         weir(&["check", "-f", "-"], &BASE.replace("{name: bedrock, priority: 1}", "{name: bedrock-aws}"));

@@ -9,6 +9,7 @@ pub mod ai;
 pub mod decode;
 pub mod diagnostic;
 pub mod envoy;
+pub mod exported;
 pub mod gateway;
 pub mod health;
 pub mod kinds;

@@ -18,7 +18,7 @@ use super::platform::Platform;
 use super::secret::{self, KeyedValues, ServiceSpec};
 use super::source::Source;
 use super::traffic::BackendTrafficPolicySpec;
-use super::{unsupported, yaml};
+use super::{exported, unsupported, yaml};
 
 /// Which resource, and where it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -263,6 +263,10 @@ impl Set {
             namespace: pointer(&value, "/metadata/namespace").unwrap_or("default").to_owned(),
             name: pointer(&value, "/metadata/name").unwrap_or("(without a name)").to_owned(),
         };
+        if let Some(owner) = exported::made_from(&value) {
+            let reason = format!("a controller made it from {owner}");
+            return self.skipped.push(Skipped { file: file.to_string(), resource: id.to_string(), reason });
+        }
         let skip = |reason: String| Skipped { file: file.to_string(), resource: id.to_string(), reason };
         let kind = match treatment(&api_version, &kind, self.platform) {
             Treatment::Read(kind) => kind,
