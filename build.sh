@@ -274,6 +274,31 @@ test_all() {
   return "$failed"
 }
 
+# What the tests of manifests/ use; without Go some are missing, and their tests are skipped.
+need_manifest_tools() {
+  # By the name of the program; and the modules with the schemas of the platforms' kinds.
+  local tools=(
+    kustomize=sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+    kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
+    helm=helm.sh/helm/v3/cmd/helm@v3.21.4
+  ) modules=(github.com/envoyproxy/gateway@v1.9.1 istio.io/api@v1.31.4) tool module
+  have shellcheck || apt_install shellcheck
+  need_python
+  pip_install -r tests/deploy/manifests/requirements.txt
+  if ! have go; then
+    say "Go is missing, so there are no kustomize, kubeconform and Helm: their tests are skipped"
+    return
+  fi
+  for tool in "${tools[@]}"; do
+    if have "${tool%%=*}" || [ -x "$OWN/bin/${tool%%=*}" ]; then continue; fi
+    say "building ${tool%%=*}"
+    GOBIN=$OWN/bin GOPATH=$OWN/go GOCACHE=$OWN/cache/go GOFLAGS=-modcacherw go install "${tool#*=}"
+  done
+  for module in "${modules[@]}"; do
+    [ -d "$OWN/go/pkg/mod/$module" ] || GOPATH=$OWN/go GOFLAGS=-modcacherw go mod download "$module"
+  done
+}
+
 # The benchmark's load generator and model server.
 build_load() { cargo build --locked --profile load -p weir-bench; }
 
