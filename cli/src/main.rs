@@ -13,7 +13,7 @@ use weir_cli::render::kubernetes::Input;
 use weir_cli::render::{self, Form, ServiceAddress, envoy_gateway, istio};
 use weir_cli::run::load::{Files, Loader};
 use weir_cli::run::{self, Failure, Wishes, say};
-use weir_cli::{check, resources};
+use weir_cli::{check, image, resources};
 
 mod platform;
 
@@ -30,6 +30,7 @@ enum Command {
     Check(check::command::Arguments),
     Run(Run),
     Render(Render),
+    Image(image::command::Arguments),
     #[command(hide = true)]
     ExecChild(ExecChild),
 }
@@ -139,11 +140,18 @@ struct ExecChild {
     command: Vec<OsString>,
 }
 
+/// This very program, also when another was built in its place.
+const LAUNCHER: &str = "/proc/self/exe";
+
+/// The commit, where the build knows it.
+fn commit() -> Option<&'static str> {
+    option_env!("WEIR_GIT_HASH").filter(|hash| !hash.is_empty())
+}
+
 /// The version, and the commit where the build knows it.
 fn version() -> &'static str {
     static VERSION: LazyLock<String> = LazyLock::new(|| {
-        let commit = option_env!("WEIR_GIT_HASH").filter(|hash| !hash.is_empty());
-        let commit = commit.map(|hash| format!(" ({hash})")).unwrap_or_default();
+        let commit = commit().map(|hash| format!(" ({hash})")).unwrap_or_default();
         format!("{}{commit}", env!("CARGO_PKG_VERSION"))
     });
     &VERSION
@@ -161,6 +169,7 @@ fn main() -> ExitCode {
         Command::Render(arguments) => {
             given.subcommand_matches("render").map_or(Ok(()), |given| write(arguments, given))
         }
+        Command::Image(arguments) => image::command::run(&arguments, commit(), LAUNCHER.as_ref()),
         Command::ExecChild(arguments) => {
             let Some((program, args)) = arguments.command.split_first() else { return ExitCode::from(2) };
             Err(Failure::Environment(run::exec::exec(arguments.parent, program, args)))
@@ -251,8 +260,7 @@ fn wishes(serving: Serving) -> Wishes {
         concurrency: None,
         log_level: String::new(),
         drain_time: Duration::ZERO,
-        // This very program, also when another was built in its place.
-        launcher: "/proc/self/exe".into(),
+        launcher: LAUNCHER.into(),
     }
 }
 

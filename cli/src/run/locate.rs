@@ -134,7 +134,7 @@ fn filter(
 }
 
 /// The file of the filter: `$WEIR_MODULE` or `$WEIR_WASM`, beside the executable, or where the project builds it.
-fn file(form: Form, environment: &Environment<'_>, executable: &Path) -> Result<PathBuf, Missing> {
+pub(super) fn file(form: Form, environment: &Environment<'_>, executable: &Path) -> Result<PathBuf, Missing> {
     let (variable, built, remedy) = match form {
         Form::Wasm => ("WEIR_WASM", "target/wasm/wasm32-wasip1/wasm/weir_wasm.wasm", GET_WASM),
         Form::Module => ("WEIR_MODULE", "target/module/libweir.so", GET_MODULE),

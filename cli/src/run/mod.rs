@@ -237,6 +237,15 @@ fn options(filter: Filter, wishes: &Wishes, directory: &Path) -> Result<Options,
     })
 }
 
+/// The file of the filter in one of its forms, where `weir run` would take it from.
+///
+/// # Errors
+///
+/// It is not there.
+pub fn filter_file(form: Form, launcher: &Path) -> Result<PathBuf, Failure> {
+    Ok(locate::file(form, &|name| std::env::var_os(name), launcher)?)
+}
+
 /// What `weir render` renders with.
 ///
 /// # Errors
