@@ -84,6 +84,13 @@ need_compose() {
   apt_install docker-compose
 }
 
+# A registry on loopback, and the tools that others take images with.
+need_registry() {
+  local tool missing=()
+  for tool in docker-registry skopeo umoci; do have "$tool" || missing+=("$tool"); done
+  [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+}
+
 # Envoy's reference ratelimit service; without Go there is none, and budgets are counted by the filter.
 need_ratelimit() {
   if have ratelimit || [ -x "$OWN/bin/service_cmd" ]; then return; fi
