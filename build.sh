@@ -13,8 +13,8 @@ readonly OLDER_ENVOY_GATEWAYS=(v1.8.0 v1.6.0)
 # A day's state on the way to 1.31: the Go proxy has no releases.
 readonly ISTIO=istio.io/istio
 readonly ISTIO_VERSION=v0.0.0-20260827124520-eed52ebb66ad
-# Older ones that the native module runs in, too.
-readonly OLDER_ENVOYS=(1.38.3 1.39.3)
+# Older ones that the filter runs in, too: wasm in all of them, the native module from 1.38 on. There is no wheel of 1.35, and that of 1.38.3 has no V8.
+readonly OLDER_ENVOYS=(1.36.4 1.37.0 1.38.2 1.39.3)
 readonly CARGO_DENY_VERSION=0.20.2
 readonly WASM_TARGET=wasm32-wasip1
 readonly OWN=$PWD/.weir
@@ -249,7 +249,7 @@ test_wasm32() (
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 cargo test "${flags[@]}" -Zbuild-std=std,panic_abort
 )
 
-# The module must load in each Envoy whose ABI it speaks; the end-to-end tests run in the latest.
+# The filter must load in each Envoy that it is for; all other end-to-end tests run in the latest.
 need_older_envoys() {
   local version
   for version in "${OLDER_ENVOYS[@]}"; do
