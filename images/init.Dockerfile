@@ -1,0 +1,13 @@
+# An init container that copies the native module into a volume, for clusters without image volumes:
+#
+#   docker build -f images/init.Dockerfile --build-arg MODULE=ghcr.io/me/weir:1.0-module -t weir-init .
+#
+# Mount an emptyDir at /weir there, and at the folder that ENVOY_DYNAMIC_MODULES_SEARCH_PATH names in Envoy's container.
+ARG MODULE
+
+FROM ${MODULE} AS module
+
+FROM busybox:1.37
+COPY --from=module --chmod=444 /libweir.so /libweir.so
+USER 65532:65532
+ENTRYPOINT ["cp", "/libweir.so", "/weir/libweir.so"]
