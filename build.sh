@@ -390,7 +390,7 @@ bill_of_materials() {
   local name=weir-bill
   SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) PATH=$PATH:$OWN/bin \
     cargo cyclonedx --quiet --manifest-path "$1/Cargo.toml" --format json --target "$2" --override-filename "$name"
-  mv "$1/$name.json" "$3"
+  sed "s|file://$PWD|file://|g" "$1/$name.json" >"$3"
   # It writes one for each crate of the workspace, beside the crate.
   git ls-files '*Cargo.toml' | while read -r manifest; do rm -f "$(dirname "$manifest")/$name.json"; done
 }
