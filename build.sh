@@ -6,13 +6,6 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 readonly ENVOY_VERSION=1.40.0
 readonly RATELIMIT=github.com/envoyproxy/ratelimit/src/service_cmd@v1.4.1-0.20260122083618-3fb702589d36
-readonly ENVOY_GATEWAY=github.com/envoyproxy/gateway/cmd
-readonly ENVOY_GATEWAY_VERSION=v1.9.1
-# Older ones whose translation takes what is rendered, too: the oldest with native modules, and the oldest that is tried with wasm.
-readonly OLDER_ENVOY_GATEWAYS=(v1.8.0 v1.6.0)
-# A day's state on the way to 1.31: the Go proxy has no releases.
-readonly ISTIO=istio.io/istio
-readonly ISTIO_VERSION=v0.0.0-20260827124520-eed52ebb66ad
 # Older ones that the filter runs in, too: wasm in all of them, the native module from 1.38 on. There is no wheel of 1.35, and that of 1.38.3 has no V8.
 readonly OLDER_ENVOYS=(1.36.4 1.37.0 1.38.2 1.39.3)
 readonly CARGO_DENY_VERSION=0.20.2
@@ -34,6 +27,7 @@ Usage: ./build.sh COMMAND
   run             the demo: the EKS blueprint in front of three stand-in providers
   run ARGS...     your own resources: ./build.sh run -f mine.yaml  (same as `target/release/weir run ARGS...`)
   test [ARGS...]  formatting, lints, licences, unit tests, end-to-end tests with both forms of the filter; ARGS go to pytest
+  test --all      that, and what needs tools that take minutes to build: images, Envoy Gateway, Istio, manifests (tests/deploy)
   test-arm64      the native module, cross-built, in the Arm64 Envoy under QEMU
   image [ARGS...] the filter as OCI images in target/images; with ARGS it is `weir image ARGS`: ./build.sh image --push ghcr.io/me/weir:1.0
   release VERSION all that a release has, in dist/; with Unreleased in place of the version it is a rehearsal
@@ -83,19 +77,6 @@ need_envoy() {
 
 need_redis() { have redis-server || apt_install redis-server; }
 
-# docker-compose or Docker's plugin, which check a compose file without an engine.
-need_compose() {
-  if docker compose version >/dev/null 2>&1 || have docker-compose; then return; fi
-  apt_install docker-compose
-}
-
-# A registry on loopback, and the tools that others take images with.
-need_registry() {
-  local tool missing=()
-  for tool in docker-registry skopeo umoci; do have "$tool" || missing+=("$tool"); done
-  [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
-}
-
 # Envoy's reference ratelimit service; without Go there is none, and budgets are counted by the filter.
 need_ratelimit() {
   if have ratelimit || [ -x "$OWN/bin/service_cmd" ]; then return; fi
@@ -104,7 +85,7 @@ need_ratelimit() {
     return
   fi
   say "building the ratelimit service"
-  GOBIN=$OWN/bin GOPATH=$OWN/go GOCACHE=$OWN/cache/go GOFLAGS=-modcacherw go install "$RATELIMIT"
+  go_install "" "$RATELIMIT"
 }
 
 # A Go program at a version, in .weir/bin or a folder below it.
@@ -112,40 +93,6 @@ go_install() {
   local folder=$1
   shift
   GOBIN=$OWN/bin$folder GOPATH=$OWN/go GOCACHE=$OWN/cache/go GOFLAGS=-modcacherw go install -trimpath -ldflags="-s -w" "$@"
-}
-
-# Envoy Gateway's offline translation and its server, for tests/deploy. Without Go their tests are skipped.
-need_envoy_gateway() {
-  have docker-registry || apt_install docker-registry
-  if { have egctl && have envoy-gateway; } || { [ -x "$OWN/bin/egctl" ] && [ -x "$OWN/bin/envoy-gateway" ]; }; then return; fi
-  if ! have go; then
-    say "Go is missing, so nothing is run on Envoy Gateway"
-    return
-  fi
-  say "building Envoy Gateway $ENVOY_GATEWAY_VERSION, which takes some minutes"
-  go_install "" "$ENVOY_GATEWAY/egctl@$ENVOY_GATEWAY_VERSION" "$ENVOY_GATEWAY/envoy-gateway@$ENVOY_GATEWAY_VERSION"
-}
-
-# The translation of older releases of Envoy Gateway: as long again for each.
-need_older_envoy_gateways() {
-  local version
-  for version in "${OLDER_ENVOY_GATEWAYS[@]}"; do
-    if [ -x "$OWN/bin/envoy-gateway-$version/egctl" ] || ! have go; then continue; fi
-    say "building the translation of Envoy Gateway $version"
-    go_install "/envoy-gateway-$version" "$ENVOY_GATEWAY/egctl@$version"
-  done
-}
-
-# istioctl, which validates, and Istiod, for tests/deploy. Without Go their tests are skipped.
-need_istio() {
-  need_redis
-  if { have istioctl && have pilot-discovery; } || { [ -x "$OWN/bin/istioctl" ] && [ -x "$OWN/bin/pilot-discovery" ]; }; then return; fi
-  if ! have go; then
-    say "Go is missing, so nothing is run on Istio"
-    return
-  fi
-  say "building istioctl and Istiod, which takes some minutes"
-  go_install "" "$ISTIO/istioctl/cmd/istioctl@$ISTIO_VERSION" "$ISTIO/pilot/cmd/pilot-discovery@$ISTIO_VERSION"
 }
 
 has_wasm_target() { [ -d "$(rustc --print sysroot)/lib/rustlib/$WASM_TARGET/lib" ]; }
@@ -272,7 +219,10 @@ need_older_envoys() {
   done
 }
 
-test_all() {
+# ARGS: [--all] and what goes to pytest.
+run_tests() {
+  local all=
+  if [ "${1:-}" = --all ]; then all=yes; shift; fi
   build
   lint
   need_python
@@ -285,44 +235,44 @@ test_all() {
   say "the benchmark's own check"
   build_load
   "$OWN/venv/bin/python" tests/bench/bench.py --smoke
-  local form failed=0
-  for form in module wasm; do
-    say "end-to-end tests, $form"
-    FILTER=$form "$OWN/venv/bin/python" -m pytest tests/e2e "$@" || failed=1
-  done
+  local failed=0
+  test_forms "$@" || failed=1
+  if [ -n "$all" ]; then
+    test_deployments "$@" || failed=1
+  else
+    say "left out: tests/deploy (images, Envoy Gateway, Istio, manifests); ./build.sh test --all runs them, too"
+  fi
   return "$failed"
 }
 
-# What the tests of manifests/ use; without Go some are missing, and their tests are skipped.
-need_manifest_tools() {
-  # By the name of the program; and the modules with the schemas of the platforms' kinds.
-  local tools=(
-    kustomize=sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
-    kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
-    helm=helm.sh/helm/v3/cmd/helm@v3.21.4
-  ) modules=(github.com/envoyproxy/gateway@v1.9.1 istio.io/api@v1.31.4) tool module
-  have shellcheck || apt_install shellcheck
-  need_python
-  pip_install -r tests/deploy/manifests/requirements.txt
-  if ! have go; then
-    say "Go is missing, so there are no kustomize, kubeconform and Helm: their tests are skipped"
-    return
-  fi
-  for tool in "${tools[@]}"; do
-    if have "${tool%%=*}" || [ -x "$OWN/bin/${tool%%=*}" ]; then continue; fi
-    say "building ${tool%%=*}"
-    GOBIN=$OWN/bin GOPATH=$OWN/go GOCACHE=$OWN/cache/go GOFLAGS=-modcacherw go install "${tool#*=}"
-  done
-  for module in "${modules[@]}"; do
-    [ -d "$OWN/go/pkg/mod/$module" ] || GOPATH=$OWN/go GOFLAGS=-modcacherw go mod download "$module"
-  done
+# Both forms of the filter at a time: the tests mostly wait. One is shown as it goes, the other when it is done.
+test_forms() {
+  local log wasm failed=0
+  log=$(mktemp)
+  say "end-to-end tests, module, and wasm beside them"
+  FILTER=wasm "$OWN/venv/bin/python" -m pytest tests/e2e "$@" >"$log" 2>&1 &
+  wasm=$!
+  FILTER=module "$OWN/venv/bin/python" -m pytest tests/e2e "$@" || failed=1
+  say "end-to-end tests, wasm"
+  wait "$wasm" || failed=1
+  cat "$log"
+  rm -f "$log"
+  return "$failed"
+}
+
+test_deployments() {
+  # shellcheck source=tests/deploy/tools.sh
+  source tests/deploy/tools.sh
+  need_deployment_tools
+  say "images, Envoy Gateway, Istio and manifests"
+  ENVOY=$(envoy_path) "$OWN/venv/bin/python" -m pytest tests/deploy "$@"
 }
 
 # The native module on Arm64 where there is no such machine: cross-built, in the Arm64 Envoy, under QEMU.
 test_arm64() {
   local target=aarch64-unknown-linux-gnu folder=$OWN/arm64
   build_gateway
-  have aarch64-linux-gnu-gcc && have qemu-aarch64 || apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+  { have aarch64-linux-gnu-gcc && have qemu-aarch64; } || apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
   rustup target add "$target"
   CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
     cargo build --locked --profile module -p weir-module --target "$target"
@@ -451,7 +401,7 @@ envoy_path() {
 case "${1:-}" in
   build) build ;;
   run) shift; run "$@" ;;
-  test) shift; test_all "$@" ;;
+  test) shift; run_tests "$@" ;;
   test-arm64) shift; test_arm64 "$@" ;;
   image) shift; image "$@" ;;
   release) shift; release "$@" ;;

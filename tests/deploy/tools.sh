@@ -1,0 +1,92 @@
+# What the tests of this folder need, for build.sh, which has the functions that are used here.
+# Without Go much of it cannot be had: those tests are skipped.
+# shellcheck shell=bash
+
+readonly ENVOY_GATEWAY=github.com/envoyproxy/gateway/cmd
+readonly ENVOY_GATEWAY_VERSION=v1.9.1
+# Older ones whose translation takes what is rendered, too: the oldest with native modules, and the oldest that is tried with wasm.
+readonly OLDER_ENVOY_GATEWAYS=(v1.8.0 v1.6.0)
+# A day's state on the way to 1.31: the Go proxy has no releases.
+readonly ISTIO=istio.io/istio
+readonly ISTIO_VERSION=v0.0.0-20260827124520-eed52ebb66ad
+
+need_deployment_tools() {
+  need_registry
+  need_compose
+  need_envoy_gateway
+  need_older_envoy_gateways
+  need_istio
+  need_manifest_tools
+}
+
+# docker-compose or Docker's plugin, which check a compose file without an engine.
+need_compose() {
+  if docker compose version >/dev/null 2>&1 || have docker-compose; then return; fi
+  apt_install docker-compose
+}
+
+# A registry on loopback, and the tools that others take images with.
+need_registry() {
+  local tool missing=()
+  for tool in docker-registry skopeo umoci; do have "$tool" || missing+=("$tool"); done
+  [ ${#missing[@]} -eq 0 ] || apt_install "${missing[@]}"
+}
+
+# Envoy Gateway's offline translation and its server, for tests/deploy. Without Go their tests are skipped.
+need_envoy_gateway() {
+  have docker-registry || apt_install docker-registry
+  if { have egctl && have envoy-gateway; } || { [ -x "$OWN/bin/egctl" ] && [ -x "$OWN/bin/envoy-gateway" ]; }; then return; fi
+  if ! have go; then
+    say "Go is missing, so nothing is run on Envoy Gateway"
+    return
+  fi
+  say "building Envoy Gateway $ENVOY_GATEWAY_VERSION, which takes some minutes"
+  go_install "" "$ENVOY_GATEWAY/egctl@$ENVOY_GATEWAY_VERSION" "$ENVOY_GATEWAY/envoy-gateway@$ENVOY_GATEWAY_VERSION"
+}
+
+# The translation of older releases of Envoy Gateway: as long again for each.
+need_older_envoy_gateways() {
+  local version
+  for version in "${OLDER_ENVOY_GATEWAYS[@]}"; do
+    if [ -x "$OWN/bin/envoy-gateway-$version/egctl" ] || ! have go; then continue; fi
+    say "building the translation of Envoy Gateway $version"
+    go_install "/envoy-gateway-$version" "$ENVOY_GATEWAY/egctl@$version"
+  done
+}
+
+# istioctl, which validates, and Istiod, for tests/deploy. Without Go their tests are skipped.
+need_istio() {
+  need_redis
+  if { have istioctl && have pilot-discovery; } || { [ -x "$OWN/bin/istioctl" ] && [ -x "$OWN/bin/pilot-discovery" ]; }; then return; fi
+  if ! have go; then
+    say "Go is missing, so nothing is run on Istio"
+    return
+  fi
+  say "building istioctl and Istiod, which takes some minutes"
+  go_install "" "$ISTIO/istioctl/cmd/istioctl@$ISTIO_VERSION" "$ISTIO/pilot/cmd/pilot-discovery@$ISTIO_VERSION"
+}
+
+# What the tests of manifests/ use; without Go some are missing, and their tests are skipped.
+need_manifest_tools() {
+  # By the name of the program; and the modules with the schemas of the platforms' kinds.
+  local tools=(
+    kustomize=sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
+    kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
+    helm=helm.sh/helm/v3/cmd/helm@v3.21.4
+  ) modules=(github.com/envoyproxy/gateway@v1.9.1 istio.io/api@v1.31.4) tool module
+  have shellcheck || apt_install shellcheck
+  need_python
+  pip_install -r tests/deploy/manifests/requirements.txt
+  if ! have go; then
+    say "Go is missing, so there are no kustomize, kubeconform and Helm: their tests are skipped"
+    return
+  fi
+  for tool in "${tools[@]}"; do
+    if have "${tool%%=*}" || [ -x "$OWN/bin/${tool%%=*}" ]; then continue; fi
+    say "building ${tool%%=*}"
+    go_install "" "${tool#*=}"
+  done
+  for module in "${modules[@]}"; do
+    [ -d "$OWN/go/pkg/mod/$module" ] || GOPATH=$OWN/go GOFLAGS=-modcacherw go mod download "$module"
+  done
+}
