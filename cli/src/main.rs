@@ -240,9 +240,12 @@ fn put(files: &render::Files, dir: Option<&Path>) -> Result<(), Failure> {
     }
     let mut out = std::io::stdout().lock();
     for (path, file) in files.iter().filter(|(_, file)| !file.secret) {
-        // Without it the last document of a YAML file and the first of the next would be one.
-        let start = if path.ends_with(".yaml") { "---\n" } else { "" };
-        let printed = write!(out, "{start}# {path}\n{}", file.content);
+        // A comment before the first document would be one itself, to some readers.
+        let (mark, rest) = match file.content.strip_prefix("---\n") {
+            Some(rest) => ("---\n", rest),
+            None => ("", file.content.as_str()),
+        };
+        let printed = write!(out, "{mark}# {path}\n{rest}");
         printed.map_err(|error| Failure::Environment(format!("cannot print: {error}")))?;
     }
     Ok(())
