@@ -215,7 +215,13 @@ fn write(arguments: Render, given: &ArgMatches) -> Result<(), Failure> {
             let input = Input::read(&arguments.resources.files, resources::Platform::Istio);
             let input = input.map_err(Failure::Resources)?;
             input.notes.iter().for_each(say);
-            put(&istio::istio(&input.plan, &options)?, arguments.output.as_deref())
+            let (mut files, notes) = istio::istio(&input.plan, &options)?;
+            notes.iter().for_each(|note| say(format!("note: {note}")));
+            if arguments.output.is_none() {
+                // What is printed is for kubectl, which takes no values of a chart.
+                files.retain(|path| path == istio::RESOURCES);
+            }
+            put(&files, arguments.output.as_deref())
         }
     }
 }

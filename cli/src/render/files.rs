@@ -63,6 +63,11 @@ impl Files {
         self.0.get(path)
     }
 
+    /// Keeps the files whose path `wanted` wants.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.0.retain(|path, _| wanted(path));
+    }
+
     /// All files in order of path.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &File)> {
         self.0.iter().map(|(path, file)| (path.as_str(), file))

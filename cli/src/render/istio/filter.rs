@@ -1,9 +1,11 @@
 //! The filter in the gateway's Envoy: where its code and its configuration come from.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use weir_core::auth::{AwsProfile, Source};
 
-use super::{Gateway, pod_identity};
+use super::{Gateway, Options, pod_identity};
 use crate::plan::Plan;
 use crate::render::filter::without_budgets;
 use crate::render::form::{self, Form};
@@ -139,4 +141,12 @@ pub(super) fn environment(plan: &Plan) -> Vec<Value> {
         json!({"name": name, "valueFrom": {"secretKeyRef": reference}})
     };
     variables(plan).into_iter().map(variable).collect()
+}
+
+/// The Secrets that must be where the pods are.
+pub(super) fn notes(plan: &Plan, options: &Options) -> Vec<String> {
+    let secrets: BTreeSet<(&str, &str)> = variables(plan).iter().map(|variable| variable.secret).collect();
+    let namespace = &options.namespace;
+    let note = |(secret, key)| format!("Secret {namespace}/{secret} must be there, with the key `{key}`");
+    secrets.into_iter().map(note).collect()
 }

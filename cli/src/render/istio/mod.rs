@@ -47,12 +47,13 @@ pub struct Options {
     pub rate_limit_fail_closed: bool,
 }
 
-/// The files: [`RESOURCES`], and [`VALUES`] when the pods need something of their own.
+/// The files: [`RESOURCES`], and [`VALUES`] when the pods need something of their own. Beside them there are notes: what else must be
+/// there for them to work.
 ///
 /// # Errors
 ///
 /// What the resources can say and Istio or the ratelimit service cannot do; see [`Error`].
-pub fn istio(plan: &Plan, options: &Options) -> Result<Files, Error> {
+pub fn istio(plan: &Plan, options: &Options) -> Result<(Files, Vec<String>), Error> {
     let gateway = Gateway::new(plan, options)?;
     let mut manifests = Manifests::default();
     let mut add = |resource| manifests.add(RESOURCES, resource);
@@ -75,10 +76,12 @@ pub fn istio(plan: &Plan, options: &Options) -> Result<Files, Error> {
     if pod_identity::is_wanted(plan) {
         add(pod_identity::configuration(options));
     }
+    let mut notes = filter::notes(plan, options);
     if let Some(values) = values(plan) {
         manifests.add(VALUES, values);
+        notes.push(format!("the gateway's pods must be as {VALUES} says"));
     }
-    manifests.into_files()
+    Ok((manifests.into_files()?, notes))
 }
 
 /// An EnvoyFilter for the gateway's pods.

@@ -57,7 +57,7 @@ fn only_rule(plan: &mut Plan) -> &mut Rule {
 }
 
 fn rendered(plan: &Plan, options: &Options) -> Vec<Value> {
-    let files = istio(plan, options).unwrap();
+    let (files, _) = istio(plan, options).unwrap();
     documents(&files.get(RESOURCES).unwrap().content).into_iter().map(Result::unwrap).collect()
 }
 
@@ -79,14 +79,14 @@ fn configuration(resources: &[Value]) -> Value {
 
 #[test]
 fn a_small_plan() {
-    for (path, file) in istio(&plan(), &with_service()).unwrap().iter() {
+    for (path, file) in istio(&plan(), &with_service()).unwrap().0.iter() {
         insta::assert_snapshot!(format!("small_{path}"), file.content);
     }
 }
 
 #[test]
 fn a_simple_plan() {
-    for (path, file) in istio(&simple(), &options()).unwrap().iter() {
+    for (path, file) in istio(&simple(), &options()).unwrap().0.iter() {
         insta::assert_snapshot!(format!("simple_{path}"), file.content);
     }
 }
@@ -206,7 +206,8 @@ fn secrets_are_named_for_the_pods_environment() {
         json!({"default/open-ai": "WEIR_DEFAULT_OPEN_AI", "default/open.ai": "WEIR_DEFAULT_OPEN_AI_2"});
     let resources = rendered(&plan, &options());
     assert_eq!(configuration(&resources)["secret_env"], variables);
-    let values = istio(&plan, &options()).unwrap();
+    let (values, notes) = istio(&plan, &options()).unwrap();
+    assert_eq!(notes.first().unwrap(), "Secret istio-ingress/aws must be there, with the key `credentials`");
     let values: Value = documents(&values.get(VALUES).unwrap().content).remove(0).unwrap();
     let named = |name: &str, secret: &str, key: &str| {
         let reference = json!({"name": secret, "key": key, "optional": true});
@@ -231,7 +232,7 @@ fn a_pods_identity_is_asked_for_with_the_token_that_envoy_reads() {
     let cluster = &patches_to(&resources, "CLUSTER")[0]["patch"]["value"];
     let container = &configuration(&resources)["credentials"]["default/pod"]["container"];
     assert_eq!((&container["cluster"], &container["path"]), (&cluster["name"], &json!("/v1/credentials")));
-    for (path, file) in istio(&plan, &options()).unwrap().iter() {
+    for (path, file) in istio(&plan, &options()).unwrap().0.iter() {
         insta::assert_snapshot!(format!("pod_identity_{path}"), file.content);
     }
 }
@@ -240,7 +241,8 @@ fn a_pods_identity_is_asked_for_with_the_token_that_envoy_reads() {
 fn without_secrets_there_are_no_values() {
     let mut plan = simple();
     plan.filter.credentials.clear();
-    assert!(istio(&plan, &options()).unwrap().get(VALUES).is_none());
+    let (files, notes) = istio(&plan, &options()).unwrap();
+    assert!(files.get(VALUES).is_none() && notes.is_empty());
 }
 
 #[test]
@@ -271,7 +273,7 @@ fn listeners_that_a_patch_cannot_tell_apart_are_refused() {
 
 #[test]
 fn no_secret_is_written() {
-    for (path, file) in istio(&plan(), &with_service()).unwrap().iter() {
+    for (path, file) in istio(&plan(), &with_service()).unwrap().0.iter() {
         assert!(!file.content.contains("s3cret") && !file.secret, "{path}");
     }
 }
