@@ -190,7 +190,8 @@ class TestValues:
         chart = tmp_path / "gateway-helm"
         shutil.copytree(tools.gateway_module() / "charts" / "gateway-helm", chart, copy_function=shutil.copyfile)
         values = (chart / "values.tmpl.yaml").read_text()
-        values = values.replace("${GatewayImage}", "envoyproxy/gateway:v1.9.1").replace("${GatewayImagePullPolicy}", "IfNotPresent")
+        values = values.replace("${GatewayImage}", "envoyproxy/gateway:v1.9.1")
+        values = values.replace("${GatewayImagePullPolicy}", "IfNotPresent")
         (chart / "values.yaml").write_text(values)
         for file in (EKS / "helm" / "envoy-gateway.yaml", tools.MANIFESTS / "envoy-gateway" / "values.yaml"):
             text = helm("template", "eg", chart, "-n", "envoy-gateway-system", "-f", file).stdout
@@ -249,7 +250,8 @@ class TestTerraform:
     def test_providers_and_modules_are_pinned(self, configuration):
         ((_, terraform),) = configuration.blocks("terraform")
         assert terraform["required_version"]
-        providers = {name: each for block in terraform["required_providers"] for name, each in block.items() if isinstance(each, dict)}
+        (providers,) = terraform["required_providers"]
+        providers = {name: each for name, each in providers.items() if isinstance(each, dict)}
         assert providers and all("version" in each and "source" in each for each in providers.values())
         named = {labels[0].split("_")[0] for kind in ("resource", "data") for labels, _ in configuration.blocks(kind)}
         assert named <= providers.keys()
@@ -261,10 +263,12 @@ class TestTerraform:
         (statement,) = documents["bedrock"]["statement"]
         assert sorted(statement["actions"]) == ['"bedrock:InvokeModel"', '"bedrock:InvokeModelWithResponseStream"']
         assert statement["resources"] == "${concat(local.bedrock_model_arns, var.bedrock_profile_arns)}"
-        (arns,) = [block["bedrock_model_arns"] for _, block in configuration.blocks("locals") if "bedrock_model_arns" in block]
+        found = [block.get("bedrock_model_arns") for _, block in configuration.blocks("locals")]
+        (arns,) = filter(None, found)
         assert "*" not in arns and ":foundation-model/${model}" in arns
-        roles = [block["role"] for labels, block in configuration.blocks("resource") if labels[0] == "aws_iam_role_policy"]
-        assert roles == ["${aws_iam_role.proxies.id}"]
+        resources = {".".join(labels): block for labels, block in configuration.blocks("resource")}
+        policies = [block["role"] for name, block in resources.items() if name.startswith("aws_iam_role_policy")]
+        assert policies == ["${aws_iam_role.proxies.id}"]
 
     def test_the_role_is_that_of_the_proxies_service_account(self, configuration):
         variables = {labels[0]: block for labels, block in configuration.blocks("variable")}

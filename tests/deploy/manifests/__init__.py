@@ -1,1 +1,1 @@
-"""What is in manifests/: rendered again, built, checked against the platforms' schemas, and installed with stand-ins."""
+"""What is in manifests/: rendered again, built, checked against the schemas, and installed with stand-ins."""

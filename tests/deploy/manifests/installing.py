@@ -14,7 +14,7 @@ ANSWERS = {
     "helm": "",
     "kubectl": (
         'case " $* " in *"/version"*) echo "{\\"major\\": \\"1\\", \\"minor\\": \\"$MINOR+\\"}" ;;\n'
-        '  *" -f - "*) cat ;; *"from-file"*) { printf "read "; cat; echo; } >>"$LOG" ; echo "kind: Secret" ;;\n'
+        '  *" -f - "*) cat ;; *"from-file"*) read=$(cat); echo "read $read" >>"$LOG" ; echo "kind: Secret" ;;\n'
         '  *"jsonpath"*) printf "gateway.example" ;; *"get secret"*) exit "${SECRET:-0}" ;; esac'
     ),
 }

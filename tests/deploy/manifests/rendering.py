@@ -6,7 +6,7 @@ from . import tools
 QUICK_STARTS = {
     "envoy-gateway": ["--to", "envoy-gateway", "--module-image", "weir-filter"],
     "istio": [
-        *["--to", "istio", "--filter", "wasm", "--wasm-url", "https://weir.example/weir.wasm"],
+        *["--to", "istio", "--filter", "wasm", "--wasm-image", "registry.example/weir:0.1.0"],
         *["--wasm-sha256", "0" * 64],
     ],
 }

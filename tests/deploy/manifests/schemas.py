@@ -1,6 +1,6 @@
 """JSON schemas of all kinds that manifests/ use, for kubeconform: it has no network to get them from.
 
-Those of Kubernetes' own kinds come with a package of Python, the others are made from the platforms' CustomResourceDefinitions.
+Those of Kubernetes' own kinds come with a package of Python, the others are made from the definitions of the platforms.
 """
 
 import json
