@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::check::{self, Environment};
 use crate::plan::Plan;
-use crate::resources::{Platform, Report, Set, Source, source, yaml};
+use crate::resources::{Platform, Report, Set, Source, exported, source, yaml};
 use crate::run::load;
 
 /// All that a renderer for a platform begins with.
@@ -48,14 +48,15 @@ impl Input {
         compiled.skipped.clear();
         let set = Set::read(sources, platform, &mut Report::default());
         let documents = sources.iter().flat_map(|source| yaml::documents(&source.text)).flatten();
-        let documents = documents.map(cleaned).collect();
+        let own = documents.filter(|document| exported::made_from(document).is_none());
+        let documents = own.map(cleaned).collect();
         Ok(Input { plan, set, documents, notes: check::command::findings(&compiled) })
     }
 }
 
 /// A document without nulls, status and what a cluster adds to `metadata`.
 fn cleaned(mut document: Value) -> Value {
-    const OF_THE_CLUSTER: [&str; 7] = [
+    const OF_THE_CLUSTER: [&str; 9] = [
         "creationTimestamp",
         "generation",
         "managedFields",
@@ -63,6 +64,8 @@ fn cleaned(mut document: Value) -> Value {
         "selfLink",
         "uid",
         "deletionTimestamp",
+        "finalizers",
+        "ownerReferences",
     ];
     const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
     yaml::drop_nulls(&mut document);
