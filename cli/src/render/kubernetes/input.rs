@@ -83,3 +83,29 @@ fn cleaned(mut document: Value) -> Value {
     }
     document
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::kubernetes::{kind_of, name_of};
+
+    #[test]
+    fn of_an_export_only_what_was_written_is_passed_on() {
+        let text = include_str!("../../../../tests/deploy/manifests/export.yaml").to_owned();
+        let sources = [Source { name: "export.yaml".to_owned(), text }];
+        let input = Input::of(&sources, Platform::EnvoyGateway).unwrap();
+        let kinds: Vec<&str> = input.documents.iter().map(kind_of).collect();
+        assert!(kinds.contains(&"Backend") && !kinds.contains(&"HTTPRoute"), "{kinds:?}");
+        for document in &input.documents {
+            let metadata = document.get("metadata").and_then(Value::as_object).unwrap();
+            let left: Vec<&String> = metadata.keys().collect();
+            let own = ["annotations", "name", "namespace"];
+            assert!(
+                left.iter().all(|field| own.contains(&field.as_str())),
+                "{}: {left:?}",
+                name_of(document)
+            );
+            assert!(document.get("status").is_none());
+        }
+    }
+}
