@@ -15,8 +15,8 @@ readonly WASM_TARGET=wasm32-wasip1
 readonly OWN=$PWD/.weir
 readonly RELEASE=$PWD/target/release
 readonly WASM_BUILT=target/wasm/$WASM_TARGET/wasm/weir_wasm.wasm
-# What --version says, and the filters when they are loaded.
-WEIR_GIT_HASH=$(git rev-parse --short HEAD 2>/dev/null || true)
+# What --version says, and the filters when they are loaded. Of a fixed length, so that every clone builds the same.
+WEIR_GIT_HASH=$(git rev-parse --short=12 HEAD 2>/dev/null || true)
 export WEIR_GIT_HASH
 
 usage() {
@@ -288,7 +288,7 @@ test_arm64() {
     chmod +x "$folder/envoy-$ENVOY_VERSION"
   fi
   ENVOY=$folder/envoy-$ENVOY_VERSION WEIR_MODULE=$PWD/target/$target/module/libweir.so FILTER=module \
-    "$OWN/venv/bin/python" -m pytest tests/e2e/test_openai_sdk.py "$@"
+    "$OWN/venv/bin/python" -m pytest tests/e2e/test_{openai_sdk,anthropic_sdk,errors}.py "$@"
 }
 
 # The benchmark's load generator and model server.
