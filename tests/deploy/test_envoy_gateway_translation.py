@@ -206,22 +206,3 @@ def test_the_first_release_with_native_modules_takes_it(tmp_path):
         assert translation.is_valid(), f"{name}: {translation.validation}"
         assert translation.unmet() == [], name
         assert translation.accepted_by_envoy(tools.MODULE) == "", name
-
-
-def test_an_older_release_takes_what_is_rendered_for_wasm(tmp_path):
-    """1.6.0. Its offline translation knows no wasm: the policy and what patches its filter are checked by their schema only."""
-    egctl = tools.older_egctl("v1.6.0")
-    manifest = [
-        *resources.gateway(),
-        *resources.backend("main", ADDRESS(1)),
-        *resources.api_key("main", providers.OPENAI_KEY),
-        resources.route(resources.rule("m", "main")),
-        resources.traffic(resources.budget("llm_total_token", 100)),
-    ]
-    options = ("--filter", "wasm", "--wasm-image", "registry.example/weir:0.1.0")
-    documents = rendered.render(tmp_path, manifest, *options)
-    assert Translation(tmp_path, documents, egctl).is_valid()
-    rest = [each for each in documents if each["kind"] not in ("EnvoyExtensionPolicy", "EnvoyPatchPolicy")]
-    translation = Translation(tmp_path, rest, egctl)
-    assert translation.unmet() == []
-    assert translation.accepted_by_envoy(tools.MODULE) == ""

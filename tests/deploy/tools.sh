@@ -4,8 +4,8 @@
 
 readonly ENVOY_GATEWAY=github.com/envoyproxy/gateway/cmd
 readonly ENVOY_GATEWAY_VERSION=v1.9.1
-# Older ones whose translation takes what is rendered, too: the oldest with native modules, and the oldest that is tried with wasm.
-readonly OLDER_ENVOY_GATEWAYS=(v1.8.0 v1.6.0)
+# An older one whose translation takes what is rendered, too: the first with native modules.
+readonly OLDER_ENVOY_GATEWAYS=(v1.8.0)
 # A day's state on the way to 1.31: the Go proxy has no releases.
 readonly ISTIO=istio.io/istio
 readonly ISTIO_VERSION=v0.0.0-20260827124520-eed52ebb66ad
@@ -50,7 +50,9 @@ need_older_envoy_gateways() {
   for version in "${OLDER_ENVOY_GATEWAYS[@]}"; do
     if [ -x "$OWN/bin/envoy-gateway-$version/egctl" ] || ! have go; then continue; fi
     say "building the translation of Envoy Gateway $version"
-    go_install "/envoy-gateway-$version" "$ENVOY_GATEWAY/egctl@$version"
+    # Without what needs C headers, for a subcommand that nobody calls.
+    go_install "/envoy-gateway-$version" -tags exclude_graphdriver_btrfs,containers_image_openpgp \
+      "$ENVOY_GATEWAY/egctl@$version" || say "it cannot be built here: its test is skipped"
   done
 }
 

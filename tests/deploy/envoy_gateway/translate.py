@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 from harness import resources
 
@@ -96,11 +97,13 @@ class Translation:
         if "ratelimit_cluster" in everything:
             parts["clusters"].append(ratelimit_cluster())
         ca = {"trusted_ca": {"filename": "/etc/ssl/certs/ca-certificates.crt"}}
+        # Releases have names of their own for the system's CAs.
+        names = set(re.findall(r'"validationContextSdsSecretConfig": {"name": "([^"]+)"', everything))
         return {
             "static_resources": {
                 "clusters": [without_type(each) for each in parts["clusters"]],
                 "listeners": [without_type(each) for each in parts["listeners"]],
-                "secrets": [{"name": "system_ca_certificates", "validation_context": ca}],
+                "secrets": [{"name": name, "validation_context": ca} for name in sorted(names)],
             }
         }
 

@@ -60,8 +60,10 @@ impl Manifests {
     pub(in crate::render) fn into_files(self) -> Result<Files, Error> {
         let mut files = Files::default();
         for (file, resources) in self.0 {
-            let documents: Result<Vec<String>, Error> = resources.iter().map(yaml).collect();
-            files.insert_text(file, documents?.join("---\n"));
+            // Each with its own mark, so that files may be put one behind the other.
+            let documents: Result<String, Error> =
+                resources.iter().map(|resource| Ok(format!("---\n{}", yaml(resource)?))).collect();
+            files.insert_text(file, documents?);
         }
         Ok(files)
     }
