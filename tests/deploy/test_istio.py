@@ -313,7 +313,7 @@ def test_tls_is_verified(shared_providers, start):
         ),
         resources.route(resources.rule("model", "models")),
     ]
-    gateway = start(manifest)
+    gateway = start(manifest, serves=False)
     clusters = next(each for each in gateway.config_dump()["configs"] if "ClustersConfigDump" in each["@type"])
     clusters = [each["cluster"] for each in clusters["dynamic_active_clusters"]]
     [cluster] = [each for each in clusters if each["name"] == "outbound|80||models.default.weir.internal"]
@@ -338,7 +338,7 @@ def test_why_it_is_no_wasm_plugin(shared_providers, start):
             "pluginConfig": {},
         },
     }
-    gateway = start(one_place(shared_providers), extra=[plugin])
+    gateway = start(one_place(shared_providers), extra=[plugin], serves=False)
     dump = next(each for each in gateway.config_dump()["configs"] if "EcdsConfigDump" in each["@type"])
     filters = {each["ecds_filter"]["name"]: each["ecds_filter"]["typed_config"]["config"] for each in dump["ecds_filters"]}
     flag = "allow_on_headers_stop_iteration"

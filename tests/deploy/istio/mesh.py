@@ -72,11 +72,13 @@ class Gateway:
     """A running gateway.
 
     `extra` are other objects that the cluster has, `elsewhere` says what is in another place than in a cluster: texts of the
-    resources and what stands for them here.
+    resources and what stands for them here. Of one that is not to serve, only what Envoy was
+    told is of interest.
     """
 
-    def __init__(self, directory, manifest, *options, extra=(), elsewhere=None):
+    def __init__(self, directory, manifest, *options, extra=(), elsewhere=None, serves=True):
         self.directory = directory
+        self.serves = serves
         code = ("--wasm-url", f"file://{tools.WASM}")
         documents, values = render(directory, manifest, *options, code=code)
         text = json.dumps(documents)
@@ -143,7 +145,9 @@ class Gateway:
             refused = [line for line in self.istiod.lines if "ACK ERROR" in line]
             assert not refused, refused
             try:
-                return str(self.port) in httpx.get(f"http://127.0.0.1:{self.admin_port}/listeners").text
+                if not self.serves:
+                    return str(self.port) in httpx.get(f"http://127.0.0.1:{self.admin_port}/listeners").text
+                return httpx.get(f"http://127.0.0.1:{self.port}/v1/models").status_code == 200
             except httpx.TransportError:
                 return False
 
