@@ -13,7 +13,7 @@ use crate::Platform;
 /// Where the filter's code is, for platforms that fetch it themselves.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Code {
-    /// Envoy Gateway, native module: an image with /libweir.so, mounted as an image volume (Kubernetes 1.33 or later)
+    /// Envoy Gateway, native module: an image with /libweir.so, mounted as an image volume (Kubernetes 1.35, or 1.33 with the feature gate ImageVolume)
     #[arg(long, value_name = "IMAGE", conflicts_with = "envoy_image")]
     module_image: Option<String>,
     /// Envoy Gateway, native module: an image of Envoy that has the module as /opt/weir/libweir.so

@@ -44,8 +44,9 @@ need_envoy_gateway() {
   go_install "" "$ENVOY_GATEWAY/egctl@$ENVOY_GATEWAY_VERSION" "$ENVOY_GATEWAY/envoy-gateway@$ENVOY_GATEWAY_VERSION"
 }
 
-# The translation of older releases of Envoy Gateway: as long again for each.
+# The translation of older releases of Envoy Gateway: as long again for each, so only with OLDER=yes.
 need_older_envoy_gateways() {
+  [ -n "${OLDER:-}" ] || return 0
   local version
   for version in "${OLDER_ENVOY_GATEWAYS[@]}"; do
     if [ -x "$OWN/bin/envoy-gateway-$version/egctl" ] || ! have go; then continue; fi

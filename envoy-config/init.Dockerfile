@@ -1,6 +1,6 @@
 # An init container that copies the native module into a volume, for clusters without image volumes:
 #
-#   docker build -f images/init.Dockerfile --build-arg MODULE=ghcr.io/me/weir:1.0-module -t weir-init .
+#   docker build -f envoy-config/init.Dockerfile --build-arg MODULE=ghcr.io/me/weir:1.0-module -t weir-init .
 #
 # Mount an emptyDir at /weir there, and at the folder that ENVOY_DYNAMIC_MODULES_SEARCH_PATH names in Envoy's container.
 ARG MODULE
