@@ -263,6 +263,7 @@ test_forms() {
 test_deployments() {
   # shellcheck source=tests/deploy/tools.sh
   source tests/deploy/tools.sh
+  lint_workflows
   need_deployment_tools
   say "images, Envoy Gateway, Istio and manifests"
   ENVOY=$(envoy_path) "$OWN/venv/bin/python" -m pytest tests/deploy "$@"
