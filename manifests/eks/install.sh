@@ -125,6 +125,11 @@ output() {
 infrastructure() {
   run terraform -chdir=terraform init -input=false
   run terraform -chdir=terraform apply -var-file="$(basename "$TFVARS")" ${yes:+"$yes"}
+  access
+}
+
+# From here on kubectl and Helm speak to the blueprint's cluster, and to no other that they were left at.
+access() {
   local cluster region
   cluster=$(output cluster_name)
   region=$(output region)
@@ -211,6 +216,7 @@ main() {
   resources=(-f gateway.yaml -f model-backends.yaml -f rate-limiting/ai-gateway-route.yaml -f "$limits")
   need_tools
   check
+  wanted infrastructure || access
   local step
   for step in "${STEPS[@]}"; do
     if wanted "$step"; then

@@ -260,19 +260,3 @@ class TestExport:
         for resource in old["items"]:
             plural = re.sub("([^aeiou])ys$", r"\1ies", re.sub("sss$", "sses", resource["kind"].lower() + "s"))
             assert plural in asked
-
-
-def links(file):
-    """Where a page leads to within the project."""
-    for target in re.findall(r"\]\(([^)\s]+)\)", file.read_text()):
-        if "://" not in target and not target.startswith("#"):
-            yield target.split("#")[0]
-
-
-@pytest.mark.parametrize(
-    "page",
-    [MIGRATING, *sorted(tools.MANIFESTS.rglob("README.md"))],
-    ids=lambda page: str(page.relative_to(tools.ROOT)),
-)
-def test_links_lead_somewhere(page):
-    assert [target for target in links(page) if not (page.parent / target).exists()] == []

@@ -76,7 +76,7 @@ need_manifest_tools() {
     kustomize=sigs.k8s.io/kustomize/kustomize/v5@v5.7.1
     kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
     helm=helm.sh/helm/v3/cmd/helm@v3.21.4
-  ) modules=(github.com/envoyproxy/gateway@v1.9.1 istio.io/api@v1.31.4) tool module
+  ) modules=("github.com/envoyproxy/gateway@$ENVOY_GATEWAY_VERSION" istio.io/api@v1.31.4) tool module
   have shellcheck || apt_install shellcheck
   need_python
   pip_install -r tests/deploy/manifests/requirements.txt
