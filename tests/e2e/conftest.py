@@ -45,7 +45,7 @@ def providers(shared_providers):
 
 @pytest.fixture(scope="module")
 def start_gateway(tmp_path_factory):
-    """Starts gateways that live as long as the module."""
+    """Starts gateways, for a test or, in fixtures of a module, for all of its tests."""
     started = []
 
     def start(manifest, *options, **named):
@@ -53,9 +53,24 @@ def start_gateway(tmp_path_factory):
         started.append(gateway)
         return gateway
 
+    start.started = started
     yield start
     for gateway in started:
         gateway.close()
+
+
+@pytest.fixture(autouse=True)
+def end_gateways(request):
+    """Ends what a test has started: an Envoy watches each of its files by an instance of inotify, of which a user has 128."""
+    if "start_gateway" not in request.fixturenames:
+        yield
+        return
+    # Fixtures of the module have been set up by now.
+    started = request.getfixturevalue("start_gateway").started
+    before = len(started)
+    yield
+    while len(started) > before:
+        started.pop().close()
 
 
 @pytest.fixture(scope="module")

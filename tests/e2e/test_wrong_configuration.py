@@ -37,6 +37,8 @@ class Rendered:
 def break_filter(folder):
     """Gives the filter, in all its roles, a field that it does not know: so a filter too old for its configuration finds it."""
     for path in (folder / "xds").glob("ecds-*.json"):
+        if path.name == "ecds-local-limits.json":
+            continue
         response = json.loads(path.read_text())
         typed = response["resources"][0]["typed_config"]
         value = typed["filter_config"] if "filter_config" in typed else typed["config"]["configuration"]
