@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use weir_core::auth::{AwsProfile, Source};
 
 use super::{Gateway, Options, pod_identity};
 use crate::plan::Plan;
 use crate::render::filter::without_budgets;
 use crate::render::form::{self, Form};
-use crate::render::kubernetes::{Names, slug};
+use crate::render::kubernetes::{Names, secret_keys, slug};
 use crate::render::{Error, proto};
 
 /// The role in the listeners' chains.
@@ -118,17 +117,12 @@ struct Variable<'a> {
 fn variables(plan: &Plan) -> Vec<Variable<'_>> {
     let mut names = Names::default();
     let mut variables = Vec::new();
-    for (credential, source) in &plan.filter.credentials {
-        let (secret, key) = match source {
-            Source::Secret { name, key } => (name, key),
-            Source::AwsFile(AwsProfile { name, key, .. }) => (name, key),
-            Source::AwsDefault { .. } => continue,
-        };
-        let name = names.unique("variable", "", &format!("weir-{}", slug(credential)));
+    for source in secret_keys(&plan.filter) {
+        let name = names.unique("variable", "", &format!("weir-{}", slug(source.credential)));
         let name = name.replace('-', "_").to_ascii_uppercase();
         // A pod reads Secrets of its own namespace.
-        let secret = secret.split_once('/').map_or(secret.as_str(), |(_, name)| name);
-        variables.push(Variable { name, credential, secret: (secret, key) });
+        let secret = (source.name(), source.key);
+        variables.push(Variable { name, credential: source.credential, secret });
     }
     variables
 }

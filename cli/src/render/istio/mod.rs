@@ -173,7 +173,7 @@ impl<'a> Gateway<'a> {
 
 /// What the platform cannot do.
 fn refuse(plan: &Plan, options: &Options) -> Result<(), Error> {
-    let mut refused = Vec::new();
+    let mut refused = kubernetes::ambiguous_secrets(&plan.filter);
     let mut refuse = |resource: &str, field: &str, message: &str| {
         let (file, message) = (String::new(), message.to_owned());
         refused.push(Diagnostic { file, resource: resource.to_owned(), field: field.to_owned(), message });

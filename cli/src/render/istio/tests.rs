@@ -224,6 +224,21 @@ fn secrets_are_named_for_the_pods_environment() {
 }
 
 #[test]
+fn two_secrets_that_the_pods_cannot_tell_apart_are_refused() {
+    let mut plan = simple();
+    let source = |name: &str| Source::Secret { name: name.to_owned(), key: "apiKey".to_owned() };
+    plan.filter.credentials.insert("default/other".to_owned(), source("default/openai"));
+    assert!(istio(&plan, &options()).is_ok(), "one Secret may serve two backends");
+    plan.filter.credentials.insert("team-b/openai".to_owned(), source("team-b/openai"));
+    let refused = istio(&plan, &options()).unwrap_err().to_string();
+    assert!(
+        refused
+            .contains("BackendSecurityPolicy team-b/openai: spec: names Secret team-b/openai, and another"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn a_pods_identity_is_asked_for_with_the_token_that_envoy_reads() {
     let mut plan = simple();
     assert!(patches_to(&rendered(&plan, &options()), "CLUSTER").is_empty());

@@ -8,6 +8,7 @@ mod filter;
 mod input;
 mod manifest;
 mod names;
+mod secrets;
 
 pub use input::Input;
 
@@ -15,3 +16,4 @@ pub(in crate::render) use direct::models as direct_models;
 pub(in crate::render) use filter::{Route, configuration};
 pub(in crate::render) use manifest::{Manifests, kind_of, name_of, namespace_of, resource, targets};
 pub(in crate::render) use names::{Names, duration, slug};
+pub(in crate::render) use secrets::{ambiguous_secrets, secret_keys};
