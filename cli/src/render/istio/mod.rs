@@ -117,10 +117,7 @@ impl<'a> Gateway<'a> {
         refuse(plan, options)?;
         let mut direct = kubernetes::direct_models(plan);
         // What an attempt made of the request is in the next one: only connections may be tried again.
-        direct.retain(|_, rule| {
-            rule.retry.as_ref().is_none_or(direct::repeats_connections_only)
-                && direct::local_limits_see_the_client(plan, rule)
-        });
+        direct.retain(|_, rule| rule.retry.as_ref().is_none_or(direct::repeats_connections_only));
         let mut gateway = Gateway { plan, options, direct, places: Places::default() };
         let (plain, with_role) = (gateway.clusters_of(|way| !way), gateway.clusters_of(|way| way));
         gateway.places = Places::new(plan, &plain, &with_role);

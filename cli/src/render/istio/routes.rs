@@ -138,9 +138,8 @@ fn retries(rule: &Rule) -> Option<Value> {
     }
     let mut retries = Map::new();
     retries.insert("attempts".to_owned(), retry.count.into());
-    let codes = retry.status_codes.iter().map(u16::to_string);
-    let on: Vec<String> = retry.on.iter().cloned().chain(codes).collect();
-    retries.insert("retryOn".to_owned(), on.join(",").into());
+    // Of words only: with a status among them it does not go on by itself.
+    retries.insert("retryOn".to_owned(), retry.on.join(",").into());
     if let Some(timeout) = rule.attempt_timeout {
         retries.insert("perTryTimeout".to_owned(), proto::duration(timeout).into());
     }
