@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Gateway, Options, filter, places};
 use crate::plan::Listener;
 use crate::render::clusters::{self, Http};
-use crate::render::kubernetes::{resource, slug};
+use crate::render::kubernetes::{Names, resource, slug};
 use crate::render::{Error, Files, ServiceAddress, bootstrap, listener, local_limits, proto, ratelimit};
 
 const CONNECTION_MANAGER: &str = "envoy.filters.network.http_connection_manager";
@@ -13,19 +13,35 @@ const ROUTER: &str = "envoy.filters.http.router";
 /// The ConfigMap of the ratelimit service.
 const RATE_LIMIT_CONFIGURATION: &str = "weir-ratelimit";
 
-/// The name of a listener's Gateway and VirtualServices.
-pub(super) fn name(listener: &Listener) -> String {
-    slug(&listener.name)
+/// A listener, and the names of what is made of it.
+pub(super) struct Named<'a> {
+    pub(super) listener: &'a Listener,
+    /// Its Gateway.
+    pub(super) gateway: String,
+    /// A VirtualService for each of its sets of host names.
+    pub(super) virtual_services: Vec<String>,
+}
+
+impl<'a> Named<'a> {
+    pub(super) fn new(listener: &'a Listener, names: &mut Names) -> Named<'a> {
+        let gateway = names.unique("Gateway", "", &slug(&listener.name));
+        let mut virtual_service = |index: usize| {
+            let wanted = if index == 0 { gateway.clone() } else { format!("{gateway}-{index}") };
+            names.unique("VirtualService", "", &wanted)
+        };
+        let virtual_services = (0..listener.virtual_hosts.len()).map(&mut virtual_service).collect();
+        Named { listener, gateway, virtual_services }
+    }
 }
 
 /// The Gateway of a listener.
-pub(super) fn gateway(listener: &Listener, options: &Options) -> Value {
+pub(super) fn gateway(Named { listener, gateway, .. }: &Named<'_>, options: &Options) -> Value {
     let server = json!({
         "port": {"number": listener.port, "name": "http", "protocol": "HTTP"},
         "hosts": ["*"],
     });
     let spec = json!({"selector": options.selector, "servers": [server]});
-    resource("networking.istio.io/v1", "Gateway", &options.namespace, &name(listener), spec)
+    resource("networking.istio.io/v1", "Gateway", &options.namespace, gateway, spec)
 }
 
 /// What puts the filter into the listeners' chains. They name no port: pods may listen on another one than the Gateway says.

@@ -19,10 +19,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use weir_core::config;
 
-use super::kubernetes::{self, Manifests, resource};
+use super::kubernetes::{self, Manifests, Names, resource};
 use super::{Error, Files, ServiceAddress, direct};
 use crate::plan::{MatchedRule, Plan, Rule};
 use crate::resources::Diagnostic;
+use gateway::Named;
 use places::Places;
 
 pub use filter::Code;
@@ -57,9 +58,10 @@ pub fn istio(plan: &Plan, options: &Options) -> Result<(Files, Vec<String>), Err
     let gateway = Gateway::new(plan, options)?;
     let mut manifests = Manifests::default();
     let mut add = |resource| manifests.add(RESOURCES, resource);
-    plan.listeners.iter().for_each(|listener| add(gateway::gateway(listener, options)));
+    gateway.listeners.iter().for_each(|listener| add(gateway::gateway(listener, options)));
     gateway.places.resources(plan, options).into_iter().for_each(&mut add);
-    plan.listeners
+    gateway
+        .listeners
         .iter()
         .flat_map(|listener| routes::virtual_services(&gateway, listener))
         .for_each(&mut add);
@@ -109,6 +111,7 @@ struct Gateway<'a> {
     options: &'a Options,
     /// The models that go a direct way.
     direct: BTreeMap<&'a str, &'a Rule>,
+    listeners: Vec<Named<'a>>,
     places: Places,
 }
 
@@ -118,9 +121,11 @@ impl<'a> Gateway<'a> {
         let mut direct = kubernetes::direct_models(plan);
         // What an attempt made of the request is in the next one: only connections may be tried again.
         direct.retain(|_, rule| rule.retry.as_ref().is_none_or(direct::repeats_connections_only));
-        let mut gateway = Gateway { plan, options, direct, places: Places::default() };
+        let mut names = Names::default();
+        let listeners = plan.listeners.iter().map(|listener| Named::new(listener, &mut names)).collect();
+        let mut gateway = Gateway { plan, options, direct, listeners, places: Places::default() };
         let (plain, with_role) = (gateway.clusters_of(|way| !way), gateway.clusters_of(|way| way));
-        gateway.places = Places::new(plan, &plain, &with_role);
+        gateway.places = Places::new(plan, &plain, &with_role, &mut names);
         Ok(gateway)
     }
 

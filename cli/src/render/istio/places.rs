@@ -30,12 +30,12 @@ pub(super) struct Place {
     kind: Kind,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     /// A Service: Istio balances between its pods, and mutual TLS with them is Istio's business.
     Service,
-    /// A ServiceEntry with a DestinationRule.
-    Entry,
+    /// A ServiceEntry with a DestinationRule, both of this name.
+    Entry(String),
     /// A cluster that a patch makes, with the filter in its upstream chain or without.
     Patch {
         /// Whether the filter stands there.
@@ -55,12 +55,11 @@ impl Place {
     }
 
     fn resources(&self, cluster: &Cluster, options: &Options) -> Vec<Value> {
-        let Some(member) = cluster.members.first().filter(|_| self.kind == Kind::Entry) else {
+        let (Kind::Entry(name), Some(member)) = (&self.kind, cluster.members.first()) else {
             return Vec::new();
         };
         let Some(endpoint) = member.endpoints.first() else { return Vec::new() };
-        let name = slug(self.host.trim_end_matches(DOMAIN));
-        let object = |kind, spec| resource("networking.istio.io/v1", kind, &options.namespace, &name, spec);
+        let object = |kind, spec| resource("networking.istio.io/v1", kind, &options.namespace, name, spec);
         vec![
             object("ServiceEntry", self.service_entry(endpoint)),
             object("DestinationRule", self.destination_rule(cluster, member.tls.as_ref())),
@@ -128,9 +127,13 @@ pub(super) struct Places {
 }
 
 impl Places {
-    pub(super) fn new(plan: &Plan, plain: &BTreeSet<usize>, with_role: &BTreeSet<usize>) -> Places {
-        let mut names = Names::default();
-        let mut host = |cluster: &Cluster, end: &str| {
+    pub(super) fn new(
+        plan: &Plan,
+        plain: &BTreeSet<usize>,
+        with_role: &BTreeSet<usize>,
+        names: &mut Names,
+    ) -> Places {
+        let host = |names: &mut Names, cluster: &Cluster, end: &str| {
             // `namespace/backend`, `namespace/backend+1-1a2b3c4d`
             let (namespace, name) = cluster.name.split_once('/').unwrap_or(("default", &cluster.name));
             let domain = format!("{}.{end}{DOMAIN}", slug(namespace));
@@ -142,15 +145,20 @@ impl Places {
         };
         let plain = clusters(plain).into_iter().map(|(index, cluster)| {
             let place = service(cluster).unwrap_or_else(|| {
-                let kind = if is_simple(cluster) { Kind::Entry } else { Kind::Patch { role: false } };
-                Place { host: host(cluster, ""), port: PORT, kind }
+                let host = host(names, cluster, "");
+                let kind = if is_simple(cluster) {
+                    Kind::Entry(names.unique("ServiceEntry", "", &slug(host.trim_end_matches(DOMAIN))))
+                } else {
+                    Kind::Patch { role: false }
+                };
+                Place { host, port: PORT, kind }
             });
             (index, place)
         });
         let plain = plain.collect();
         let with_role = clusters(with_role).into_iter().map(|(index, cluster)| {
             let kind = Kind::Patch { role: true };
-            (index, Place { host: host(cluster, "backends."), port: PORT, kind })
+            (index, Place { host: host(names, cluster, "backends."), port: PORT, kind })
         });
         Places { plain, with_role: with_role.collect() }
     }

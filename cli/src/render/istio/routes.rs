@@ -6,6 +6,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value, json};
 use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
+use super::gateway::Named;
 use super::{Gateway, gateway};
 use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Retry, Rule, ValueMatch, VirtualHost,
@@ -18,19 +19,17 @@ use crate::render::{direct, listener, proto, ratelimit, routes, traffic};
 const LONGEST_PAUSE: u32 = 10;
 
 /// One VirtualService for each set of host names.
-pub(super) fn virtual_services(gateway: &Gateway<'_>, listener: &Listener) -> Vec<Value> {
-    let name = gateway::name(listener);
-    let service = |(index, host): (usize, &VirtualHost)| {
+pub(super) fn virtual_services(gateway: &Gateway<'_>, listener: &Named<'_>) -> Vec<Value> {
+    let service = |(name, host): (&String, &VirtualHost)| {
         let spec = json!({
             "hosts": host.domains,
             "exportTo": ["."],
-            "gateways": [name],
+            "gateways": [listener.gateway],
             "http": http_routes(gateway, host),
         });
-        let name = if index == 0 { name.clone() } else { format!("{name}-{index}") };
-        resource("networking.istio.io/v1", "VirtualService", &gateway.options.namespace, &name, spec)
+        resource("networking.istio.io/v1", "VirtualService", &gateway.options.namespace, name, spec)
     };
-    listener.virtual_hosts.iter().enumerate().map(service).collect()
+    listener.virtual_services.iter().zip(&listener.listener.virtual_hosts).map(service).collect()
 }
 
 /// A rule's matches that follow each other and go the same way are one route.

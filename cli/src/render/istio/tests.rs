@@ -7,7 +7,7 @@ use serde_json::Value;
 use weir_core::auth::{AwsProfile, Source};
 
 use super::*;
-use crate::plan::{Backoff, Match, PathMatch, Retry, Tls};
+use crate::plan::{Backoff, Listener, Match, PathMatch, Retry, Tls, VirtualHost};
 use crate::render::sample::{self, plan, rule};
 use crate::resources::yaml::documents;
 
@@ -135,6 +135,40 @@ fn a_service_of_the_cluster_is_left_to_istio() {
     let route = &of_kind(&resources, "VirtualService")[0]["spec"]["http"][0];
     let destination = json!({"host": "qwen3.models.svc.cluster.local", "port": {"number": 8000}});
     assert_eq!(route["route"][0]["destination"], destination);
+}
+
+#[test]
+fn no_two_resources_have_one_name() {
+    let mut plan = simple();
+    plan.clusters.truncate(2);
+    for (cluster, name) in plan.clusters.iter_mut().zip(["a/openai-team", "team-a/openai"]) {
+        cluster.name = name.to_owned();
+        cluster.members.truncate(1);
+    }
+    // Plain rules: all of their places are ServiceEntries.
+    let host = |domain: &str, cluster: usize| {
+        let rule = Rule { ai: false, retry: None, ..rule("plain/rule/0", cluster) };
+        let rules = vec![MatchedRule { matches: Match::default(), rule: Rc::new(rule) }];
+        VirtualHost { domains: vec![domain.to_owned()], rules }
+    };
+    let listener = Listener { virtual_hosts: vec![host("*", 0)], ..plan.listeners.remove(0) };
+    let long = format!("team/{}/http", "x".repeat(253));
+    let names = ["team-a/b/http", "team/a-b/http", "team/a-b/http-1", &long];
+    plan.listeners = names.map(|name| Listener { name: name.to_owned(), ..listener.clone() }).into();
+    plan.listeners[0].virtual_hosts.push(host("models.test", 1));
+
+    let resources = rendered(&plan, &options());
+    let counts = ["Gateway", "VirtualService", "ServiceEntry"].map(|kind| of_kind(&resources, kind).len());
+    assert_eq!(counts, [4, 5, 2]);
+    let mut seen = BTreeSet::new();
+    for resource in &resources {
+        let (kind, name) = (&resource["kind"], resource["metadata"]["name"].as_str().unwrap());
+        assert!(name.len() <= 63, "{name}");
+        assert!(seen.insert((kind.as_str(), name)), "{kind} {name} is there twice");
+    }
+    let of = |service: &Value| service["spec"]["gateways"][0].as_str().unwrap().to_owned();
+    let gateways: Vec<String> = of_kind(&resources, "VirtualService").into_iter().map(of).collect();
+    assert_eq!(gateways[..4], ["team-a-b-http", "team-a-b-http", "team-a-b-http-2", "team-a-b-http-1"]);
 }
 
 #[test]
