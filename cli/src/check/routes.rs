@@ -22,7 +22,7 @@ pub mod matches;
 pub mod plain;
 
 /// Envoy's own default is 5 s; a model server in another region may need longer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest weight of Gateway API.
 const LARGEST_WEIGHT: u32 = 1_000_000;
 /// The priorities that Envoy can tell apart.

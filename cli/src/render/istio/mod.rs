@@ -111,6 +111,7 @@ struct Gateway<'a> {
     options: &'a Options,
     /// The models that go a direct way.
     direct: BTreeMap<&'a str, &'a Rule>,
+    /// With the names of what is made of them.
     listeners: Vec<Named<'a>>,
     places: Places,
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Options, filter};
+use crate::check::routes::CONNECT_TIMEOUT;
 use crate::plan::{Cluster, Endpoint, Plan, Tls, Traffic};
 use crate::render::clusters::{self, Upstream};
 use crate::render::kubernetes::{Names, resource, slug};
@@ -49,7 +50,7 @@ impl Place {
         json!({"host": self.host, "port": {"number": self.port}})
     }
 
-    /// A name that no other place has.
+    /// A name by which routes tell places apart. Two backends that are the same Service have the same one.
     pub(super) fn name(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
@@ -200,11 +201,17 @@ fn only_endpoint(cluster: &Cluster) -> Option<(&Endpoint, Option<&Tls>)> {
     Some((endpoint, member.tls.as_ref()))
 }
 
-/// The Service that is all of a cluster.
+/// The Service that is all of a cluster. `None` with a connect timeout of its own: it would take a DestinationRule, and that of a Service
+/// is not ours to write.
 fn service(cluster: &Cluster) -> Option<Place> {
     let (Endpoint { host, port }, None) = only_endpoint(cluster)? else { return None };
     let name = host.strip_suffix(".svc.cluster.local")?;
-    (name.matches('.').count() == 1).then(|| Place { host: host.clone(), port: *port, kind: Kind::Service })
+    let is_usual = cluster.connect_timeout == CONNECT_TIMEOUT;
+    (is_usual && name.matches('.').count() == 1).then(|| Place {
+        host: host.clone(),
+        port: *port,
+        kind: Kind::Service,
+    })
 }
 
 /// Whether a ServiceEntry and a DestinationRule can say it. They cannot where there are several addresses to choose from; a CA of one's own

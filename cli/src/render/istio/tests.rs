@@ -138,6 +138,18 @@ fn a_service_of_the_cluster_is_left_to_istio() {
 }
 
 #[test]
+fn a_service_of_the_cluster_with_a_connect_timeout_is_declared() {
+    let mut plan = simple();
+    plan.clusters[0].members[0].endpoints[0].host = "qwen3.models.svc.cluster.local".to_owned();
+    plan.clusters[0].connect_timeout = Duration::from_secs(2);
+    let resources = rendered(&plan, &options());
+    let address = &of_kind(&resources, "ServiceEntry")[0]["spec"]["endpoints"][0]["address"];
+    assert_eq!(address, "qwen3.models.svc.cluster.local");
+    let pool = &of_kind(&resources, "DestinationRule")[0]["spec"]["trafficPolicy"]["connectionPool"]["tcp"];
+    assert_eq!(pool["connectTimeout"], "2s");
+}
+
+#[test]
 fn no_two_resources_have_one_name() {
     let mut plan = simple();
     plan.clusters.truncate(2);
