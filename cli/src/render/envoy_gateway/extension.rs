@@ -18,6 +18,9 @@ use crate::resources::kinds::GATEWAY_API;
 /// The filter state that has the record of a request; a telemetry setting that names it wants records written.
 const RECORD: &str = "weir.record";
 
+/// `namespace/name` of the policies that put the filter into the chains of Gateways, by that of the Gateway.
+pub(super) type Extensions = BTreeMap<String, String>;
+
 impl Renderer<'_> {
     /// The filter's configuration.
     pub(super) fn configuration(
@@ -73,7 +76,7 @@ impl Renderer<'_> {
     }
 
     /// The policies that put the filter into the chains of the Gateways.
-    pub(super) fn extension(&mut self, config: &Config) -> Result<(), Error> {
+    pub(super) fn extension(&mut self, config: &Config) -> Result<Extensions, Error> {
         self.check_extensions();
         let variables: Vec<&str> =
             config.secret_env.values().map(String::as_str).chain(ENVIRONMENT.iter().copied()).collect();
@@ -88,19 +91,23 @@ impl Renderer<'_> {
                 ("wasm", json!({"name": WEIR, "rootID": "edge", "code": code, "config": config, "env": env}))
             }
         };
-        let mut gateways: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
-        for gateway in self.gateways() {
-            let (namespace, name) = halves(gateway);
-            let target = json!({"group": GATEWAY_API, "kind": "Gateway", "name": name});
-            gateways.entry(namespace).or_default().push(target);
+        let mut by_namespace: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (namespace, name) in self.gateways().into_iter().map(halves) {
+            by_namespace.entry(namespace).or_default().push(name);
         }
-        for (namespace, targets) in gateways {
+        let mut extensions = Extensions::new();
+        for (namespace, gateways) in by_namespace {
+            let target = |name: &&str| json!({"group": GATEWAY_API, "kind": "Gateway", "name": name});
+            let targets: Vec<Value> = gateways.iter().map(target).collect();
             let name = self.names.unique("EnvoyExtensionPolicy", namespace, WEIR);
             let spec = json!({"targetRefs": targets, field: [filter]});
             let policy = resource(ENVOY_GATEWAY_V1, "EnvoyExtensionPolicy", namespace, &name, spec);
             self.manifests.add(FILTER, policy);
+            let full_name = format!("{namespace}/{name}");
+            extensions
+                .extend(gateways.iter().map(|gateway| (format!("{namespace}/{gateway}"), full_name.clone())));
         }
-        Ok(())
+        Ok(extensions)
     }
 
     /// Envoy Gateway takes one policy for a Gateway.

@@ -9,6 +9,7 @@
 mod backends;
 mod extension;
 mod patches;
+mod protocol;
 mod proxy;
 mod routes;
 mod rules;
@@ -135,8 +136,8 @@ impl<'a> Renderer<'a> {
         self.traffic(&rules, &routes);
         let config = self.configuration(&rules, &routes, credentials.as_deref());
         self.proxies(&config);
-        self.extension(&config)?;
-        self.patches(&rules, &routes, &config, credentials.is_some())?;
+        let extensions = self.extension(&config)?;
+        self.patches(&rules, &routes, &config, &extensions, credentials.is_some())?;
         self.pass_on();
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 use weir_core::config::Config;
 
+use super::extension::Extensions;
 use super::routes::{HttpRoute, UNPATCHED};
 use super::rules::RuleOf;
 use super::{ENVOY_GATEWAY_V1, Filter, Module, PATCHES, Renderer, WEIR, full_name_of, halves};
@@ -28,6 +29,7 @@ impl Renderer<'_> {
         rules: &[RuleOf<'_>],
         routes: &[HttpRoute],
         config: &Config,
+        extensions: &Extensions,
         has_credentials_route: bool,
     ) -> Result<(), Error> {
         let config = serde_json::to_string(config).map_err(|error| Error::Filter(error.to_string()))?;
@@ -35,10 +37,11 @@ impl Renderer<'_> {
         for route in routes.iter().filter(|route| route.direct.is_empty()) {
             let Some(rule) = rules.get(route.rule) else { continue };
             self.check_two_roles(rule);
-            let made = self.in_cluster(rule, &route.envoy_name(), &config);
             for (gateway, listeners) in self.listeners_of(rule) {
+                let has_options = self.has_protocol_options(rule, &gateway, &listeners);
+                let made = self.in_cluster(rule, &route.envoy_name(), &config, has_options);
                 let opened = listeners.iter().map(|listener| opened(listener, &route.envoy_name()));
-                patches.entry(gateway).or_default().extend(made.iter().cloned().chain(opened));
+                patches.entry(gateway).or_default().extend(made.into_iter().chain(opened));
             }
         }
         if routes.iter().any(|route| route.direct.is_empty()) || has_credentials_route {
@@ -47,8 +50,8 @@ impl Renderer<'_> {
         if let Filter::Wasm(_) = self.options.filter {
             for listener in &self.input.plan.listeners {
                 let Some((gateway, _)) = listener.name.rsplit_once('/') else { continue };
-                if self.gateways().contains(gateway) {
-                    let made = for_wasm(&listener.name, self.charged(listener));
+                if let Some(extension) = extensions.get(gateway) {
+                    let made = for_wasm(&listener.name, extension, self.charged(listener));
                     patches.entry(gateway.to_owned()).or_default().extend(made);
                 }
             }
@@ -123,12 +126,19 @@ impl Renderer<'_> {
             );
             self.refuse("BackendTrafficPolicy", &name, "spec.admissionControl", message);
         }
-        if field("/spec/loadBalancer/zoneAware/preferLocal") && rule.members().count() > 1 {
-            let message = format!(
-                "{} has several backends, and with it Envoy Gateway makes a cluster of each: leave it out",
-                rule.id()
-            );
-            self.refuse("BackendTrafficPolicy", &name, "spec.loadBalancer.zoneAware.preferLocal", message);
+        for setting in ["preferLocal", "weightedZones"] {
+            if field(&format!("/spec/loadBalancer/zoneAware/{setting}")) {
+                let message = format!(
+                    "{} needs the filter in its cluster's chain, and with it Envoy Gateway makes a cluster of each backend: leave it out",
+                    rule.id()
+                );
+                self.refuse(
+                    "BackendTrafficPolicy",
+                    &name,
+                    &format!("spec.loadBalancer.zoneAware.{setting}"),
+                    message,
+                );
+            }
         }
         if let Filter::Wasm(_) = self.options.filter {
             let message = format!(
@@ -141,7 +151,7 @@ impl Renderer<'_> {
     }
 
     /// The filter in the chain of the cluster `name`, and what tells it which backend an attempt goes to.
-    fn in_cluster(&self, rule: &RuleOf<'_>, name: &str, config: &str) -> Vec<Value> {
+    fn in_cluster(&self, rule: &RuleOf<'_>, name: &str, config: &str, has_options: bool) -> Vec<Value> {
         let filter = json!({
             "name": "weir.backend",
             "typed_config": proto::any(Form::Module.message(), json!({
@@ -159,7 +169,7 @@ impl Renderer<'_> {
             ),
         ]);
         let options = format!("/typed_extension_protocol_options/{HTTP_PROTOCOL_OPTIONS}");
-        let chain = if self.has_protocol_options(rule) {
+        let chain = if has_options {
             json!({"op": "add", "path": format!("{options}/http_filters"), "value": filters})
         } else {
             let value =
@@ -175,22 +185,6 @@ impl Renderer<'_> {
         }
         patches
     }
-
-    /// Whether Envoy Gateway writes protocol options for the rule's cluster. Where it does not, they are to be added whole.
-    fn has_protocol_options(&self, rule: &RuleOf<'_>) -> bool {
-        const ASKING: [&str; 6] = [
-            "/spec/useClientProtocol",
-            "/spec/timeout/http/connectionIdleTimeout",
-            "/spec/timeout/http/maxConnectionDuration",
-            "/spec/circuitBreaker/maxRequestsPerConnection",
-            "/spec/http1/enableTrailers",
-            "/spec/http1/preserveHeaderCase",
-        ];
-        let policy = rule.rule.policy.as_deref();
-        let policy = policy.and_then(|name| self.document("BackendTrafficPolicy", name));
-        let asks = policy.is_some_and(|policy| ASKING.iter().any(|path| policy.pointer(path).is_some()));
-        asks || rule.members().all(|(_, member)| member.tls.is_some())
-    }
 }
 
 /// Why a rule's requests cannot go a direct way.
@@ -205,12 +199,19 @@ fn reason(rule: &RuleOf<'_>) -> &'static str {
     }
 }
 
-/// Lets requests come to a route whose cluster has the filter. See [`UNPATCHED`].
+/// Lets requests come to a route whose cluster has the filter. See [`UNPATCHED`]. Each patch is applied for itself, so this one looks for
+/// the cluster that the others are for: where Envoy Gateway splits it, because a backend is invalid for instance, the route stays closed.
 fn opened(listener: &str, route: &str) -> Value {
-    let routes = format!("$..routes[?(@.name =~ '^{route}/')]");
+    let begins = literal(route);
+    let routes = format!("$..routes[?(@.name =~ '^{begins}/' && @.route.cluster == '{route}')]");
     let operation =
         json!({"op": "remove", "jsonPath": format!("{routes}.match.headers[?(@.name == '{UNPATCHED}')]")});
     patch(ROUTES, listener, operation)
+}
+
+/// A name of Kubernetes as a regular expression that nothing else matches.
+fn literal(name: &str) -> String {
+    name.replace('.', "[.]")
 }
 
 fn patch(kind: &str, name: &str, operation: Value) -> Value {
@@ -238,11 +239,13 @@ fn marked(cluster: &str, place: usize, member: &Member, endpoint: &Endpoint, mar
     patch(kind, cluster, operation)
 }
 
-/// What a listener's wasm filter needs, and its routes where they charge costs.
-fn for_wasm(listener: &str, costs: BTreeSet<&str>) -> Vec<Value> {
-    const FILTERS: &str = "$..http_filters[?(@.name =~ '^envoy.filters.http.wasm/')].typed_config.config";
+/// What a listener's wasm filter needs, that of the policy `extension`, and its routes where they charge costs.
+fn for_wasm(listener: &str, extension: &str, costs: BTreeSet<&str>) -> Vec<Value> {
+    // Before the policy's name stands its kind, or nothing where the resources come from files.
+    let begins = format!("^envoy[.]filters[.]http[.]wasm/[a-z]*/{}/wasm/", literal(extension));
+    let filters = format!("$..http_filters[?(@.name =~ '{begins}')].typed_config.config");
     let setting = |name: &str, value: Value| {
-        let operation = json!({"op": "add", "jsonPath": FILTERS, "path": name, "value": value});
+        let operation = json!({"op": "add", "jsonPath": filters, "path": name, "value": value});
         patch(LISTENER, listener, operation)
     };
     let mut patches = vec![

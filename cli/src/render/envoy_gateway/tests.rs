@@ -252,9 +252,91 @@ fn what_envoy_gateway_cannot_do_is_refused_by_name() {
             "a.yaml: BackendSecurityPolicy default/spare-auth: spec: ",
             "Secret other/main-key, and another names default/main-key",
         ),
+        (
+            policy("  loadBalancer: {type: RoundRobin, zoneAware: {preferLocal: {}}}\n"),
+            module(),
+            "BackendTrafficPolicy default/tokens: spec.loadBalancer.zoneAware.preferLocal: ",
+            "a cluster of each backend",
+        ),
+        (
+            policy(
+                "  loadBalancer: {type: RoundRobin, zoneAware: {weightedZones: [{zone: a, weight: 1}]}}\n",
+            ),
+            module(),
+            "BackendTrafficPolicy default/tokens: spec.loadBalancer.zoneAware.weightedZones: ",
+            "a cluster of each backend",
+        ),
         (extension, module(), "EnvoyExtensionPolicy edge/mine: spec.targetRefs: ", "one for a Gateway"),
     ] {
         let message = refused(&text, &options);
         assert!(message.contains(place) && message.contains(part), "{message}");
     }
+}
+
+/// The first patch of a cluster.
+fn patch_of_cluster(text: &str) -> Value {
+    let files = rendered(text, &module());
+    let patches = &files.get(PATCHES).unwrap().content;
+    let document = crate::resources::yaml::documents(patches).into_iter().next().unwrap().unwrap();
+    document.pointer("/spec/jsonPatches/0/operation").unwrap().clone()
+}
+
+/// A ClientTrafficPolicy of the Gateway, or of one of its listeners.
+fn client(section: &str, http1: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: {{name: client, namespace: edge}}\n\
+         spec: {{targetRefs: [{{group: gateway.networking.k8s.io, kind: Gateway, name: gw{section}}}], http1: {{{http1}}}}}\n"
+    )
+}
+
+#[test]
+fn what_envoy_gateway_says_of_a_clusters_protocol_stays() {
+    let policy = |fields: &str| {
+        let fields = format!("  {fields}\n");
+        format!("{BASE}{}", POLICY.replace("  healthCheck: {passive: {consecutive5XxErrors: 3}}\n", &fields))
+    };
+    for (text, stays) in [
+        (policy("useClientProtocol: true"), true),
+        (policy("useClientProtocol: false"), false),
+        (policy("timeout: {http: {connectionIdleTimeout: 60s}}"), true),
+        (policy("timeout: {http: {streamIdleTimeout: 60s}}"), false),
+        (format!("{BASE}{}", client("", "preserveHeaderCase: true")), true),
+        (format!("{BASE}{}", client("", "preserveHeaderCase: false")), false),
+        (format!("{BASE}{}", client(", sectionName: http", "enableTrailers: true")), true),
+        (format!("{BASE}{}", client("", "http10: {}")), true),
+    ] {
+        let patch = patch_of_cluster(&text);
+        let path = patch.get("path").and_then(Value::as_str).unwrap();
+        assert_eq!(path.ends_with("/http_filters"), stays, "{text}");
+    }
+}
+
+#[test]
+fn listeners_that_share_a_cluster_say_the_same_of_its_protocol() {
+    let listener = "{name: http, protocol: HTTP, port: 80, allowedRoutes: {namespaces: {from: All}}}";
+    let other = listener.replace("name: http", "name: other").replace("80", "81");
+    let two = BASE.replace(listener, &format!("{listener}, {other}"));
+    let message =
+        refused(&format!("{two}{}", client(", sectionName: http", "preserveHeaderCase: true")), &module());
+    assert!(message.contains("ClientTrafficPolicy edge/client: spec.http1: "), "{message}");
+    rendered(&format!("{two}{}", client("", "preserveHeaderCase: true")), &module());
+}
+
+#[test]
+fn a_route_is_opened_only_where_it_has_the_patched_cluster() {
+    let text = BASE.replace("{name: models, namespace: default}", "{name: models.v1, namespace: default}");
+    let files = rendered(&text, &module());
+    let patches = &files.get(PATCHES).unwrap().content;
+    let path = "$..routes[?(@.name =~ '^httproute/default/models[.]v1-both/rule/0/' && \
+                @.route.cluster == 'httproute/default/models.v1-both/rule/0')].match.headers";
+    assert!(patches.contains(path), "{patches}");
+}
+
+#[test]
+fn only_our_own_wasm_filter_is_patched() {
+    let files = rendered(&direct_only(), &wasm());
+    let patches = &files.get(PATCHES).unwrap().content;
+    assert_eq!(patches.matches("@.name =~ '").count(), 2, "{patches}");
+    let ours = "@.name =~ '^envoy[.]filters[.]http[.]wasm/[a-z]*/edge/weir/wasm/'";
+    assert_eq!(patches.matches(ours).count(), 2, "{patches}");
 }
