@@ -33,7 +33,7 @@ impl Renderer<'_> {
         for rule in rules {
             self.check_members(rule);
             for (_, member) in rule.members() {
-                let is_fallback = member.priority > 0;
+                let is_fallback = rule.is_fallback(member);
                 let Some(backend) = self.backend_of(&member.backend) else { continue };
                 let name = match self.document("Backend", &backend) {
                     Some(document) if falls_back(document) != is_fallback => {

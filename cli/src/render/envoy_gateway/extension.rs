@@ -9,10 +9,10 @@ use weir_core::config::{Config, Direct};
 use super::proxy::{SecretKey, secret_keys};
 use super::routes::{HttpRoute, POD_IDENTITY, made_for};
 use super::rules::RuleOf;
-use super::{Code, ENVOY_GATEWAY_V1, FILTER, Filter, Renderer, WEIR, full_name_of, halves};
+use super::{Code, ENVOY_GATEWAY_V1, FILTER, Filter, Group, Renderer, WEIR, full_name_of, group_of, halves};
 use crate::render::Error;
 use crate::render::form::ENVIRONMENT;
-use crate::render::kubernetes::{Route, configuration, namespace_of, resource, targets};
+use crate::render::kubernetes::{Route, configuration, kind_of, namespace_of, resource, targets};
 use crate::resources::kinds::GATEWAY_API;
 
 /// The filter state that has the record of a request; a telemetry setting that names it wants records written.
@@ -110,21 +110,48 @@ impl Renderer<'_> {
         Ok(extensions)
     }
 
-    /// Envoy Gateway takes one policy for a Gateway.
+    /// Envoy Gateway takes one policy for a Gateway, and that of a route in place of it.
     fn check_extensions(&mut self) {
-        let gateways = self.gateways();
         for document in self.documents("EnvoyExtensionPolicy") {
-            let namespace = namespace_of(document);
-            let is_ours = |target: &Value| {
+            let full_name = full_name_of(document);
+            if document.pointer("/spec/targetSelectors").is_some() {
+                let message = "may choose routes or Gateways on which the filter's own policy must be; name them in `targetRefs`";
+                self.refuse("EnvoyExtensionPolicy", &full_name, "spec.targetSelectors", message);
+            }
+            for target in targets(document) {
                 let text = |field: &str| target.get(field).and_then(Value::as_str).unwrap_or_default();
-                text("kind") == "Gateway" && gateways.contains(&*format!("{namespace}/{}", text("name")))
-            };
-            if targets(document).any(is_ours) {
-                let message = "is for a Gateway with AIGatewayRoutes, where the filter's own policy must be: Envoy Gateway \
-                               takes one for a Gateway; name the HTTPRoutes it is for";
-                self.refuse("EnvoyExtensionPolicy", &full_name_of(document), "spec.targetRefs", message);
+                let (kind, name) = (text("kind"), format!("{}/{}", namespace_of(document), text("name")));
+                let message = if kind == "Gateway" && self.gateways().contains(&*name) {
+                    format!(
+                        "is for Gateway {name}, whose AIGatewayRoutes take the filter's own policy: Envoy Gateway takes one for a \
+                         Gateway; give what this one is for a Gateway of its own"
+                    )
+                } else if let Some(gateway) = self.gateway_with_models(kind, &name) {
+                    format!(
+                        "is for {kind} {name} on Gateway {gateway}, which has AIGatewayRoutes: it would take the place of the \
+                         filter's own policy, and requests for models that first come to this route would pass the filter by; give \
+                         the route a Gateway of its own"
+                    )
+                } else {
+                    continue;
+                };
+                self.refuse("EnvoyExtensionPolicy", &full_name, "spec.targetRefs", message);
             }
         }
+    }
+
+    /// The Gateway with AIGatewayRoutes to which a plain route is attached, too.
+    fn gateway_with_models(&self, kind: &str, full_name: &str) -> Option<&str> {
+        let documents = self.input.documents.iter();
+        let mut routes = documents.filter(|route| kind_of(route) == kind && full_name_of(route) == full_name);
+        let route = routes.find(|route| group_of(route) == Group::Platform)?;
+        let parents = route.pointer("/spec/parentRefs")?.as_array()?;
+        let gateways = self.gateways();
+        parents.iter().find_map(|parent| {
+            let text = |field: &str| parent.get(field).and_then(Value::as_str);
+            let namespace = text("namespace").unwrap_or(namespace_of(route));
+            gateways.get(&*format!("{namespace}/{}", text("name")?)).copied()
+        })
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod backends;
 mod extension;
+mod others;
 mod patches;
 mod protocol;
 mod proxy;
@@ -166,25 +167,6 @@ impl<'a> Renderer<'a> {
             name: name.to_owned(),
         };
         self.report.error(&id, field, message);
-    }
-
-    /// Passes on what needs no change and was not written elsewhere.
-    fn pass_on(&mut self) {
-        for document in &self.input.documents {
-            let file = match (group_of(document), kind_of(document)) {
-                (Group::Weirs, _) => continue,
-                // Other parts of this renderer write them, changed or not.
-                (Group::Platform, "Gateway" | "GatewayClass" | "EnvoyProxy") => continue,
-                (Group::Platform, "BackendTrafficPolicy" | "ClientTrafficPolicy") => continue,
-                (Group::Platform, "Backend" | "BackendTLSPolicy") => BACKENDS,
-                (Group::Platform, "HTTPRoute" | "HTTPRouteFilter" | "GRPCRoute" | "ReferenceGrant") => ROUTES,
-                (Group::Platform, "EnvoyExtensionPolicy") => FILTER,
-                (Group::Platform, "EnvoyPatchPolicy") => PATCHES,
-                (_, "Secret") => continue,
-                _ => OTHER,
-            };
-            self.manifests.add(file, document.clone());
-        }
     }
 }
 

@@ -56,6 +56,9 @@ impl Renderer<'_> {
                 }
             }
         }
+        if !patches.is_empty() {
+            self.check_merged_gateways();
+        }
         for (gateway, patches) in patches {
             let (namespace, gateway) = halves(&gateway);
             let name = self.names.unique("EnvoyPatchPolicy", namespace, &format!("{WEIR}-{gateway}"));
@@ -77,6 +80,16 @@ impl Renderer<'_> {
                 let message = "gives clusters other names than those of their routes, by which patches and AWS credentials find \
                                them; leave it out";
                 self.refuse("EnvoyProxy", &full_name_of(document), "spec.mergeBackends", message);
+            }
+        }
+    }
+
+    /// Where Gateways are merged, Envoy Gateway takes patches for their class only, and what they are for has other names.
+    fn check_merged_gateways(&mut self) {
+        for document in self.documents("EnvoyProxy") {
+            if document.pointer("/spec/mergeGateways") == Some(&Value::Bool(true)) {
+                let message = "keeps EnvoyPatchPolicies of a Gateway from their work, and these resources need one; leave it out";
+                self.refuse("EnvoyProxy", &full_name_of(document), "spec.mergeGateways", message);
             }
         }
     }
@@ -193,9 +206,11 @@ fn reason(rule: &RuleOf<'_>) -> &'static str {
         "there are several backends"
     } else if rule.members().any(|(_, member)| member.endpoints.len() > 1) {
         "its Backend has several endpoints"
+    } else if rule.cluster.members.len() > 1 {
+        "there is a second backendRef, though one has the weight 0"
     } else {
-        "more than the model decides where its requests go: other conditions, host names, plain HTTPRoutes beside it, or a limit by a \
-         header that the backend's credential or mutations change"
+        "more than the model decides where its requests go: other conditions, host names, plain HTTPRoutes beside it, or a limit by \
+         path, by query or by a header that the backend's credential or mutations change"
     }
 }
 

@@ -65,7 +65,16 @@ impl<'a> Renderer<'a> {
         for gateway in self.gateways() {
             self.check_module(gateway);
             match self.proxy_of(gateway) {
-                Some(proxy) => drop(used.insert(proxy)),
+                Some(proxy) => {
+                    if self.document("EnvoyProxy", &proxy).is_none() {
+                        let message = format!(
+                            "takes EnvoyProxy {proxy}, to which the filter and its secrets must be added, and which is not among the \
+                             files: give it, too"
+                        );
+                        self.refuse("Gateway", gateway, "", message);
+                    }
+                    used.insert(proxy);
+                }
                 None => {
                     let namespace = halves(gateway).0.to_owned();
                     own.entry(namespace)
@@ -78,8 +87,11 @@ impl<'a> Renderer<'a> {
         }
         for document in self.documents("EnvoyProxy") {
             let mut document = document.clone();
-            if used.contains(&full_name_of(&document)) {
-                pod.add_to(&mut document);
+            let full_name = full_name_of(&document);
+            if used.contains(&full_name) && pod.add_to(&mut document).is_none() {
+                let message =
+                    "is not as the schema of EnvoyProxy has it: an object or a list is something else";
+                self.refuse("EnvoyProxy", &full_name, "spec", message);
             }
             self.manifests.add(GATEWAY, document);
         }
@@ -108,7 +120,7 @@ impl<'a> Renderer<'a> {
     }
 
     /// `namespace/name` of the EnvoyProxy of a Gateway: its own, or that of its class.
-    fn proxy_of(&self, gateway: &str) -> Option<String> {
+    pub(super) fn proxy_of(&self, gateway: &str) -> Option<String> {
         let document = self.document("Gateway", gateway)?;
         let is_proxy =
             |reference: &&Value| reference.get("kind").and_then(Value::as_str) == Some("EnvoyProxy");

@@ -1,5 +1,7 @@
 //! HTTPRoutes: one for each rule of an AIGatewayRoute, and for each way that its requests go.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
@@ -112,7 +114,7 @@ impl Renderer<'_> {
         let references: Vec<Value> = rule
             .members()
             .filter_map(|(_, member)| {
-                let name = backends.of(member, member.priority > 0)?;
+                let name = backends.of(member, rule.is_fallback(member))?;
                 let (namespace, name) = halves(name);
                 let mut reference = json!({"group": ENVOY_GATEWAY, "kind": "Backend", "name": name});
                 if let Value::Object(fields) = &mut reference {
@@ -165,7 +167,7 @@ impl Renderer<'_> {
         let asking: Vec<&RuleOf<'_>> = rules.iter().filter(asks).collect();
         let rule = *asking.first()?;
         if let Filter::Wasm(_) = self.options.filter {
-            self.check_environment(rule);
+            asking.iter().for_each(|rule| self.check_environment(rule));
             return None;
         }
         let namespace = rule.id().namespace.clone();
@@ -202,11 +204,25 @@ impl Renderer<'_> {
 impl Renderer<'_> {
     /// A wasm filter cannot read the file with the token of the pod's identity, and knows AWS keys by variables alone.
     fn check_environment(&mut self, rule: &RuleOf<'_>) {
-        let mut proxies = self.documents("EnvoyProxy");
-        if !proxies.any(|proxy| proxy.to_string().contains("AWS_ACCESS_KEY_ID")) {
-            let message = "has a backend whose AWSCredentials name no `credentialsFile`: a wasm filter cannot read the token of EKS                            Pod Identity. Use --filter module, name a Secret in `credentialsFile`, or put AWS_ACCESS_KEY_ID and                            AWS_SECRET_ACCESS_KEY into `container.env` of the EnvoyProxy";
+        let has_keys = |gateway: &String| {
+            let proxy = self.proxy_of(gateway).and_then(|name| self.document("EnvoyProxy", &name));
+            proxy.is_some_and(|proxy| proxy.to_string().contains("AWS_ACCESS_KEY_ID"))
+        };
+        if !self.gateways_of(rule).iter().all(has_keys) {
+            let message = "has a backend whose AWSCredentials name no `credentialsFile`: a wasm filter cannot read the token of EKS \
+                           Pod Identity. Use --filter module, name a Secret in `credentialsFile`, or put AWS_ACCESS_KEY_ID and \
+                           AWS_SECRET_ACCESS_KEY into `container.env` of its Gateway's EnvoyProxy";
             self.report.error(rule.id(), rule.field("backendRefs"), message);
         }
+    }
+
+    /// `namespace/name` of the Gateways that have a rule.
+    fn gateways_of(&self, rule: &RuleOf<'_>) -> BTreeSet<String> {
+        let with_it = self.input.plan.listeners.iter().filter(|listener| {
+            let mut rules = listener.virtual_hosts.iter().flat_map(|host| &host.rules);
+            rules.any(|matched| matched.rule.origin == rule.rule.origin)
+        });
+        with_it.filter_map(|listener| Some(listener.name.rsplit_once('/')?.0.to_owned())).collect()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use weir_core::headers::MODEL_HEADER;
 
 use super::Renderer;
@@ -47,6 +48,11 @@ impl<'a> RuleOf<'a> {
     pub(super) fn members(&self) -> impl Iterator<Item = (usize, &'a Member)> + use<'a> {
         self.cluster.members.iter().enumerate().filter(|(_, member)| member.weight > 0)
     }
+
+    /// Whether a backend steps in for others. What takes no traffic counts for nothing: the lowest priority of the rest is the first.
+    pub(super) fn is_fallback(&self, member: &Member) -> bool {
+        self.members().any(|(_, other)| other.priority < member.priority)
+    }
 }
 
 impl<'a> Renderer<'a> {
@@ -72,10 +78,10 @@ impl<'a> Renderer<'a> {
                 let Some(cluster) = rule.cluster.and_then(|index| input.plan.clusters.get(index)) else {
                     continue;
                 };
-                let (with, other): (Vec<_>, Vec<_>) = spec
-                    .matches
-                    .iter()
-                    .partition(|m| only_model(m).is_some_and(|model| direct.contains_key(model)));
+                let may_be_direct = !found.iter().any(|rule| self.has_limit_by_path(rule));
+                let (with, other): (Vec<_>, Vec<_>) = spec.matches.iter().partition(|m| {
+                    only_model(m).is_some_and(|model| may_be_direct && direct.contains_key(model))
+                });
                 rules.push(RuleOf {
                     route,
                     index,
@@ -89,6 +95,19 @@ impl<'a> Renderer<'a> {
             }
         }
         rules
+    }
+
+    /// Whether a limit looks at path or query, which Envoy Gateway does itself: on a direct way they are the backend's by then.
+    fn has_limit_by_path(&self, rule: &Rule) -> bool {
+        let policy = rule.policy.as_deref().and_then(|name| self.document("BackendTrafficPolicy", name));
+        let list = |value: &'a Value, path: &str| {
+            value.pointer(path).and_then(Value::as_array).into_iter().flatten()
+        };
+        let rules = ["/spec/rateLimit/global/rules", "/spec/rateLimit/local/rules"]
+            .into_iter()
+            .flat_map(|path| policy.into_iter().flat_map(move |policy| list(policy, path)));
+        let mut selectors = rules.flat_map(|rule| list(rule, "/clientSelectors"));
+        selectors.any(|selector| ["path", "queryParams"].iter().any(|field| selector.get(field).is_some()))
     }
 
     /// One HTTPRoute has one policy of its own, whichever listeners it is attached to.

@@ -340,3 +340,118 @@ fn only_our_own_wasm_filter_is_patched() {
     let ours = "@.name =~ '^envoy[.]filters[.]http[.]wasm/[a-z]*/edge/weir/wasm/'";
     assert_eq!(patches.matches(ours).count(), 2, "{patches}");
 }
+
+/// A policy of the input for one thing.
+fn policy_for(kind: &str, namespace: &str, target: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: {kind}\nmetadata: {{name: mine, namespace: {namespace}}}\n\
+         spec: {{targetRefs: [{{{target}}}]}}\n"
+    )
+}
+
+#[test]
+fn a_policy_for_what_is_no_longer_there_is_refused() {
+    for target in [
+        "group: gateway.networking.k8s.io, kind: HTTPRoute, name: models",
+        "group: aigateway.envoyproxy.io, kind: AIGatewayRoute, name: models",
+    ] {
+        for kind in ["SecurityPolicy", "EnvoyExtensionPolicy"] {
+            let message =
+                refused(&format!("{}{}", direct_only(), policy_for(kind, "default", target)), &module());
+            assert!(message.contains(&format!("{kind} default/mine: spec.targetRefs: ")), "{message}");
+        }
+    }
+    let target = "group: gateway.networking.k8s.io, kind: Gateway, name: gw";
+    let files =
+        rendered(&format!("{}{}", direct_only(), policy_for("SecurityPolicy", "edge", target)), &module());
+    assert!(files.get(OTHER).unwrap().content.contains("SecurityPolicy"));
+    let target = "group: gateway.networking.k8s.io, kind: HTTPRoute, name: models";
+    rendered(&format!("{}{}", direct_only(), policy_for("SecurityPolicy", "edge", target)), &module());
+}
+
+#[test]
+fn no_policy_takes_the_filter_from_a_route_beside_models() {
+    let plain = |gateway: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: plain, namespace: default}}\n\
+             spec: {{parentRefs: [{{name: {gateway}, namespace: edge}}], rules: [{{matches: [{{path: {{value: /page}}}}], backendRefs: \
+             [{{group: gateway.envoyproxy.io, kind: Backend, name: main-endpoint}}]}}]}}\n"
+        )
+    };
+    let target = "group: gateway.networking.k8s.io, kind: HTTPRoute, name: plain";
+    let policy = policy_for("EnvoyExtensionPolicy", "default", target);
+    let message = refused(&format!("{BASE}{}{policy}", plain("gw")), &module());
+    assert!(
+        message
+            .contains("EnvoyExtensionPolicy default/mine: spec.targetRefs: is for HTTPRoute default/plain")
+    );
+    assert!(message.contains("on Gateway edge/gw"), "{message}");
+    let (gateway, _) = BASE.split_once("---").unwrap();
+    let other = gateway.replace("name: gw", "name: other");
+    rendered(&format!("{BASE}---{other}{}{policy}", plain("other")), &module());
+    let chosen =
+        policy.replace(&format!("targetRefs: [{{{target}}}]"), "targetSelectors: [{kind: HTTPRoute}]");
+    let message = refused(&format!("{BASE}{chosen}"), &module());
+    assert!(message.contains("EnvoyExtensionPolicy default/mine: spec.targetSelectors: "), "{message}");
+}
+
+#[test]
+fn a_proxy_that_the_filter_cannot_be_added_to_is_refused() {
+    let named = "gatewayClassName: eg\n  infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: own}}";
+    let message = refused(&BASE.replace("gatewayClassName: eg", named), &module());
+    assert!(message.contains("Gateway edge/gw: ") && message.contains("EnvoyProxy edge/own"), "{message}");
+    let class =
+        CLASS.replace("envoyDaemonSet: {container: {env: [{name: A, value: b}]}}", "envoyDaemonSet: 7");
+    let message = refused(&format!("{BASE}{class}"), &module());
+    assert!(message.contains("EnvoyProxy system/proxy: spec: "), "{message}");
+}
+
+#[test]
+fn merged_gateways_take_no_patches() {
+    let merged = CLASS.replace("spec: {provider", "spec: {mergeGateways: true, provider");
+    for (text, options) in [(BASE.to_owned(), module()), (direct_only(), wasm())] {
+        let message = refused(&format!("{text}{merged}"), &options);
+        assert!(message.contains("EnvoyProxy system/proxy: spec.mergeGateways: "), "{message}");
+    }
+    rendered(&format!("{}{merged}", direct_only()), &module());
+}
+
+#[test]
+fn a_limit_by_path_takes_the_clients_request() {
+    let by = |selector: &str| POLICY.replace("headers: [{name: x-user-id, type: Distinct}]", selector);
+    for selector in ["path: {value: /v1}", "queryParams: [{name: key, type: Distinct}]"] {
+        let text = format!("{}{}", direct_only(), by(selector));
+        assert!(rendered(&text, &module()).get(PATCHES).is_some(), "{selector}");
+        assert!(refused(&text, &wasm()).contains("a limit by path"), "{selector}");
+    }
+    let text = format!("{}{}", direct_only(), by("methods: [{value: POST}]"));
+    assert!(rendered(&text, &module()).get(PATCHES).is_none());
+}
+
+#[test]
+fn the_first_backend_with_traffic_falls_back_on_nothing() {
+    let refs = "[{name: main, weight: 3}, {name: spare, priority: 1}]";
+    assert!(BASE.contains(refs));
+    let text = BASE
+        .replace(refs, "[{name: main, weight: 0}, {name: main, priority: 1}, {name: spare, priority: 2}]");
+    let files = rendered(&text, &module());
+    let (routes, backends) = (&files.get(ROUTES).unwrap().content, &files.get(BACKENDS).unwrap().content);
+    assert!(!routes.contains("main-endpoint-fallback"), "{routes}");
+    assert!(routes.contains("name: spare-endpoint-fallback"), "{routes}");
+    assert_eq!(backends.matches("fallback: true").count(), 1, "{backends}");
+    let second = BASE.replace(refs, "[{name: main}, {name: spare, weight: 0}]");
+    assert!(refused(&second, &wasm()).contains("a second backendRef"));
+}
+
+#[test]
+fn keys_of_aws_are_those_of_the_routes_own_proxy() {
+    let text = direct_only()
+        .replace("{name: OpenAI}", "{name: AWSAnthropic}")
+        .replace("type: APIKey", "type: AWSCredentials")
+        .replace("apiKey: {secretRef: {name: main-key}}", "awsCredentials: {region: us-west-2}");
+    let class = CLASS.replace("name: A, value: b", "name: AWS_ACCESS_KEY_ID, value: b");
+    rendered(&format!("{text}{class}"), &wasm());
+    let other = class.replace("metadata: {name: eg}", "metadata: {name: other}");
+    let message = refused(&format!("{text}{other}"), &wasm());
+    assert!(message.contains("its Gateway's EnvoyProxy") && !message.contains("  "), "{message}");
+}

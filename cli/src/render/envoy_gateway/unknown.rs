@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use weir_core::endpoint::ClientApi;
+use weir_core::error::{Error as ClientError, Kind};
 
 use super::{ENVOY_GATEWAY_V1, GATEWAY_API_V1, ROUTES, Renderer, halves};
 use crate::plan::{Match, PathMatch, VirtualHost};
@@ -29,10 +31,17 @@ impl Renderer<'_> {
                 open.entry(gateway).or_default().entry(domains).or_default().push(section);
             }
         }
+        // What the filter takes for no request of an API gets these words.
+        let error = ClientError::new(Kind::UnknownPath, "unknown path or model: no route takes it");
+        let body = String::from_utf8_lossy(&error.body(ClientApi::OpenAi)).into_owned();
         for (gateway, listeners) in open {
             let (namespace, gateway) = halves(gateway);
             let filter = self.names.unique("HTTPRouteFilter", namespace, &format!("{gateway}-unknown-model"));
-            let spec = json!({"directResponse": {"statusCode": 404}});
+            let spec = json!({"directResponse": {
+                "statusCode": error.status(),
+                "contentType": "application/json",
+                "body": {"type": "Inline", "inline": body},
+            }});
             self.manifests
                 .add(ROUTES, resource(ENVOY_GATEWAY_V1, "HTTPRouteFilter", namespace, &filter, spec));
             for (domains, sections) in listeners {
