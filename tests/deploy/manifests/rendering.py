@@ -7,7 +7,7 @@ QUICK_STARTS = {
     "envoy-gateway": ["--to", "envoy-gateway", "--module-image", "weir-filter"],
     "istio": [
         *["--to", "istio", "--filter", "wasm", "--wasm-image", "registry.example/weir:0.1.0"],
-        *["--wasm-sha256", "0" * 64],
+        *["--wasm-sha256", "0" * 64, "--gateway-namespace", "istio-ingress"],
     ],
 }
 
