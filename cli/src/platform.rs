@@ -107,8 +107,13 @@ impl Code {
         }
         let sha256 = self.wasm_sha256.as_deref().map(digest).transpose()?;
         let url = match (&self.wasm_image, &self.wasm_url) {
-            (Some(image), _) => format!("oci://{}", image.trim_start_matches("oci://")),
+            (Some(image), _) => format!("oci://{}", without_scheme(image)),
             (None, Some(url)) => match url.strip_prefix("file://") {
+                Some(_) if sha256.is_some() => {
+                    let message =
+                        "--wasm-sha256 is for what is downloaded: Istio does not check a file in the pods";
+                    return Err(Failure::Environment(message.to_owned()));
+                }
                 Some(path) => return Ok(istio::Code::File(path.to_owned())),
                 None => url.clone(),
             },
@@ -141,7 +146,7 @@ impl Code {
                     return misplaced("--module-image or --envoy-image", "module");
                 }
                 let source = match (&self.wasm_image, &self.wasm_url) {
-                    (Some(image), _) => Source::Image(image.clone()),
+                    (Some(image), _) => Source::Image(without_scheme(image).to_owned()),
                     (None, Some(url)) => Source::Url(url.clone()),
                     (None, None) => {
                         return Err(Failure::Environment(
@@ -158,6 +163,11 @@ impl Code {
     }
 }
 
+/// `REGISTRY/REPOSITORY:TAG` of an image that may be written with a scheme.
+fn without_scheme(image: &str) -> &str {
+    image.strip_prefix("oci://").unwrap_or(image)
+}
+
 fn digest(given: &str) -> Result<String, Failure> {
     let digits = given.strip_prefix("sha256:").unwrap_or(given);
     if digits.len() == 64 && digits.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f')) {
@@ -166,4 +176,34 @@ fn digest(given: &str) -> Result<String, Failure> {
     Err(Failure::Environment(format!(
         "--wasm-sha256 is {given:?}; it must be 64 hexadecimal digits in lower case"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code() -> Code {
+        Code { module_image: None, envoy_image: None, wasm_image: None, wasm_url: None, wasm_sha256: None }
+    }
+
+    #[test]
+    fn an_image_may_have_a_scheme() {
+        for image in ["registry.example/weir:1", "oci://registry.example/weir:1"] {
+            let code = Code { wasm_image: Some(image.to_owned()), ..code() };
+            let source = Source::Image("registry.example/weir:1".to_owned());
+            let filter = code.filter(Some(Form::Wasm)).unwrap();
+            assert_eq!(filter, Filter::Wasm(envoy_gateway::Code { source, sha256: None }));
+            let url = "oci://registry.example/weir:1".to_owned();
+            assert_eq!(code.istio(None).unwrap(), istio::Code::Remote { url, sha256: None });
+        }
+    }
+
+    #[test]
+    fn no_digest_is_given_for_nothing() {
+        let file = Code { wasm_url: Some("file:///opt/weir.wasm".to_owned()), ..code() };
+        assert_eq!(file.istio(None).unwrap(), istio::Code::File("/opt/weir.wasm".to_owned()));
+        let with_digest = Code { wasm_sha256: Some("0".repeat(64)), ..file };
+        let failure = with_digest.istio(None).unwrap_err();
+        assert!(format!("{failure:?}").contains("--wasm-sha256 is for what is downloaded"));
+    }
 }
