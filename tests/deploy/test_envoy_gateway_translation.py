@@ -130,6 +130,16 @@ def test_every_patch_has_its_effect(translation):
     assert marked == marks, "each mark is on one endpoint"
 
 
+def test_a_route_whose_cluster_is_split_stays_closed(tmp_path):
+    """Without one of the Backends the patches of the cluster find nothing: the filter is not in it."""
+    documents = rendered.render(tmp_path, two_by_address())
+    documents.remove(rendered.named(documents, "Backend", "main-endpoint"))
+    translation = Translation(tmp_path, documents)
+    assert "weir.backend" not in str(translation.clusters())
+    (routes,) = translation.route_configurations().values()
+    assert "x-weir-unpatched" in str(routes)
+
+
 def test_no_stream_is_cut_and_no_prompt_refused(translation):
     """Envoy's own defaults are 15 s for a whole answer, and 32 KiB of it."""
     for name, route in translation.routes().items():
