@@ -6,13 +6,14 @@ use serde_json::{Value, json};
 use weir_core::auth::{ContainerEndpoint, Source};
 use weir_core::config::{Config, Direct};
 
-use super::proxy::{SecretKey, secret_keys};
 use super::routes::{HttpRoute, POD_IDENTITY, made_for};
 use super::rules::RuleOf;
 use super::{Code, ENVOY_GATEWAY_V1, FILTER, Filter, Group, Renderer, WEIR, full_name_of, group_of, halves};
 use crate::render::Error;
 use crate::render::form::ENVIRONMENT;
-use crate::render::kubernetes::{Route, configuration, kind_of, namespace_of, resource, targets};
+use crate::render::kubernetes::{
+    Route, SecretKey, configuration, kind_of, namespace_of, resource, secret_keys, targets,
+};
 use crate::resources::kinds::GATEWAY_API;
 
 /// The filter state that has the record of a request; a telemetry setting that names it wants records written.

@@ -3,48 +3,29 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
-use weir_core::auth::{AwsProfile, Source};
 use weir_core::config::Config;
 
 use super::{ENVOY_GATEWAY_V1, Filter, GATEWAY, Module, Renderer, WEIR, full_name_of, halves};
-use crate::render::kubernetes::{Names, name_of, namespace_of, resource, slug, targets};
+use crate::render::kubernetes::{
+    Names, SecretKey, name_of, namespace_of, resource, secret_keys, slug, targets,
+};
 use crate::resources::kinds::{ENVOY_GATEWAY, GATEWAY_API};
 
 /// Where the secrets are in the pod, each in a folder of its name.
 const SECRETS: &str = "/var/run/weir/secrets";
 
-/// A key of a Secret, as a credential has it.
-pub(super) struct SecretKey<'a> {
-    /// `namespace/name` of the BackendSecurityPolicy.
-    pub(super) credential: &'a str,
-    /// `namespace/name` of the Secret.
-    pub(super) secret: &'a str,
-    pub(super) key: &'a str,
-}
-
 impl SecretKey<'_> {
     /// The variable that has it where there are no files.
     pub(super) fn variable(&self) -> String {
-        let name = slug(halves(self.secret).1).replace('-', "_").to_uppercase();
+        let name = slug(self.name()).replace('-', "_").to_uppercase();
         let key = slug(self.key).replace('-', "_").to_uppercase();
         format!("WEIR_{name}_{key}")
     }
 
     /// Its file in the pod.
     pub(super) fn path(&self) -> String {
-        format!("{SECRETS}/{}/{}", halves(self.secret).1, self.key)
+        format!("{SECRETS}/{}/{}", self.name(), self.key)
     }
-}
-
-/// The Secrets that credentials come from.
-pub(super) fn secret_keys(config: &Config) -> impl Iterator<Item = SecretKey<'_>> {
-    config.credentials.iter().filter_map(|(credential, source)| {
-        let (secret, key) = match source {
-            Source::Secret { name, key } | Source::AwsFile(AwsProfile { name, key, .. }) => (name, key),
-            Source::AwsDefault { .. } => return None,
-        };
-        Some(SecretKey { credential, secret, key })
-    })
 }
 
 impl<'a> Renderer<'a> {
@@ -156,7 +137,7 @@ impl<'a> Renderer<'a> {
         let mut secrets: BTreeMap<String, &str> = BTreeMap::new();
         for key in secret_keys(config) {
             let place = match self.options.filter {
-                Filter::Module(_) => halves(key.secret).1.to_owned(),
+                Filter::Module(_) => key.name().to_owned(),
                 Filter::Wasm(_) => key.variable(),
             };
             let other = *secrets.entry(place.clone()).or_insert(key.secret);
@@ -244,7 +225,7 @@ impl<'a> Renderer<'a> {
             Some(Module::Envoy(image)) => pod.image = Some(image.clone()),
         }
         let mut names = Names::default();
-        let secrets: BTreeSet<&str> = secret_keys(config).map(|key| halves(key.secret).1).collect();
+        let secrets: BTreeSet<&str> = secret_keys(config).map(|key| key.name()).collect();
         for secret in secrets {
             let volume = names.unique("", "", &format!("weir-{}", slug(secret)));
             // One that is missing keeps its own backend from being asked, and not the pod from starting.

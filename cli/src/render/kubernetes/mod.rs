@@ -16,4 +16,4 @@ pub(in crate::render) use direct::models as direct_models;
 pub(in crate::render) use filter::{Route, configuration};
 pub(in crate::render) use manifest::{Manifests, kind_of, name_of, namespace_of, resource, targets};
 pub(in crate::render) use names::{Names, duration, slug};
-pub(in crate::render) use secrets::{ambiguous_secrets, secret_keys};
+pub(in crate::render) use secrets::{SecretKey, ambiguous_secrets, secret_keys};
