@@ -1,14 +1,16 @@
 """One filter, not rebuilt, in each Envoy that it is for. What it does there in full is for the latest to show."""
 
+import functools
 import pathlib
 import re
 
 import anthropic
+import openai
 import pytest
 
 from harness import gateway as gateways
 from harness import resources
-from harness.samples import HELLO, TOTAL, sentence, text_of
+from harness.samples import HELLO, SSE, TOTAL, sentence, text_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 #: What build.sh installs besides the latest.
@@ -22,9 +24,20 @@ def envoy(version):
     return ROOT / ".weir" / f"envoy-{version}" / "bin" / "envoy"
 
 
+#: A model of two backends.
+FAILOVER = "with-a-spare"
+
+
 @pytest.fixture(scope="module", params=OLDER)
 def older(request, shared_providers, start_gateway):
-    return start_gateway(resources.standard(shared_providers), env={"ENVOY": str(envoy(request.param))})
+    manifest = resources.standard(shared_providers)
+    spare = {"name": "bedrock", "priority": 1, "modelNameOverride": resources.CLAUDE}
+    manifest[-1]["spec"]["rules"].append(resources.rule(FAILOVER, "main", spare))
+    on = {"httpStatusCodes": [500, 503], "triggers": ["retriable-status-codes"]}
+    manifest.append(resources.traffic(retry={"numRetries": 1, "retryOn": on}))
+    gateway = start_gateway(manifest, env={"ENVOY": str(envoy(request.param))})
+    gateway.envoy_version = request.param
+    return gateway
 
 
 def test_every_older_one_is_there():
@@ -48,6 +61,38 @@ def test_a_stream_from_another_api(older, user):
     assert text_of(chunks)
     [line] = older.logged(user)
     assert line["total_tokens"] == chunks[-1].usage.total_tokens == older.spent(user)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_the_next_backend_is_asked_when_one_fails(older, providers, user, stream):
+    providers["main"].fail(503)
+    answer = older.openai(user).chat.completions.create(model=FAILOVER, messages=HELLO, stream=stream)
+    text = text_of(answer) if stream else answer.choices[0].message.content
+    assert text == sentence("bedrock")
+    [line] = older.logged(user)
+    assert (line["attempts"], line["backend"]) == (2, "default/bedrock")
+
+
+def test_the_last_backends_error_comes_through(older, providers):
+    providers["main"].fail(503, times=9)
+    providers["bedrock"].fail(400, times=9, headers={"x-amzn-errortype": "ValidationException"}, message="too long")
+    answer = older.chat(FAILOVER)
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/json")
+    assert answer.json()["error"]["message"] == "too long"
+
+
+def test_a_stream_that_opens_with_an_error(older, providers, user):
+    """Envoy before 1.37 cannot try another backend then."""
+    providers["main"].script({"text": 'data: {"error":{"message":"slow down","type":"server_error"}}\n\n'}, headers=SSE)
+    ask = functools.partial(older.openai(user).chat.completions.create, model=FAILOVER, messages=HELLO, stream=True)
+    if older.envoy_version >= "1.37":
+        assert text_of(ask()) == sentence("bedrock")
+        return
+    with pytest.raises(openai.InternalServerError, match="slow down"):
+        ask()
+    [line] = older.logged(user)
+    assert (line["status"], line["attempts"]) == (500, 1)
+    assert text_of(ask()) == sentence("main"), "it serves on"
 
 
 def test_errors_in_the_clients_shape(older):

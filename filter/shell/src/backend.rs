@@ -7,7 +7,7 @@ use weir_core::config::Config;
 use weir_core::edge::Reply;
 use weir_core::endpoint::ClientApi;
 use weir_core::error::{Error, Kind};
-use weir_core::headers::Headers;
+use weir_core::headers::{HeaderEdits, Headers};
 use weir_core::wire::usage::END;
 
 use crate::host::{Flow, Host, Map};
@@ -17,6 +17,8 @@ use crate::worker;
 #[derive(Debug)]
 pub struct BackendFilter {
     config: Arc<Config>,
+    /// In an upstream chain, where the proxy may try another backend.
+    may_be_retried: bool,
     attempt: Option<Box<Attempt>>,
     request: Request,
     answer: Answer,
@@ -38,6 +40,8 @@ enum Request {
 enum Answer {
     Pass,
     Whole,
+    /// Its headers have gone ahead.
+    WholeBody,
     Stream,
 }
 
@@ -75,12 +79,19 @@ impl BackendFilter {
     /// The filter of an attempt that is about to begin.
     #[must_use]
     pub fn new(config: Arc<Config>) -> BackendFilter {
-        BackendFilter { config, attempt: None, request: Request::Done, answer: Answer::Pass, answer_size: 0 }
+        BackendFilter {
+            config,
+            may_be_retried: true,
+            attempt: None,
+            request: Request::Done,
+            answer: Answer::Pass,
+            answer_size: 0,
+        }
     }
 
     /// The filter of an attempt that the edge's filter makes itself.
     pub(crate) fn direct(config: Arc<Config>, attempt: Box<Attempt>) -> BackendFilter {
-        BackendFilter { attempt: Some(attempt), ..BackendFilter::new(config) }
+        BackendFilter { attempt: Some(attempt), may_be_retried: false, ..BackendFilter::new(config) }
     }
 
     /// The request's headers have come; `end` says that it has no body.
@@ -194,6 +205,11 @@ impl BackendFilter {
                 host.edit(Map::Response, &edits);
                 return Flow::Continue;
             }
+            AnswerHeaders::Whole if status >= 400 && self.may_be_retried && !host.retries_held_answers() => {
+                host.edit(Map::Response, &Attempt::headers_of_error());
+                self.answer = Answer::WholeBody;
+                return Flow::Continue;
+            }
             AnswerHeaders::Whole => self.answer = Answer::Whole,
             AnswerHeaders::Stream => self.answer = Answer::Stream,
         }
@@ -206,15 +222,12 @@ impl BackendFilter {
         let Some(attempt) = &mut self.attempt else { return Flow::Continue };
         match self.answer {
             Answer::Pass => Flow::Continue,
-            Answer::Whole if !end => Flow::Hold,
-            Answer::Whole => {
-                self.finish_answer(host);
-                Flow::Continue
-            }
+            Answer::Whole | Answer::WholeBody if !end => Flow::Hold,
+            Answer::Whole | Answer::WholeBody => self.finish_answer(host),
             Answer::Stream => {
                 let now_ms = host.now_ms();
                 let step = host.look_at_body(Map::Response, |chunk| attempt.answer_chunk(chunk, end, now_ms));
-                carry_out(step, host)
+                self.carry_out(step, host)
             }
         }
     }
@@ -222,57 +235,73 @@ impl BackendFilter {
     /// The answer ends with trailers: the last of its body did not know that it was.
     pub fn response_trailers(&mut self, host: &mut impl Host) -> Flow {
         match (self.answer, &mut self.attempt) {
-            (Answer::Whole, _) => self.finish_answer(host),
+            (Answer::Whole | Answer::WholeBody, _) => self.finish_answer(host),
             (Answer::Stream, Some(attempt)) => {
                 self.answer = Answer::Pass;
                 let step = attempt.answer_chunk(b"", true, host.now_ms());
                 // A host takes no more body here once the headers are gone: an end that is to be added is lost then, but
                 // not what was used.
-                carry_out(step, host);
+                match self.carry_out(step, host) {
+                    reply @ Flow::Reply(_) => reply,
+                    Flow::Continue | Flow::Hold => Flow::Continue,
+                }
             }
-            _ => {}
+            _ => Flow::Continue,
         }
-        Flow::Continue
     }
 
-    fn finish_answer(&mut self, host: &mut impl Host) {
-        self.answer = Answer::Pass;
-        let Some(attempt) = &mut self.attempt else { return };
+    fn finish_answer(&mut self, host: &mut impl Host) -> Flow {
+        let has_headers = std::mem::replace(&mut self.answer, Answer::Pass) == Answer::Whole;
+        let Some(attempt) = &mut self.attempt else { return Flow::Continue };
         if attempt.reads_ends(self.answer_size) {
             let size = self.answer_size;
             let head = host.body_part(Map::Response, 0..END);
             let tail = host.body_part(Map::Response, size.saturating_sub(END)..size);
             if attempt.answer_ends(&head, &tail, size, host.now_ms()) {
-                return;
+                return Flow::Continue;
             }
         }
         let now_ms = host.now_ms();
         let whole = host.look_at_body(Map::Response, |body| attempt.whole_answer(body, now_ms));
-        host.edit(Map::Response, &whole.headers);
-        if let Some(body) = whole.body {
-            host.replace_body(Map::Response, body);
+        match whole.body {
+            Some(body) if has_headers => return self.release(&whole.headers, body, host),
+            Some(body) => host.replace_body(Map::Response, body),
+            None if has_headers => host.edit(Map::Response, &whole.headers),
+            None => {}
         }
+        Flow::Continue
+    }
+
+    /// Does with a chunk what the core said.
+    fn carry_out(&self, step: Chunk, host: &mut impl Host) -> Flow {
+        match step {
+            Chunk::Hold => {
+                host.replace_body(Map::Response, Vec::new());
+                return Flow::Hold;
+            }
+            Chunk::Release(edits, body) => return self.release(&edits, body, host),
+            Chunk::Replace(body) => host.replace_body(Map::Response, body),
+            Chunk::Pass => {}
+        }
+        Flow::Continue
+    }
+
+    /// Lets headers go that were held, and a body.
+    fn release(&self, edits: &HeaderEdits, body: Vec<u8>, host: &mut impl Host) -> Flow {
+        if let Some(attempt) = &self.attempt
+            && let Some(status) = edits.get(":status").flatten().and_then(|status| status.parse().ok())
+            && self.may_be_retried
+            && !host.retries_held_answers()
+        {
+            return attempt.reply(status, body).into();
+        }
+        host.edit(Map::Response, edits);
+        host.replace_body(Map::Response, body);
+        Flow::Continue
     }
 }
 
 /// `:status` of an answer's headers; 0 when there is none.
 pub(crate) fn status(headers: &Headers) -> u16 {
     headers.get(":status").and_then(|status| status.parse().ok()).unwrap_or(0)
-}
-
-/// Does with a chunk what the core said.
-fn carry_out(step: Chunk, host: &mut impl Host) -> Flow {
-    match step {
-        Chunk::Hold => {
-            host.replace_body(Map::Response, Vec::new());
-            return Flow::Hold;
-        }
-        Chunk::Release(edits, body) => {
-            host.edit(Map::Response, &edits);
-            host.replace_body(Map::Response, body);
-        }
-        Chunk::Replace(body) => host.replace_body(Map::Response, body),
-        Chunk::Pass => {}
-    }
-    Flow::Continue
 }

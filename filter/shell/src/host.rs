@@ -58,6 +58,11 @@ pub trait Host {
     /// Puts `body` in the place of what [`Host::look_at_body`] shows.
     fn replace_body(&mut self, map: Map, body: Vec<u8>);
 
+    /// Whether the proxy can still try the next backend when it has held an answer, and lets it go with a status of failure.
+    fn retries_held_answers(&self) -> bool {
+        true
+    }
+
     /// Lets the proxy choose the route anew, by the headers as they are now.
     fn choose_route_anew(&mut self);
 

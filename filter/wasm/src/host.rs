@@ -69,6 +69,12 @@ impl Host for Stream {
         }
     }
 
+    fn retries_held_answers(&self) -> bool {
+        // Before 1.37 Envoy crashes when it does: it carries on with the body of an attempt that it has just given up.
+        let minor = number(&["xds", "node", "user_agent_build_version", "version", "minor_number"]);
+        minor.is_some_and(|minor| minor >= 37)
+    }
+
     fn choose_route_anew(&mut self) {
         // Envoy below 1.40 does not do it by itself when a body callback sets a header.
         let _ = hostcalls::call_foreign_function("clear_route_cache", None);

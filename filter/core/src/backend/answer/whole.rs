@@ -5,6 +5,7 @@ use crate::backend::Attempt;
 use crate::backend::conversion::Conversion;
 use crate::codec::json;
 use crate::config::SchemaName;
+use crate::edge::Reply;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Answer;
 use crate::headers::HeaderEdits;
@@ -175,6 +176,23 @@ impl Attempt {
         headers.set("content-length", body.len().to_string());
         headers.remove("content-encoding");
         Whole { headers, body: Some(body) }
+    }
+
+    /// Changes to the headers of an error that go ahead of its body.
+    #[must_use]
+    pub fn headers_of_error() -> HeaderEdits {
+        let mut headers = HeaderEdits::default();
+        headers.set("content-type", "application/json");
+        headers.remove("content-length");
+        headers.remove("content-encoding");
+        headers
+    }
+
+    /// The error with this status and body as an answer of the gateway's own, where the proxy must not try the next backend.
+    #[must_use]
+    pub fn reply(&self, status: u16, body: Vec<u8>) -> Reply {
+        self.exchange.borrow_mut().answered_here = true;
+        Reply { status, headers: vec![("content-type".to_owned(), "application/json".to_owned())], body }
     }
 
     /// The headers of an answer that turned out to be an error, but for those that describe a body.
