@@ -110,6 +110,17 @@ def test_credentials_that_come_late(running, start_gateway, pod):
     wait_for(lambda: gateway.chat(CLAUDE).status_code == 200, 30, pause=0.2, what="credentials at last")
 
 
+def test_a_request_that_waits_for_them_under_a_limit_by_model(running, start_gateway, pod, redis, user):
+    """When the answer comes Envoy no longer shows a wasm filter the headers of a request that it has resumed."""
+    running["pod-identity"].fail(500)
+    limit = resources.budget("llm_total_token", 1000)
+    limit["clientSelectors"][0]["headers"].append({"name": "x-ai-eg-model", "type": "Distinct"})
+    gateway = start_gateway([*manifest(running), resources.traffic(limit)], env=pod[0], redis=redis)
+    for _ in range(2):
+        assert text(gateway.chat(CLAUDE, user)) == sentence("bedrock")
+    assert "panicked" not in gateway.process.output
+
+
 def test_no_credentials_at_all(running, start_gateway, pod):
     running["pod-identity"].fail(404, times=1000)
     gateway = start_gateway(manifest(running), env=pod[0])

@@ -17,6 +17,11 @@ pub trait Fetch {
     /// A variable of the process's environment.
     fn environment(&self, name: &str) -> Option<String>;
 
+    /// False while there is nothing but the environment.
+    fn can_fetch(&self) -> bool {
+        true
+    }
+
     /// Gets what the credential `name` needs.
     ///
     /// # Errors
@@ -124,6 +129,7 @@ impl Credentials {
                 Step::Store(entry) => {
                     source.store(&entry, store);
                 }
+                Step::Fetch { need, .. } if !host.can_fetch() && variable(config, name, &need).is_none() => {}
                 Step::Fetch { claim, need } => {
                     if source.store(&claim, store) {
                         match fetch(host, config, name, &need) {
@@ -167,11 +173,15 @@ impl Credentials {
 
 /// Gets what the credential `name` needs: from the environment where the configuration says so, else by the host.
 fn fetch(host: &mut dyn Fetch, config: &Config, name: &str, need: &Need) -> Result<Fetched, FetchError> {
-    let Some(variable) = config.secret_env.get(name).filter(|_| matches!(need, Need::Secret { .. })) else {
-        return host.fetch(name, need);
-    };
-    let value = host.environment(variable).ok_or_else(|| FetchError::NotInEnvironment(variable.clone()))?;
+    let Some(variable) = variable(config, name, need) else { return host.fetch(name, need) };
+    let value =
+        host.environment(variable).ok_or_else(|| FetchError::NotInEnvironment(variable.to_owned()))?;
     Ok(Fetched::Now(Answer::Secret(Secret::new(value))))
+}
+
+/// The variable that has what the credential `name` needs.
+fn variable<'c>(config: &'c Config, name: &str, need: &Need) -> Option<&'c str> {
+    config.secret_env.get(name).filter(|_| matches!(need, Need::Secret { .. })).map(String::as_str)
 }
 
 impl Source {
@@ -262,12 +272,16 @@ mod tests {
         ));
     }
 
-    /// Shows one variable, and cannot fetch anything.
+    /// Shows one variable, and can fetch nothing yet.
     struct Environment;
 
     impl Fetch for Environment {
         fn environment(&self, name: &str) -> Option<String> {
             (name == "WEIR_KEY").then(|| "from-the-environment\n".to_owned())
+        }
+
+        fn can_fetch(&self) -> bool {
+            false
         }
 
         fn fetch(&mut self, _name: &str, _need: &Need) -> Result<Fetched, FetchError> {
@@ -290,6 +304,15 @@ mod tests {
             Credential::ApiKey(key) if key.expose() == "from-the-environment"
         ));
         assert!(get("OTHER").unwrap_err().contains("OTHER is not in the environment"));
+    }
+
+    #[test]
+    fn what_cannot_be_fetched_yet_is_fetched_later() {
+        let (store, mut credentials) = (Memory::default(), Credentials::default());
+        let config = config("key", secret("default/s"));
+        credentials.renew(&config, &mut Environment, &store, 1);
+        credentials.renew(&config, &mut Later::default(), &store, 1);
+        assert_eq!(credentials.called_for(1), Some("key"));
     }
 
     #[test]

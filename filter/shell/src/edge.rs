@@ -172,7 +172,14 @@ impl EdgeFilter {
     /// The edge's part of [`EdgeFilter::response_headers`].
     fn finish_headers(&mut self, host: &mut impl Host, end: bool) -> Flow {
         let Some(edge) = &mut self.edge else { return Flow::Continue };
-        host.edit(Map::Request, &edge.restored_request_headers());
+        let restored = edge.restored_request_headers();
+        if !restored.is_empty() {
+            if host.has_request_headers() {
+                host.edit(Map::Request, &restored);
+            } else {
+                log::warn!("limits by model are not charged for a request that waited for its credential");
+            }
+        }
         let status = edge.passing().unwrap_or_else(|| host.status());
         self.status = Some(status);
         // The details and the other headers matter for errors only.

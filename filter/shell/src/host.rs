@@ -48,6 +48,11 @@ pub trait Host {
     /// Carries out changes to a header map.
     fn edit(&mut self, map: Map, edits: &HeaderEdits);
 
+    /// Whether the request's headers can still be changed.
+    fn has_request_headers(&self) -> bool {
+        true
+    }
+
     /// Shows `look` what is there of a body, whether it was held or has just come: the request's in callbacks about the
     /// request, the answer's in those about the answer. A host may have it in pieces, and puts them together for the time.
     fn look_at_body<T>(&self, map: Map, look: impl FnOnce(&[u8]) -> T) -> T;

@@ -16,11 +16,18 @@ use crate::store::SharedData;
 const SECRETS_CLUSTER: &str = "weir_secrets";
 
 /// Calls through the proxy's clusters.
-pub(crate) struct Calls;
+pub(crate) struct Calls {
+    /// While a VM starts it can make none.
+    pub(crate) started: bool,
+}
 
 impl Fetch for Calls {
     fn environment(&self, name: &str) -> Option<String> {
         std::env::var(name).ok()
+    }
+
+    fn can_fetch(&self) -> bool {
+        self.started
     }
 
     fn fetch(&mut self, name: &str, need: &Need) -> Result<Fetched, FetchError> {

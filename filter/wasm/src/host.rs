@@ -54,6 +54,11 @@ impl Host for Stream {
         }
     }
 
+    fn has_request_headers(&self) -> bool {
+        // Envoy forgets them when a request is resumed, and the SDK panics over what is then refused.
+        property(&["request", "method"]).is_some()
+    }
+
     fn look_at_body<T>(&self, map: Map, look: impl FnOnce(&[u8]) -> T) -> T {
         look(&body(buffer(map)))
     }

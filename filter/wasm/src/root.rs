@@ -36,6 +36,14 @@ impl Root {
     pub(crate) fn new(id: u32) -> Root {
         Root { id, role: Role::Edge, config: None }
     }
+
+    /// Looks after the credentials.
+    fn renew(&self, calls: &mut Calls) {
+        let now = host::now_ms() / 1000;
+        if let Some(config) = &self.config {
+            with_credentials(|credentials| credentials.renew(config, calls, &SharedData, now));
+        }
+    }
 }
 
 impl Context for Root {
@@ -65,6 +73,8 @@ impl RootContext for Root {
             }
         };
         self.config = weir_shell::config(&host::body(BufferType::PluginConfiguration), &SharedData);
+        // What the environment has is there for the first request, which need not wait then.
+        self.renew(&mut Calls { started: false });
         if self.role == Role::Edge
             && let Err(status) = hostcalls::set_tick_period(TICK)
         {
@@ -74,10 +84,7 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
-        let now = host::now_ms() / 1000;
-        if let Some(config) = &self.config {
-            with_credentials(|credentials| credentials.renew(config, &mut Calls, &SharedData, now));
-        }
+        self.renew(&mut Calls { started: true });
         waiting::retry();
         // Resuming requests made their contexts the effective one.
         let _ = hostcalls::set_effective_context(self.id);
