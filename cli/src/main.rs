@@ -198,11 +198,10 @@ fn write(arguments: Render, given: &ArgMatches) -> Result<(), Failure> {
     match arguments.to {
         Platform::Envoy => write_for_envoy(arguments),
         Platform::EnvoyGateway => {
-            let filter = arguments.code.filter(arguments.serving.filter)?;
+            let options = arguments.code.envoy_gateway(arguments.serving.filter)?;
             let input = Input::read(&arguments.resources.files, resources::Platform::EnvoyGateway);
             let input = input.map_err(Failure::Resources)?;
             input.notes.iter().for_each(say);
-            let options = envoy_gateway::Options { filter };
             let (files, notes) = envoy_gateway::envoy_gateway(&input, &options)?;
             notes.iter().for_each(|note| say(format!("note: {note}")));
             put(&files, arguments.output.as_deref())

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, ValueEnum};
-use weir_cli::render::envoy_gateway::{self, Filter, Module, Source};
+use weir_cli::render::envoy_gateway::{self, Filter, InPod, Release, Source};
 use weir_cli::render::{Form, ServiceAddress, istio};
 use weir_cli::run::Failure;
 
@@ -16,15 +16,22 @@ pub(crate) struct Code {
     /// Envoy Gateway, native module: an image with /libweir.so, mounted as an image volume (Kubernetes 1.35, or 1.33 with the feature gate ImageVolume)
     #[arg(long, value_name = "IMAGE", conflicts_with = "envoy_image")]
     module_image: Option<String>,
-    /// Envoy Gateway, native module: an image of Envoy that has the module as /opt/weir/libweir.so
+    /// Envoy Gateway: an image of Envoy that has the filter in /opt/weir, the native module as libweir.so, wasm as plugin.wasm
     #[arg(long, value_name = "IMAGE")]
     envoy_image: Option<String>,
     /// Wasm: the image that `weir image` makes, REGISTRY/REPOSITORY:TAG
     #[arg(long, value_name = "IMAGE", conflicts_with = "wasm_url")]
     wasm_image: Option<String>,
+    /// Envoy Gateway, wasm: mount that image in the pods, too, for models that need the filter in a cluster's chain (Kubernetes as for
+    /// --module-image)
+    #[arg(long, requires = "wasm_image", conflicts_with = "envoy_image")]
+    wasm_volume: bool,
     /// Wasm: where weir.wasm can be downloaded
     #[arg(long, value_name = "URL")]
     wasm_url: Option<String>,
+    /// Envoy Gateway: its version, where it is an older one; 1.6 and 1.7 have no native modules
+    #[arg(long, value_name = "VERSION")]
+    envoy_gateway_version: Option<Release>,
     /// Wasm: the digest of the image's manifest, or of the file at the URL
     #[arg(long, value_name = "HEX")]
     wasm_sha256: Option<String>,
@@ -52,6 +59,8 @@ const OPTIONS: &[(&str, &[Platform])] = &[
     ("module_image", &[Platform::EnvoyGateway]),
     ("envoy_image", &[Platform::EnvoyGateway]),
     ("wasm_image", &[Platform::EnvoyGateway, Platform::Istio]),
+    ("envoy_gateway_version", &[Platform::EnvoyGateway]),
+    ("wasm_volume", &[Platform::EnvoyGateway]),
     ("wasm_url", &[Platform::EnvoyGateway, Platform::Istio]),
     ("wasm_sha256", &[Platform::EnvoyGateway, Platform::Istio]),
     ("gateway_namespace", &[Platform::Istio]),
@@ -128,22 +137,34 @@ impl Code {
         Ok(istio::Code::Remote { url, sha256 })
     }
 
+    /// What resources for Envoy Gateway are rendered with.
+    pub(crate) fn envoy_gateway(&self, form: Option<Form>) -> Result<envoy_gateway::Options, Failure> {
+        let release = self.envoy_gateway_version.unwrap_or_default();
+        let filter = self.filter(form)?;
+        if matches!(filter, Filter::Module(_)) && !release.has_modules() {
+            let message = "native modules take Envoy Gateway 1.8 or later; take --filter wasm";
+            return Err(Failure::Environment(message.to_owned()));
+        }
+        Ok(envoy_gateway::Options { filter, release })
+    }
+
     /// The filter for Envoy Gateway. Without a wish it is the module.
-    pub(crate) fn filter(&self, form: Option<Form>) -> Result<Filter, Failure> {
+    fn filter(&self, form: Option<Form>) -> Result<Filter, Failure> {
         let misplaced =
             |option: &str, form: &str| Err(Failure::Environment(format!("{option} is for --filter {form}")));
+        let envoy = self.envoy_image.clone().map(InPod::Envoy);
         match form.unwrap_or(Form::Module) {
             Form::Module => {
                 if self.wasm_image.is_some() || self.wasm_url.is_some() || self.wasm_sha256.is_some() {
                     return misplaced("--wasm-image, --wasm-url or --wasm-sha256", "wasm");
                 }
                 // Whether one is needed is a matter of the resources.
-                let volume = self.module_image.clone().map(Module::Volume);
-                Ok(Filter::Module(volume.or_else(|| self.envoy_image.clone().map(Module::Envoy))))
+                let volume = self.module_image.clone().map(InPod::Volume);
+                Ok(Filter::Module(volume.or(envoy)))
             }
             Form::Wasm => {
-                if self.module_image.is_some() || self.envoy_image.is_some() {
-                    return misplaced("--module-image or --envoy-image", "module");
+                if self.module_image.is_some() {
+                    return misplaced("--module-image", "module");
                 }
                 let source = match (&self.wasm_image, &self.wasm_url) {
                     (Some(image), _) => Source::Image(without_scheme(image).to_owned()),
@@ -157,7 +178,13 @@ impl Code {
                     }
                 };
                 let sha256 = self.wasm_sha256.as_deref().map(digest).transpose()?;
-                Ok(Filter::Wasm(envoy_gateway::Code { source, sha256 }))
+                let volume = match &source {
+                    Source::Image(image) if self.wasm_volume => {
+                        Some(InPod::Volume(pinned(image, sha256.as_deref())))
+                    }
+                    _ => None,
+                };
+                Ok(Filter::Wasm(envoy_gateway::Code { source, sha256 }, volume.or(envoy)))
             }
         }
     }
@@ -166,6 +193,17 @@ impl Code {
 /// `REGISTRY/REPOSITORY:TAG` of an image that may be written with a scheme.
 fn without_scheme(image: &str) -> &str {
     image.strip_prefix("oci://").unwrap_or(image)
+}
+
+/// An image by the digest of its manifest, where that is known.
+fn pinned(image: &str, sha256: Option<&str>) -> String {
+    let Some(sha256) = sha256.filter(|_| !image.contains('@')) else { return image.to_owned() };
+    // A colon before the last slash is that of a port.
+    let name = match image.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => image,
+    };
+    format!("{name}@sha256:{sha256}")
 }
 
 fn digest(given: &str) -> Result<String, Failure> {
@@ -183,7 +221,15 @@ mod tests {
     use super::*;
 
     fn code() -> Code {
-        Code { module_image: None, envoy_image: None, wasm_image: None, wasm_url: None, wasm_sha256: None }
+        Code {
+            module_image: None,
+            envoy_image: None,
+            wasm_image: None,
+            wasm_volume: false,
+            envoy_gateway_version: None,
+            wasm_url: None,
+            wasm_sha256: None,
+        }
     }
 
     #[test]
@@ -192,9 +238,23 @@ mod tests {
             let code = Code { wasm_image: Some(image.to_owned()), ..code() };
             let source = Source::Image("registry.example/weir:1".to_owned());
             let filter = code.filter(Some(Form::Wasm)).unwrap();
-            assert_eq!(filter, Filter::Wasm(envoy_gateway::Code { source, sha256: None }));
+            assert_eq!(filter, Filter::Wasm(envoy_gateway::Code { source, sha256: None }, None));
             let url = "oci://registry.example/weir:1".to_owned();
             assert_eq!(code.istio(None).unwrap(), istio::Code::Remote { url, sha256: None });
+        }
+    }
+
+    #[test]
+    fn a_volume_is_the_very_image_that_is_downloaded() {
+        for (image, digest, volume) in [
+            ("127.0.0.1:5000/weir:1", true, format!("127.0.0.1:5000/weir@sha256:{}", "0".repeat(64))),
+            ("127.0.0.1:5000/weir", true, format!("127.0.0.1:5000/weir@sha256:{}", "0".repeat(64))),
+            ("registry.example/weir:1", false, "registry.example/weir:1".to_owned()),
+        ] {
+            let wasm_sha256 = digest.then(|| "0".repeat(64));
+            let code = Code { wasm_image: Some(image.to_owned()), wasm_volume: true, wasm_sha256, ..code() };
+            let Filter::Wasm(_, in_pod) = code.filter(Some(Form::Wasm)).unwrap() else { panic!() };
+            assert_eq!(in_pod, Some(InPod::Volume(volume)));
         }
     }
 

@@ -1,5 +1,7 @@
 """What goes wrong under Envoy Gateway, and what is seen of it: the symptoms of docs/envoy-gateway.md."""
 
+import json
+
 import httpx
 import pytest
 
@@ -80,6 +82,24 @@ def test_without_the_module_in_the_pod_envoy_listens_nowhere(start, providers):
     says(gateway, "/opt/weir/nothing.so")
     with pytest.raises(Failed):
         gateway.wait(timeout=2)
+
+
+def test_without_the_wasm_file_in_the_pod_envoy_listens_nowhere(start, providers, tmp_path):
+    """It is needed only where clusters have the filter, too."""
+    registry = Registry(tmp_path)
+    digest = registry.push("weir", "test", tools.WASM)
+    image = ("--wasm-image", f"{registry.address}/weir:test", "--wasm-sha256", digest, "--wasm-volume")
+
+    def change(documents):
+        for policy in rendered.of_kind(documents, "EnvoyPatchPolicy"):
+            text = json.dumps(policy).replace("/opt/weir/plugin.wasm", "/opt/weir/nothing.wasm")
+            policy.update(json.loads(text))
+
+    gateway = start(manifest(providers), change, ("--filter", "wasm", *image))
+    says(gateway, "Invalid path: /opt/weir/nothing.wasm")
+    with pytest.raises(Failed):
+        gateway.wait(timeout=2)
+    registry.stop()
 
 
 def test_without_patches_a_model_with_several_backends_is_closed(start, providers, user):

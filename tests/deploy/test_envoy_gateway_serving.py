@@ -38,16 +38,16 @@ def clean(providers):
 
 def module(directory):
     """In the proxy's file system."""
-    return rendered.MODULE, None
+    return rendered.MODULE, None, None
 
 
-def with_records(manifest):
+def with_records(manifest, state):
     """The same, with a proxy that writes the record of each request to its log."""
     gateway = rendered.named(manifest, "Gateway", "weir")
     reference = {"group": "gateway.envoyproxy.io", "kind": "EnvoyProxy", "name": "proxy"}
     gateway["spec"]["infrastructure"] = {"parametersRef": reference}
     sink = {"type": "File", "file": {"path": "/dev/stdout"}}
-    line = {"type": "Text", "text": "record %FILTER_STATE(weir.record:PLAIN)%\n"}
+    line = {"type": "Text", "text": f"record %FILTER_STATE({state}:PLAIN)%\n"}
     telemetry = {"accessLog": {"settings": [{"format": line, "sinks": [sink]}]}}
     manifest.append(resources.resource(resources.ENVOY, "EnvoyProxy", "proxy", {"telemetry": telemetry}))
 
@@ -57,18 +57,31 @@ def by_url(directory):
     command = [sys.executable, "-m", "http.server", "8000", "--bind", "127.0.0.1"]
     digest = tools.sha256(tools.WASM)
     options = ("--filter", "wasm", "--wasm-url", f"http://127.0.0.1:8000/{tools.WASM.name}", "--wasm-sha256", digest)
-    return options, Process(command, cwd=tools.WASM.parent)
+    options += ("--envoy-image", "registry.example/envoy-weir:1.40.0")
+    return options, Process(command, cwd=tools.WASM.parent), None
 
 
 def by_image(directory):
     """By Envoy Gateway from a registry."""
     registry = Registry(directory)
     digest = registry.push("weir", "test", tools.WASM)
-    options = ("--filter", "wasm", "--wasm-image", f"{registry.address}/weir:test", "--wasm-sha256", digest)
-    return options, registry
+    image = f"{registry.address}/weir:test"
+    options = ("--filter", "wasm", "--wasm-image", image, "--wasm-sha256", digest, "--wasm-volume")
+    return options, registry, None
 
 
-@pytest.fixture(scope="module", params=[module, by_url, by_image], ids=["module", "wasm-url", "wasm-image"])
+def by_an_older_one(directory):
+    """By the oldest Envoy Gateway that takes it."""
+    server = tools.older_server(tools.OLDEST)
+    options, source, _ = by_image(directory)
+    return (*options, "--envoy-gateway-version", tools.OLDEST), source, server
+
+
+@pytest.fixture(
+    scope="module",
+    params=[module, by_url, by_image, by_an_older_one],
+    ids=["module", "wasm-url", "wasm-image", "oldest"],
+)
 def gateway(request, providers, tmp_path_factory):
     directory = tmp_path_factory.mktemp("envoy-gateway")
     manifest = resources.standard(providers)
@@ -76,31 +89,25 @@ def gateway(request, providers, tmp_path_factory):
     token = directory / "pod-identity-token"
     token.write_text("pod-token-1\n")
     identity = {"url": providers["pod-identity"].url, "token": token}
+    rules.append(resources.rule(FAILOVER, "qwen3", {"name": "main", "priority": 1}))
+    with_records(manifest, "weir.record" if request.param is module else "wasm.weir.record")
     if request.param is module:
         manifest += resources.backend("pod", providers["bedrock"].url, "AWSAnthropic", "bedrock-2023-05-31")
         manifest += resources.aws_default("pod")
         rules.append(resources.rule(POD, {"name": "pod", "modelNameOverride": resources.CLAUDE}))
-        rules.append(resources.rule(FAILOVER, "qwen3", {"name": "main", "priority": 1}))
-        with_records(manifest)
     by_model = resources.budget("llm_total_token", LIMIT)
     by_model["clientSelectors"][0]["headers"].append({"name": "x-ai-eg-model", "type": "Distinct"})
     manifest.append(resources.traffic(by_model))
-    options, source = request.param(directory)
+    options, source, server = request.param(directory)
     documents = rendered.render(directory, manifest, *options)
-    running = EnvoyGateway(directory, documents, rendered.of_kind(manifest, "Secret"), limits=True, identity=identity)
+    secrets = rendered.of_kind(manifest, "Secret")
+    running = EnvoyGateway(directory, documents, secrets, limits=True, identity=identity, server=server)
     try:
         yield running.wait()
     finally:
         running.stop()
         if source:
             source.stop()
-
-
-@pytest.fixture
-def failover(gateway):
-    if FAILOVER not in [model.id for model in gateway.openai().models.list()]:
-        pytest.skip("wasm cannot stand in a cluster's chain there")
-    return gateway
 
 
 def test_a_model_decides_where_a_request_goes(gateway, providers, user):
@@ -128,10 +135,12 @@ def test_openais_client_speaks_with_claude_on_bedrock(gateway, user):
     assert completion.choices[0].message.content == sentence("bedrock")
 
 
-def test_the_identity_of_the_pod_signs(failover, user):
+def test_the_identity_of_the_pod_signs(gateway, user):
     """The token is a file that EKS puts into the pod; the answer of its endpoint is what signs."""
+    if POD not in [model.id for model in gateway.openai().models.list()]:
+        pytest.skip("wasm cannot read the token of the pod")
     # Credentials are fetched after the start.
-    answer = wait_for(lambda: answer_of(failover, POD, user, 200), 20, 0.5, what="an answer")
+    answer = wait_for(lambda: answer_of(gateway, POD, user, 200), 20, 0.5, what="an answer")
     assert answer.json()["choices"][0]["message"]["content"] == sentence("bedrock")
 
 
@@ -152,9 +161,9 @@ def test_anthropics_client_is_served_too(gateway, user):
         assert message.content[0].text == sentence(provider)
 
 
-def test_the_next_backend_is_asked_when_one_fails(failover, providers, user):
+def test_the_next_backend_is_asked_when_one_fails(gateway, providers, user):
     providers["qwen3"].fail(503)
-    answer = failover.chat(FAILOVER, user)
+    answer = gateway.chat(FAILOVER, user)
     assert answer.status_code == 200, answer.text
     assert len(providers["qwen3"].requests()) == 1
     (request,) = providers["main"].requests()
@@ -169,12 +178,12 @@ def test_a_large_prompt_is_no_413(gateway, model, size, user):
     assert answer.status_code == 200, answer.text
 
 
-def test_the_record_of_a_request_is_in_the_proxys_log(failover, providers, user):
+def test_the_record_of_a_request_is_in_the_proxys_log(gateway, providers, user):
     providers["qwen3"].fail(503)
-    assert failover.chat(FAILOVER, user).status_code == 200
+    assert gateway.chat(FAILOVER, user).status_code == 200
 
     def records():
-        lines = [line for line in failover.process.output.splitlines() if line.startswith("record {")]
+        lines = [line for line in gateway.process.output.splitlines() if line.startswith("record {")]
         found = [json.loads(line.removeprefix("record ")) for line in lines]
         return [record for record in found if record.get("user") == user]
 
@@ -182,9 +191,9 @@ def test_the_record_of_a_request_is_in_the_proxys_log(failover, providers, user)
     assert (record["backend"], record["attempts"], record["total_tokens"]) == ("default/main", 2, TOTAL)
 
 
-def test_a_large_prompt_goes_to_the_next_backend(failover, providers, user):
+def test_a_large_prompt_goes_to_the_next_backend(gateway, providers, user):
     providers["qwen3"].fail(503)
-    answer = failover.chat(FAILOVER, user, messages=[{"role": "user", "content": "word " * 600_000}])
+    answer = gateway.chat(FAILOVER, user, messages=[{"role": "user", "content": "word " * 600_000}])
     assert answer.status_code == 200, answer.text
 
 

@@ -153,18 +153,24 @@ fn text(text: &str) -> Value {
     proto::any("google.protobuf.StringValue", json!({"value": text}))
 }
 
+/// The VM of a wasm filter. Filters share one if this is the same for all, and their code has come the same way: Envoy tells VMs apart by
+/// id and code, but takes the code for empty while it is downloaded.
+pub(super) fn vm(code: &Value, environment: &[&str]) -> Value {
+    json!({
+        "vm_id": VM_ID,
+        "runtime": "envoy.wasm.runtime.v8",
+        "code": code,
+        "environment_variables": {"host_env_keys": environment},
+    })
+}
+
 /// The fields of a wasm filter whose code comes from `code`, and which sees the variables `environment` of Envoy's.
 pub(super) fn wasm(name: &str, role: &str, code: &Value, environment: &[&str], configuration: &str) -> Value {
     json!({
         "config": {
             "name": name,
             "root_id": role,
-            "vm_config": {
-                "vm_id": VM_ID,
-                "runtime": "envoy.wasm.runtime.v8",
-                "code": code,
-                "environment_variables": {"host_env_keys": environment},
-            },
+            "vm_config": vm(code, environment),
             "configuration": text(configuration),
             // Without it a pause in the header callback never delivers the body.
             "allow_on_headers_stop_iteration": true,

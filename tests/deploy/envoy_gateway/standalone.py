@@ -8,6 +8,7 @@ here, in the rendered resources, and nowhere else:
 * the server crashes over unsigned numbers (`cost.request.number`), so a patch says them.
 """
 
+import base64
 import json
 import pathlib
 
@@ -47,13 +48,13 @@ rateLimit:
 class EnvoyGateway(Gateway):
     """A running server with its Envoy, for the clients of the end-to-end tests."""
 
-    def __init__(self, directory, documents, secrets=(), limits=False, patches=True, identity=None, port=8080):
+    def __init__(self, directory, documents, secrets=(), limits=False, patches=True, identity=None, port=8080, server=None):
         self.directory = pathlib.Path(directory)
         self.home = self.directory / "home"
         self.resources = self.directory / "resources"
         self.resources.mkdir(parents=True, exist_ok=True)
         self.limits = None
-        server = tools.server()
+        server = server or tools.server()
         settings = (SERVER + (LIMITS if limits else "")).replace("RESOURCES", str(self.resources))
         if not patches:
             settings = settings.replace("enableEnvoyPatchPolicy: true", "enableEnvoyPatchPolicy: false")
@@ -65,7 +66,7 @@ class EnvoyGateway(Gateway):
         place.parent.mkdir(parents=True, exist_ok=True)
         place.symlink_to(tools.envoy())
         self.put_secrets(secrets)
-        self.documents = self.for_this_machine(documents, version, limits)
+        self.documents = [*self.for_this_machine(documents, version, limits), self.own_certificate()]
         self.write(self.documents)
         self.url = f"http://127.0.0.1:{port}"
         self.admin = f"http://127.0.0.1:{ADMIN}"
@@ -111,8 +112,7 @@ class EnvoyGateway(Gateway):
         return found
 
     def for_this_machine(self, documents, version, limits):
-        text = json.dumps(documents)
-        text = text.replace("/opt/weir/libweir.so", str(tools.MODULE))
+        text = tools.on_this_machine(json.dumps(documents))
         text = text.replace("/var/run/weir/secrets", str(self.directory / "secrets"))
         documents = json.loads(text)
         for proxy in of_kind(documents, "EnvoyProxy"):
@@ -135,6 +135,13 @@ class EnvoyGateway(Gateway):
             spec = {"targetRef": target, "type": "JSONPatch", "jsonPatches": patches}
             documents.append(resources.resource(resources.ENVOY, "EnvoyPatchPolicy", "standalone", spec))
         return documents
+
+    def own_certificate(self):
+        """What Envoy shows to the services: Envoy Gateway 1.6 looks for it among the resources."""
+        folder = self.home / "config" / "certs" / "envoy"
+        data = {name: base64.b64encode((folder / name).read_bytes()).decode() for name in ("tls.crt", "tls.key")}
+        metadata = {"name": "envoy", "namespace": "envoy-gateway-system"}
+        return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls", "data": data}
 
     def limit_patches(self, documents):
         socket = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address"

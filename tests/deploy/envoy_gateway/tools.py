@@ -15,6 +15,8 @@ OWN = ROOT / ".weir"
 RELEASE = ROOT / "target" / "release"
 
 WEIR = pathlib.Path(os.environ.get("WEIR", RELEASE / "weir"))
+#: The oldest Envoy Gateway that takes what is rendered; see tools.sh.
+OLDEST = "v1.6.0"
 #: The filter in both forms lies beside `weir`.
 MODULE = WEIR.with_name("libweir.so")
 WASM = WEIR.with_name("weir.wasm")
@@ -43,6 +45,12 @@ def server():
     return tool("ENVOY_GATEWAY", "envoy-gateway")
 
 
+def older_server(version):
+    """That of an older release."""
+    variable = f"ENVOY_GATEWAY_{version.replace('.', '_').upper()}"
+    return tool(variable, f"envoy-gateway-{version}/envoy-gateway")
+
+
 def ratelimit():
     return tool("RATELIMIT", "service_cmd")
 
@@ -66,6 +74,11 @@ def envoy_version():
     """Such as 1.40.0."""
     said = run(envoy(), "--version").stdout
     return said.split("version:")[1].split("/")[1]
+
+
+def on_this_machine(text):
+    """The same with the filter where it is here, and not in a pod."""
+    return text.replace("/opt/weir/libweir.so", str(MODULE)).replace("/opt/weir/plugin.wasm", str(WASM))
 
 
 def sha256(file):

@@ -16,23 +16,29 @@ class Translation:
     """The resources with their status, and what Envoy is to be told."""
 
     def __init__(self, directory, documents, egctl=None):
-        self.egctl = egctl or tools.egctl()
+        egctl = egctl or tools.egctl()
         self.directory = directory
+        self.validation = self.check(directory, documents, egctl)
         file = directory / "all.yaml"
-        file.write_text(resources.dump([each for each in documents if each["kind"] not in FOREIGN]))
-        # Its exit code is 0 either way.
-        checked = tools.run(self.egctl, "x", "validate", "-f", file, env=environment(directory))
-        self.validation = plain(checked.stdout + checked.stderr)
         done = tools.run(
-            self.egctl,
+            egctl,
             *("x", "translate", "-f", file, "--to", "gateway-api,xds", "-t", "all", "-o", "json"),
             env=environment(directory),
         )
         self.all = json.loads(done.stdout)
         (self.xds,) = self.all["xds"].values()
 
+    @staticmethod
+    def check(directory, documents, egctl):
+        """What the validation by schemas says: OK."""
+        file = directory / "all.yaml"
+        file.write_text(resources.dump([each for each in documents if each["kind"] not in FOREIGN]))
+        # Its exit code is 0 either way.
+        checked = tools.run(egctl, "x", "validate", "-f", file, env=environment(directory))
+        return plain(checked.stdout + checked.stderr).strip()
+
     def is_valid(self):
-        return self.validation.strip() == "OK"
+        return self.validation == "OK"
 
     def unmet(self):
         """Conditions that are False, with the resource."""
@@ -76,8 +82,8 @@ class Translation:
         dumped = self.part("ListenersConfigDump").get("dynamicListeners", [])
         return [each["activeState"]["listener"] for each in dumped]
 
-    def bootstrap(self, module):
-        """One static configuration of it all, with the module at its place on this machine."""
+    def bootstrap(self):
+        """One static configuration of it all, with the filter at its place on this machine."""
         everything = json.dumps(
             {
                 "clusters": list(self.clusters().values()),
@@ -86,7 +92,7 @@ class Translation:
                 "routes": self.route_configurations(),
             }
         )
-        parts = json.loads(everything.replace("/opt/weir/libweir.so", str(module)))
+        parts = json.loads(tools.on_this_machine(everything))
         for cluster in parts["clusters"]:
             if cluster.get("type") == "EDS":
                 cluster["type"] = "STATIC"
@@ -107,10 +113,10 @@ class Translation:
             }
         }
 
-    def accepted_by_envoy(self, module):
+    def accepted_by_envoy(self):
         """What Envoy says to it; nothing when it takes it."""
         file = self.directory / "envoy.json"
-        file.write_text(json.dumps(self.bootstrap(module)))
+        file.write_text(json.dumps(self.bootstrap()))
         done = tools.run(tools.envoy(), "--mode", "validate", "-l", "warning", "-c", file, check=False)
         return "" if done.returncode == 0 else done.stdout + done.stderr
 

@@ -54,7 +54,7 @@ impl Renderer<'_> {
                 let file = |key: SecretKey<'_>| (key.credential.to_owned(), key.path());
                 config.secret_files = secret_keys(&config).map(file).collect();
             }
-            Filter::Wasm(_) => {
+            Filter::Wasm(..) => {
                 let variable = |key: SecretKey<'_>| (key.credential.to_owned(), key.variable());
                 config.secret_env = secret_keys(&config).map(variable).collect();
             }
@@ -79,14 +79,13 @@ impl Renderer<'_> {
     /// The policies that put the filter into the chains of the Gateways.
     pub(super) fn extension(&mut self, config: &Config) -> Result<Extensions, Error> {
         self.check_extensions();
-        let variables: Vec<&str> =
-            config.secret_env.values().map(String::as_str).chain(ENVIRONMENT.iter().copied()).collect();
+        let variables = variables(config);
         let config = serde_json::to_value(config).map_err(|error| Error::Filter(error.to_string()))?;
         let (field, filter) = match &self.options.filter {
             Filter::Module(_) => {
                 ("dynamicModule", json!({"name": WEIR, "filterName": "edge", "config": config}))
             }
-            Filter::Wasm(code) => {
+            Filter::Wasm(code, _) => {
                 let env = json!({"hostKeys": variables});
                 let code = source(code);
                 ("wasm", json!({"name": WEIR, "rootID": "edge", "code": code, "config": config, "env": env}))
@@ -154,6 +153,11 @@ impl Renderer<'_> {
             gateways.get(&*format!("{namespace}/{}", text("name")?)).copied()
         })
     }
+}
+
+/// What a wasm filter reads of the proxy's environment.
+pub(super) fn variables(config: &Config) -> Vec<&str> {
+    config.secret_env.values().map(String::as_str).chain(ENVIRONMENT).collect()
 }
 
 fn source(code: &Code) -> Value {

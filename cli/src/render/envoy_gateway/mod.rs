@@ -4,7 +4,7 @@
 //! chain makes the backend's request, and the HTTPRoute takes what was made for that backend. Elsewhere the filter also stands in
 //! the cluster's chain, which only an EnvoyPatchPolicy can say.
 //!
-//! What Envoy Gateway does is described by the version that it was tried with, 1.9.1.
+//! What Envoy Gateway does is described by the version that it was tried with, 1.9.1; [`Release`] knows what older ones do otherwise.
 
 mod backends;
 mod extension;
@@ -12,6 +12,7 @@ mod others;
 mod patches;
 mod protocol;
 mod proxy;
+mod release;
 mod routes;
 mod rules;
 #[cfg(test)]
@@ -21,8 +22,9 @@ mod unknown;
 
 use serde_json::Value;
 
+pub use self::release::Release;
 use super::kubernetes::{Input, Manifests, Names, kind_of, name_of, namespace_of};
-use super::{Error, Files};
+use super::{Error, Files, Form};
 use crate::resources::kinds::{AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API};
 use crate::resources::{Report, ResourceId};
 
@@ -48,32 +50,54 @@ const WEIR: &str = "weir";
 pub struct Options {
     /// The filter, and how it gets there.
     pub filter: Filter,
+    /// The oldest Envoy Gateway that is to take the resources.
+    pub release: Release,
 }
 
 /// The filter's form, and where its code is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Filter {
     /// The native module, in the proxy's file system. How it gets there need only be said for pods.
-    Module(Option<Module>),
-    /// WebAssembly, which Envoy Gateway downloads and serves to its proxies.
-    Wasm(Code),
+    Module(Option<InPod>),
+    /// WebAssembly, which Envoy Gateway downloads and serves to its proxies. Clusters' chains take it from the proxy's file system alone.
+    Wasm(Code, Option<InPod>),
 }
 
-/// How the native module gets into the proxy's pod.
+impl Filter {
+    fn form(&self) -> Form {
+        match self {
+            Filter::Module(_) => Form::Module,
+            Filter::Wasm(..) => Form::Wasm,
+        }
+    }
+
+    /// How its file gets into the pod.
+    fn in_pod(&self) -> Option<&InPod> {
+        match self {
+            Filter::Module(in_pod) | Filter::Wasm(_, in_pod) => in_pod.as_ref(),
+        }
+    }
+
+    /// Where its file is in the pod, as the image of the filter has it.
+    fn path(&self) -> &'static str {
+        match self {
+            Filter::Module(_) => "/opt/weir/libweir.so",
+            Filter::Wasm(..) => "/opt/weir/plugin.wasm",
+        }
+    }
+}
+
+/// How the filter's file gets into the proxy's pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Module {
-    /// An image that has nothing but `/libweir.so`, mounted as a volume: Kubernetes 1.33 or later.
+pub enum InPod {
+    /// The filter's image, mounted as a volume at [`FOLDER`]: Kubernetes 1.33 or later.
     Volume(String),
-    /// An image of Envoy that has the module at [`Module::PATH`].
+    /// An image of Envoy that has the file in [`FOLDER`].
     Envoy(String),
 }
 
-impl Module {
-    /// Where it is in the pod.
-    pub const PATH: &str = "/opt/weir/libweir.so";
-    /// The folder of that, where a volume is mounted.
-    const FOLDER: &str = "/opt/weir";
-}
+/// The folder of [`Filter::path`].
+const FOLDER: &str = "/opt/weir";
 
 /// Where Envoy Gateway gets the wasm filter.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,17 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use weir_core::config::Config;
 
-use super::extension::Extensions;
+use super::extension::{Extensions, variables};
 use super::routes::{HttpRoute, UNPATCHED};
 use super::rules::RuleOf;
-use super::{ENVOY_GATEWAY_V1, Filter, Module, PATCHES, Renderer, WEIR, full_name_of, halves};
+use super::{ENVOY_GATEWAY_V1, Filter, PATCHES, Renderer, WEIR, full_name_of, halves};
 use crate::plan::{Endpoint, Listener, Member};
 use crate::render::kubernetes::resource;
-use crate::render::{Error, Form, proto};
+use crate::render::{Error, Form, form, proto};
 use crate::resources::kinds::GATEWAY_API;
 
 const CLUSTER: &str = "envoy.config.cluster.v3.Cluster";
@@ -32,26 +33,45 @@ impl Renderer<'_> {
         extensions: &Extensions,
         has_credentials_route: bool,
     ) -> Result<(), Error> {
-        let config = serde_json::to_string(config).map_err(|error| Error::Filter(error.to_string()))?;
+        let filter = self.in_chain(config)?;
+        let code = json!({"local": {"filename": self.options.filter.path()}});
         let mut patches: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-        for route in routes.iter().filter(|route| route.direct.is_empty()) {
+        let mut with_two_roles = BTreeSet::new();
+        for route in routes {
             let Some(rule) = rules.get(route.rule) else { continue };
-            self.check_two_roles(rule);
+            let silence = self.silence_to_patch(rule);
+            let has_two_roles = route.direct.is_empty();
+            if has_two_roles {
+                self.check_two_roles(rule);
+            } else if silence.is_none() {
+                continue;
+            }
+            let name = route.envoy_name();
             for (gateway, listeners) in self.listeners_of(rule) {
-                let has_options = self.has_protocol_options(rule, &gateway, &listeners);
-                let made = self.in_cluster(rule, &route.envoy_name(), &config, has_options);
-                let opened = listeners.iter().map(|listener| opened(listener, &route.envoy_name()));
-                patches.entry(gateway).or_default().extend(made.into_iter().chain(opened));
+                let mut made = Vec::new();
+                if has_two_roles {
+                    self.check_file(rule, &gateway);
+                    let has_options = self.has_protocol_options(rule, &gateway, &listeners);
+                    made = in_cluster(rule, &name, &filter, has_options);
+                    made.extend(listeners.iter().map(|listener| opened(listener, &name)));
+                    with_two_roles.insert(gateway.clone());
+                }
+                if let Some(silence) = silence {
+                    made.extend(listeners.iter().map(|listener| idle(listener, &name, silence)));
+                }
+                patches.entry(gateway).or_default().extend(made);
             }
         }
         if routes.iter().any(|route| route.direct.is_empty()) || has_credentials_route {
             self.check_merging();
         }
-        if let Filter::Wasm(_) = self.options.filter {
+        if let Filter::Wasm(..) = self.options.filter {
+            let vm = form::vm(&code, &variables(config));
             for listener in &self.input.plan.listeners {
                 let Some((gateway, _)) = listener.name.rsplit_once('/') else { continue };
                 if let Some(extension) = extensions.get(gateway) {
-                    let made = for_wasm(&listener.name, extension, self.charged(listener));
+                    let vm = with_two_roles.contains(gateway).then_some(&vm);
+                    let made = for_wasm(&listener.name, extension, vm, self.charged(listener));
                     patches.entry(gateway.to_owned()).or_default().extend(made);
                 }
             }
@@ -92,6 +112,11 @@ impl Renderer<'_> {
                 self.refuse("EnvoyProxy", &full_name_of(document), "spec.mergeGateways", message);
             }
         }
+    }
+
+    /// How long a request of a rule may be silent, where no policy can say it.
+    fn silence_to_patch(&self, rule: &RuleOf<'_>) -> Option<Duration> {
+        if self.options.release.has_idle_timeout() { None } else { self.allowed_silence(rule) }
     }
 
     /// The keys of the costs that limits charge at a listener.
@@ -153,51 +178,63 @@ impl Renderer<'_> {
                 );
             }
         }
-        if let Filter::Wasm(_) = self.options.filter {
+    }
+
+    /// A cluster's chain takes the filter from a file. Where the listener's wasm filter is downloaded as well they would not share a VM.
+    fn check_file(&mut self, rule: &RuleOf<'_>, gateway: &str) {
+        if matches!(self.options.filter, Filter::Wasm(..)) && !self.has_file(gateway) {
             let message = format!(
-                "{}, so the filter must stand in the cluster's chain, and there Envoy Gateway has no code for a wasm filter: \
-                 use --filter module",
-                reason(rule)
+                "{}, so the filter must stand in the cluster's chain, and there Envoy takes a wasm filter from a file in its pod: add \
+                 --wasm-volume to --wasm-image, or name an image of Envoy with {} by --envoy-image; or take --filter module",
+                reason(rule),
+                self.options.filter.path()
             );
             self.report.error(rule.id(), rule.field("backendRefs"), message);
         }
     }
 
-    /// The filter in the chain of the cluster `name`, and what tells it which backend an attempt goes to.
-    fn in_cluster(&self, rule: &RuleOf<'_>, name: &str, config: &str, has_options: bool) -> Vec<Value> {
-        let filter = json!({
-            "name": "weir.backend",
-            "typed_config": proto::any(Form::Module.message(), json!({
-                "dynamic_module_config": {"module": {"local": {"filename": Module::PATH}}, "do_not_close": true},
-                "filter_name": "backend",
-                "filter_config": proto::any("google.protobuf.StringValue", json!({"value": config})),
-            })),
-        });
-        let filters = json!([
-            filter,
-            proto::extension(
-                "envoy.filters.http.upstream_codec",
-                "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
-                json!({}),
-            ),
-        ]);
-        let options = format!("/typed_extension_protocol_options/{HTTP_PROTOCOL_OPTIONS}");
-        let chain = if has_options {
-            json!({"op": "add", "path": format!("{options}/http_filters"), "value": filters})
-        } else {
-            let value =
-                json!({"explicit_http_config": {"http_protocol_options": {}}, "http_filters": filters});
-            json!({"op": "add", "path": options, "value": proto::any(HTTP_PROTOCOL_OPTIONS, value)})
+    /// The filter for the chains of clusters.
+    fn in_chain(&self, config: &Config) -> Result<Value, Error> {
+        let text = serde_json::to_string(config).map_err(|error| Error::Filter(error.to_string()))?;
+        let (name, role, form) = ("weir.backend", "backend", self.options.filter.form());
+        let local = json!({"local": {"filename": self.options.filter.path()}});
+        let fields = match form {
+            Form::Wasm => form::wasm(name, role, &local, &variables(config), &text),
+            Form::Module => json!({
+                "dynamic_module_config": {"module": local, "do_not_close": true},
+                "filter_name": role,
+                "filter_config": proto::any("google.protobuf.StringValue", json!({"value": text})),
+            }),
         };
-        let mut patches = vec![patch(CLUSTER, name, chain)];
-        for (place, (target, member)) in rule.members().enumerate() {
-            for (number, endpoint) in member.endpoints.iter().enumerate() {
-                let mark = json!({"target": format!("{target}/{number}/{}", member.backend)});
-                patches.push(marked(name, place, member, endpoint, mark));
-            }
-        }
-        patches
+        Ok(json!({"name": name, "typed_config": proto::any(form.message(), fields)}))
     }
+}
+
+/// The filter in the chain of the cluster `name`, and what tells it which backend an attempt goes to.
+fn in_cluster(rule: &RuleOf<'_>, name: &str, filter: &Value, has_options: bool) -> Vec<Value> {
+    let filters = json!([
+        filter,
+        proto::extension(
+            "envoy.filters.http.upstream_codec",
+            "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec",
+            json!({}),
+        ),
+    ]);
+    let options = format!("/typed_extension_protocol_options/{HTTP_PROTOCOL_OPTIONS}");
+    let chain = if has_options {
+        json!({"op": "add", "path": format!("{options}/http_filters"), "value": filters})
+    } else {
+        let value = json!({"explicit_http_config": {"http_protocol_options": {}}, "http_filters": filters});
+        json!({"op": "add", "path": options, "value": proto::any(HTTP_PROTOCOL_OPTIONS, value)})
+    };
+    let mut patches = vec![patch(CLUSTER, name, chain)];
+    for (place, (target, member)) in rule.members().enumerate() {
+        for (number, endpoint) in member.endpoints.iter().enumerate() {
+            let mark = json!({"target": format!("{target}/{number}/{}", member.backend)});
+            patches.push(marked(name, place, member, endpoint, mark));
+        }
+    }
+    patches
 }
 
 /// Why a rule's requests cannot go a direct way.
@@ -222,6 +259,13 @@ fn opened(listener: &str, route: &str) -> Value {
     let operation =
         json!({"op": "remove", "jsonPath": format!("{routes}.match.headers[?(@.name == '{UNPATCHED}')]")});
     patch(ROUTES, listener, operation)
+}
+
+/// Bounds the silence in requests of a route.
+fn idle(listener: &str, route: &str, silence: Duration) -> Value {
+    let routes = format!("$..routes[?(@.name =~ '^{}/')].route", literal(route));
+    let value = proto::duration(silence);
+    patch(ROUTES, listener, json!({"op": "add", "jsonPath": routes, "path": "idle_timeout", "value": value}))
 }
 
 /// A name of Kubernetes as a regular expression that nothing else matches.
@@ -254,8 +298,9 @@ fn marked(cluster: &str, place: usize, member: &Member, endpoint: &Endpoint, mar
     patch(kind, cluster, operation)
 }
 
-/// What a listener's wasm filter needs, that of the policy `extension`, and its routes where they charge costs.
-fn for_wasm(listener: &str, extension: &str, costs: BTreeSet<&str>) -> Vec<Value> {
+/// What a listener's wasm filter needs, that of the policy `extension`, and its routes where they charge costs; `shared` is the VM that it
+/// has together with filters of clusters.
+fn for_wasm(listener: &str, extension: &str, shared: Option<&Value>, costs: BTreeSet<&str>) -> Vec<Value> {
     // Before the policy's name stands its kind, or nothing where the resources come from files.
     let begins = format!("^envoy[.]filters[.]http[.]wasm/[a-z]*/{}/wasm/", literal(extension));
     let filters = format!("$..http_filters[?(@.name =~ '{begins}')].typed_config.config");
@@ -269,6 +314,7 @@ fn for_wasm(listener: &str, extension: &str, costs: BTreeSet<&str>) -> Vec<Value
         // Otherwise all requests are refused for good once a VM has failed.
         setting("failure_policy", "FAIL_RELOAD".into()),
     ];
+    patches.extend(shared.map(|vm| setting("vm_config", vm.clone())));
     for key in costs {
         let metadata = Form::Module.cost(key);
         let operation = json!({

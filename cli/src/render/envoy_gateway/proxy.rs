@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use weir_core::config::Config;
 
-use super::{ENVOY_GATEWAY_V1, Filter, GATEWAY, Module, Renderer, WEIR, full_name_of, halves};
+use super::{ENVOY_GATEWAY_V1, FOLDER, Filter, GATEWAY, InPod, Renderer, WEIR, full_name_of, halves};
 use crate::render::kubernetes::{
     Names, SecretKey, name_of, namespace_of, resource, secret_keys, slug, targets,
 };
@@ -116,17 +116,19 @@ impl<'a> Renderer<'a> {
         Some(format!("{namespace}/{}", text(reference, "name")?))
     }
 
-    /// A pod gets the module from somewhere; where proxies are processes of a host, it lies there.
-    fn check_module(&mut self, gateway: &str) {
+    /// Whether the proxies of a Gateway have the filter's file. Where they are processes of a host it lies there.
+    pub(super) fn has_file(&self, gateway: &str) -> bool {
         let proxy = self.proxy_of(gateway).and_then(|name| self.document("EnvoyProxy", &name));
-        let is_host = proxy.is_some_and(|proxy| {
-            proxy.pointer("/spec/provider/type").is_some_and(|provider| provider == "Host")
-        });
-        if let (Filter::Module(None), false) = (&self.options.filter, is_host) {
+        let provider = proxy.and_then(|proxy| proxy.pointer("/spec/provider/type"));
+        self.options.filter.in_pod().is_some() || provider.is_some_and(|provider| provider == "Host")
+    }
+
+    fn check_module(&mut self, gateway: &str) {
+        if matches!(self.options.filter, Filter::Module(_)) && !self.has_file(gateway) {
             let message = format!(
                 "the native module must get into the pods of its proxies: name an image with /libweir.so by --module-image, or an \
                  image of Envoy with {} by --envoy-image; or take --filter wasm",
-                Module::PATH
+                self.options.filter.path()
             );
             self.refuse("Gateway", gateway, "", message);
         }
@@ -138,7 +140,7 @@ impl<'a> Renderer<'a> {
         for key in secret_keys(config) {
             let place = match self.options.filter {
                 Filter::Module(_) => key.name().to_owned(),
-                Filter::Wasm(_) => key.variable(),
+                Filter::Wasm(..) => key.variable(),
             };
             let other = *secrets.entry(place.clone()).or_insert(key.secret);
             if other == key.secret {
@@ -201,29 +203,26 @@ impl<'a> Renderer<'a> {
 
     fn pod(&self, config: &Config) -> Pod {
         let mut pod = Pod::default();
-        let module = match &self.options.filter {
-            Filter::Module(module) => module,
-            Filter::Wasm(_) => {
-                let keys: BTreeMap<String, SecretKey<'_>> =
-                    secret_keys(config).map(|key| (key.variable(), key)).collect();
-                for (name, SecretKey { secret, key, .. }) in keys {
-                    let reference = json!({"name": halves(secret).1, "key": key, "optional": true});
-                    pod.variables.push(json!({"name": name, "valueFrom": {"secretKeyRef": reference}}));
-                }
-                return pod;
+        match self.options.filter.in_pod() {
+            None => {}
+            Some(InPod::Volume(image)) => {
+                let volume = json!({"name": WEIR, "image": {"reference": image}});
+                pod.mount(volume, FOLDER);
             }
-        };
-        let local = json!({"type": "Local", "local": {"path": Module::PATH}});
+            Some(InPod::Envoy(image)) => pod.image = Some(image.clone()),
+        }
+        if let Filter::Wasm(..) = self.options.filter {
+            let keys: BTreeMap<String, SecretKey<'_>> =
+                secret_keys(config).map(|key| (key.variable(), key)).collect();
+            for (name, SecretKey { secret, key, .. }) in keys {
+                let reference = json!({"name": halves(secret).1, "key": key, "optional": true});
+                pod.variables.push(json!({"name": name, "valueFrom": {"secretKeyRef": reference}}));
+            }
+            return pod;
+        }
+        let local = json!({"type": "Local", "local": {"path": self.options.filter.path()}});
         // A thread of the module outlives every configuration, so its code must stay.
         pod.modules.push(json!({"name": WEIR, "source": local, "doNotClose": true}));
-        match module {
-            None => {}
-            Some(Module::Volume(image)) => {
-                let volume = json!({"name": "weir", "image": {"reference": image}});
-                pod.mount(volume, Module::FOLDER);
-            }
-            Some(Module::Envoy(image)) => pod.image = Some(image.clone()),
-        }
         let mut names = Names::default();
         let secrets: BTreeSet<&str> = secret_keys(config).map(|key| key.name()).collect();
         for secret in secrets {

@@ -166,7 +166,7 @@ impl Renderer<'_> {
         };
         let asking: Vec<&RuleOf<'_>> = rules.iter().filter(asks).collect();
         let rule = *asking.first()?;
-        if let Filter::Wasm(_) = self.options.filter {
+        if let Filter::Wasm(..) = self.options.filter {
             asking.iter().for_each(|rule| self.check_environment(rule));
             return None;
         }

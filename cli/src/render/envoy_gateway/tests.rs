@@ -100,12 +100,23 @@ spec: {provider: {type: Kubernetes, kubernetes: {envoyDaemonSet: {container: {en
 "#;
 
 fn module() -> Options {
-    Options { filter: Filter::Module(Some(Module::Volume("registry.example/weir-module:1".to_owned()))) }
+    let volume = InPod::Volume("registry.example/weir-module:1".to_owned());
+    Options { filter: Filter::Module(Some(volume)), release: Release::default() }
 }
 
 fn wasm() -> Options {
+    Options { filter: Filter::Wasm(image(), None), release: Release::default() }
+}
+
+/// The wasm filter, which the pods have as a file besides.
+fn wasm_in_pod() -> Options {
+    let volume = InPod::Volume(format!("registry.example/weir@sha256:{}", "0".repeat(64)));
+    Options { filter: Filter::Wasm(image(), Some(volume)), ..wasm() }
+}
+
+fn image() -> Code {
     let source = Source::Image("registry.example/weir:1".to_owned());
-    Options { filter: Filter::Wasm(Code { source, sha256: Some("0".repeat(64)) }) }
+    Code { source, sha256: Some("0".repeat(64)) }
 }
 
 fn input(text: &str) -> Input {
@@ -142,6 +153,48 @@ fn with_wasm() {
     for (path, file) in rendered(&text, &wasm()).iter() {
         insta::assert_snapshot!(format!("wasm_{path}"), file.content);
     }
+}
+
+#[test]
+fn with_wasm_in_clusters_chains() {
+    let files = rendered(&format!("{BASE}{POLICY}"), &wasm_in_pod());
+    for path in [GATEWAY, PATCHES] {
+        insta::assert_snapshot!(format!("wasm_in_pod_{path}"), files.get(path).unwrap().content);
+    }
+    // The same VM for all.
+    let patches = &files.get(PATCHES).unwrap().content;
+    assert_eq!(patches.matches("filename: /opt/weir/plugin.wasm").count(), 2, "{patches}");
+    assert_eq!(patches.matches("vm_id: weir").count(), 2, "{patches}");
+}
+
+#[test]
+fn a_file_in_the_pods_is_not_used_without_need() {
+    let files = rendered(&direct_only(), &wasm_in_pod());
+    assert!(!files.get(PATCHES).unwrap().content.contains("vm_config"));
+}
+
+/// Without a limit for silence there would be none at all; see [`Release`].
+#[test]
+fn before_1_8_a_patch_says_how_long_a_stream_may_be_silent() {
+    let old = Options { release: Release::OLDEST, ..wasm() };
+    let listener = "---\napiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: {name: client, namespace: edge}\nspec:\n  \
+         targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: gw}]\n  timeout: {http: {streamIdleTimeout: 20m}}\n";
+    for (text, silence) in [(direct_only(), "300s"), (format!("{}{listener}", direct_only()), "1200s")] {
+        let files = rendered(&text, &old);
+        let traffic = &files.get(TRAFFIC).unwrap().content;
+        assert!(!traffic.contains("streamIdleTimeout"), "{traffic}");
+        let patches = &files.get(PATCHES).unwrap().content;
+        let patch = format!("path: idle_timeout\n      value: {silence}\n");
+        assert!(patches.contains(&patch), "{patches}");
+    }
+    let policy = POLICY.replace("spec:\n", "spec:\n  timeout: {http: {streamIdleTimeout: 1m}}\n");
+    let text = format!("{}{policy}", direct_only());
+    assert!(rendered(&text, &wasm()).get(TRAFFIC).unwrap().content.contains("streamIdleTimeout: 1m"));
+    let message = refused(&text, &old);
+    assert!(
+        message.contains("spec.timeout.http.streamIdleTimeout: came with Envoy Gateway 1.8"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -222,12 +275,12 @@ fn what_envoy_gateway_cannot_do_is_refused_by_name() {
          apiKey: {{secretRef: {{name: main-key, namespace: other}}}}\n"
     );
     let rule = "a.yaml: AIGatewayRoute default/models: spec.rules[1].backendRefs: ";
-    let nowhere = Options { filter: Filter::Module(None) };
+    let nowhere = Options { filter: Filter::Module(None), ..module() };
     for (text, options, place, part) in [
         (third, module(), rule, "3 priorities"),
         (mixed, module(), rule, "a cluster of each"),
         (BASE.to_owned(), nowhere, "Gateway edge/gw: ", "--module-image"),
-        (BASE.to_owned(), wasm(), rule, "--filter module"),
+        (BASE.to_owned(), wasm(), rule, "--wasm-volume"),
         (
             format!("{BASE}{}", CLASS.replace("spec: {", "spec: {mergeBackends: {}, ")),
             module(),

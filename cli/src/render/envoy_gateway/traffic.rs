@@ -29,6 +29,7 @@ impl Renderer<'_> {
         let mut policies: Vec<Policy> = Vec::new();
         for route in routes {
             let Some(rule) = rules.get(route.rule) else { continue };
+            self.check_idle_timeout(rule);
             let policy = self.policy(rule, route);
             let same = |other: &&mut Policy| {
                 other.namespace == policy.namespace && other.of == policy.of && other.spec == policy.spec
@@ -92,7 +93,10 @@ impl Renderer<'_> {
     fn settings(&self, rule: &RuleOf<'_>, given: &Map<String, Value>) -> Map<String, Value> {
         let mut settings = Map::new();
         settings.insert("retry".to_owned(), retry(rule, given.get("retry")));
-        if let Some(silence) = self.allowed_silence(rule, given) {
+        if self.options.release.has_idle_timeout()
+            && given.get("timeout").and_then(|timeout| timeout.pointer("/http/streamIdleTimeout")).is_none()
+            && let Some(silence) = self.allowed_silence(rule)
+        {
             let timeout = json!({"http": {"streamIdleTimeout": duration(silence)}});
             settings.insert("timeout".to_owned(), timeout);
         }
@@ -115,11 +119,9 @@ impl Renderer<'_> {
         settings
     }
 
-    /// How long a request or an answer may be silent. Envoy Gateway would set no limit for a request without a timeout.
-    fn allowed_silence(&self, rule: &RuleOf<'_>, given: &Map<String, Value>) -> Option<Duration> {
-        if given.get("timeout").and_then(|timeout| timeout.pointer("/http/streamIdleTimeout")).is_some() {
-            return None;
-        }
+    /// How long a request or an answer may be silent, unless it is the listener's to say. Envoy Gateway would set no limit for a request
+    /// without a timeout.
+    pub(super) fn allowed_silence(&self, rule: &RuleOf<'_>) -> Option<Duration> {
         if let Some(silence) = rule.rule.attempt_idle_timeout {
             return Some(silence);
         }
@@ -135,10 +137,28 @@ impl Renderer<'_> {
         }
         let longest = rule.rule.attempt_timeout.max(rule.rule.request_timeout).unwrap_or_default();
         match listener {
-            // It is the listener's to say, which it does not for all of them.
-            Some(timeout) if timeouts.iter().all(Option::is_some) && longest <= timeout => None,
+            Some(timeout)
+                if self.options.release.has_idle_timeout()
+                    && timeouts.iter().all(Option::is_some)
+                    && longest <= timeout =>
+            {
+                None
+            }
             Some(timeout) => Some(timeout.max(longest)),
             None => Some(DEFAULT_STREAM_IDLE_TIMEOUT.max(longest)),
+        }
+    }
+
+    /// A field that older releases do not know would keep the policy from being taken.
+    fn check_idle_timeout(&mut self, rule: &RuleOf<'_>) {
+        let Some(name) = rule.rule.policy.as_deref().filter(|_| !self.options.release.has_idle_timeout())
+        else {
+            return;
+        };
+        let policy = self.document("BackendTrafficPolicy", name);
+        if policy.is_some_and(|policy| policy.pointer("/spec/timeout/http/streamIdleTimeout").is_some()) {
+            let message = "came with Envoy Gateway 1.8; write `timeouts.streamIdleTimeout` into the rules of the AIGatewayRoute";
+            self.refuse("BackendTrafficPolicy", name, "spec.timeout.http.streamIdleTimeout", message);
         }
     }
 
