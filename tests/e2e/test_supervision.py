@@ -10,7 +10,7 @@ import pytest
 from conftest import free_port
 from harness import gateway as gateways
 from harness import resources
-from harness.process import alive, command_of, descendants, wait_for
+from harness.process import Failed, alive, command_of, descendants, wait_for
 from harness.providers import start_openai
 from harness.resources import budget
 
@@ -209,3 +209,12 @@ def test_a_backend_comes_back(shared_providers, start_gateway):
         )
     finally:
         first.stop()
+
+
+def test_a_filter_that_envoy_cannot_run_ends_the_start(shared_providers, start_gateway, tmp_path):
+    """Envoy itself would serve: an empty error for every request."""
+    broken = {"wasm": ("WEIR_WASM", tmp_path / "weir.wasm"), "module": ("WEIR_MODULE", tmp_path / "libweir.so")}
+    variable, file = broken[gateways.FILTER]
+    file.write_bytes(b"\0asm, but no more")
+    with pytest.raises(Failed, match="weir: Envoy cannot run the"):
+        start_gateway(resources.standard(shared_providers), env={variable: str(file)})

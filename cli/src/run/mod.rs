@@ -155,6 +155,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     let Some(ports) = ready::wait_for_envoy(&mut children, &admin, &mut signals)? else {
         return Ok(());
     };
+    ready::filter_runs(&admin, options.filter.form)?;
     announce(&loaded.plan, &ports, wishes);
 
     // Ports that Envoy chose stay: it takes them again when it is started again.

@@ -11,7 +11,7 @@ use signal_hook::iterator::Signals;
 use super::admin::Admin;
 use super::{Children, Failure};
 use crate::plan::Plan;
-use crate::render::{Options, ServiceAddress};
+use crate::render::{Form, Options, ServiceAddress};
 
 /// Envoy waits for names to be resolved before it serves, and a name server that does not answer takes a while.
 const ENVOY_PATIENCE: Duration = Duration::from_secs(60);
@@ -105,6 +105,22 @@ pub(super) fn wait_for_envoy(
     }
     let ports = admin.ports();
     ports.map(Some).map_err(|error| Failure::Environment(format!("cannot ask Envoy for its ports: {error}")))
+}
+
+/// An error when Envoy serves without the filter: it refuses one that it cannot run, and answers all requests with an empty error.
+pub(super) fn filter_runs(admin: &Admin, form: Form) -> Result<(), Failure> {
+    let refused = admin.stats("^extension_config_discovery.*update_rejected$");
+    let refused = refused.map_err(|error| {
+        Failure::Environment(format!("cannot ask Envoy whether it has loaded the filter: {error}"))
+    })?;
+    if refused.values().all(|count| count == "0") {
+        return Ok(());
+    }
+    let hint = match form {
+        Form::Wasm => "; one that was built without V8 runs the native module alone, --filter module",
+        Form::Module => "",
+    };
+    Err(Failure::Environment(format!("Envoy cannot run the {form}; its warnings above say why{hint}")))
 }
 
 #[cfg(test)]
