@@ -22,13 +22,16 @@ MODULE = WEIR.with_name("libweir.so")
 WASM = WEIR.with_name("weir.wasm")
 
 
-def tool(variable, name):
-    """A program by its variable, or in .weir/bin, or on the PATH; the test is skipped without it."""
+def find(variable, name):
+    """A program by its variable, or in .weir/bin, or on the PATH."""
     candidates = [os.environ.get(variable), OWN / "bin" / name, shutil.which(name)]
-    for candidate in candidates:
-        if candidate and pathlib.Path(candidate).exists():
-            return pathlib.Path(candidate)
-    return pytest.skip(f"{name} is not there: name it in {variable}, or run ./build.sh test --all")
+    return next((pathlib.Path(each) for each in candidates if each and pathlib.Path(each).exists()), None)
+
+
+def tool(variable, name, how="./build.sh test --all"):
+    """The same; the test is skipped without it."""
+    missing = f"{name} is not there: name it in {variable}, or run {how}"
+    return find(variable, name) or pytest.skip(missing)
 
 
 def egctl():
@@ -38,7 +41,7 @@ def egctl():
 def older_egctl(version):
     """That of an older release, such as v1.8.0."""
     variable = f"EGCTL_{version.replace('.', '_').upper()}"
-    return tool(variable, f"envoy-gateway-{version}/egctl")
+    return tool(variable, f"envoy-gateway-{version}/egctl", "OLDER=yes ./build.sh test --all")
 
 
 def server():
@@ -46,9 +49,9 @@ def server():
 
 
 def older_server(version):
-    """That of an older release."""
+    """That of an older release; `None` when it is not there."""
     variable = f"ENVOY_GATEWAY_{version.replace('.', '_').upper()}"
-    return tool(variable, f"envoy-gateway-{version}/envoy-gateway")
+    return find(variable, f"envoy-gateway-{version}/envoy-gateway")
 
 
 def ratelimit():
