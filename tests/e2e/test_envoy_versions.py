@@ -81,6 +81,24 @@ def test_the_last_backends_error_comes_through(older, providers):
     assert answer.json()["error"]["message"] == "too long"
 
 
+def test_an_error_that_cannot_be_read_says_one_status(older, providers):
+    providers["bedrock"].fail(400, times=9, headers={"content-encoding": "br"})
+    answer = older.chat(resources.CLAUDE)
+    assert answer.status_code in (400, 502)
+    assert answer.json()["error"]["code"] == str(answer.status_code)
+
+
+def test_a_whole_answer_that_is_an_error(older, providers):
+    error = {"text": '{"error":{"message":"slow down","type":"server_error"}}'}
+    providers["main"].script(error, headers={"content-type": "application/json"})
+    answer = older.chat(FAILOVER)
+    if older.envoy_version >= "1.37":
+        assert answer.json()["choices"][0]["message"]["content"] == sentence("bedrock")
+        return
+    assert (answer.status_code, answer.json()["error"]["message"]) == (500, "slow down")
+    assert older.chat(FAILOVER).status_code == 200, "it serves on"
+
+
 def test_a_stream_that_opens_with_an_error(older, providers, user):
     """Envoy before 1.37 cannot try another backend then."""
     providers["main"].script({"text": 'data: {"error":{"message":"slow down","type":"server_error"}}\n\n'}, headers=SSE)

@@ -206,7 +206,7 @@ impl BackendFilter {
                 return Flow::Continue;
             }
             AnswerHeaders::Whole if status >= 400 && self.may_be_retried && !host.retries_held_answers() => {
-                host.edit(Map::Response, &Attempt::headers_of_error());
+                host.edit(Map::Response, &attempt.headers_ahead());
                 self.answer = Answer::WholeBody;
                 return Flow::Continue;
             }

@@ -73,6 +73,8 @@ pub(super) struct State {
     /// `x-amzn-requestid` or `request-id`: a name for answers that have none.
     id: Option<String>,
     stream: Option<Box<Stream>>,
+    /// Its status and its other headers cannot be changed any more.
+    headers_are_gone: bool,
 }
 
 impl State {

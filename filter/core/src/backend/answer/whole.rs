@@ -9,6 +9,7 @@ use crate::edge::Reply;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Answer;
 use crate::headers::HeaderEdits;
+use crate::limit::Standing;
 use crate::wire;
 
 impl Attempt {
@@ -171,16 +172,21 @@ impl Attempt {
     /// An error in place of the answer.
     pub(super) fn failed(&self, error: &Error) -> Whole {
         let mut headers = self.failed_headers(error);
-        let body = as_failure(error, self.answer.status).body(self.exchange.borrow().api);
+        let mut error = as_failure(error, self.answer.status);
+        if self.answer.headers_are_gone && error.status() != self.answer.status {
+            error = Error::provider(self.answer.status, None, error.message());
+        }
+        let body = error.body(self.exchange.borrow().api);
         headers.set("content-type", "application/json");
         headers.set("content-length", body.len().to_string());
         headers.remove("content-encoding");
         Whole { headers, body: Some(body) }
     }
 
-    /// Changes to the headers of an error that go ahead of its body.
+    /// Lets the headers of an error go ahead of its body, which is to be given to [`Attempt::whole_answer`] all the same.
     #[must_use]
-    pub fn headers_of_error() -> HeaderEdits {
+    pub fn headers_ahead(&mut self) -> HeaderEdits {
+        self.answer.headers_are_gone = true;
         let mut headers = HeaderEdits::default();
         headers.set("content-type", "application/json");
         headers.remove("content-length");
@@ -191,8 +197,11 @@ impl Attempt {
     /// The error with this status and body as an answer of the gateway's own, where the proxy must not try the next backend.
     #[must_use]
     pub fn reply(&self, status: u16, body: Vec<u8>) -> Reply {
-        self.exchange.borrow_mut().answered_here = true;
-        Reply { status, headers: vec![("content-type".to_owned(), "application/json".to_owned())], body }
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.answered_here = true;
+        let standing = exchange.standing.iter().flat_map(Standing::headers);
+        let headers = std::iter::once(("content-type", "application/json".to_owned())).chain(standing);
+        Reply { status, headers: headers.map(|(name, value)| (name.to_owned(), value)).collect(), body }
     }
 
     /// The headers of an answer that turned out to be an error, but for those that describe a body.
