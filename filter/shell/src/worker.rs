@@ -22,6 +22,9 @@ thread_local! {
     static SIGNING_KEYS: RefCell<SigningKeys> = RefCell::new(SigningKeys::default());
 }
 
+/// So many of them are kept: the latest and the one before, each in two ways of writing.
+const KEPT: usize = 4;
+
 /// The JSON of the last configuration that was right, in the data that all workers share: where workers have a VM each, Envoy
 /// tries a configuration in a new one.
 const LAST_GOOD: &str = "weir.config";
@@ -54,9 +57,12 @@ fn parsed(json: &[u8]) -> Result<Arc<Config>, serde_json::Error> {
     if let Some((_, config)) = configs.iter().find(|(known, _)| known == json) {
         return Ok(Arc::clone(config));
     }
-    let config: Arc<Config> = Arc::new(serde_json::from_slice(json)?);
+    let config: Config = serde_json::from_slice(json)?;
+    // A platform may write the same in another order for one of the roles.
+    let known = configs.iter().find(|(_, known)| **known == config).map(|(_, known)| Arc::clone(known));
+    let config = known.unwrap_or_else(|| Arc::new(config));
     configs.push((json.to_vec(), Arc::clone(&config)));
-    if configs.len() > 2 {
+    if configs.len() > KEPT {
         configs.remove(0);
     }
     Ok(config)
@@ -103,6 +109,14 @@ mod tests {
         }
         assert_eq!(config(br#"{"body_limit": 8}"#, &store).map(|config| config.body_limit), Some(8));
         assert_eq!(config(b"{", &store).map(|config| config.body_limit), Some(8));
+    }
+
+    #[test]
+    fn what_says_the_same_is_the_same() {
+        let store = Memory::default();
+        let one = config(br#"{"body_limit": 11, "strict": true}"#, &store).unwrap();
+        let other = config(br#"{"strict":true,"body_limit":11}"#, &store).unwrap();
+        assert!(Arc::ptr_eq(&one, &other));
     }
 
     /// Another worker, which has just been started.
