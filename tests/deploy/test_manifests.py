@@ -171,6 +171,14 @@ class TestChart:
         text = self.template(file, *options).stdout
         assert text.count(IMAGE) == 1 and "weir-filter" not in text
 
+    def test_a_volume_is_of_the_same_image(self, tmp_path):
+        file = tmp_path / "rendered.yaml"
+        options = ("--filter", "wasm", "--wasm-image", "weir-filter", "--wasm-volume", "--wasm-sha256", "0" * 64)
+        command = [tools.WEIR, "render", "-f", "resources", "--to", "envoy-gateway", *options]
+        file.write_text(tools.run(*command, cwd=ENVOY_GATEWAY).stdout)
+        text = self.template(file, "--set", f"image={IMAGE}", "--set", "patchesEnabled=true").stdout
+        assert text.count(IMAGE) == 2 and "weir-filter" not in text
+
     def test_kinds_of_others_are_left_out(self, rendered):
         options = ["--set", f"image={IMAGE}", "--set", "skip={GatewayClass,ServiceAccount}"]
         all_of_them = tools.by_id(tools.documents(rendered.read_text()))
