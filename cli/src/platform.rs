@@ -24,7 +24,7 @@ pub(crate) struct Code {
     wasm_image: Option<String>,
     /// Envoy Gateway, wasm: mount that image in the pods, too, for models that need the filter in a cluster's chain (Kubernetes as for
     /// --module-image)
-    #[arg(long, requires = "wasm_image", conflicts_with = "envoy_image")]
+    #[arg(long, requires = "wasm_image", conflicts_with_all = ["envoy_image", "wasm_url"])]
     wasm_volume: bool,
     /// Wasm: where weir.wasm can be downloaded
     #[arg(long, value_name = "URL")]
@@ -171,8 +171,8 @@ impl Code {
                     (None, Some(url)) => Source::Url(url.clone()),
                     (None, None) => {
                         return Err(Failure::Environment(
-                            "Envoy Gateway must get the wasm filter from somewhere: name an image by --wasm-image or a URL by \
-                             --wasm-url"
+                            "Envoy Gateway downloads the wasm filter, also where the pods have it as a file: name its image by \
+                             --wasm-image or a URL by --wasm-url"
                                 .to_owned(),
                         ));
                     }
@@ -229,6 +229,29 @@ mod tests {
             envoy_gateway_version: None,
             wasm_url: None,
             wasm_sha256: None,
+        }
+    }
+
+    /// The options of `weir render` that are looked at here.
+    #[derive(Debug, clap::Parser)]
+    struct CommandLine {
+        #[command(flatten)]
+        code: Code,
+    }
+
+    #[test]
+    fn a_volume_is_that_of_an_image() {
+        let parsed = |options: &[&str]| {
+            clap::Parser::try_parse_from(std::iter::once(&"weir").chain(options))
+                .map(|line: CommandLine| line.code.wasm_volume)
+        };
+        assert!(parsed(&["--wasm-image", "a/b:1", "--wasm-volume"]).unwrap());
+        for wrong in [
+            &["--wasm-volume"][..],
+            &["--wasm-volume", "--wasm-url", "https://example/weir.wasm"],
+            &["--wasm-volume", "--wasm-image", "a/b:1", "--envoy-image", "c/d:1"],
+        ] {
+            assert!(parsed(wrong).is_err(), "{wrong:?}");
         }
     }
 

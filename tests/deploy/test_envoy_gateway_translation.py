@@ -222,8 +222,9 @@ def test_the_oldest_release_takes_it_with_wasm(tmp_path):
         translation = Translation(directory, without_wasm_policies(documents), egctl)
         assert translation.unmet() == [], name
         assert translation.accepted_by_envoy() == "", name
+        assert "weir.backend" in str(translation.clusters())
         routes = [each["route"] for each in translation.routes().values() if "route" in each]
-        assert [(route["timeout"], route["idleTimeout"]) for route in routes] == [("0s", "300s")] * len(routes)
+        assert routes and [(route["timeout"], route["idleTimeout"]) for route in routes] == [("0s", "300s")] * len(routes)
 
 
 def without_wasm_policies(documents):

@@ -153,6 +153,7 @@ struct Renderer<'a> {
 
 impl<'a> Renderer<'a> {
     fn render(&mut self) -> Result<(), Error> {
+        self.notes.extend(self.options.release.note());
         let rules = self.rules();
         let backends = self.backends(&rules);
         let routes = self.routes(&rules, &backends);

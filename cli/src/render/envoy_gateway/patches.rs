@@ -39,11 +39,11 @@ impl Renderer<'_> {
         let mut with_two_roles = BTreeSet::new();
         for route in routes {
             let Some(rule) = rules.get(route.rule) else { continue };
-            let silence = self.silence_to_patch(rule);
             let has_two_roles = route.direct.is_empty();
+            let has_idle_timeout = self.options.release.has_idle_timeout();
             if has_two_roles {
                 self.check_two_roles(rule);
-            } else if silence.is_none() {
+            } else if has_idle_timeout {
                 continue;
             }
             let name = route.envoy_name();
@@ -56,8 +56,9 @@ impl Renderer<'_> {
                     made.extend(listeners.iter().map(|listener| opened(listener, &name)));
                     with_two_roles.insert(gateway.clone());
                 }
-                if let Some(silence) = silence {
-                    made.extend(listeners.iter().map(|listener| idle(listener, &name, silence)));
+                for listener in listeners.iter().filter(|_| !has_idle_timeout) {
+                    let silence = self.allowed_silence_at(rule, listener);
+                    made.extend(silence.map(|silence| idle(listener, &name, silence)));
                 }
                 patches.entry(gateway).or_default().extend(made);
             }
@@ -112,11 +113,6 @@ impl Renderer<'_> {
                 self.refuse("EnvoyProxy", &full_name_of(document), "spec.mergeGateways", message);
             }
         }
-    }
-
-    /// How long a request of a rule may be silent, where no policy can say it.
-    fn silence_to_patch(&self, rule: &RuleOf<'_>) -> Option<Duration> {
-        if self.options.release.has_idle_timeout() { None } else { self.allowed_silence(rule) }
     }
 
     /// The keys of the costs that limits charge at a listener.
@@ -184,12 +180,21 @@ impl Renderer<'_> {
     fn check_file(&mut self, rule: &RuleOf<'_>, gateway: &str) {
         if matches!(self.options.filter, Filter::Wasm(..)) && !self.has_file(gateway) {
             let message = format!(
-                "{}, so the filter must stand in the cluster's chain, and there Envoy takes a wasm filter from a file in its pod: add \
-                 --wasm-volume to --wasm-image, or name an image of Envoy with {} by --envoy-image; or take --filter module",
+                "{}, so the filter must stand in the cluster's chain, and there Envoy takes a wasm filter from a file in its pod: name \
+                 the image by --wasm-image and add --wasm-volume, or name an image of Envoy with {} by --envoy-image; or take \
+                 --filter module",
                 reason(rule),
                 self.options.filter.path()
             );
             self.report.error(rule.id(), rule.field("backendRefs"), message);
+        } else if self.options.filter.in_pod().is_none() {
+            let note = format!(
+                "the proxies, which are processes of a host, read the filter from {}",
+                self.options.filter.path()
+            );
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
         }
     }
 

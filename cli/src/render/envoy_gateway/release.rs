@@ -16,6 +16,16 @@ impl Release {
         self >= Self(1, 8)
     }
 
+    /// What is to be said of it.
+    pub(super) fn note(self) -> Option<String> {
+        let is_first = self == Self::OLDEST;
+        is_first.then(|| {
+            "take Envoy Gateway 1.6.4 or later: before, it publishes nothing while one patch finds nothing (a Backend is invalid, the \
+             filter cannot be downloaded), and a model whose backends are with and without TLS does not reach the latter"
+                .to_owned()
+        })
+    }
+
     /// Whether a BackendTrafficPolicy can say how long a request or an answer may be silent. Before, a route without a timeout has none for
     /// silence either, and in 1.6 that goes before the listener's.
     pub(super) fn has_idle_timeout(self) -> bool {

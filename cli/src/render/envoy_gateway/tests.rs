@@ -187,6 +187,8 @@ fn before_1_8_a_patch_says_how_long_a_stream_may_be_silent() {
         let patch = format!("path: idle_timeout\n      value: {silence}\n");
         assert!(patches.contains(&patch), "{patches}");
     }
+    let (_, notes) = envoy_gateway(&input(&direct_only()), &old).unwrap();
+    assert!(notes.iter().any(|note| note.contains("1.6.4")), "{notes:?}");
     let policy = POLICY.replace("spec:\n", "spec:\n  timeout: {http: {streamIdleTimeout: 1m}}\n");
     let text = format!("{}{policy}", direct_only());
     assert!(rendered(&text, &wasm()).get(TRAFFIC).unwrap().content.contains("streamIdleTimeout: 1m"));

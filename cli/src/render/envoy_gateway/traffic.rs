@@ -121,7 +121,7 @@ impl Renderer<'_> {
 
     /// How long a request or an answer may be silent, unless it is the listener's to say. Envoy Gateway would set no limit for a request
     /// without a timeout.
-    pub(super) fn allowed_silence(&self, rule: &RuleOf<'_>) -> Option<Duration> {
+    fn allowed_silence(&self, rule: &RuleOf<'_>) -> Option<Duration> {
         if let Some(silence) = rule.rule.attempt_idle_timeout {
             return Some(silence);
         }
@@ -135,18 +135,23 @@ impl Renderer<'_> {
         if listener.is_some_and(|timeout| timeout.is_zero()) {
             return None;
         }
-        let longest = rule.rule.attempt_timeout.max(rule.rule.request_timeout).unwrap_or_default();
+        let longest = longest(rule);
         match listener {
-            Some(timeout)
-                if self.options.release.has_idle_timeout()
-                    && timeouts.iter().all(Option::is_some)
-                    && longest <= timeout =>
-            {
-                None
-            }
+            // It is the listener's to say, which it does not for all of them.
+            Some(timeout) if timeouts.iter().all(Option::is_some) && longest <= timeout => None,
             Some(timeout) => Some(timeout.max(longest)),
             None => Some(DEFAULT_STREAM_IDLE_TIMEOUT.max(longest)),
         }
+    }
+
+    /// The same at one listener, for releases that cannot leave it to the listener.
+    pub(super) fn allowed_silence_at(&self, rule: &RuleOf<'_>, listener: &str) -> Option<Duration> {
+        if rule.rule.attempt_idle_timeout.is_some() {
+            return rule.rule.attempt_idle_timeout;
+        }
+        let listener = self.input.plan.listeners.iter().find(|known| known.name == listener)?;
+        let timeout = listener.stream_idle_timeout.unwrap_or(DEFAULT_STREAM_IDLE_TIMEOUT);
+        (!timeout.is_zero()).then(|| timeout.max(longest(rule)))
     }
 
     /// A field that older releases do not know would keep the policy from being taken.
@@ -214,6 +219,11 @@ impl Renderer<'_> {
             }
         }
     }
+}
+
+/// The longest time that a request of a rule may take by itself.
+fn longest(rule: &RuleOf<'_>) -> Duration {
+    rule.rule.attempt_timeout.max(rule.rule.request_timeout).unwrap_or_default()
 }
 
 /// The retries of a rule: as the policy has them, with the time that an attempt may take.
