@@ -138,12 +138,7 @@ impl Filter {
                 let code = json!({"local": {"filename": self.file}});
                 wasm(name, role, &code, &ENVIRONMENT, configuration)
             }
-            Form::Module => json!({
-                // A thread of the module outlives every configuration, so its code must stay.
-                "dynamic_module_config": {"name": "weir", "do_not_close": true},
-                "filter_name": role,
-                "filter_config": text(configuration),
-            }),
+            Form::Module => module("name", &json!("weir"), role, configuration),
         }
     }
 }
@@ -151,6 +146,16 @@ impl Filter {
 /// A text as an `Any`.
 fn text(text: &str) -> Value {
     proto::any("google.protobuf.StringValue", json!({"value": text}))
+}
+
+/// The fields of a native filter, whose code is at `place`: a field of Envoy's `DynamicModuleConfig` with its value.
+pub(super) fn module(place: &str, code: &Value, role: &str, configuration: &str) -> Value {
+    json!({
+        // A thread of the module outlives every configuration, so its code must stay.
+        "dynamic_module_config": {place: code, "do_not_close": true},
+        "filter_name": role,
+        "filter_config": text(configuration),
+    })
 }
 
 /// The VM of a wasm filter. Filters share one if this is the same for all, and their code has come the same way: Envoy tells VMs apart by

@@ -33,8 +33,8 @@ impl Renderer<'_> {
         extensions: &Extensions,
         has_credentials_route: bool,
     ) -> Result<(), Error> {
-        let filter = self.in_chain(config)?;
         let code = json!({"local": {"filename": self.options.filter.path()}});
+        let filter = self.in_chain(&code, config)?;
         let mut patches: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         let mut with_two_roles = BTreeSet::new();
         for route in routes {
@@ -199,17 +199,12 @@ impl Renderer<'_> {
     }
 
     /// The filter for the chains of clusters.
-    fn in_chain(&self, config: &Config) -> Result<Value, Error> {
+    fn in_chain(&self, code: &Value, config: &Config) -> Result<Value, Error> {
         let text = serde_json::to_string(config).map_err(|error| Error::Filter(error.to_string()))?;
         let (name, role, form) = ("weir.backend", "backend", self.options.filter.form());
-        let local = json!({"local": {"filename": self.options.filter.path()}});
         let fields = match form {
-            Form::Wasm => form::wasm(name, role, &local, &variables(config), &text),
-            Form::Module => json!({
-                "dynamic_module_config": {"module": local, "do_not_close": true},
-                "filter_name": role,
-                "filter_config": proto::any("google.protobuf.StringValue", json!({"value": text})),
-            }),
+            Form::Wasm => form::wasm(name, role, code, &variables(config), &text),
+            Form::Module => form::module("module", code, role, &text),
         };
         Ok(json!({"name": name, "typed_config": proto::any(form.message(), fields)}))
     }
