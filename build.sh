@@ -39,6 +39,8 @@ USAGE
 
 say() { printf '==> %s\n' "$*" >&2; }
 die() { printf 'build.sh: %s\n' "$*" >&2; exit 2; }
+# What is left out for want of a part. In CI nobody would see that.
+goes_without() { [ -z "${CI:-}" ] || die "$*"; say "$*"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }
 
@@ -81,7 +83,7 @@ need_redis() { have redis-server || apt_install redis-server; }
 need_ratelimit() {
   if have ratelimit || [ -x "$OWN/bin/service_cmd" ]; then return; fi
   if ! have go; then
-    say "Go is missing, so there is no ratelimit service: budgets are counted by the filter itself (no --redis)"
+    goes_without "Go is missing, so there is no ratelimit service: budgets are counted by the filter itself (no --redis)"
     return
   fi
   say "building the ratelimit service"
@@ -169,7 +171,7 @@ lint() {
 
 # The workflows, where there is Go to build their linter with.
 lint_workflows() {
-  have go || { say "Go is missing, so the workflows are not checked"; return; }
+  have go || { goes_without "Go is missing, so the workflows are not checked"; return; }
   [ -x "$OWN/bin/actionlint" ] || go_install "" "$ACTIONLINT"
   "$OWN/bin/actionlint" -shellcheck= .github/workflows/*.yml
 }

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 import yaml
+from harness.parts import missing
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "envoy-config"
@@ -25,7 +26,7 @@ def compose():
             return plugin
     if shutil.which("docker-compose"):
         return ["docker-compose"]
-    pytest.skip("there is no docker-compose: `apt-get install docker-compose`, or set $DOCKER_COMPOSE")
+    missing("there is no docker-compose: `apt-get install docker-compose`, or set $DOCKER_COMPOSE")
 
 
 def config(*options, **environment):

@@ -14,6 +14,7 @@ import threading
 import httpx
 import pytest
 from harness.gateway import WEIR
+from harness.parts import missing
 from harness.process import Process, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -24,7 +25,7 @@ HTPASSWD = f"{USER}:$2b$04$nhBFEnoBomiU3M/YP4.3Hu5wH.J4KCNCYWFTWtVO8/xhrc.iIqzKe
 
 
 def tool(name):
-    return shutil.which(name) or pytest.skip(f"{name} is not installed: ./build.sh test --all does that")
+    return shutil.which(name) or missing(f"{name} is not installed: ./build.sh test --all does that")
 
 
 def free_port():

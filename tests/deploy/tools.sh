@@ -37,7 +37,7 @@ need_envoy_gateway() {
   have docker-registry || apt_install docker-registry
   if { have egctl && have envoy-gateway; } || { [ -x "$OWN/bin/egctl" ] && [ -x "$OWN/bin/envoy-gateway" ]; }; then return; fi
   if ! have go; then
-    say "Go is missing, so nothing is run on Envoy Gateway"
+    goes_without "Go is missing, so nothing is run on Envoy Gateway"
     return
   fi
   say "building Envoy Gateway $ENVOY_GATEWAY_VERSION, which takes some minutes"
@@ -63,7 +63,7 @@ need_istio() {
   need_redis
   if { have istioctl && have pilot-discovery; } || { [ -x "$OWN/bin/istioctl" ] && [ -x "$OWN/bin/pilot-discovery" ]; }; then return; fi
   if ! have go; then
-    say "Go is missing, so nothing is run on Istio"
+    goes_without "Go is missing, so nothing is run on Istio"
     return
   fi
   say "building istioctl and Istiod, which takes some minutes"
@@ -82,7 +82,7 @@ need_manifest_tools() {
   need_python
   pip_install -r tests/deploy/manifests/requirements.txt
   if ! have go; then
-    say "Go is missing, so there are no kustomize, kubeconform and Helm: their tests are skipped"
+    goes_without "Go is missing, so there are no kustomize, kubeconform and Helm: their tests are skipped"
     return
   fi
   for tool in "${tools[@]}"; do

@@ -9,6 +9,7 @@ import pytest
 from harness import gateway as gateways
 from harness import providers as stand_ins
 from harness import resources
+from harness.parts import missing
 from harness.process import Process, wait_for
 
 
@@ -94,7 +95,7 @@ def free_port():
 def redis(tmp_path_factory):
     """The address of a Redis of our own."""
     if not shutil.which("redis-server"):
-        pytest.skip("redis-server is not installed")
+        missing("redis-server is not installed")
     port = free_port()
     server = Process(
         ["redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],

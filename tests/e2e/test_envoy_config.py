@@ -10,6 +10,7 @@ import yaml
 from conftest import free_port
 from harness import plain_envoy
 from harness.gateway import new_user
+from harness.parts import missing
 from harness.plain_envoy import FOLDER, FORM, PARTS, PlainEnvoy, address, localized
 from harness.process import wait_for
 from harness.providers import OPENAI_KEY
@@ -32,7 +33,7 @@ def stand_ins():
 def ratelimit(redis, tmp_path_factory):
     binary = plain_envoy.ratelimit_service()
     if not binary:
-        pytest.skip("there is no ratelimit service: ./build.sh build makes one where Go is installed")
+        missing("there is no ratelimit service: ./build.sh build makes one where Go is installed")
     ports = [free_port() for _ in range(3)]
     service = plain_envoy.RateLimit(binary, redis, tmp_path_factory.mktemp("ratelimit"), ports)
     yield service

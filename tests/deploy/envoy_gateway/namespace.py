@@ -7,7 +7,7 @@ import os
 import socket
 import struct
 
-import pytest
+from harness.parts import missing
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
@@ -21,7 +21,7 @@ def network():
     with open("/proc/thread-self/ns/net") as before:
         if _libc.unshare(CLONE_NEWNET) != 0:
             why = os.strerror(ctypes.get_errno())
-            pytest.skip(f"Envoy Gateway's server needs a network namespace of its own, which takes root: {why}")
+            missing(f"Envoy Gateway's server needs a network namespace of its own, which takes root: {why}")
         try:
             _start_loopback()
             yield

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from harness.parts import missing
 from harness.process import Failed
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
@@ -28,10 +29,9 @@ def find(variable, name):
     return next((pathlib.Path(each) for each in candidates if each and pathlib.Path(each).exists()), None)
 
 
-def tool(variable, name, how="./build.sh test --all"):
-    """The same; the test is skipped without it."""
-    missing = f"{name} is not there: name it in {variable}, or run {how}"
-    return find(variable, name) or pytest.skip(missing)
+def tool(variable, name):
+    """The same; the test ends without it."""
+    return find(variable, name) or missing(f"{name} is not there: name it in {variable}, or run ./build.sh test --all")
 
 
 def egctl():
@@ -39,9 +39,10 @@ def egctl():
 
 
 def older_egctl(version):
-    """That of an older release, such as v1.8.0."""
+    """That of an older release, such as v1.8.0, where someone asked for it: it takes minutes to build."""
     variable = f"EGCTL_{version.replace('.', '_').upper()}"
-    return tool(variable, f"envoy-gateway-{version}/egctl", "OLDER=yes ./build.sh test --all")
+    how = f"egctl {version} is not there: name it in {variable}, or run OLDER=yes ./build.sh test --all"
+    return find(variable, f"envoy-gateway-{version}/egctl") or pytest.skip(how)
 
 
 def server():
@@ -70,7 +71,7 @@ def envoy():
                 return path
         for binary in path.parent.parent.glob("lib/python*/site-packages/envoy/_bin/envoy"):
             return binary
-    return pytest.skip("Envoy is not there: name it in ENVOY")
+    return missing("Envoy is not there: name it in ENVOY")
 
 
 def envoy_version():

@@ -5,8 +5,9 @@ import pathlib
 import shutil
 import subprocess
 
-import pytest
 import yaml
+
+from harness.parts import missing
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MANIFESTS = ROOT / "manifests"
@@ -17,18 +18,18 @@ WEIR = pathlib.Path(os.environ.get("WEIR", ROOT / "target" / "release" / "weir")
 
 
 def tool(variable, name):
-    """A program by its variable, or in .weir/bin, or on the PATH; the test is skipped without it."""
+    """A program by its variable, or in .weir/bin, or on the PATH; the test ends without it."""
     for candidate in (os.environ.get(variable), OWN / "bin" / name, shutil.which(name)):
         if candidate and pathlib.Path(candidate).exists():
             return pathlib.Path(candidate)
-    return pytest.skip(f"{name} is not there: name it in {variable}, or run ./build.sh test --all")
+    return missing(f"{name} is not there: name it in {variable}, or run ./build.sh test --all")
 
 
 def module(variable, path):
-    """A Go module's folder, for the schemas in it; the test is skipped without it."""
+    """A Go module's folder, for the schemas in it; the test ends without it."""
     folder = pathlib.Path(os.environ.get(variable, MODULES / path))
     if not folder.is_dir():
-        pytest.skip(f"{path} is not there: name its folder in {variable}, or run ./build.sh test --all")
+        missing(f"{path} is not there: name its folder in {variable}, or run ./build.sh test --all")
     return folder
 
 
