@@ -166,6 +166,8 @@ lint() {
     say "building cargo-deny"
     cargo install -q --locked --root "$OWN" "cargo-deny@$CARGO_DENY_VERSION"
   fi
+  # It looks at the crates of every platform, of which a build fetches its own.
+  cargo fetch --locked
   PATH=$PATH:$OWN/bin cargo deny --offline check bans licenses sources
 }
 
