@@ -99,11 +99,45 @@ go_install() {
 
 has_wasm_target() { [ -d "$(rustc --print sysroot)/lib/rustlib/$WASM_TARGET/lib" ]; }
 
+# together JOB...: functions that do not need each other, at the same time. The first shows how it goes, the others only why they failed.
+together() {
+  local first=$1 job at failed=0 pids=() logs=()
+  shift
+  for job in "$@"; do
+    logs+=("$(mktemp)")
+    ("$job") >"${logs[-1]}" 2>&1 &
+    pids+=($!)
+  done
+  # A job in the background does not hear the terminal's interrupt.
+  trap 'kill "${pids[@]}" 2>/dev/null; exit 130' INT TERM
+  "$first"
+  for at in "${!pids[@]}"; do
+    if ! wait "${pids[at]}"; then
+      cat "${logs[at]}" >&2
+      failed=1
+    fi
+  done
+  trap - INT TERM
+  rm -f "${logs[@]}"
+  [ "$failed" = 0 ] || exit 1
+}
+
+# The command line and the stand-in providers.
+build_tools() {
+  cargo build --locked --profile tools -p weir -p weir-providers
+  mkdir -p "$RELEASE"
+  local tool
+  for tool in weir weir-providers; do put "target/tools/$tool" "$RELEASE/$tool"; done
+}
+
+# By rename: what runs may have the old one open.
+put() { cp "$1" "$2.new" && mv "$2.new" "$2"; }
+
 # The native module, for this machine.
 build_module() {
   cargo build --locked --profile module -p weir-module
-  # By rename: a running Envoy may have the old one open.
-  cp target/module/libweir.so "$RELEASE/libweir.so.new" && mv "$RELEASE/libweir.so.new" "$RELEASE/libweir.so"
+  mkdir -p "$RELEASE"
+  put target/module/libweir.so "$RELEASE/libweir.so"
 }
 
 # The wasm filter. Where rustup cannot fetch the target, Debian's compiler builds the standard library from source.
@@ -129,30 +163,32 @@ build_wasm() {
       RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 \
       cargo build "${flags[@]}" -Zbuild-std=std,panic_abort
   fi
-  # By rename: a running Envoy may have the old one open.
-  cp "$WASM_BUILT" "$RELEASE/weir.wasm.new" && mv "$RELEASE/weir.wasm.new" "$RELEASE/weir.wasm"
+  mkdir -p "$RELEASE"
+  put "$WASM_BUILT" "$RELEASE/weir.wasm"
 }
 
-# What it takes to serve with budgets that the filter counts.
+build_filters() { build_module && build_wasm; }
+
+# What it takes to serve with budgets that the filter counts: `build_filters`, or one of the two that it calls.
 build_gateway() {
   need_rust
-  say "building weir"
-  cargo build --locked --release -p weir -p weir-providers
-  say "building the native module"
-  build_module
-  say "building the wasm filter"
-  build_wasm
-  need_envoy
+  { [ -n "${ENVOY:-}" ] || have envoy; } || need_python
+  say "building weir, the filter and the stand-in providers, which takes some minutes the first time"
+  together build_tools "$1" need_envoy
 }
 
 build() {
-  build_gateway
+  build_gateway build_filters
   need_redis
   need_ratelimit
 }
 
 run() {
-  build_gateway
+  # One form is enough. The wasm one where it is asked for, and either for an Envoy that nobody knows here.
+  local form=build_module
+  [ -z "${ENVOY:-}" ] || form=build_filters
+  case " $* " in *" --filter wasm "* | *" --filter=wasm "*) form=build_wasm ;; esac
+  build_gateway "$form"
   if [ $# -eq 0 ]; then exec python3 tests/demo.py; fi
   case " $* " in *" --redis"*) need_ratelimit ;; esac
   exec "$RELEASE/weir" run "$@"
@@ -284,7 +320,7 @@ test_forms() {
 # The native module on Arm64 where there is no such machine: cross-built, in the Arm64 Envoy, under QEMU.
 test_arm64() {
   local target=aarch64-unknown-linux-gnu folder=$OWN/arm64
-  build_gateway
+  build_gateway build_filters
   { have aarch64-linux-gnu-gcc && have qemu-aarch64; } || apt_install gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
   rustup target add "$target"
   CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
@@ -311,7 +347,7 @@ bench() {
   need_python
   pip_install -r tests/bench/requirements.txt
   case " $* " in *" --help "* | *" -h "*) exec "$OWN/venv/bin/python" tests/bench/bench.py "$@" ;; esac
-  build_gateway
+  build_gateway build_filters
   build_load
   case " $* " in *" --peers "*)
     say "installing the peers"
