@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use weir_core::config::SchemaName::{Cohere, OpenAI};
+use weir_core::usage::record::UsageStatus;
 
 use crate::answer::{Answer, CHAT_CHUNKS, COMPLETION, chat_sse};
 use crate::gateway::Gateway;
@@ -57,6 +58,20 @@ fn usage_is_asked_for_and_kept_from_a_client_that_did_not_ask() {
     let outcome = gateway.post(CHAT, body).answered_by(Answer::sse(&stream)).send();
     assert_eq!(outcome.sent[0].text(), body);
     assert_eq!(outcome.text(), stream);
+}
+
+/// Some servers refuse what they do not know.
+#[test]
+fn a_backend_that_may_not_be_asked_for_usage_is_not() {
+    let gateway = gateway().target(|target| target.body.remove.push("stream_options".to_owned()));
+    for options in ["", r#","stream_options":{"include_usage":true}"#] {
+        let body = format!(r#"{{"model":"m","stream":true{options}}}"#);
+        let outcome =
+            gateway.post(CHAT, &body).answered_by(Answer::sse(&chat_sse(&CHAT_CHUNKS[..4]))).send();
+        assert_eq!(outcome.sent[0].text(), r#"{"model":"m","stream":true}"#);
+        assert_eq!(outcome.record.usage_status, UsageStatus::Estimated);
+        assert!(outcome.record.output_tokens > Some(0));
+    }
 }
 
 #[test]
