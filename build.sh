@@ -284,7 +284,9 @@ run_tests() {
   say "the benchmark's own check"
   build_load
   "$OWN/venv/bin/python" tests/bench/bench.py --smoke
-  test_forms "$@" || failed=1
+  say "forms, as the gateway and servers read them"
+  run_pytest tests/forms "$@" || failed=1
+  test_both_filters "$@" || failed=1
   if [ -n "$all" ]; then
     say "images, Envoy Gateway, Istio and manifests"
     ENVOY=$(envoy_path) run_pytest tests/deploy "$@" || failed=1
@@ -303,7 +305,7 @@ run_pytest() {
 }
 
 # Both forms of the filter at a time: the tests mostly wait. One is shown as it goes, the other when it is done.
-test_forms() {
+test_both_filters() {
   local log wasm failed=0
   log=$(mktemp)
   say "end-to-end tests, module, and wasm beside them"

@@ -58,6 +58,14 @@ fn the_boundary_comes_from_the_content_type() {
         "multipart/form-data; boundary=\"X\" X",
         "multipart/form-data; boundary=X*X",
         "multipart/form-data; boundary",
+        "multipart/form-data; boundary=XX; boundary*=UTF-8''YY",
+        "multipart/form-data; boundary*0=YY; boundary=XX",
+        "multipart/form-data; boundary=XX; x*=y",
+        "multipart/form-data; boundary=XX;; x=y",
+        "multipart/form-data; boundary =XX",
+        "multipart/form-data; boundary= XX",
+        "multipart/form-data; boundary=XX; charset=utf-16",
+        "multipart/form-data; boundary=XX; x=\"\u{e9}\"",
         &format!("multipart/form-data; boundary={}", "X".repeat(71)),
     ] {
         assert!(matches!(scan(bad, &body), Err(MultipartError::ContentType(_))), "{bad}");
@@ -66,7 +74,7 @@ fn the_boundary_comes_from_the_content_type() {
 
 #[test]
 fn text_around_the_parts_is_left_out() {
-    let inner = part("form-data; name=a", "1").replace("--XX\r\n", "--XX \t\r\n");
+    let inner = part("form-data; name=a", "1");
     let body = format!("preamble --XX\r\n\r\n{inner}--XX--\r\nepilogue --XX\r\n");
     assert_eq!(scan(TYPE, body.as_bytes()).unwrap().value("a").unwrap(), Some(b"1".as_slice()));
     assert_eq!(scan(TYPE, b"--XX--").unwrap().parts(), []);
@@ -87,6 +95,7 @@ fn a_line_that_is_nearly_a_boundary_is_refused() {
         ("\r\n--XXX", goes_on),
         ("\r\n--XX--x", goes_on),
         ("\r\n--XX \n", goes_on),
+        ("\r\n--XX \t\r\n", goes_on),
         ("\n--XX\r\n", line_end),
         ("\r--XX\r\n", line_end),
         ("\r\n--XX--\r\n", "the form goes on after its closing boundary"),
@@ -113,7 +122,37 @@ fn a_field_that_is_there_twice_is_seen() {
 #[test]
 fn what_could_be_read_in_two_ways_is_refused() {
     assert_eq!(refused("form-data; name=a; name=b"), "a parameter appears twice");
-    assert_eq!(refused("form-data; name=a; name*=UTF-8''b"), "a part has a name*");
+    let extended = "a parameter has a * in its name, an extended form that not all servers read";
+    for disposition in [
+        "form-data; name=a; name*=UTF-8''b",
+        "form-data; name*0=b; name=a",
+        "form-data; name=a; NAME*1*=b",
+        "form-data; name=a; filename*=UTF-8''b",
+    ] {
+        assert_eq!(refused(disposition), extended);
+    }
+    let odd_name = "the name of a part has other characters than letters, digits and _-.[]:/";
+    for name in ["\"\"", "\" a\"", "\"a%62\"", "\"a\\b\"", "\"a;b\"", "\"=?utf-8?q?a?=\"", "\"\u{430}\""] {
+        assert_eq!(refused(&format!("form-data; name={name}")), odd_name);
+    }
+    assert_eq!(
+        refused("form-data; name=a;; x=y"),
+        "the name of a parameter has characters that none may have"
+    );
+    assert_eq!(refused("form-data; name =a"), "the name of a parameter has characters that none may have");
+    assert_eq!(refused("form-data; name=(a)"), "a value that must be quoted is not");
+    assert_eq!(refused("form-data; name=<a>"), "a value that must be quoted is not");
+    assert_eq!(refused("form-data; name=a;"), "the content-disposition of a part ends with a semicolon");
+    assert_eq!(
+        refused(r#"form-data; filename="a\\"; name="b""#),
+        "a quoted value has two backslashes before a quote"
+    );
+    assert_eq!(
+        refused("form-data; name=a\r\nContent-Type: Multipart/mixed; boundary=b"),
+        "a part is a form itself"
+    );
+    assert_eq!(refused("form-data; name=a\r\nX: 1\r\nx: 2"), "a part has a header twice");
+    assert_eq!(refused("form-data; name=a\r\nX: \0"), "a header of a part has characters that none may have");
     assert_eq!(refused("form-data"), "a part has no name");
     assert_eq!(refused("attachment; name=a"), "the content-disposition of a part is not form-data");
     assert_eq!(refused("form-data; name=\"a"), "a quoted value does not end");
@@ -121,7 +160,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
         refused("form-data; name=a\r\nX: y\nz"),
         "a header of a part is folded or has a stray line end"
     );
-    assert_eq!(refused("form-data;\r\n name=a"), "a header of a part has no colon");
+    assert_eq!(refused("form-data;\r\n name=a"), "a header of a part is folded or has a stray line end");
     assert_eq!(refused("form-data; name=a\r\n b: c"), "a header of a part is folded or has a stray line end");
     assert_eq!(
         refused("form-data; name=a\r\ncontent-disposition: form-data; name=b"),
@@ -171,16 +210,54 @@ fn a_value_is_replaced_and_nothing_else() {
     assert_eq!(form_.replace(model, b"x\r\n--XX--"), Err(MultipartError::Boundary));
 }
 
+#[test]
+fn a_field_that_some_servers_take_for_another_is_seen() {
+    for name in ["Model", "model[]", "MODEL[0]"] {
+        let one = part(&format!("form-data; name=\"{name}\""), "a");
+        let body = form(&[&one, &part("form-data; name=model", "b")]);
+        let form = scan(TYPE, &body).unwrap();
+        assert_eq!(form.text("model"), Err(MultipartError::Lookalike(name.to_owned(), "model".to_owned())));
+        assert_eq!(form.text("mode"), Ok(None));
+    }
+}
+
+#[test]
+fn only_what_is_text_to_all_is_text() {
+    let read = |rest: &str, value: &str| {
+        let body = form(&[&part(&format!("form-data; name=model{rest}"), value)]);
+        scan(TYPE, &body).unwrap().text("model").map(|value| value.map(str::to_owned))
+    };
+    for (rest, value) in [
+        ("", "\u{e9}"),
+        ("\r\nContent-Type: text/plain", "a"),
+        ("\r\nContent-Type: Text/Plain; charset=\"UTF-8\"", "\u{e9}"),
+        ("\r\nContent-Type: text/plain;charset=ISO-8859-1", "a"),
+    ] {
+        assert_eq!(read(rest, value), Ok(Some(value.to_owned())), "{rest}");
+    }
+    for (rest, value) in [
+        ("; filename=\"\"", "a"),
+        ("; filename=a", "a"),
+        ("\r\nContent-Type: application/octet-stream", "a"),
+        ("\r\nContent-Type: text/plain; charset=utf-16", "a"),
+        ("\r\nContent-Type: text/plain; charset*=utf-8", "a"),
+        ("\r\nContent-Type: text/plain; charset=iso-8859-1", "\u{e9}"),
+    ] {
+        assert!(matches!(read(rest, value), Err(MultipartError::NotText { .. })), "{rest}");
+    }
+    let charset = |name| scan(TYPE, &form(&[&part("form-data; name=_charset_", name)])).is_ok();
+    assert_eq!((charset("UTF-8"), charset("utf-16")), (true, false));
+}
+
 proptest! {
     #[test]
     fn finds_what_was_written(
-        fields in proptest::collection::vec(("[a-z\"; =]{0,8}", "[-X\r\na]{0,12}"), 0..6),
+        fields in proptest::collection::vec(("[a-z_.]{1,8}\\[?\\]?", "[-X\r\na]{0,12}"), 0..6),
         pick: proptest::sample::Index,
     ) {
         let values: Vec<String> = fields.iter().map(|(_, value)| value.replace("--XX", "")).collect();
         prop_assume!(values.iter().all(|value| !value.contains("--XX")));
         let parts: Vec<String> = fields.iter().zip(&values).map(|((name, _), value)| {
-            let name = name.replace('"', "\\\"");
             part(&format!("form-data; name=\"{name}\""), value)
         }).collect();
         let body = form(&parts.iter().map(String::as_str).collect::<Vec<_>>());

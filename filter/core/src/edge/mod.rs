@@ -9,6 +9,8 @@ mod models;
 
 use std::sync::Arc;
 
+use percent_encoding::percent_decode_str;
+
 use crate::backend::Place;
 use crate::codec::json::{self, ScanError};
 use crate::codec::multipart;
@@ -206,7 +208,7 @@ impl Edge {
         let exchange = &mut *exchange;
         let (path, _) = exchange.headers.path_and_query();
         let fields = if exchange.endpoint.is_some_and(Endpoint::takes_multipart) {
-            Fields::of_form(exchange.headers.get("content-type").unwrap_or_default(), body)
+            Fields::of_form(&exchange.headers, body)
         } else {
             Fields::of_json(body)
         }
@@ -401,19 +403,35 @@ impl Fields {
         Ok(Fields { model: valid_model(&model)?, stream, usage_asked })
     }
 
-    fn of_form(content_type: &str, body: &[u8]) -> Result<Fields, String> {
+    fn of_form(headers: &Headers, body: &[u8]) -> Result<Fields, String> {
+        let mut content_types = headers.all("content-type");
+        let content_type = content_types.next().unwrap_or_default();
+        if content_types.next().is_some() {
+            return Err("there are two content-type headers".to_owned());
+        }
+        let (_, query) = headers.path_and_query();
+        // Go's `FormValue` finds it there first.
+        if query.is_some_and(|query| names_parameter(query, "model")) {
+            return Err("the query has the parameter model, which belongs in the form".to_owned());
+        }
         let form = multipart::scan(content_type, body).map_err(|error| error.to_string())?;
-        let text = |name: &str| -> Result<Option<&str>, String> {
-            let value = form.value(name).map_err(|error| error.to_string())?;
-            value.map(std::str::from_utf8).transpose().map_err(|_| format!("the part {name} is not UTF-8"))
-        };
+        let text = |name: &str| form.text(name).map_err(|error| error.to_string());
         let model = text("model")?.ok_or("the form has no part named model")?;
         if form.named("file").next().is_none() {
             return Err("the form has no part named file".to_owned());
         }
         let stream = text("stream")?.is_some_and(|value| value.trim() == "true");
-        Ok(Fields { model: valid_model(model.trim())?, stream, usage_asked: false })
+        Ok(Fields { model: valid_model(model)?, stream, usage_asked: false })
     }
+}
+
+/// Whether a query has the parameter `name`, however it is written.
+fn names_parameter(query: &str, name: &str) -> bool {
+    query.split(['&', ';']).any(|parameter| {
+        let key = parameter.split('=').next().unwrap_or_default();
+        let key = percent_decode_str(key).decode_utf8_lossy();
+        key.split('[').next().unwrap_or_default().trim().eq_ignore_ascii_case(name)
+    })
 }
 
 /// The model becomes a header that routes match on: it must survive that unchanged.

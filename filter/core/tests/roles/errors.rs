@@ -115,6 +115,38 @@ fn a_form_without_what_it_needs_is_a_400() {
 }
 
 #[test]
+fn a_model_that_servers_may_find_elsewhere_is_a_400() {
+    let gateway = openai();
+    let path = "/v1/audio/transcriptions";
+    let form = |model: &str| {
+        format!(
+            "--X\r\ncontent-disposition: form-data; name={model}\r\n--X\r\n\
+             content-disposition: form-data; name=file; filename=a\r\n\r\nx\r\n--X--\r\n"
+        )
+    };
+    let plain = form("model\r\n\r\nm");
+    let content_type = "multipart/form-data; boundary=X";
+    let post = |path: &str, body: &str, content_type: &str| {
+        gateway.post(path, body).header("content-type", content_type)
+    };
+    let taken = || post(path, &plain, content_type).answered_by(Answer::json(200, r#"{"text":"a"}"#)).send();
+    assert_eq!(taken().status, 200);
+    for (call, why) in [
+        (post(path, &plain, "multipart/form-data; boundary=X; boundary*=UTF-8''Y"), "a * in its name"),
+        (post(path, &plain, content_type).another("content-type", content_type), "two content-type"),
+        (post(&format!("{path}?a=b&mod%65l=other"), &plain, content_type), "the query has"),
+        (post(&format!("{path}?Model[]=other"), &plain, content_type), "the query has"),
+        (post(path, &form("model; name*0=file\r\n\r\nm"), content_type), "a * in its name"),
+        (post(path, &form("model; filename=a\r\n\r\nm"), content_type), "is a file"),
+        (post(path, &form("model\r\n\r\nm "), content_type), "spaces around"),
+    ] {
+        let outcome = call.send();
+        assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
+        assert!(outcome.error().contains(why), "{}", outcome.error());
+    }
+}
+
+#[test]
 fn a_body_over_the_limit_is_refused_as_soon_as_that_is_known() {
     let mut gateway = openai();
     gateway.config.body_limit = BODY.len();
