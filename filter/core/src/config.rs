@@ -2,12 +2,13 @@
 //!
 //! It holds no secret: credentials are named here and arrive by a way of their own (see [`crate::auth`]).
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Source;
+use crate::headers::{MODEL_HEADER, USER_HEADER};
 
 /// Everything the filter must know, the same for both of its roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,9 +62,47 @@ pub struct Config {
     /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.
     #[serde(default)]
     pub plain_routes: bool,
+    /// See [`Config::tells_apart_by`].
+    #[serde(skip)]
+    pub told_apart: Derived<BTreeSet<String>>,
+}
+
+/// What follows from the rest of a value, made when it is first asked for.
+#[derive(Debug, Default)]
+pub struct Derived<T>(OnceLock<T>);
+
+/// A copy may be changed before it is used.
+impl<T: Default> Clone for Derived<T> {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl<T> PartialEq for Derived<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Config {
+    /// Whether requests are told apart by the header `name`, in lower case: by budgets, limits or the ledger.
+    #[must_use]
+    pub fn tells_apart_by(&self, name: &str) -> bool {
+        let names = self.told_apart.0.get_or_init(|| {
+            let routes =
+                self.routes.values().flat_map(|route| route.user_headers.iter().chain(&route.limit_headers));
+            let budgets =
+                self.budgets.iter().flat_map(|budget| &budget.selectors).map(|selector| &selector.header);
+            // What a client says of the model is dropped.
+            let names = routes
+                .chain(budgets)
+                .filter(|name| *name != MODEL_HEADER)
+                .map(|name| name.to_ascii_lowercase());
+            names.chain([USER_HEADER.to_owned()]).collect()
+        });
+        names.contains(name)
+    }
+
     /// The route that Envoy's route `name` is one of, with the name it has here.
     #[must_use]
     pub fn route(&self, name: &str) -> Option<(&str, &Arc<Route>)> {
@@ -89,6 +128,7 @@ impl Default for Config {
             access_log: true,
             strict: false,
             plain_routes: false,
+            told_apart: Derived::default(),
         }
     }
 }

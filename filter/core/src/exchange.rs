@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::config::Route;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
-use crate::headers::{Headers, MODEL_HEADER, Text};
+use crate::headers::{Headers, MODEL_HEADER, Text, USER_HEADER};
 use crate::limit::{Claim, Standing};
 use crate::usage::Usage;
 use crate::usage::record::{Record, UsageStatus};
@@ -103,7 +103,7 @@ impl Exchange {
         let path = headers.get(":path").unwrap_or_default();
         let endpoint = Endpoint::of_path(path);
         let api = endpoint.map_or_else(|| Endpoint::client_api_of_path(path), Endpoint::client_api);
-        let user = headers.get("x-user-id").unwrap_or_default().to_owned();
+        let user = headers.get(USER_HEADER).unwrap_or_default().to_owned();
         Exchange {
             headers,
             endpoint,

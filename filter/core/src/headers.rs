@@ -11,6 +11,9 @@ pub const MODEL_HEADER: &str = "x-ai-eg-model";
 /// The cluster of a request that goes to [`crate::config::Config::direct`]: its route takes it from here.
 pub const CLUSTER_HEADER: &str = "x-weir-cluster";
 
+/// The user of the request, where no limit tells users apart by other headers.
+pub const USER_HEADER: &str = "x-user-id";
+
 /// Headers that mean something to the gateway and nothing to a backend: what a client sends under these prefixes
 /// neither steers the gateway nor leaves it.
 const INTERNAL_PREFIXES: [&str; 3] = ["x-ai-eg-", "x-aigw-", "x-weir-"];
@@ -77,6 +80,12 @@ impl Headers {
         // Cookies are the exception (RFC 6265, 5.4).
         let separator = if name == "cookie" { "; " } else { ", " };
         (!values.is_empty()).then(|| values.join(separator))
+    }
+
+    /// Puts `value` in the place of every value of `name`.
+    pub fn replace(&mut self, name: &str, value: &str) {
+        let replaced = self.iter().map(|(key, old)| (key, if key == name { value } else { old }));
+        *self = replaced.collect();
     }
 
     /// All names and values.

@@ -4,6 +4,7 @@
 //! it. On the way back it gives every error the client's own shape, and when the request is over it closes the
 //! books.
 
+mod identity;
 mod local_reply;
 mod models;
 
@@ -131,9 +132,10 @@ impl Edge {
     }
 
     fn check_headers(&mut self, end: bool) -> Result<Request, Error> {
+        let mut edits = HeaderEdits::default();
+        identity::check(&self.config, &mut self.exchange.borrow_mut(), &mut edits)?;
         let exchange = self.exchange.borrow();
         let headers = &exchange.headers;
-        let mut edits = HeaderEdits::default();
         for (name, _) in headers.iter().filter(|(name, _)| is_internal(name)) {
             edits.remove(name.to_owned());
         }
