@@ -17,6 +17,9 @@ pub use sources::{
     secret_header,
 };
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
 /// What a backend is shown as proof.
@@ -63,38 +66,126 @@ impl KeyHeader {
     }
 }
 
-/// Every header that may carry a credential: those the gateway sets for some kind of backend, and those a client
-/// may send for the gateway itself. An attempt removes each of them that it does not set, since a backend must
-/// see neither the client's credential nor the one of another backend.
+/// Every header that may carry a credential, or say whose account a credential is used for: those the gateway sets for
+/// some kind of backend, and those a client may send for the gateway itself. An attempt removes each of them that it does
+/// not set, since a backend must see neither the client's credential nor the one of another backend, and a client must not
+/// steer the gateway's account. Sorted.
 pub const CREDENTIAL_HEADERS: &[&str] = &[
-    "authorization",
-    "proxy-authorization",
-    "cookie",
-    "x-api-key",
     "api-key",
-    "x-goog-api-key",
-    "x-amz-date",
-    "x-amz-security-token",
-    "x-amz-content-sha256",
+    "apikey",
+    "authorization",
+    "cf-access-client-id",
+    "cf-access-client-secret",
+    "cf-access-jwt-assertion",
+    "cf-access-token",
+    "cf-aig-authorization",
+    "cookie",
+    "dpop",
+    "helicone-auth",
+    // Azure API Management: https://learn.microsoft.com/en-us/azure/api-management/api-management-subscriptions
+    "ocp-apim-subscription-key",
+    // Which organization and project pay: https://platform.openai.com/docs/api-reference/authentication
+    "openai-organization",
+    "openai-project",
+    "private-token",
+    "proxy-authorization",
+    "subscription-key",
+    "x-access-token",
     // By which a client may bring its own credential, unless the policy names others.
-    "x-aigw-api-key",
     "x-aigw-anthropic-api-key",
-    "x-aigw-azure-api-key",
-    "x-aigw-azure-access-token",
-    "x-aigw-gcp-access-token",
+    "x-aigw-api-key",
     "x-aigw-aws-access-key-id",
     "x-aigw-aws-secret-access-key",
     "x-aigw-aws-session-token",
+    "x-aigw-azure-access-token",
+    "x-aigw-azure-api-key",
+    "x-aigw-gcp-access-token",
+    "x-amz-content-sha256",
+    "x-amz-date",
+    "x-amz-security-token",
+    // Of load balancers and proxies that sign users in.
+    "x-amzn-oidc-accesstoken",
+    "x-amzn-oidc-data",
+    "x-amzn-oidc-identity",
+    "x-api-key",
+    "x-api-token",
+    "x-apikey",
+    "x-auth-key",
+    "x-auth-token",
+    "x-forwarded-access-token",
+    "x-forwarded-authorization",
+    "x-functions-key",
+    "x-goog-api-key",
+    "x-goog-iam-authority-selector",
+    "x-goog-iam-authorization-token",
+    "x-goog-iap-jwt-assertion",
+    // Which project pays: https://cloud.google.com/apis/docs/system-parameters
+    "x-goog-user-project",
+    "x-litellm-api-key",
+    "x-ms-client-principal",
+    "x-ms-token-aad-access-token",
+    "x-ms-token-aad-id-token",
+    "x-ms-token-aad-refresh-token",
+    "x-original-authorization",
+    "x-portkey-api-key",
+    "x-portkey-config",
+    "x-portkey-virtual-key",
+    "x-vault-token",
+];
+
+/// The parameters of a query that may carry a credential, beside the names in [`CREDENTIAL_HEADERS`]: of Azure, Google,
+/// OAuth (RFC 6750, 2.3) and signed URLs. Sorted.
+const CREDENTIAL_PARAMETERS: &[&str] = &[
+    "access-token",
+    "access_token",
+    "api_key",
+    "auth",
+    "auth_token",
+    "code",
+    "id_token",
+    "key",
+    "sig",
+    "signature",
+    "subscription_key",
+    "token",
 ];
 
 /// Whether a header, its name in any case, may carry a credential: one of [`CREDENTIAL_HEADERS`], or one of those
 /// that bring secrets into the filter.
 #[must_use]
 pub fn is_credential_header(name: &str) -> bool {
-    CREDENTIAL_HEADERS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    is_in(CREDENTIAL_HEADERS, name)
         || name
             .get(..SECRET_HEADER_PREFIX.len())
             .is_some_and(|prefix| prefix.eq_ignore_ascii_case(SECRET_HEADER_PREFIX))
+}
+
+/// Whether a sorted list of names in lower case has `name`, in any case.
+fn is_in(sorted: &[&str], name: &str) -> bool {
+    let letters = name.bytes().map(|byte| byte.to_ascii_lowercase());
+    sorted.binary_search_by(|known| known.bytes().cmp(letters.clone())).is_ok()
+}
+
+/// A query without the parameters that may carry a credential; all others stay as they are.
+#[must_use]
+pub fn query_without_credentials(query: &str) -> Cow<'_, str> {
+    let names_one = |parameter: &str| {
+        // Some servers take a semicolon for an ampersand.
+        parameter.split(';').any(|parameter| {
+            let name = parameter.split('=').next().unwrap_or_default();
+            let name = percent_decode_str(name).decode_utf8_lossy();
+            let name = name.trim();
+            let is_of_signed_url = ["x-amz-", "x-goog-"].iter().any(|prefix| {
+                name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+            });
+            is_of_signed_url || is_in(CREDENTIAL_PARAMETERS, name) || is_in(CREDENTIAL_HEADERS, name)
+        })
+    };
+    if !query.split('&').any(names_one) {
+        return query.into();
+    }
+    let kept: Vec<&str> = query.split('&').filter(|parameter| !names_one(parameter)).collect();
+    kept.join("&").into()
 }
 
 #[cfg(test)]
@@ -148,6 +239,34 @@ mod tests {
         }
         for name in ["", "content-type", "x-weir", "x-amzn-trace-id", "authorization2", "é-weir-secret-1"] {
             assert!(!is_credential_header(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn lists_of_names_are_sorted_and_in_lower_case() {
+        for list in [CREDENTIAL_HEADERS, CREDENTIAL_PARAMETERS] {
+            assert!(list.is_sorted());
+            for name in list {
+                assert_eq!(*name, name.to_ascii_lowercase());
+                assert!(is_in(list, name) && is_in(list, &name.to_ascii_uppercase()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_query_keeps_what_is_no_credential() {
+        for (query, kept) in [
+            ("", ""),
+            ("api-version=1&beta=true&monkey=1", "api-version=1&beta=true&monkey=1"),
+            ("api-version=1&api-key=k&x=%20y", "api-version=1&x=%20y"),
+            ("KEY=k", ""),
+            ("api%2Dkey=k&a", "a"),
+            ("access_token&a&", "a&"),
+            ("a=b;subscription-key=k&c", "c"),
+            ("X-Amz-Signature=s&x-amz-anything=t&a=key", "a=key"),
+            ("Ocp-Apim-Subscription-Key=k", ""),
+        ] {
+            assert_eq!(query_without_credentials(query), kept, "{query}");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::auth::query_without_credentials;
 use crate::config::{Backend, Schema, SchemaName};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
@@ -92,8 +93,11 @@ pub(super) fn path(exchange: &Exchange, endpoint: Endpoint, backend: &Backend, m
     let mut path = if prefix.is_empty() { format!("/{operation}") } else { format!("/{prefix}/{operation}") };
     let same_api = Conversion::of(endpoint, backend.schema.name) == Ok(Conversion::PassThrough);
     if let (true, (_, Some(query))) = (same_api, exchange.headers.path_and_query()) {
-        path.push('?');
-        path.push_str(query);
+        let query = query_without_credentials(query);
+        if !query.is_empty() {
+            path.push('?');
+            path.push_str(&query);
+        }
     }
     path
 }
@@ -122,6 +126,9 @@ mod tests {
         let chat = "/v1/chat/completions?api-version=1";
         let openai = |prefix| backend(SchemaName::OpenAI, prefix);
         assert_eq!(path_of(chat, false, &openai(None), "m"), "/v1/chat/completions?api-version=1");
+        let with_key = "/v1/chat/completions?api-key=k&api-version=1";
+        assert_eq!(path_of(with_key, false, &openai(None), "m"), "/v1/chat/completions?api-version=1");
+        assert_eq!(path_of("/v1/chat/completions?key=k", false, &openai(None), "m"), "/v1/chat/completions");
         assert_eq!(
             path_of(chat, false, &openai(Some("/api/v3/")), "m"),
             "/api/v3/chat/completions?api-version=1"

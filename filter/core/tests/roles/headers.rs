@@ -116,6 +116,38 @@ fn a_backend_without_a_policy_gets_no_credential_at_all() {
 }
 
 #[test]
+fn a_client_neither_shows_a_key_nor_steers_the_account() {
+    let mut gateway = Gateway::new().backend("gpt", OpenAI);
+    for has_policy in [true, false] {
+        if !has_policy {
+            gateway.config.backends.get_mut("default/gpt").unwrap().auth = None;
+        }
+        let names = [
+            "openai-organization",
+            "openai-project",
+            "x-goog-user-project",
+            "ocp-apim-subscription-key",
+            "x-auth-token",
+            "x-litellm-api-key",
+        ];
+        let call = gateway.post(&format!("{CHAT}?api-key=clients-own-credential&a=b"), BODY);
+        let call = names.iter().fold(call, |call, name| call.header(name, "clients-own-credential"));
+        let outcome = call.answered_by(Answer::json(200, COMPLETION)).send();
+        for name in names {
+            assert_eq!(outcome.sent[0].headers.get(name), None, "{name}");
+        }
+        assert_eq!(outcome.sent[0].path(), "/v1/chat/completions?a=b");
+    }
+    // The operator may set what a client may not.
+    let gateway = Gateway::new()
+        .backend("gpt", OpenAI)
+        .target(|target| target.headers.set = vec![("OpenAI-Project".to_owned(), "proj_1".to_owned())]);
+    let call = gateway.post(CHAT, BODY).header("openai-project", "proj_2");
+    let outcome = call.answered_by(Answer::json(200, COMPLETION)).send();
+    assert_eq!(outcome.sent[0].headers.all("openai-project").collect::<Vec<_>>(), ["proj_1"]);
+}
+
+#[test]
 fn a_mutation_cannot_lend_the_credential_of_the_gateway_to_the_next_backend() {
     let gateway = Gateway::new()
         .backend("first", OpenAI)
