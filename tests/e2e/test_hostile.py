@@ -5,6 +5,9 @@ import json
 import socket
 import urllib.parse
 
+import pytest
+
+from harness.providers import OPENAI_KEY
 from harness.samples import HELLO
 
 QWEN = "Qwen/Qwen3-1.7B"
@@ -30,6 +33,11 @@ def chat(*headers):
     return [*head, *headers], body
 
 
+def messages(gateway, model):
+    body = {"model": model, "max_tokens": 5, "messages": HELLO}
+    return gateway.http.post("/anthropic/v1/messages", json=body)
+
+
 class TestWhoARequestIsFrom:
     def test_said_twice(self, gateway, providers):
         head, body = chat("x-user-id: ann", "X-User-Id: bob", "connection: close")
@@ -45,3 +53,44 @@ class TestWhoARequestIsFrom:
         digest = f"sha256:{hashlib.sha256(user.encode()).hexdigest()}"
         assert request["headers"]["x-user-id"] == digest
         assert gateway.logged(digest)
+
+
+class TestWhatABackendAnswers:
+    @pytest.mark.parametrize("status", [400, 200])
+    def test_the_gateways_key_in_an_error(self, gateway, providers, status):
+        error = {"error": {"message": f"got Bearer {OPENAI_KEY}", "type": "t", "code": 400}}
+        headers = {"x-debug": OPENAI_KEY, "content-type": "application/json"}
+        providers["main"].script({"json": error}, status=status, headers=headers)
+        answer = gateway.chat("keyed")
+        assert answer.status_code == 400
+        assert answer.json()["error"]["message"] == "got Bearer ***"
+        assert answer.headers["x-debug"] == "***"
+
+    def test_the_gateways_key_in_an_event(self, gateway, providers):
+        begun = {"text": 'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'}
+        error = {"text": f'data: {{"error":{{"message":"got {OPENAI_KEY}","type":"t"}}}}\n\n'}
+        providers["main"].script(begun, error, headers={"content-type": "text/event-stream"})
+        answer = gateway.chat("keyed", stream=True)
+        assert answer.status_code == 200
+        assert "got ***" in answer.text
+
+    # A model that goes a direct way, and one that does not.
+    @pytest.mark.parametrize(("model", "provider"), [(QWEN, "qwen3"), ("claude-native", "claude")])
+    @pytest.mark.parametrize("status", [200, 400])
+    def test_headers_of_the_gateway(self, gateway, providers, model, provider, status):
+        names = ["x-weir-cluster", "x-ai-eg-model", "x-envoy-ratelimited", "set-cookie", "access-control-allow-origin"]
+        headers = {name: "a" for name in names} | {"x-request-id": "theirs", "content-type": "application/json"}
+        body = {"default": {}} if status == 200 else {"json": {"error": {"message": "m", "type": "t"}}}
+        providers[provider].script(body, status=status, headers=headers)
+        answer = gateway.chat(model) if model == QWEN else messages(gateway, model)
+        assert answer.status_code == status, answer.text
+        assert not set(names) & set(answer.headers)
+        assert answer.headers["x-request-id"] == "theirs"
+
+    @pytest.mark.parametrize("status", [304, 600, 999])
+    def test_a_status_that_no_answer_has(self, gateway, providers, status):
+        for name, ask in [("qwen3", lambda: gateway.chat(QWEN)), ("claude", lambda: messages(gateway, "claude-native"))]:
+            providers[name].script({"json": {}}, status=status, times=10)
+            answer = ask()
+            assert answer.status_code == 502, answer.text
+            assert answer.json()["error"]["message"]

@@ -88,6 +88,19 @@ impl Error {
         Self { kind: Kind::Provider(status), message: message.into(), provider_type }
     }
 
+    /// The same error in other words, where `words` has others for some.
+    #[must_use]
+    pub(crate) fn map_words(&self, words: impl Fn(&str) -> Option<String>) -> Self {
+        let mut error = self.clone();
+        if let Some(message) = words(&self.message) {
+            error.message = message;
+        }
+        if let Some(other) = self.provider_type.as_deref().and_then(words) {
+            error.provider_type = Some(other);
+        }
+        error
+    }
+
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> Kind {

@@ -200,6 +200,10 @@ impl BackendFilter {
         end: bool,
     ) -> Flow {
         let Some(attempt) = &mut self.attempt else { return Flow::Continue };
+        let unwanted = attempt.unwanted_headers(status, headers);
+        if !unwanted.is_empty() {
+            host.edit(Map::Response, &unwanted);
+        }
         match attempt.answer_headers(status, headers, end, host.now_ms()) {
             AnswerHeaders::Pass(edits) => {
                 host.edit(Map::Response, &edits);

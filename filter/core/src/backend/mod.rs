@@ -9,6 +9,7 @@ mod answer;
 mod conversion;
 mod headers;
 mod request;
+mod secrets;
 
 use std::borrow::Cow;
 use std::rc::Rc;

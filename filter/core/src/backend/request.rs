@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::conversion::{self, Conversion};
 use super::headers::AttemptHeaders;
+use super::secrets::Secrets;
 use super::{Attempt, gone, refuse};
 use crate::auth::{Credential, KeyHeader, is_credential_header, sigv4};
 use crate::chat::Losses;
@@ -132,7 +133,10 @@ impl Attempt {
             let final_body = new_body.as_deref().unwrap_or(body);
             authenticate(&mut headers, auth, &path, host, final_body, identity)?;
         }
-        Ok(Outgoing { headers: headers.into_edits(), body: new_body })
+        let headers = headers.into_edits();
+        drop(exchange);
+        self.answer.secrets = Secrets::of(&headers);
+        Ok(Outgoing { headers, body: new_body })
     }
 
     /// The body for the backend; `None` when it is the client's own.

@@ -222,6 +222,87 @@ fn an_error_of_the_same_api_passes_to_the_byte() {
 }
 
 #[test]
+fn an_error_that_shows_the_gateways_key_does_not_give_it_away() {
+    let key = "key-of-b.";
+    let openai = |message: &str| format!(r#"{{"error":{{"message":"{message}","type":"t","code":null}}}}"#);
+    let echo = openai(&format!("headers: authorization: Bearer {key} host: a"));
+    let escaped = openai(r"\u006bey-of\u002db.");
+    let of_claude = format!(r#"{{"type":"error","error":{{"type":"t","message":"x-api-key {key}"}}}}"#);
+    let begun = format!("data: {}\n\n", CHAT_CHUNKS[1]);
+    let last = format!("data: {echo}\n\n");
+    for (schema, path, body, answer) in [
+        (OpenAI, CHAT, BODY, Answer::json(401, &echo)),
+        (OpenAI, CHAT, BODY, Answer::json(401, &echo).gzipped()),
+        (OpenAI, CHAT, BODY, Answer::json(401, &escaped)),
+        (OpenAI, CHAT, BODY, Answer::new(500, "text/plain", format!("Authorization: Bearer {key}"))),
+        (OpenAI, CHAT, BODY, Answer::json(200, &echo)),
+        (OpenAI, CHAT, STREAM, Answer::sse(&last)),
+        (OpenAI, CHAT, STREAM, Answer::sse(&(begun.clone() + &last))),
+        (OpenAI, CHAT, STREAM, Answer::sse(&begun).then(&last[..20]).then(&last[20..])),
+        (Anthropic, CHAT, BODY, Answer::json(400, &of_claude)),
+        (Anthropic, CHAT, STREAM, Answer::sse(&named_sse(&[&of_claude]))),
+        (Anthropic, MESSAGES, STREAM, Answer::sse(&named_sse(&[MESSAGE_EVENTS[0], &of_claude]))),
+    ] {
+        let gateway = Gateway::new().backend("b", schema);
+        let answer = answer.header("x-debug", &format!("key={key}"));
+        let outcome = gateway.post(path, body).answered_by(answer).send();
+        assert!(outcome.text().contains("***"), "{}", outcome.text());
+        assert!(!outcome.text().contains("ey-of"), "{}", outcome.text());
+        assert_eq!(outcome.headers.get("x-debug"), Some("key=***"));
+    }
+    // An answer is the model's own: what is in it is for the client.
+    let answer = COMPLETION.replace("Hi", key);
+    let gateway = Gateway::new().backend("b", OpenAI);
+    let outcome = gateway.post(CHAT, BODY).answered_by(Answer::json(200, &answer)).send();
+    assert_eq!(outcome.text(), answer);
+}
+
+#[test]
+fn the_proof_that_aws_got_is_no_clients() {
+    let gateway = Gateway::new().backend("b", AWSAnthropic);
+    let sent = gateway.post(MESSAGES, BODY).answered_by(Answer::json(200, MESSAGE)).send().sent.remove(0);
+    let token = sent.headers.get("x-amz-security-token").unwrap();
+    let (_, signature) = sent.headers.get("authorization").unwrap().split_once("Signature=").unwrap();
+    let body =
+        format!(r#"{{"message":"The canonical string: x-amz-security-token:{token}, not {signature}"}}"#);
+    let outcome = gateway.post(MESSAGES, BODY).answered_by(Answer::json(403, &body)).send();
+    assert_eq!(outcome.error(), "The canonical string: x-amz-security-token:***, not ***");
+}
+
+#[test]
+fn an_answer_does_not_speak_for_the_gateway() {
+    let gateway = openai();
+    for (status, body) in [(200, COMPLETION), (400, r#"{"error":{"message":"m","type":"t"}}"#)] {
+        let answer = ["x-weir-cluster", "x-ai-eg-model", "x-envoy-ratelimited", "set-cookie", "alt-svc"]
+            .iter()
+            .fold(Answer::json(status, body), |answer, name| answer.header(name, "a"));
+        let outcome = gateway.post(CHAT, BODY).answered_by(answer.header("x-request-id", "r")).send();
+        let names: Vec<&str> = outcome.headers.iter().map(|(name, _)| name).collect();
+        assert_eq!(outcome.status, status);
+        assert!(!names.iter().any(|name| name.starts_with("x-weir-") || name.starts_with("x-ai-eg-")));
+        for name in ["x-envoy-ratelimited", "set-cookie", "alt-svc"] {
+            assert!(!names.contains(&name), "{name}");
+        }
+        assert_eq!(outcome.headers.get("x-request-id"), Some("r"));
+    }
+    let answer = Answer::sse(&chat_sse(CHAT_CHUNKS)).header("x-weir-cluster", "a");
+    assert_eq!(gateway.post(CHAT, STREAM).answered_by(answer).send().headers.get("x-weir-cluster"), None);
+}
+
+#[test]
+fn a_status_that_http_does_not_have_is_a_502() {
+    for status in [99, 100, 199, 304, 600, 999] {
+        for answer in [Answer::json(status, COMPLETION), Answer::headers_only(status)] {
+            let outcome = openai().post(CHAT, BODY).answered_by(answer).send();
+            assert_eq!((outcome.status, outcome.record.status), (502, 502), "{status}");
+            assert!(outcome.error().contains(&status.to_string()), "{}", outcome.error());
+        }
+    }
+    // Whole all the same.
+    assert_eq!(openai().post(CHAT, BODY).answered_by(Answer::json(206, COMPLETION)).send().status, 206);
+}
+
+#[test]
 fn an_answer_without_a_body_gets_one() {
     for (schema, path) in [(OpenAI, CHAT), (AWSAnthropic, CHAT), (Anthropic, MESSAGES)] {
         let gateway = Gateway::new().backend("b", schema);

@@ -404,6 +404,7 @@ fn answer_through(attempt: &mut Attempt, answer: &Answer, now: u64) -> Way {
         body: Vec::new(),
         headers_only: answer.headers_only,
     };
+    way.edit(&attempt.unwanted_headers(answer.status, &answer.header_map()));
     match attempt.answer_headers(answer.status, &answer.header_map(), answer.headers_only, now) {
         AnswerHeaders::Pass(edits) => {
             way.edit(&edits);

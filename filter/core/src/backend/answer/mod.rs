@@ -5,12 +5,14 @@
 
 mod event;
 mod stream;
+mod unwanted;
 mod whole;
 
 use std::time::Duration;
 
 use super::Attempt;
 use super::conversion::Conversion;
+use super::secrets::Secrets;
 use crate::chat;
 use crate::codec::encoding::ContentDecoder;
 use crate::codec::event_stream;
@@ -65,6 +67,8 @@ pub enum Chunk {
 pub(super) struct State {
     /// The request in the neutral form, when it was translated.
     request: Option<Box<chat::Request>>,
+    /// What the request showed the backend.
+    pub(super) secrets: Secrets,
     status: u16,
     media_type: String,
     encoding: Option<String>,
@@ -172,6 +176,7 @@ impl Attempt {
             endpoint: self.endpoint,
             api: exchange.api,
             decoder,
+            secrets: self.answer.secrets.clone(),
             aws,
             translation,
             hide_usage: matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)

@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::event;
 use super::{Chunk, MAX_EVENT};
 use crate::backend::Attempt;
+use crate::backend::secrets::Secrets;
 use crate::chat;
 use crate::codec::encoding::ContentDecoder;
 use crate::codec::event_stream::{EventStreamDecoder, Frame, MessageType, invoke_payload};
@@ -32,6 +33,8 @@ pub(super) struct Params {
     pub(super) api: ClientApi,
     /// Of the content encoding.
     pub(super) decoder: Option<ContentDecoder>,
+    /// What no error may show.
+    pub(super) secrets: Secrets,
     /// AWS's binary frames, not server-sent events.
     pub(super) aws: bool,
     /// `None`: the events pass, in the client's framing.
@@ -66,6 +69,7 @@ pub(super) struct Stream {
     endpoint: Endpoint,
     api: ClientApi,
     content: Option<ContentDecoder>,
+    secrets: Secrets,
     framing: Framing,
     mode: Mode,
     hide_usage: bool,
@@ -94,6 +98,7 @@ impl Stream {
             endpoint: params.endpoint,
             api: params.api,
             content: params.decoder,
+            secrets: params.secrets,
             framing,
             mode,
             hide_usage: params.hide_usage,
@@ -179,6 +184,7 @@ impl Stream {
         let handler = Handler {
             endpoint: self.endpoint,
             mode: &mut self.mode,
+            secrets: &self.secrets,
             hide_usage: self.hide_usage,
             released: self.released,
             ended: &mut self.ended,
@@ -241,6 +247,7 @@ impl Stream {
     fn break_off(&mut self, error: &Error, out: &mut Out<'_>) {
         self.broken = true;
         if !std::mem::replace(&mut self.ended, true) {
+            let error = self.secrets.blanked_error(error);
             out.bytes().extend_from_slice(&error.stream_event(self.api));
         }
     }
@@ -254,6 +261,8 @@ fn unreadable(error: &dyn Display) -> Error {
 #[derive(Debug, PartialEq, Eq)]
 enum Watched {
     Pass,
+    /// It passes, but for the secrets in it.
+    Error,
     Hide,
 }
 
@@ -261,6 +270,7 @@ enum Watched {
 struct Handler<'a, 'c> {
     endpoint: Endpoint,
     mode: &'a mut Mode,
+    secrets: &'a Secrets,
     hide_usage: bool,
     released: bool,
     ended: &'a mut bool,
@@ -282,8 +292,18 @@ impl Handler<'_, '_> {
             return if data.is_empty() { Ok(()) } else { self.translate(data) };
         }
         // A comment that keeps the connection open says nothing about the answer: it does not let the headers go.
-        let is_hidden =
-            if data.is_empty() { self.nothing_sent() } else { self.watch(data)? == Watched::Hide };
+        let watched = match () {
+            () if !data.is_empty() => self.watch(data)?,
+            () if self.nothing_sent() => Watched::Hide,
+            () => Watched::Pass,
+        };
+        let is_hidden = watched == Watched::Hide;
+        if watched == Watched::Error
+            && let Some(blanked) = self.secrets.blanked(raw)
+        {
+            self.out.bytes().extend_from_slice(&blanked);
+            return Ok(());
+        }
         match part {
             _ if is_hidden => {}
             Some(part) => self.out.pass(part),
@@ -318,8 +338,10 @@ impl Handler<'_, '_> {
         if let Mode::Translate(_) = self.mode {
             return self.translate(&data);
         }
-        self.watch(&data)?;
-        sse::write_event(self.out.bytes(), event::name(&data).as_deref(), &data);
+        let watched = self.watch(&data)?;
+        let blanked = if watched == Watched::Error { self.secrets.blanked(&data) } else { None };
+        let data = blanked.as_deref().unwrap_or(&data);
+        sse::write_event(self.out.bytes(), event::name(data).as_deref(), data);
         Ok(())
     }
 
@@ -336,6 +358,7 @@ impl Handler<'_, '_> {
         observer.event(data);
         let glance = observer.last();
         let seen = observer.observed();
+        let is_error = seen.error.is_some();
         if let Some(error) = &seen.error {
             if nothing_sent {
                 return Err(error.clone());
@@ -359,7 +382,11 @@ impl Handler<'_, '_> {
             self.content(1);
         }
         let is_hidden = self.hide_usage && glance.may_be_usage && wire::usage::is_usage_only_chunk(data);
-        Ok(if is_hidden { Watched::Hide } else { Watched::Pass })
+        Ok(match () {
+            () if is_hidden => Watched::Hide,
+            () if is_error => Watched::Error,
+            () => Watched::Pass,
+        })
     }
 
     fn translate(&mut self, data: &[u8]) -> Result<()> {

@@ -48,7 +48,7 @@ impl Attempt {
     }
 
     pub(super) fn read_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
-        if self.answer.status >= 400 {
+        if (400..600).contains(&self.answer.status) {
             return self.read_error(body);
         }
         if !(200..300).contains(&self.answer.status) {
@@ -69,8 +69,10 @@ impl Attempt {
     /// An error of the backend's, with a body that the client may not be able to read.
     fn read_error(&self, body: &[u8]) -> Result<Whole> {
         let same_api = self.conversion == Conversion::PassThrough;
+        let blanked = self.answer.secrets.blanked(body);
+        let body = blanked.as_deref().unwrap_or(body);
         if same_api && json::scan(body, []).is_ok() {
-            return Ok(self.unchanged(body));
+            return Ok(if blanked.is_some() { replaced(body) } else { self.unchanged(body) });
         }
         let shape = match self.backend()?.schema.name {
             SchemaName::OpenAI => wire::ErrorShape::OpenAi,
@@ -156,10 +158,7 @@ impl Attempt {
         if self.answer.encoding.is_none() {
             return Whole::default();
         }
-        let mut headers = HeaderEdits::default();
-        headers.remove("content-encoding");
-        headers.set("content-length", plain.len().to_string());
-        Whole { headers, body: Some(plain.to_vec()) }
+        replaced(plain)
     }
 
     fn wrong_body(&self) -> Error {
@@ -172,7 +171,8 @@ impl Attempt {
     /// An error in place of the answer.
     pub(super) fn failed(&self, error: &Error) -> Whole {
         let mut headers = self.failed_headers(error);
-        let mut error = as_failure(error, self.answer.status);
+        let error = self.answer.secrets.blanked_error(error);
+        let mut error = as_failure(&error, self.answer.status);
         if self.answer.headers_are_gone && error.status() != self.answer.status {
             error = Error::provider(self.answer.status, None, error.message());
         }
@@ -215,6 +215,14 @@ impl Attempt {
         }
         headers
     }
+}
+
+/// A plain body in the place of the backend's.
+fn replaced(plain: &[u8]) -> Whole {
+    let mut headers = HeaderEdits::default();
+    headers.remove("content-encoding");
+    headers.set("content-length", plain.len().to_string());
+    Whole { headers, body: Some(plain.to_vec()) }
 }
 
 fn too_large(limit: usize) -> Error {

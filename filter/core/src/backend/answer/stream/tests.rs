@@ -35,6 +35,7 @@ fn stream() -> Stream {
         endpoint: Endpoint::ChatCompletions,
         api: ClientApi::OpenAi,
         decoder: None,
+        secrets: Secrets::default(),
         aws: false,
         translation: None,
         hide_usage: true,
