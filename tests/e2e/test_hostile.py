@@ -7,6 +7,7 @@ import urllib.parse
 
 import pytest
 
+from harness import resources
 from harness.providers import OPENAI_KEY
 from harness.samples import HELLO
 
@@ -94,3 +95,35 @@ class TestWhatABackendAnswers:
             answer = ask()
             assert answer.status_code == 502, answer.text
             assert answer.json()["error"]["message"]
+
+
+class TestTooMuch:
+    @pytest.fixture(scope="class")
+    def small(self, shared_providers, start_gateway):
+        return start_gateway(
+            [
+                *resources.gateway(),
+                *resources.backend("qwen3", shared_providers["qwen3"].url),
+                resources.client_traffic(connection={"bufferLimit": "64Ki"}),
+                resources.route(resources.rule(QWEN, "qwen3")),
+            ]
+        )
+
+    # One, as far as each chunk goes, and a body of many.
+    @pytest.mark.parametrize("size", [66_000, 200_000, 3_000_000])
+    @pytest.mark.parametrize("path", [CHAT, "/anthropic/v1/messages", "/cohere/v2/rerank"])
+    def test_in_chunks(self, small, path, size):
+        chunks = (b"x" * min(50_000, size - start) for start in range(0, size, 50_000))
+        answer = small.http.post(path, content=chunks, headers={"content-type": "application/json"})
+        assert answer.status_code == 413, answer.text
+        error = answer.json() if path.startswith("/cohere") else answer.json()["error"]
+        assert "65536" in error["message"], answer.text
+        assert ("type" in answer.json()) == (not path.startswith("/cohere"))
+
+    @pytest.mark.parametrize("length", [2**32, 2**32 + 1, 2**63, 2**64])
+    def test_announced(self, gateway, length):
+        head = [f"POST {CHAT} HTTP/1.1", "Host: a", f"Content-Length: {length}", "connection: close"]
+        status, answer = raw(gateway, head)
+        # What no 64 bits hold Envoy refuses as no HTTP.
+        assert status == (413 if length < 2**64 else 400)
+        assert length >= 2**64 or json.loads(answer)["error"]["code"] == "413"

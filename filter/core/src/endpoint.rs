@@ -38,17 +38,21 @@ pub enum Endpoint {
     Translations,
     /// `POST /tokenize`, in the shape of vLLM
     Tokenize,
-    /// `GET /v1/models`, answered by the gateway
+    /// `GET /v1/models` and `GET /v1/models/{id}`, answered by the gateway
     Models,
     /// `POST /anthropic/v1/messages`
     Messages,
     /// `POST /anthropic/v1/messages/count_tokens`
     CountTokens,
-    /// `GET /anthropic/v1/models`, answered by the gateway
+    /// `GET /anthropic/v1/models` and `GET /anthropic/v1/models/{id}`, answered by the gateway
     AnthropicModels,
     /// `POST /cohere/v2/rerank`
     Rerank,
 }
+
+/// Below these the rest of the path is a model's name, slashes included.
+const MODELS: &str = "/v1/models/";
+const ANTHROPIC_MODELS: &str = "/anthropic/v1/models/";
 
 impl Endpoint {
     /// The endpoint of a `:path`; the query string does not count. `None` for any other path.
@@ -71,8 +75,19 @@ impl Endpoint {
             "/anthropic/v1/messages/count_tokens" => Endpoint::CountTokens,
             "/anthropic/v1/models" => Endpoint::AnthropicModels,
             "/cohere/v2/rerank" => Endpoint::Rerank,
+            _ if Self::model_of_path(path).is_some() => match path.starts_with(MODELS) {
+                true => Endpoint::Models,
+                false => Endpoint::AnthropicModels,
+            },
             _ => return None,
         })
+    }
+
+    /// The name of the model that a path, without its query, asks about, as it stands there: it may be percent-encoded.
+    #[must_use]
+    pub fn model_of_path(path: &str) -> Option<&str> {
+        let model = path.strip_prefix(MODELS).or_else(|| path.strip_prefix(ANTHROPIC_MODELS))?;
+        (!model.is_empty()).then_some(model)
     }
 
     /// The API whose shapes this endpoint's clients expect.

@@ -156,18 +156,15 @@ impl Edge {
             return Err(Error::new(Kind::MethodNotAllowed, message));
         }
         let host = headers.get(":authority").unwrap_or_default();
-        match endpoint {
-            Endpoint::Models => {
-                let body = models::openai(&self.config.models, host);
-                drop(exchange);
-                return Ok(Request::Reply(self.answer(Reply::json(body))));
-            }
-            Endpoint::AnthropicModels => {
-                let body = models::anthropic(&self.config.models, host);
-                drop(exchange);
-                return Ok(Request::Reply(self.answer(Reply::json(body))));
-            }
-            _ => {}
+        if matches!(endpoint, Endpoint::Models | Endpoint::AnthropicModels) {
+            let models = &self.config.models;
+            let body = match (Endpoint::model_of_path(path), exchange.api) {
+                (Some(name), api) => models::one(models, host, name, api)?,
+                (None, ClientApi::Anthropic) => models::anthropic(models, host),
+                (None, _) => models::openai(models, host),
+            };
+            drop(exchange);
+            return Ok(Request::Reply(self.answer(Reply::json(body))));
         }
         if let Some(encoding) =
             headers.get("content-encoding").filter(|value| !value.eq_ignore_ascii_case("identity"))
@@ -178,18 +175,17 @@ impl Edge {
         if end {
             return Err(Error::bad_request(format!("{path} needs a request body")));
         }
-        let announced = headers.get("content-length").and_then(|length| length.parse().ok());
-        self.check_size(announced.unwrap_or(0))?;
+        self.check_size(announced_size(headers))?;
         Ok(Request::Hold(edits))
     }
 
     /// So many bytes of the body have come; it is not whole yet. `Some` refuses the request.
     pub fn request_body_progress(&mut self, bytes: usize) -> Option<Reply> {
-        self.check_size(bytes).err().map(|error| self.refuse(&error))
+        self.check_size(bytes as u64).err().map(|error| self.refuse(&error))
     }
 
-    fn check_size(&self, bytes: usize) -> Result<(), Error> {
-        if bytes <= self.config.body_limit {
+    fn check_size(&self, bytes: u64) -> Result<(), Error> {
+        if bytes <= self.config.body_limit as u64 {
             return Ok(());
         }
         let limit = self.config.body_limit;
@@ -205,7 +201,7 @@ impl Edge {
     }
 
     fn read_body(&mut self, body: &[u8]) -> Result<HeaderEdits, Error> {
-        self.check_size(body.len())?;
+        self.check_size(body.len() as u64)?;
         let mut exchange = self.exchange.borrow_mut();
         let exchange = &mut *exchange;
         let (path, _) = exchange.headers.path_and_query();
@@ -369,6 +365,14 @@ impl Edge {
         self.exchange.borrow_mut().answered_here = true;
         reply
     }
+}
+
+/// What `content-length` says, in bytes: more than 32 bits where `usize` has no more, and more than any size where the digits say
+/// so. 0 where it says nothing.
+fn announced_size(headers: &Headers) -> u64 {
+    let length = headers.get("content-length").unwrap_or_default();
+    let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { length.parse().unwrap_or(u64::MAX) } else { 0 }
 }
 
 /// Providers have headers of this name too, with values such as `1s`.

@@ -153,10 +153,23 @@ fn a_body_over_the_limit_is_refused_as_soon_as_that_is_known() {
     let outcome = gateway.post(CHAT, BODY).answered_by(Answer::json(200, COMPLETION)).send();
     assert_eq!(outcome.status, 200);
     gateway.config.body_limit = BODY.len() - 1;
-    for call in [gateway.post(CHAT, BODY), gateway.post(CHAT, BODY).without("content-length")] {
+    let announced = |length: &str| gateway.post(CHAT, BODY).header("content-length", length);
+    for call in [
+        gateway.post(CHAT, BODY),
+        gateway.post(CHAT, BODY).without("content-length"),
+        announced("4294967296"),
+        announced("4294967297"),
+        announced("18446744073709551616"),
+    ] {
         let outcome = call.send();
         assert_eq!((outcome.status, outcome.sent.len()), (413, 0));
         assert!(outcome.error().contains("limit"));
+    }
+    gateway.config.body_limit = BODY.len();
+    for length in ["4294967296", "18446744073709551616"] {
+        // As soon as the headers are there.
+        let call = gateway.post(CHAT, BODY).header("content-length", length);
+        assert_eq!(call.send().status, 413, "{length}");
     }
 }
 
