@@ -128,6 +128,9 @@ def test_models(client):
     models = client.models.list()
     assert {CLAUDE, NATIVE} <= {model.id for model in models.data}
     assert models.has_more is False
+    assert client.models.retrieve(NATIVE).id == NATIVE
+    with pytest.raises(anthropic.NotFoundError):
+        client.models.retrieve("claude-9")
 
 
 def test_the_client_library_sees_errors_as_its_own(client):

@@ -157,6 +157,10 @@ def test_models(client):
     models = {model.id: model for model in client.models.list()}
     assert set(models) == {MODEL, "openai/gpt-oss-20b", "keyed", "fast", resources.CLAUDE, "claude-native"}
     assert models["fast"].object == "model"
+    assert client.models.retrieve(MODEL) == models[MODEL]
+    with pytest.raises(openai.NotFoundError) as error:
+        client.models.retrieve("gpt-9")
+    assert error.value.code == "model_not_found"
 
 
 def test_tokenize(gateway):

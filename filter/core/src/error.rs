@@ -181,10 +181,17 @@ impl Error {
             }),
             ClientApi::Anthropic => json!({
                 "type": "error",
-                "error": { "type": anthropic_type(self.status()), "message": self.message },
+                "error": { "type": self.anthropic_type(), "message": self.message },
             }),
             ClientApi::Cohere => json!({ "message": self.message }),
         }
+    }
+
+    /// The provider's own type, if it is of the kind that this API has; those of AWS and of proxies are written otherwise.
+    fn anthropic_type(&self) -> &str {
+        let is_of_kind = |kind: &&str| kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let own = self.provider_type.as_deref().filter(|kind| !kind.is_empty()).filter(is_of_kind);
+        own.unwrap_or_else(|| anthropic_type(self.status()))
     }
 
     /// <https://platform.openai.com/docs/guides/error-codes>

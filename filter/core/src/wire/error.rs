@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::endpoint::ClientApi;
 use crate::error::Error;
 
 /// The longest message that is passed on, in bytes. A backend's error page may be anything.
@@ -79,6 +80,24 @@ pub fn decode_error(shape: ErrorShape, answer: &ErrorAnswer<'_>) -> Error {
             let kind = header.unwrap_or_else(|| shape.type_of_foreign_answer().to_owned());
             Error::provider(answer.status, Some(kind), message)
         }
+    }
+}
+
+/// Whether a body is an error of `api`'s own, so that its clients can read all that it says.
+#[must_use]
+pub fn is_error_of(api: ClientApi, body: &[u8]) -> bool {
+    if body.len() > MAX_PARSED {
+        return false;
+    }
+    let Ok(value) = serde_json::from_slice::<Value>(body) else { return false };
+    let is_text = |pointer| value.pointer(pointer).is_some_and(Value::is_string);
+    let has_error = is_text("/error/type") && is_text("/error/message");
+    match api {
+        // <https://docs.anthropic.com/en/api/errors#error-shapes>
+        ClientApi::Anthropic => has_error && value.get("type").is_some_and(|kind| kind == "error"),
+        // <https://platform.openai.com/docs/guides/error-codes>. Anthropic's is another, though it has the same members.
+        ClientApi::OpenAi => has_error && value.get("type").is_none(),
+        ClientApi::Cohere => is_text("/message"),
     }
 }
 
@@ -210,7 +229,6 @@ pub fn event_error(data: &[u8]) -> Option<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::endpoint::ClientApi;
     use crate::error::Kind;
 
     fn answer<'a>(status: u16, error_type: Option<&'a str>, body: &'a str) -> ErrorAnswer<'a> {
@@ -287,6 +305,22 @@ mod tests {
         assert_eq!(error.message().len(), MAX_MESSAGE);
         let error = decode_error(ErrorShape::Anthropic, &ErrorAnswer { body: b" ", ..html });
         assert_eq!(error.message(), "the backend answered with status 503 and an empty body");
+    }
+
+    #[test]
+    fn an_error_of_an_api_is_told_from_those_of_others() {
+        let anthropic = r#"{"type":"error","error":{"type":"t","message":"m"},"request_id":"r"}"#;
+        let openai = r#"{"error":{"message":"m","type":"t","param":null,"code":null}}"#;
+        let aws = r#"{"message":"m"}"#;
+        for (api, own) in
+            [(ClientApi::Anthropic, anthropic), (ClientApi::OpenAi, openai), (ClientApi::Cohere, aws)]
+        {
+            for body in
+                [anthropic, openai, aws, r#"{"error":"m"}"#, r#"{"error":{"message":"m"}}"#, "[]", "<"]
+            {
+                assert_eq!(is_error_of(api, body.as_bytes()), body == own, "{api:?}: {body}");
+            }
+        }
     }
 
     #[test]

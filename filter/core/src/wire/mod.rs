@@ -52,7 +52,7 @@ use serde::Serialize;
 use crate::chat::{Event, Losses, Reply, Request};
 use crate::error::Result;
 
-pub use error::{ErrorAnswer, ErrorShape, decode_error, decode_exception};
+pub use error::{ErrorAnswer, ErrorShape, decode_error, decode_exception, is_error_of};
 
 /// A conversation API that clients speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -316,6 +316,32 @@ fn a_status_that_http_does_not_have_is_a_502() {
 }
 
 #[test]
+fn what_claude_says_on_bedrock_passes_as_it_is() {
+    let body =
+        r#"{"type":"error","error":{"type":"overloaded_error","message":"o","more":1},"request_id":"r"}"#;
+    for (schema, status) in [(AWSAnthropic, 529), (AWSAnthropic, 400), (Anthropic, 529)] {
+        let gateway = Gateway::new().backend("b", schema);
+        let outcome = gateway.post(MESSAGES, BODY).answered_by(Answer::json(status, body)).send();
+        assert_eq!((outcome.status, outcome.text()), (status, body));
+        let gzip = gateway.post(MESSAGES, BODY).answered_by(Answer::json(status, body).gzipped()).send();
+        assert_eq!((gzip.status, gzip.text()), (status, body));
+        // Of an error that calls itself a success, all but that passes.
+        let outcome = gateway.post(MESSAGES, BODY).answered_by(Answer::json(200, body)).send();
+        assert_eq!((outcome.status, outcome.text(), outcome.answer), (529, body, AnswerState::None));
+        // Another API has the place for the type only.
+        let chat = gateway.post(CHAT, BODY).answered_by(Answer::json(status, body)).send();
+        assert_eq!((chat.status, &chat.json()["error"]["type"]), (status, &json!("overloaded_error")));
+    }
+    let gateway = Gateway::new().backend("b", AWSAnthropic);
+    let answer = Answer::json(403, r#"{"message":"no"}"#).header("x-amzn-errortype", "AccessDeniedException");
+    let outcome = gateway.post(MESSAGES, BODY).answered_by(answer).send();
+    assert_eq!(
+        outcome.json(),
+        json!({"type": "error", "error": {"type": "permission_error", "message": "no"}})
+    );
+}
+
+#[test]
 fn an_answer_without_a_body_gets_one() {
     for (schema, path) in [(OpenAI, CHAT), (AWSAnthropic, CHAT), (Anthropic, MESSAGES)] {
         let gateway = Gateway::new().backend("b", schema);

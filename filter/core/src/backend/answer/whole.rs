@@ -68,7 +68,13 @@ impl Attempt {
 
     /// An error of the backend's, with a body that the client may not be able to read.
     fn read_error(&self, body: &[u8]) -> Result<Whole> {
-        let same_api = self.conversion == Conversion::PassThrough;
+        // Bedrock's own errors are of another shape, but what Claude says there is Anthropic's.
+        let api = self.exchange.borrow().api;
+        let same_api = match self.conversion {
+            Conversion::PassThrough => true,
+            Conversion::AnthropicOnBedrock => wire::is_error_of(api, body),
+            Conversion::Translate => false,
+        };
         let blanked = self.answer.secrets.blanked(body);
         let body = blanked.as_deref().unwrap_or(body);
         if same_api && json::scan(body, []).is_ok() {
@@ -113,7 +119,17 @@ impl Attempt {
     fn watch_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
         let seen = wire::usage::observe_body(self.endpoint, body).map_err(|_| self.wrong_body())?;
         if let Some(error) = seen.error {
-            return Err(error);
+            // The members that only the provider knows go with it, as they do with a status of failure.
+            let api = self.exchange.borrow().api;
+            if !wire::is_error_of(api, body) {
+                return Err(error);
+            }
+            let blanked = self.answer.secrets.blanked(body);
+            let mut whole = replaced(blanked.as_deref().unwrap_or(body));
+            for (name, value) in self.failed_headers(&error).iter() {
+                whole.headers.put(name.to_owned().into(), value.map(|value| value.to_owned().into()));
+            }
+            return Ok(whole);
         }
         let whole = self.unchanged(body);
         self.seen(wire::usage::Observed { error: None, ..seen }, body.len(), now_ms);
