@@ -4,9 +4,12 @@
 //! then the routes, which join them all. A step that finds a mistake reports it and goes on with what it has, so
 //! that one run shows every mistake. There is a plan only if there is none.
 
+use std::time::Duration;
+
 use weir_core::config::Config;
 
-use crate::plan::{Plan, VirtualHost};
+use crate::plan::{Listener as PlanListener, Plan, VirtualHost};
+use crate::render::listener::DEFAULT_STREAM_IDLE_TIMEOUT;
 use crate::resources::kinds::Kind;
 use crate::resources::set::Skipped;
 use crate::resources::{Report, Set};
@@ -89,6 +92,7 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
             budgets: policies.budgets.clone(),
             body_limit,
             answer_limit,
+            silence_ms: silence(&listeners),
             ..filter
         },
         listeners,
@@ -100,6 +104,16 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     let counts = counts(&set);
     let plan = report.errors.is_empty().then_some(plan);
     Compiled { plan, errors: report.errors, warnings: report.warnings, skipped, counts }
+}
+
+/// One filter serves all listeners: it has the patience of the most patient. 0 is for ever.
+fn silence(listeners: &[PlanListener]) -> u64 {
+    let of = |listener: &PlanListener| listener.stream_idle_timeout.unwrap_or(DEFAULT_STREAM_IDLE_TIMEOUT);
+    let milliseconds = |silence: Duration| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
+    if listeners.iter().any(|listener| of(listener).is_zero()) {
+        return 0;
+    }
+    listeners.iter().map(of).max().map_or(Config::default().silence_ms, milliseconds)
 }
 
 /// What the filter's configuration is when it says nothing, which `Default` is not: that has zeros.

@@ -88,6 +88,22 @@ pub fn retry(policy: Option<&Traffic<'_>>, members: &[Member], ai: bool) -> Opti
     Some(Retry { count, attempts_per_priority, on, status_codes, backoff })
 }
 
+/// Failures that an attempt has no part in: it makes them neither of an answer, nor anything of the next request.
+const CONNECTION_FAILURES: &[&str] = &["connect-failure", "reset", "reset-before-request", "refused-stream"];
+
+/// Whether only what brought no answer is repeated.
+#[must_use]
+pub fn repeats_connections_only(retry: &Retry) -> bool {
+    retry.status_codes.is_empty() && retry.on.iter().all(|word| CONNECTION_FAILURES.contains(&word.as_str()))
+}
+
+/// How many attempts may be made where each brings an answer that is an error.
+#[must_use]
+pub fn answers(retry: Option<&Retry>) -> u32 {
+    let repeated = retry.filter(|retry| !repeats_connections_only(retry));
+    repeated.map_or(1, |retry| retry.count.saturating_add(1))
+}
+
 /// Each backend is asked once, on every failure that another one may not have. A single one is asked again only
 /// when the connection failed: its 5xx and 429 are the client's to know.
 fn default_retry(backends: u32, largest_priority: u32) -> Retry {

@@ -196,6 +196,9 @@ impl Compiler<'_, '_> {
                     user_headers,
                     // For a renderer that leaves the counting to the proxy.
                     limit_headers: Vec::new(),
+                    attempts: Some(retries::answers(rule.retry.as_ref())),
+                    attempt_ms: rule.attempt_timeout.map(milliseconds),
+                    silence_ms: rule.attempt_idle_timeout.map(milliseconds),
                 };
                 self.filter.routes.insert(name, Arc::new(route));
             }
@@ -248,4 +251,8 @@ impl Compiler<'_, '_> {
             }
         }
     }
+}
+
+fn milliseconds(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

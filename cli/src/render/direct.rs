@@ -11,10 +11,8 @@ use weir_core::config::{self, Selector};
 
 use super::Options;
 use super::routes::by_model;
-use crate::plan::{Cluster, Plan, Retry, Rule};
-
-/// Failures that an attempt has no part in: it makes them neither of an answer, nor anything of the next request.
-const CONNECTION_FAILURES: &[&str] = &["connect-failure", "reset", "reset-before-request", "refused-stream"];
+use crate::check::retries::repeats_connections_only;
+use crate::plan::{Cluster, Plan, Rule};
 
 /// The models that go a direct way.
 #[derive(Debug, Default)]
@@ -104,10 +102,6 @@ fn are_the_clients<'s>(plan: &Plan, rule: &Rule, mut selectors: impl Iterator<It
     !selectors.any(|selector| targets.iter().any(|target| may_change(target, &selector.header)))
 }
 
-pub(super) fn repeats_connections_only(retry: &Retry) -> bool {
-    retry.status_codes.is_empty() && retry.on.iter().all(|word| CONNECTION_FAILURES.contains(&word.as_str()))
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
@@ -118,7 +112,7 @@ mod tests {
     use super::super::sample::{self, member, plan, rule};
     use super::super::{CDS, Filter, Form, ServiceAddress, envoy, rds_path};
     use super::*;
-    use crate::plan::{Endpoint, HeaderMatch, Limit, Match, MatchedRule, ValueMatch, VirtualHost};
+    use crate::plan::{Endpoint, HeaderMatch, Limit, Match, MatchedRule, Retry, ValueMatch, VirtualHost};
 
     fn options() -> Options {
         Options {

@@ -21,7 +21,7 @@ const RATE_LIMIT_TIMEOUT: Duration = Duration::from_millis(500);
 pub(super) const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Envoy's `stream_idle_timeout` where none is set.
-pub(super) const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+pub(crate) const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// The two ratelimit filters of a chain. A route speaks to one of them by its name, because whether a request passes
 /// while the service is down is a setting of the filter and not of the route.

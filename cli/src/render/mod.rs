@@ -18,7 +18,7 @@ mod filter;
 mod form;
 pub mod istio;
 pub mod kubernetes;
-mod listener;
+pub(crate) mod listener;
 mod local_limits;
 mod proto;
 mod ratelimit;

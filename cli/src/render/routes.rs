@@ -12,6 +12,10 @@ use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
 };
 
+/// Once a stream has begun the filter ends one that is silent, with an error that the client can read. Envoy, which does it without
+/// a word, comes after it.
+const AFTER_THE_FILTER: Duration = Duration::from_millis(500);
+
 const ROUTE: &str = "envoy.config.route.v3.Route";
 
 pub(super) fn route_configuration(
@@ -249,7 +253,10 @@ pub(super) fn retry_policy(rule: &Rule) -> Option<Value> {
     if let Some(timeout) = rule.attempt_timeout {
         policy.insert("per_try_timeout".to_owned(), proto::duration(timeout).into());
     }
-    if let Some(timeout) = rule.attempt_idle_timeout {
+    if let Some(mut timeout) = rule.attempt_idle_timeout {
+        if rule.ai {
+            timeout += AFTER_THE_FILTER;
+        }
         policy.insert("per_try_idle_timeout".to_owned(), proto::duration(timeout).into());
     }
     if let Some(retry) = &rule.retry {

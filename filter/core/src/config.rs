@@ -59,6 +59,14 @@ pub struct Config {
     /// Refuse with 400 what would otherwise be recorded as a loss.
     #[serde(default)]
     pub strict: bool,
+    /// How long a client hears nothing of a stream that has begun before the gateway writes a comment, or a ping, in
+    /// milliseconds. 0: it never does.
+    #[serde(default = "default_keepalive_ms", skip_serializing_if = "is_default_keepalive_ms")]
+    pub keepalive_ms: u64,
+    /// How long a stream that has begun may be without a byte of its backend, in milliseconds, where its route does not say.
+    /// 0: for ever.
+    #[serde(default = "default_silence_ms", skip_serializing_if = "is_default_silence_ms")]
+    pub silence_ms: u64,
     /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.
     #[serde(default)]
     pub plain_routes: bool,
@@ -127,6 +135,8 @@ impl Default for Config {
             default_max_tokens: default_max_tokens(),
             access_log: true,
             strict: false,
+            keepalive_ms: default_keepalive_ms(),
+            silence_ms: default_silence_ms(),
             plain_routes: false,
             told_apart: Derived::default(),
         }
@@ -135,6 +145,26 @@ impl Default for Config {
 
 fn default_body_limit() -> usize {
     32 << 20
+}
+
+/// Proxies and load balancers on the way cut what is silent for 30 to 60 s.
+fn default_keepalive_ms() -> u64 {
+    15_000
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_default_keepalive_ms(keepalive_ms: &u64) -> bool {
+    *keepalive_ms == default_keepalive_ms()
+}
+
+/// Envoy's `stream_idle_timeout` where none is set.
+fn default_silence_ms() -> u64 {
+    300_000
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_default_silence_ms(silence_ms: &u64) -> bool {
+    *silence_ms == default_silence_ms()
 }
 
 fn yes() -> bool {
@@ -164,6 +194,17 @@ pub struct Route {
     /// Request headers that Envoy's rate limit reads once more when it charges: what attempts made of them is undone before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limit_headers: Vec<String>,
+    /// The most attempts that Envoy makes where a backend's answer is an error: the last of them has nothing to hold its
+    /// headers back for. `None`: there may always be another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// Envoy's `per_try_timeout`, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt_ms: Option<u64>,
+    /// How long an attempt may be without a byte of its backend, in milliseconds; 0 for ever. `None`: as
+    /// [`Config::silence_ms`], or as long as an attempt may take where that is longer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence_ms: Option<u64>,
 }
 
 /// The one place that a model's requests go to.

@@ -14,6 +14,7 @@ use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
 use crate::headers::{Headers, MODEL_HEADER, Text, USER_HEADER};
 use crate::limit::{Claim, Standing};
+use crate::pulse::Pulse;
 use crate::usage::Usage;
 use crate::usage::record::{Record, UsageStatus};
 
@@ -88,6 +89,8 @@ pub struct Exchange {
     pub first_content_ms: Option<u64>,
     /// What an answer that has no body means. It is given one by the edge role, since an attempt cannot.
     pub headers_only: Option<Error>,
+    /// The stream of events whose headers the client has, until it has ended.
+    pub pulse: Option<Pulse>,
     /// The local budgets that the request counts in.
     pub claims: Vec<Claim>,
     /// Where the tightest of them stands, for the answer's headers.
@@ -129,6 +132,7 @@ impl Exchange {
             losses: Vec::new(),
             first_content_ms: None,
             headers_only: None,
+            pulse: None,
             claims: Vec::new(),
             standing: None,
             answered_here: false,
@@ -161,6 +165,7 @@ impl Exchange {
         self.response_model.clear();
         self.first_content_ms = None;
         self.headers_only = None;
+        self.pulse = None;
     }
 
     /// Forgets that an attempt was made, since nothing was sent.

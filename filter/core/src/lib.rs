@@ -19,6 +19,7 @@ pub mod error;
 pub mod exchange;
 pub mod headers;
 pub mod limit;
+pub mod pulse;
 pub mod store;
 pub mod usage;
 pub mod wire;

@@ -65,7 +65,7 @@ impl EdgeConfig {
 
 impl FilterConfig for EdgeConfig {
     fn new_filter(&self) -> Box<dyn HttpFilter> {
-        Box::new(Edge(EdgeFilter::new(Arc::clone(&self.config))))
+        Box::new(Edge::new(EdgeFilter::new(Arc::clone(&self.config))))
     }
 
     fn scheduled(&self, main: &mut MainThread<'_>, _event: u64) {

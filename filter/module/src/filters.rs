@@ -1,6 +1,6 @@
 //! The filters of a stream, one per role.
 
-use weir_shell::{BackendFilter, EdgeFilter, Flow, refusal, usage_page};
+use weir_shell::{BackendFilter, Beat, EdgeFilter, Flow, refusal, usage_page};
 
 use crate::abi::{Headers, HttpFilter, Next, Stream};
 use crate::host::{Native, snapshot};
@@ -17,13 +17,40 @@ impl From<Flow> for Next {
     }
 }
 
+impl From<Beat> for Next {
+    fn from(beat: Beat) -> Next {
+        match beat {
+            Beat::Rest => Next::Hold,
+            Beat::LetGo => Next::ContinueAnswer,
+            Beat::Write(body) => Next::Send { body, end: false },
+            Beat::End(body) => Next::Send { body, end: true },
+        }
+    }
+}
+
 /// In the listener's chain.
-pub(crate) struct Edge(pub(crate) EdgeFilter);
+pub(crate) struct Edge {
+    filter: EdgeFilter,
+    /// The next piece of the answer is its own.
+    sends: bool,
+}
 
 impl Edge {
+    pub(crate) fn new(filter: EdgeFilter) -> Edge {
+        Edge { filter, sends: false }
+    }
+
+    /// Does what the filter said of the answer.
+    fn answer(&mut self, stream: &Stream<'_>, flow: Flow) -> Next {
+        if let Some(due) = self.filter.due() {
+            ticker::beat(stream.scheduler(), due);
+        }
+        flow.into()
+    }
+
     /// Does what the filter said of the request.
     fn request(&self, stream: &Stream<'_>, flow: Flow) -> Next {
-        if self.0.waits() {
+        if self.filter.waits() {
             ticker::wait(stream.scheduler());
         }
         flow.into()
@@ -32,41 +59,54 @@ impl Edge {
 
 impl HttpFilter for Edge {
     fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
-        self.0.request_headers(&mut Native(stream), end).into()
+        self.filter.request_headers(&mut Native(stream), end).into()
     }
 
     fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
         let size = stream.request_body_size();
-        let flow = self.0.request_body(&mut Native(stream), size, end);
+        let flow = self.filter.request_body(&mut Native(stream), size, end);
         self.request(stream, flow)
     }
 
     fn request_trailers(&mut self, stream: &mut Stream<'_>) -> Next {
-        let flow = self.0.request_trailers(&mut Native(stream));
+        let flow = self.filter.request_trailers(&mut Native(stream));
         self.request(stream, flow)
     }
 
     fn response_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
-        self.0.response_headers(&mut Native(stream), end).into()
+        let flow = self.filter.response_headers(&mut Native(stream), end);
+        self.answer(stream, flow)
     }
 
     fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        if std::mem::take(&mut self.sends) {
+            return Next::Continue;
+        }
         let size = stream.response_body_size();
-        self.0.response_body(&mut Native(stream), size, end).into()
+        let flow = self.filter.response_body(&mut Native(stream), size, end);
+        self.answer(stream, flow)
     }
 
     fn response_trailers(&mut self, stream: &mut Stream<'_>) -> Next {
-        self.0.response_trailers(&mut Native(stream)).into()
+        self.filter.response_trailers(&mut Native(stream)).into()
     }
 
-    /// The credential that it waits for may have come.
-    fn scheduled(&mut self, stream: &mut Stream<'_>, _event: u64) -> Next {
-        let flow = self.0.retry(&mut Native(stream));
+    /// The credential that it waits for may have come, or the answer was silent for a while.
+    fn scheduled(&mut self, stream: &mut Stream<'_>, event: u64) -> Next {
+        if event == ticker::BEAT {
+            let beat = self.filter.beat(&mut Native(stream));
+            self.sends = matches!(beat, Beat::Write(_) | Beat::End(_));
+            if let Some(due) = self.filter.due() {
+                ticker::beat(stream.scheduler(), due);
+            }
+            return beat.into();
+        }
+        let flow = self.filter.retry(&mut Native(stream));
         self.request(stream, flow)
     }
 
     fn stream_complete(&mut self, stream: &mut Stream<'_>) {
-        self.0.close(&mut Native(stream));
+        self.filter.close(&mut Native(stream));
     }
 }
 
@@ -102,7 +142,11 @@ impl HttpFilter for Backend {
     }
 
     fn response_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
-        self.0.response_headers(&mut Native(stream), end).into()
+        let flow = self.0.response_headers(&mut Native(stream), end);
+        if let Some(due) = self.0.due() {
+            ticker::beat(stream.scheduler(), due);
+        }
+        flow.into()
     }
 
     fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
@@ -114,8 +158,15 @@ impl HttpFilter for Backend {
         self.0.response_trailers(&mut Native(stream)).into()
     }
 
-    /// The credential that it waits for may have come.
-    fn scheduled(&mut self, stream: &mut Stream<'_>, _event: u64) -> Next {
+    /// The credential that it waits for may have come, or the answer's headers were held for long enough.
+    fn scheduled(&mut self, stream: &mut Stream<'_>, event: u64) -> Next {
+        if event == ticker::BEAT {
+            let beat = self.0.beat(&mut Native(stream));
+            if let Some(due) = self.0.due() {
+                ticker::beat(stream.scheduler(), due);
+            }
+            return beat.into();
+        }
         let flow = self.0.retry(&mut Native(stream));
         self.request(stream, flow)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Identity, Outgoing, Place};
+use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Held, Identity, Outgoing, Place};
 use weir_core::config::Config;
 use weir_core::edge::Reply;
 use weir_core::endpoint::ClientApi;
@@ -10,7 +10,7 @@ use weir_core::error::{Error, Kind};
 use weir_core::headers::{HeaderEdits, Headers};
 use weir_core::wire::usage::END;
 
-use crate::host::{Flow, Host, Map};
+use crate::host::{Beat, Flow, Host, Map};
 use crate::worker;
 
 /// The backend role of one attempt, driven by the callbacks of a filter in a cluster's upstream chain.
@@ -24,6 +24,8 @@ pub struct BackendFilter {
     answer: Answer,
     /// So many bytes of a whole answer are there.
     answer_size: usize,
+    /// In how many milliseconds [`BackendFilter::beat`] is to be called, until the host has been told.
+    due: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +88,7 @@ impl BackendFilter {
             request: Request::Done,
             answer: Answer::Pass,
             answer_size: 0,
+            due: None,
         }
     }
 
@@ -215,9 +218,27 @@ impl BackendFilter {
                 return Flow::Continue;
             }
             AnswerHeaders::Whole => self.answer = Answer::Whole,
-            AnswerHeaders::Stream => self.answer = Answer::Stream,
+            AnswerHeaders::Stream => {
+                self.answer = Answer::Stream;
+                self.due = wait_of(&attempt.answer_beat(host.now_ms()));
+            }
         }
         Flow::Hold
+    }
+
+    /// In how many milliseconds the host is to call [`BackendFilter::beat`], if at all. It is said once.
+    pub fn due(&mut self) -> Option<u64> {
+        self.due.take()
+    }
+
+    /// Time has passed. The answer's headers may have been held for long enough.
+    pub fn beat(&mut self, host: &mut impl Host) -> Beat {
+        let Some(attempt) = &mut self.attempt else { return Beat::Rest };
+        let held = attempt.answer_beat(host.now_ms());
+        self.due = wait_of(&held);
+        let Held::Release(edits) = held else { return Beat::Rest };
+        host.edit(Map::Response, &edits);
+        Beat::LetGo
     }
 
     /// More of the answer's body has come, `size` bytes in all where it is held.
@@ -303,6 +324,10 @@ impl BackendFilter {
         host.replace_body(Map::Response, body);
         Flow::Continue
     }
+}
+
+fn wait_of(held: &Held) -> Option<u64> {
+    if let Held::Wait(wait) = held { Some(*wait) } else { None }
 }
 
 /// `:status` of an answer's headers; 0 when there is none.

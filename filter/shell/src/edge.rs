@@ -8,9 +8,10 @@ use weir_core::backend::{Attempt, Begin};
 use weir_core::config::Config;
 use weir_core::edge::{Edge, Reply, Request, Response};
 use weir_core::exchange::Exchange;
+use weir_core::pulse;
 
 use crate::backend::{self, BackendFilter, Made};
-use crate::host::{Flow, Host, Map};
+use crate::host::{Beat, Flow, Host, Map};
 use crate::worker;
 
 /// The edge role of one request, driven by the callbacks of a filter in the listener's chain. Where the request has one place to
@@ -33,6 +34,10 @@ pub struct EdgeFilter {
     /// The status of the latest answer, be it a backend's, the proxy's or the filter's own.
     status: Option<u16>,
     closed: bool,
+    /// In how many milliseconds [`EdgeFilter::beat`] is to be called, until the host has been told.
+    due: Option<u64>,
+    /// The host has been told, and has not called yet.
+    is_beat_awaited: bool,
 }
 
 impl EdgeFilter {
@@ -49,6 +54,8 @@ impl EdgeFilter {
             replacement: None,
             status: None,
             closed: false,
+            due: None,
+            is_beat_awaited: false,
         }
     }
 
@@ -161,6 +168,7 @@ impl EdgeFilter {
             } else {
                 let flow = direct.answer_headers(host, status, &headers, end);
                 self.holds_answer = matches!(flow, Flow::Hold);
+                self.due = direct.due();
                 if !matches!(flow, Flow::Continue) {
                     return flow;
                 }
@@ -179,6 +187,9 @@ impl EdgeFilter {
             } else {
                 log::warn!("limits by model are not charged for a request that waited for its credential");
             }
+        }
+        if edge.has_pulse() {
+            self.due = wait_of(&edge.beat(host.now_ms()));
         }
         let status = edge.passing().unwrap_or_else(|| host.status());
         self.status = Some(status);
@@ -240,6 +251,48 @@ impl EdgeFilter {
         flow
     }
 
+    /// In how many milliseconds the host is to call [`EdgeFilter::beat`], if at all. It is said once.
+    pub fn due(&mut self) -> Option<u64> {
+        if self.is_beat_awaited {
+            // It will be asked again then.
+            return None;
+        }
+        let due = self.due.take();
+        self.is_beat_awaited = due.is_some();
+        due
+    }
+
+    /// Time has passed. What it asks to be written must not be shown to [`EdgeFilter::response_body`].
+    pub fn beat(&mut self, host: &mut impl Host) -> Beat {
+        self.is_beat_awaited = false;
+        if self.closed {
+            return Beat::Rest;
+        }
+        if self.holds_answer {
+            let Some(direct) = &mut self.direct else { return Beat::Rest };
+            let beat = direct.beat(host);
+            self.due = direct.due();
+            if beat == Beat::LetGo {
+                self.holds_answer = false;
+                // Nothing but changes to the headers comes of a success.
+                self.finish_headers(host, false);
+            }
+            return beat;
+        }
+        let Some(edge) = &mut self.edge else { return Beat::Rest };
+        let now_ms = host.now_ms();
+        let beat = edge.beat(now_ms);
+        self.due = wait_of(&beat);
+        match beat {
+            pulse::Beat::Over | pulse::Beat::Wait(_) => Beat::Rest,
+            pulse::Beat::Write(bytes) => {
+                self.due = wait_of(&edge.beat(now_ms));
+                Beat::Write(bytes)
+            }
+            pulse::Beat::End(bytes) => Beat::End(bytes),
+        }
+    }
+
     /// The stream is over. Only the first call counts, so that a host may call this wherever the end of a stream shows.
     pub fn close(&mut self, host: &mut impl Host) {
         let Some(edge) = &mut self.edge else { return };
@@ -270,6 +323,10 @@ impl EdgeFilter {
         self.status = Some(reply.status);
         reply.into()
     }
+}
+
+fn wait_of(beat: &pulse::Beat) -> Option<u64> {
+    if let pulse::Beat::Wait(wait) = beat { Some(*wait) } else { None }
 }
 
 /// Begins the attempt of a request that goes a direct way, and makes what is sent. `None`: it does not go one.

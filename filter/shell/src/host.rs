@@ -27,6 +27,19 @@ pub enum Flow {
     Reply(Box<Reply>),
 }
 
+/// What becomes of an answer that was not touched for a while.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Beat {
+    /// Nothing.
+    Rest,
+    /// Its headers were held, and go on.
+    LetGo,
+    /// This is added to its body, behind what has gone already.
+    Write(Vec<u8>),
+    /// The same, and it ends there.
+    End(Vec<u8>),
+}
+
 impl From<Reply> for Flow {
     fn from(reply: Reply) -> Flow {
         Flow::Reply(Box::new(reply))

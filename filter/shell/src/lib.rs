@@ -18,6 +18,6 @@ pub use admin::usage_page;
 pub use backend::BackendFilter;
 pub use credentials::{Credentials, Fetch, Fetched};
 pub use edge::EdgeFilter;
-pub use host::{Flow, Host, Map};
+pub use host::{Beat, Flow, Host, Map};
 pub use refusal::refusal;
 pub use worker::{config, with_credentials};

@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use weir_core::config;
 
 use super::kubernetes::{self, Manifests, Names, resource};
-use super::{Error, Files, ServiceAddress, direct};
+use super::{Error, Files, ServiceAddress};
+use crate::check::retries::repeats_connections_only;
 use crate::plan::{MatchedRule, Plan, Rule};
 use crate::resources::Diagnostic;
 use gateway::Named;
@@ -121,7 +122,7 @@ impl<'a> Gateway<'a> {
         refuse(plan, options)?;
         let mut direct = kubernetes::direct_models(plan);
         // What an attempt made of the request is in the next one: only connections may be tried again.
-        direct.retain(|_, rule| rule.retry.as_ref().is_none_or(direct::repeats_connections_only));
+        direct.retain(|_, rule| rule.retry.as_ref().is_none_or(repeats_connections_only));
         let mut names = Names::default();
         let listeners = plan.listeners.iter().map(|listener| Named::new(listener, &mut names)).collect();
         let mut gateway = Gateway { plan, options, direct, listeners, places: Places::default() };

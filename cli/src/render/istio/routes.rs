@@ -8,12 +8,13 @@ use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
 use super::gateway::Named;
 use super::{Gateway, gateway};
+use crate::check::retries::repeats_connections_only;
 use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Retry, Rule, ValueMatch, VirtualHost,
 };
 use crate::render::form::Form;
 use crate::render::kubernetes::resource;
-use crate::render::{direct, listener, proto, ratelimit, routes, traffic};
+use crate::render::{listener, proto, ratelimit, routes, traffic};
 
 /// Envoy's longest pause between attempts, as a multiple of the first one, where none is set.
 const LONGEST_PAUSE: u32 = 10;
@@ -160,7 +161,7 @@ fn has_usual_pauses(retry: &Retry) -> bool {
 
 /// Whether attempts go to the next backend without being told to: a VirtualService cannot say after how many of them.
 fn goes_on_by_itself(retry: &Retry) -> bool {
-    direct::repeats_connections_only(retry)
+    repeats_connections_only(retry)
 }
 
 /// What routes have that no VirtualService can say.

@@ -307,6 +307,26 @@ fn push_line(joined: &mut Vec<u8>, line: Option<&[u8]>) {
     joined.extend_from_slice(line.unwrap_or_default());
 }
 
+/// Whether a block has a comment: a line that begins with a colon.
+#[must_use]
+pub fn has_comment(block: &[u8]) -> bool {
+    comments(block).next().is_some()
+}
+
+/// Writes the comments of a block, as a block of their own.
+pub fn write_comments(out: &mut Vec<u8>, block: &[u8]) {
+    for line in comments(block) {
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+}
+
+fn comments(block: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let block = block.strip_prefix(BYTE_ORDER_MARK).unwrap_or(block);
+    block.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| line.starts_with(b":"))
+}
+
 /// Writes an event. Data of several lines becomes several `data:` fields, and a name ends at its first line end, so
 /// that nothing in them can pass for a field of its own.
 pub fn write_event(out: &mut Vec<u8>, event: Option<&str>, data: &[u8]) {

@@ -285,3 +285,16 @@ proptest! {
         prop_assert_eq!(events(std::str::from_utf8(&out).unwrap()), vec![(event, data)]);
     }
 }
+
+#[test]
+fn comments_of_a_block_are_a_block() {
+    let comments = |block: &[u8]| {
+        let mut out = Vec::new();
+        write_comments(&mut out, block);
+        String::from_utf8(out).unwrap()
+    };
+    let block = b"\xef\xbb\xbf: one\r\nid: 7\r\n:two\r\ndata: :x\r\n\r\n";
+    assert_eq!(comments(block), ": one\n:two\n\n");
+    assert!(has_comment(block) && has_comment(b":\n\n"));
+    assert!(!has_comment(b"data: a: b\nid: :c\n\n"));
+}

@@ -21,6 +21,7 @@ use crate::error::{Error, Kind};
 use crate::exchange::SharedExchange;
 use crate::headers::{CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER, is_internal};
 use crate::limit;
+use crate::pulse::Beat;
 use crate::store::Store;
 use crate::usage::record::Record;
 use crate::usage::{cost, ledger};
@@ -233,6 +234,23 @@ impl Edge {
         let exchange = self.exchange.borrow();
         let direct = self.config.direct.get(&exchange.model).filter(|_| exchange.direct)?;
         Some(Place { route: &direct.route, target: &direct.target })
+    }
+
+    /// Whether a stream of events is on its way to the client.
+    #[must_use]
+    pub fn has_pulse(&self) -> bool {
+        self.exchange.borrow().pulse.is_some()
+    }
+
+    /// What is due in a stream whose headers the client has.
+    pub fn beat(&mut self, now_ms: u64) -> Beat {
+        let exchange = &mut *self.exchange.borrow_mut();
+        let Some(pulse) = &mut exchange.pulse else { return Beat::Over };
+        let beat = pulse.beat(&self.config, exchange.route.as_deref(), exchange.api, now_ms);
+        if matches!(beat, Beat::End(_)) {
+            exchange.pulse = None;
+        }
+        beat
     }
 
     /// The exchange, for the backend role.

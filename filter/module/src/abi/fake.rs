@@ -13,6 +13,8 @@ pub(super) enum Asked {
     Append(BodyType, String),
     Send(u32, String),
     ContinueDecoding,
+    ContinueEncoding,
+    SendData(String, bool),
     ClearRouteCache,
     Increment(usize, u64),
     Commit(u64),
@@ -339,4 +341,18 @@ extern "C" fn envoy_dynamic_module_callback_http_filter_config_http_callout(
     _timeout_ms: u64,
 ) -> u32 {
     2
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_http_filter_continue_encoding(filter: *mut c_void) {
+    fake(filter).note(Asked::ContinueEncoding);
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn envoy_dynamic_module_callback_http_send_response_data(
+    filter: *mut c_void,
+    data: Buffer,
+    end: bool,
+) {
+    fake(filter).note(Asked::SendData(text(data), end));
 }

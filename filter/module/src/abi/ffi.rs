@@ -156,6 +156,12 @@ unsafe extern "C" {
 
     pub(super) fn envoy_dynamic_module_callback_http_clear_route_cache(filter: Envoy);
     pub(super) fn envoy_dynamic_module_callback_http_filter_continue_decoding(filter: Envoy);
+    pub(super) fn envoy_dynamic_module_callback_http_filter_continue_encoding(filter: Envoy);
+    pub(super) fn envoy_dynamic_module_callback_http_send_response_data(
+        filter: Envoy,
+        data: Buffer,
+        end: bool,
+    );
     pub(super) fn envoy_dynamic_module_callback_http_send_response(
         filter: Envoy,
         status: u32,

@@ -227,7 +227,20 @@ unsafe fn carry_out(envoy: ffi::Envoy, hook: Hook, verdict: Verdict) -> u32 {
             unsafe { ffi::envoy_dynamic_module_callback_http_filter_continue_decoding(envoy) };
             CONTINUE
         }
-        (_, Next::Continue) => CONTINUE,
+        (Hook::Scheduled, Next::ContinueAnswer) => {
+            // SAFETY: as the caller says, and as above.
+            unsafe { ffi::envoy_dynamic_module_callback_http_filter_continue_encoding(envoy) };
+            CONTINUE
+        }
+        (Hook::Scheduled, Next::Send { body, end }) => {
+            // SAFETY: as the caller says; Envoy copies the body. It comes to the filter's own hook before this returns, and
+            // when it ends the answer the filter may be destroyed by then.
+            unsafe {
+                ffi::envoy_dynamic_module_callback_http_send_response_data(envoy, Buffer::of(&body), end);
+            }
+            CONTINUE
+        }
+        (_, Next::Continue | Next::ContinueAnswer | Next::Send { .. }) => CONTINUE,
         (_, Next::Hold | Next::Reply(_)) => HOLD,
     }
 }

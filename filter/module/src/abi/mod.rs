@@ -52,6 +52,16 @@ pub enum Next {
     /// request or an answer must not be held, other than for [`HttpFilter::scheduled`] to let a request go
     /// on.
     Hold,
+    /// From [`HttpFilter::scheduled`]: the answer that is held goes on.
+    ContinueAnswer,
+    /// From [`HttpFilter::scheduled`]: this is added to the answer, whose headers are gone. All filters of the chain see it as
+    /// a piece of body, this one too.
+    Send {
+        /// What is added.
+        body: Vec<u8>,
+        /// The answer ends with it.
+        end: bool,
+    },
     /// The request is answered with this. The own response methods of the filter are not called for it. Where
     /// an answer has begun already, the stream is reset instead.
     Reply(Reply),

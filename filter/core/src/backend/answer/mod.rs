@@ -19,11 +19,12 @@ use crate::codec::event_stream;
 use crate::config::SchemaName;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Result};
-use crate::exchange::Answer;
+use crate::exchange::{Answer, Exchange};
 use crate::headers::{HeaderEdits, Headers as HeaderMap};
+use crate::pulse::HOLD_MS;
 use crate::wire;
 
-use stream::Stream;
+use stream::{Hold, Stream};
 use whole::as_failure;
 
 /// The largest event of a stream, in bytes; an image may come in one.
@@ -60,6 +61,17 @@ pub enum Chunk {
     Pass,
     /// The headers are gone already. Put this in the chunk's place.
     Replace(Vec<u8>),
+}
+
+/// What is due of an answer whose headers are held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing: they are not held any more.
+    Over,
+    /// Nothing for so many milliseconds.
+    Wait(u64),
+    /// Let them go with these changes, without a body so far.
+    Release(HeaderEdits),
 }
 
 /// What an attempt knows of its answer.
@@ -181,7 +193,19 @@ impl Attempt {
             translation,
             hide_usage: matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
                 && !exchange.usage_asked,
+            hold: self.hold(&exchange, now_ms),
         }))
+    }
+
+    fn hold(&self, exchange: &Exchange, now_ms: u64) -> Hold {
+        let is_last =
+            exchange.direct || self.route.attempts.is_some_and(|attempts| exchange.attempts >= attempts);
+        let until_ms = if is_last {
+            now_ms.saturating_add(HOLD_MS)
+        } else {
+            self.started_ms.saturating_add(self.route.longest_hold_ms())
+        };
+        Hold { is_last, until_ms, is_alive: false }
     }
 
     /// Decodes what `content-encoding` says.
@@ -197,7 +221,7 @@ impl Attempt {
         ))
     }
 
-    fn defaults(&self, exchange: &crate::exchange::Exchange, now_ms: u64) -> wire::AnswerDefaults {
+    fn defaults(&self, exchange: &Exchange, now_ms: u64) -> wire::AnswerDefaults {
         let id = self.answer.id.as_deref().or_else(|| exchange.headers.get("x-request-id")).unwrap_or("0");
         let id = match exchange.api {
             ClientApi::OpenAi => format!("chatcmpl-{id}"),

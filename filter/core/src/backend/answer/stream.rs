@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use super::event;
-use super::{Chunk, MAX_EVENT};
+use super::{Chunk, Held, MAX_EVENT};
 use crate::backend::Attempt;
 use crate::backend::secrets::Secrets;
 use crate::chat;
@@ -21,6 +21,7 @@ use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Result};
 use crate::exchange::{Answer, Exchange};
 use crate::headers::HeaderEdits;
+use crate::pulse::Pulse;
 use crate::wire::{self, usage::StreamObserver};
 use out::{Out, Passed};
 
@@ -41,6 +42,19 @@ pub(super) struct Params {
     pub(super) translation: Option<Translation>,
     /// The client did not ask for the usage chunk that the backend sends.
     pub(super) hide_usage: bool,
+    pub(super) hold: Hold,
+}
+
+/// How long the headers wait for the first event, which may be an error: it is told by the status then, or another backend is
+/// tried.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Hold {
+    /// No other backend will be tried. A sign of life is reason enough to let the headers go: the client should have it, too.
+    pub(super) is_last: bool,
+    /// When they go: where another could be tried, only those of a backend that lives.
+    pub(super) until_ms: u64,
+    /// There was a comment.
+    pub(super) is_alive: bool,
 }
 
 /// From the backend's API to the client's.
@@ -73,6 +87,9 @@ pub(super) struct Stream {
     framing: Framing,
     mode: Mode,
     hide_usage: bool,
+    hold: Hold,
+    /// The client has an event, or is about to get one.
+    begun: bool,
     /// The headers are gone, and with them the chance of another backend.
     released: bool,
     /// The answer has ended properly, or with an error the client was told.
@@ -102,6 +119,8 @@ impl Stream {
             framing,
             mode,
             hide_usage: params.hide_usage,
+            hold: params.hold,
+            begun: false,
             released: false,
             ended: false,
             done: false,
@@ -127,10 +146,13 @@ impl Stream {
         let taken = self.take(bytes, &mut out, exchange, now_ms).and(decoded);
         let taken = taken.and_then(|()| if end { self.finish(&mut out, exchange, now_ms) } else { Ok(()) });
         if let Err(error) = taken {
-            if !self.released && out.is_empty() {
+            if !self.released && !self.begun {
                 return Err(error);
             }
             self.break_off(&error, &mut out);
+        }
+        if self.begun && exchange.answer == Answer::None {
+            exchange.answer = Answer::Begun;
         }
         let is_empty = out.is_empty();
         let passed = out.end();
@@ -159,9 +181,6 @@ impl Stream {
             return Ok(Chunk::Hold);
         }
         self.released = true;
-        if exchange.answer == Answer::None {
-            exchange.answer = Answer::Begun;
-        }
         Ok(Chunk::Release(self.headers(), out))
     }
 
@@ -186,6 +205,8 @@ impl Stream {
             mode: &mut self.mode,
             secrets: &self.secrets,
             hide_usage: self.hide_usage,
+            hold: &mut self.hold,
+            begun: &mut self.begun,
             released: self.released,
             ended: &mut self.ended,
             done: &mut self.done,
@@ -243,6 +264,36 @@ impl Stream {
         self.content.take().map_or(Ok(()), ContentDecoder::finish).map_err(|error| unreadable(&error))
     }
 
+    /// Keeps the pulse of a stream that goes to the client.
+    fn note(&self, chunk: &Chunk, end: bool, exchange: &mut Exchange, now_ms: u64) {
+        if end || self.ended || self.broken || !self.released {
+            exchange.pulse = None;
+            return;
+        }
+        let pulse = exchange.pulse.get_or_insert(Pulse::new(now_ms));
+        pulse.heard_ms = now_ms;
+        if !matches!(chunk, Chunk::Replace(made) if made.is_empty()) {
+            pulse.told_ms = now_ms;
+        }
+    }
+
+    /// What is due of the headers at `now_ms`.
+    fn held(&mut self, now_ms: u64) -> Held {
+        if self.released {
+            return Held::Over;
+        }
+        let wait = self.hold.until_ms.saturating_sub(now_ms);
+        if wait > 0 {
+            return Held::Wait(wait);
+        }
+        if !self.hold.is_last && !self.hold.is_alive {
+            // The next comment lets them go.
+            return Held::Over;
+        }
+        self.released = true;
+        Held::Release(self.headers())
+    }
+
     /// Ends the client's stream with an error of its own API.
     fn break_off(&mut self, error: &Error, out: &mut Out<'_>) {
         self.broken = true;
@@ -272,6 +323,8 @@ struct Handler<'a, 'c> {
     mode: &'a mut Mode,
     secrets: &'a Secrets,
     hide_usage: bool,
+    hold: &'a mut Hold,
+    begun: &'a mut bool,
     released: bool,
     ended: &'a mut bool,
     done: &'a mut bool,
@@ -282,22 +335,34 @@ struct Handler<'a, 'c> {
 
 impl Handler<'_, '_> {
     fn nothing_sent(&self) -> bool {
-        !self.released && self.out.is_empty()
+        !self.released && !*self.begun
+    }
+
+    /// Whether a comment is for the client. Before the first event it says that the backend lives, and keeps the headers only
+    /// where another backend could be tried.
+    fn passes_comment(&mut self) -> bool {
+        self.hold.is_alive = true;
+        self.released || *self.begun || self.hold.is_last || self.now_ms >= self.hold.until_ms
     }
 
     /// An event with the bytes it is made of, and where in the chunk they stand, if they do.
     #[inline]
     fn sse(&mut self, data: &[u8], raw: &[u8], part: Option<Range<usize>>) -> Result<()> {
         if let Mode::Translate(_) = self.mode {
+            if sse::has_comment(raw) && self.passes_comment() {
+                sse::write_comments(self.out.bytes(), raw);
+            }
             return if data.is_empty() { Ok(()) } else { self.translate(data) };
         }
-        // A comment that keeps the connection open says nothing about the answer: it does not let the headers go.
         let watched = match () {
             () if !data.is_empty() => self.watch(data)?,
-            () if self.nothing_sent() => Watched::Hide,
-            () => Watched::Pass,
+            () if self.passes_comment() => Watched::Pass,
+            () => Watched::Hide,
         };
         let is_hidden = watched == Watched::Hide;
+        // An error that is all there is begins no answer.
+        let is_error = *self.ended && self.exchange.answer == Answer::None;
+        *self.begun |= !data.is_empty() && !is_hidden && !is_error;
         if watched == Watched::Error
             && let Some(blanked) = self.secrets.blanked(raw)
         {
@@ -339,6 +404,7 @@ impl Handler<'_, '_> {
             return self.translate(&data);
         }
         let watched = self.watch(&data)?;
+        *self.begun = true;
         let blanked = if watched == Watched::Error { self.secrets.blanked(&data) } else { None };
         let data = blanked.as_deref().unwrap_or(&data);
         sse::write_event(self.out.bytes(), event::name(data).as_deref(), data);
@@ -410,7 +476,10 @@ impl Handler<'_, '_> {
                 _ => {}
             }
             if let Mode::Translate(translation) = self.mode {
-                translation.encoder.event(event, self.out.bytes());
+                let out = self.out.bytes();
+                let before = out.len();
+                translation.encoder.event(event, out);
+                *self.begun |= out.len() > before;
             }
         }
         Ok(())
@@ -464,7 +533,14 @@ impl Attempt {
     /// A chunk of a stream has come; `end` says that it is the last.
     pub fn answer_chunk(&mut self, chunk: &[u8], end: bool, now_ms: u64) -> Chunk {
         let Some(stream) = &mut self.answer.stream else { return Chunk::Pass };
-        let taken = stream.chunk(chunk, end, &mut self.exchange.borrow_mut(), now_ms);
+        let taken = {
+            let exchange = &mut *self.exchange.borrow_mut();
+            let taken = stream.chunk(chunk, end, exchange, now_ms);
+            if let Ok(taken) = &taken {
+                stream.note(taken, end, exchange, now_ms);
+            }
+            taken
+        };
         match taken {
             Ok(chunk) => chunk,
             Err(error) => {
@@ -477,6 +553,16 @@ impl Attempt {
                 Chunk::Release(failed.headers, failed.body.unwrap_or_default())
             }
         }
+    }
+
+    /// What is due, at `now_ms`, of a stream whose headers are held.
+    pub fn answer_beat(&mut self, now_ms: u64) -> Held {
+        let Some(stream) = &mut self.answer.stream else { return Held::Over };
+        let held = stream.held(now_ms);
+        if matches!(held, Held::Release(_)) {
+            self.exchange.borrow_mut().pulse = Some(Pulse::new(now_ms));
+        }
+        held
     }
 }
 

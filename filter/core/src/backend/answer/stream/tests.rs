@@ -31,6 +31,10 @@ fn sent() -> impl Strategy<Value = Sent> {
 }
 
 fn stream() -> Stream {
+    stream_of(Hold { is_last: false, until_ms: 100, is_alive: false })
+}
+
+fn stream_of(hold: Hold) -> Stream {
     Stream::new(Params {
         endpoint: Endpoint::ChatCompletions,
         api: ClientApi::OpenAi,
@@ -39,6 +43,7 @@ fn stream() -> Stream {
         aws: false,
         translation: None,
         hide_usage: true,
+        hold,
     })
 }
 
@@ -103,4 +108,65 @@ fn a_stream_that_waits_is_small() {
     let Mode::Watch(observer) = stream().mode else { panic!("it is not translated") };
     let bytes = size_of::<Stream>() + size_of_val(&*observer);
     assert!(bytes <= 1024, "{bytes} bytes");
+}
+
+const LAST: Hold = Hold { is_last: true, until_ms: 100, is_alive: false };
+const COMMENT: &[u8] = b": thinking\n\n";
+const ERROR: &[u8] = b"data: {\"error\":{\"message\":\"slow\",\"type\":\"server_error\"}}\n\n";
+
+fn exchange() -> Exchange {
+    Exchange::new(Headers::default(), 0)
+}
+
+fn chunk(stream: &mut Stream, bytes: &[u8], exchange: &mut Exchange, now_ms: u64) -> Result<Chunk> {
+    let taken = stream.chunk(bytes, false, exchange, now_ms)?;
+    stream.note(&taken, false, exchange, now_ms);
+    Ok(taken)
+}
+
+#[test]
+fn a_comment_lets_the_headers_of_the_last_attempt_go() {
+    let (mut stream, mut exchange) = (stream_of(LAST), exchange());
+    let Chunk::Release(_, body) = chunk(&mut stream, COMMENT, &mut exchange, 7).unwrap() else { panic!() };
+    assert_eq!(body, COMMENT);
+    assert_eq!(exchange.pulse, Some(Pulse { heard_ms: 7, told_ms: 7 }));
+    assert_eq!(exchange.answer, Answer::None, "nothing was answered yet");
+    assert_eq!(stream.held(200), Held::Over);
+    assert_eq!(chunk(&mut stream, ERROR, &mut exchange, 8).unwrap(), Chunk::Pass, "as the provider says it");
+    assert_eq!((exchange.answer, exchange.pulse), (Answer::None, None), "it costs nothing");
+}
+
+#[test]
+fn an_error_that_comes_with_a_comment_is_told_by_the_status() {
+    let mut stream = stream_of(LAST);
+    assert!(chunk(&mut stream, &[COMMENT, ERROR].concat(), &mut exchange(), 7).is_err());
+}
+
+#[test]
+fn nothing_lets_the_headers_of_the_last_attempt_go_after_a_while() {
+    let mut stream = stream_of(LAST);
+    assert_eq!(stream.held(30), Held::Wait(70));
+    assert!(matches!(stream.held(100), Held::Release(_)));
+    let mut exchange = exchange();
+    assert_eq!(chunk(&mut stream, COMMENT, &mut exchange, 150).unwrap(), Chunk::Pass);
+}
+
+#[test]
+fn where_another_may_follow_life_is_noted_and_the_headers_stay() {
+    let (mut one, mut exchange) = (stream(), exchange());
+    assert_eq!(chunk(&mut one, COMMENT, &mut exchange, 7).unwrap(), Chunk::Hold);
+    assert!(matches!(one.held(99), Held::Wait(1)));
+    assert!(matches!(one.held(100), Held::Release(_)), "before Envoy gives it up");
+    let mut silent = stream();
+    assert_eq!(silent.held(100), Held::Over, "it is left for the next");
+    assert!(matches!(chunk(&mut silent, COMMENT, &mut exchange, 101).unwrap(), Chunk::Release(..)));
+}
+
+#[test]
+fn what_is_hidden_keeps_nobody_waiting() {
+    let (mut stream, mut exchange) = (stream(), exchange());
+    chunk(&mut stream, format!("data: {CONTENT}\n\n").as_bytes(), &mut exchange, 10).unwrap();
+    let taken = chunk(&mut stream, format!("data: {USAGE}\n\n").as_bytes(), &mut exchange, 20).unwrap();
+    assert_eq!(taken, Chunk::Replace(Vec::new()));
+    assert_eq!(exchange.pulse, Some(Pulse { heard_ms: 20, told_ms: 10 }));
 }
