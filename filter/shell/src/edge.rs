@@ -251,6 +251,12 @@ impl EdgeFilter {
         flow
     }
 
+    /// Whether a stream of events is on its way to the client, so that it may be written to.
+    #[must_use]
+    pub fn has_pulse(&self) -> bool {
+        !self.holds_answer && self.edge.as_ref().is_some_and(Edge::has_pulse)
+    }
+
     /// In how many milliseconds the host is to call [`EdgeFilter::beat`], if at all. It is said once.
     pub fn due(&mut self) -> Option<u64> {
         if self.is_beat_awaited {

@@ -11,6 +11,7 @@ use weir_core::config::Config;
 use weir_core::edge::Reply;
 use weir_shell::{BackendFilter, EdgeFilter, Flow, refusal, usage_page};
 
+use crate::beats::{self, Beats, Body};
 use crate::host::{self, Stream};
 use crate::store::SharedData;
 use crate::waiting::{self, Waits};
@@ -27,13 +28,30 @@ fn act(flow: Flow) -> Action {
     }
 }
 
+/// Does what a filter said of a piece of an answer.
+fn answer(body: &Rc<Body>, id: u32, flow: Flow, more: bool, end: bool) -> Action {
+    match flow {
+        Flow::Continue => body.goes_on(id, more, end),
+        Flow::Hold => body.is_held(),
+        Flow::Reply(_) => act(flow),
+    }
+}
+
+/// Does what a filter said of an answer's trailers.
+fn trailers(body: &Body, flow: Flow) -> Action {
+    match flow {
+        Flow::Continue => body.before_trailers(),
+        Flow::Hold | Flow::Reply(_) => act(flow),
+    }
+}
+
 /// A filter whose request may have to wait for its credential. Shared, because the tick carries such a request on.
 struct Shared<F> {
     id: u32,
     filter: Rc<RefCell<F>>,
 }
 
-impl<F: Waits + 'static> Shared<F> {
+impl<F: Waits + Beats + 'static> Shared<F> {
     fn new(id: u32, filter: F) -> Shared<F> {
         Shared { id, filter: Rc::new(RefCell::new(filter)) }
     }
@@ -54,65 +72,80 @@ impl<F: Waits + 'static> Shared<F> {
 }
 
 /// In the listener's chain.
-pub(crate) struct Edge(Shared<EdgeFilter>);
+pub(crate) struct Edge {
+    shared: Shared<EdgeFilter>,
+    body: Rc<Body>,
+}
 
 impl Edge {
     pub(crate) fn new(id: u32, config: Arc<Config>) -> Edge {
-        Edge(Shared::new(id, EdgeFilter::new(config)))
+        Edge { shared: Shared::new(id, EdgeFilter::new(config)), body: Rc::default() }
+    }
+
+    fn watch(&self) {
+        beats::watch(self.shared.id, &self.shared.filter, &self.body);
     }
 }
 
 impl Context for Edge {
     fn on_done(&mut self) -> bool {
-        waiting::remove(self.0.id);
-        self.0.with(|filter| filter.close(&mut Stream));
+        waiting::remove(self.shared.id);
+        beats::remove(self.shared.id);
+        self.shared.with(|filter| filter.close(&mut Stream));
         true
     }
 }
 
 impl HttpContext for Edge {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
-        self.0.request(|filter| filter.request_headers(&mut Stream, end))
+        self.shared.request(|filter| filter.request_headers(&mut Stream, end))
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        self.0.request(|filter| filter.request_body(&mut Stream, size, end))
+        self.shared.request(|filter| filter.request_body(&mut Stream, size, end))
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        self.0.request(|filter| filter.request_trailers(&mut Stream))
+        self.shared.request(|filter| filter.request_trailers(&mut Stream))
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        act(self.0.with(|filter| filter.response_headers(&mut Stream, end)))
+        let flow = self.shared.with(|filter| filter.response_headers(&mut Stream, end));
+        self.watch();
+        act(flow)
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        act(self.0.with(|filter| filter.response_body(&mut Stream, size, end)))
+        let flow = self.shared.with(|filter| filter.response_body(&mut Stream, size, end));
+        self.watch();
+        let more = self.shared.with(|filter| filter.has_pulse());
+        answer(&self.body, self.shared.id, flow, more, end)
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        act(self.0.with(|filter| filter.response_trailers(&mut Stream)))
+        let flow = self.shared.with(|filter| filter.response_trailers(&mut Stream));
+        trailers(&self.body, flow)
     }
 
     /// It is called for every request, and `on_done` before the rate limit charges: whichever comes first closes the books.
     fn on_log(&mut self) {
-        self.0.with(|filter| filter.close(&mut Stream));
+        self.shared.with(|filter| filter.close(&mut Stream));
     }
 }
 
 /// In a cluster's upstream chain.
-pub(crate) struct Backend(Shared<BackendFilter>);
+pub(crate) struct Backend(Shared<BackendFilter>, Rc<Body>);
 
 impl Backend {
     pub(crate) fn new(id: u32, config: Arc<Config>) -> Backend {
-        Backend(Shared::new(id, BackendFilter::new(config)))
+        Backend(Shared::new(id, BackendFilter::new(config)), Rc::default())
     }
 }
 
 impl Context for Backend {
     fn on_done(&mut self) -> bool {
         waiting::remove(self.0.id);
+        beats::remove(self.0.id);
         true
     }
 }
@@ -131,15 +164,19 @@ impl HttpContext for Backend {
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {
-        act(self.0.with(|filter| filter.response_headers(&mut Stream, end)))
+        let flow = self.0.with(|filter| filter.response_headers(&mut Stream, end));
+        beats::watch(self.0.id, &self.0.filter, &self.1);
+        act(flow)
     }
 
     fn on_http_response_body(&mut self, size: usize, end: bool) -> Action {
-        act(self.0.with(|filter| filter.response_body(&mut Stream, size, end)))
+        let flow = self.0.with(|filter| filter.response_body(&mut Stream, size, end));
+        answer(&self.1, self.0.id, flow, false, end)
     }
 
     fn on_http_response_trailers(&mut self, _count: usize) -> Action {
-        act(self.0.with(|filter| filter.response_trailers(&mut Stream)))
+        let flow = self.0.with(|filter| filter.response_trailers(&mut Stream));
+        trailers(&self.1, flow)
     }
 }
 

@@ -6,6 +6,7 @@
 
 #![allow(missing_docs, reason = "the one public item is the entry point that the SDK's macro makes")]
 
+mod beats;
 mod credentials;
 mod filters;
 mod host;

@@ -12,7 +12,7 @@ use weir_shell::with_credentials;
 use crate::credentials::{self, Calls};
 use crate::filters::{Admin, Backend, Edge, Refusing, Secrets};
 use crate::store::SharedData;
-use crate::{host, waiting};
+use crate::{beats, host, waiting};
 
 /// How often credentials are looked after and waiting attempts tried again.
 const TICK: Duration = Duration::from_millis(100);
@@ -78,7 +78,12 @@ impl RootContext for Root {
         if self.role == Role::Edge
             && let Err(status) = hostcalls::set_tick_period(TICK)
         {
-            log::error!("credentials cannot be renewed, there is no tick: {status:?}");
+            log::error!(
+                "credentials cannot be renewed and silence is not noticed, there is no tick: {status:?}"
+            );
+        }
+        if self.role == Role::Edge {
+            beats::start();
         }
         true
     }
@@ -86,7 +91,13 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         self.renew(&mut Calls { started: true });
         waiting::retry();
-        // Resuming requests made their contexts the effective one.
+        beats::run();
+        // Resuming requests and answers made their contexts the effective one.
+        let _ = hostcalls::set_effective_context(self.id);
+    }
+
+    fn on_queue_ready(&mut self, queue: u32) {
+        beats::resume_late(queue);
         let _ = hostcalls::set_effective_context(self.id);
     }
 
