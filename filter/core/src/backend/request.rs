@@ -181,28 +181,39 @@ impl Attempt {
             Edit::Remove("stream"),
             Edit::set_string("anthropic_version", version),
         ];
-        let betas = wire::anthropic::beta::for_bedrock(exchange.headers.all("anthropic-beta"));
-        if !betas.is_empty() {
-            let betas = serde_json::to_vec(&betas).unwrap_or_default();
-            edits.push(Edit::Set("anthropic_beta", Cow::Owned(betas)));
-        }
+        let mut losses = Losses::default();
+        edits.extend(bedrock_betas(&exchange, &mut losses));
+        drop(exchange);
+        self.record(&losses)?;
         splice::edit(body, &edits).map_err(malformed)
     }
 
     fn translated(&mut self, body: &[u8]) -> Result<Vec<u8>> {
         let mut losses = Losses::default();
         let mut request = wire::decode_request(wire::ClientFormat::OpenAiChat, body, &mut losses)?;
-        let mut exchange = self.exchange.borrow_mut();
+        let exchange = self.exchange.borrow();
         request.model.clone_from(&exchange.request_model);
-        let encoded = wire::encode_request(self.format(&request.model)?, &request, &mut losses)?;
-        if self.config.strict
-            && let Some(loss) = losses.iter().next()
+        let mut encoded = wire::encode_request(self.format(&request.model)?, &request, &mut losses)?;
+        // Anthropic itself takes the features from the client's header, which passes.
+        if self.backend()?.schema.name == SchemaName::AWSAnthropic
+            && let Some(betas) = bedrock_betas(&exchange, &mut losses)
         {
-            return Err(Error::bad_request(format!("{}: {}", loss.path, loss.reason)));
+            encoded = splice::edit(&encoded, &[betas]).map_err(malformed)?;
         }
-        exchange.losses = losses.iter().map(|loss| format!("{}: {}", loss.path, loss.reason)).collect();
+        drop(exchange);
+        self.record(&losses)?;
         self.answer.remember(request);
         Ok(encoded)
+    }
+
+    /// Puts what does not reach the backend on the record, or refuses the request for it.
+    fn record(&self, losses: &Losses) -> Result<()> {
+        let lines = losses.lines();
+        if self.config.strict && !lines.is_empty() {
+            return Err(Error::bad_request(lines.join("; ")));
+        }
+        self.exchange.borrow_mut().losses = lines;
+        Ok(())
     }
 
     /// The conversation API of the backend.
@@ -220,6 +231,13 @@ impl Attempt {
             default_max_tokens: self.config.default_max_tokens,
         }))
     }
+}
+
+/// The beta features that the client's headers ask for, where Bedrock wants them.
+fn bedrock_betas(exchange: &Exchange, losses: &mut Losses) -> Option<Edit<'static>> {
+    let betas = wire::anthropic::beta::for_bedrock(exchange.headers.all("anthropic-beta"), losses);
+    let betas = (!betas.is_empty()).then(|| serde_json::to_vec(&betas).unwrap_or_default())?;
+    Some(Edit::Set("anthropic_beta", Cow::Owned(betas)))
 }
 
 /// True when a value of `accept-encoding` names gzip and does not rule it out (RFC 9110, 12.5.3).

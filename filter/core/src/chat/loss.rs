@@ -21,6 +21,12 @@ pub struct Loss {
     pub reason: Cow<'static, str>,
 }
 
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.reason)
+    }
+}
+
 /// The losses of one request, at most [`MAX_LOSSES`] of them in full.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Losses {
@@ -54,6 +60,13 @@ impl Losses {
         self.kept.len().saturating_add(self.more)
     }
 
+    /// One line per loss that is kept, and one that counts the others.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let more = (self.more > 0).then(|| format!("and {} more", self.more));
+        self.kept.iter().map(ToString::to_string).chain(more).collect()
+    }
+
     /// True when everything was carried over.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -82,6 +95,8 @@ mod tests {
         }
         assert_eq!(losses.iter().count(), MAX_LOSSES);
         assert_eq!(losses.count(), MAX_LOSSES + 5);
+        assert_eq!(losses.lines().len(), MAX_LOSSES + 1);
+        assert_eq!(losses.lines().last().map(String::as_str), Some("and 5 more"));
         assert!(losses.iter().all(|loss| loss.path.len() <= MAX_PATH + '…'.len_utf8()));
     }
 }

@@ -71,6 +71,20 @@ fn at_bedrock_model_and_stream_are_in_the_path_and_the_rest_stays() {
     assert_eq!(sent.headers.get("accept"), Some("application/json"));
     assert_eq!(outcome.text(), MESSAGE);
     assert_eq!((outcome.record.input_tokens, outcome.record.cached_input_tokens), (Some(25), Some(20)));
+    assert_eq!(outcome.record.losses, ["anthropic-beta.files-api-2025-04-14: not known to AWS Bedrock"]);
+}
+
+#[test]
+fn strict_refuses_a_beta_feature_that_bedrock_does_not_know() {
+    let mut gateway = Gateway::new().backend("bedrock", AWSAnthropic);
+    gateway.config.strict = true;
+    let outcome = gateway
+        .post(MESSAGES, r#"{"model":"claude","max_tokens":5,"messages":[]}"#)
+        .header("anthropic-beta", "files-api-2025-04-14")
+        .answered_by(Answer::json(200, MESSAGE))
+        .send();
+    assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
+    assert!(outcome.error().contains("files-api-2025-04-14"), "{}", outcome.error());
 }
 
 #[test]

@@ -108,3 +108,43 @@ fn what_claude_cannot_do_is_on_the_record_or_refused() {
     assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
     assert!(outcome.error().contains("logit_bias"));
 }
+
+#[test]
+fn the_beta_features_of_a_header_reach_claude_or_are_a_loss() {
+    let betas = "context-1m-2025-08-07, files-api-2025-04-14";
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#;
+    for (schema, gateway) in both() {
+        let outcome = gateway
+            .post(CHAT, body)
+            .header("anthropic-beta", betas)
+            .answered_by(Answer::json(200, MESSAGE))
+            .send();
+        let sent = &outcome.sent[0];
+        if schema == AWSAnthropic {
+            assert_eq!(sent.json()["anthropic_beta"], json!(["context-1m-2025-08-07"]));
+            assert_eq!(sent.headers.get("anthropic-beta"), None);
+            let lost = "anthropic-beta.files-api-2025-04-14: not known to AWS Bedrock";
+            assert_eq!(outcome.record.losses, [lost]);
+        } else {
+            assert_eq!(sent.json().get("anthropic_beta"), None);
+            assert_eq!(sent.headers.get("anthropic-beta"), Some(betas));
+            assert!(outcome.record.losses.is_empty());
+        }
+    }
+}
+
+#[test]
+fn strict_names_every_loss_and_the_record_counts_those_it_does_not_keep() {
+    let (_, mut gateway) = both().into_iter().next().unwrap();
+    let fields: String = (0..40).map(|number| format!(r#""x{number:02}":1,"#)).collect();
+    let body = format!(r#"{{{fields}"model":"m","messages":[{{"role":"user","content":"Hi"}}]}}"#);
+    let outcome = gateway.post(CHAT, &body).answered_by(Answer::json(200, MESSAGE)).send();
+    assert_eq!(outcome.record.losses.len(), 33);
+    assert_eq!(outcome.record.losses[32], "and 8 more");
+
+    gateway.config.strict = true;
+    let body = r#"{"model":"m","seed":1,"n":2,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let outcome = gateway.post(CHAT, body).answered_by(Answer::json(200, MESSAGE)).send();
+    assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
+    assert!(outcome.error().contains("n: ") && outcome.error().contains("seed: "), "{}", outcome.error());
+}

@@ -3,6 +3,8 @@
 //! Anthropic takes them from the header `anthropic-beta`; Bedrock takes them from the body's `anthropic_beta`, and
 //! rejects the whole request for one it does not know.
 
+use crate::chat::Losses;
+
 /// The features Bedrock takes:
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
 const KNOWN_TO_BEDROCK: &[&str] = &[
@@ -29,16 +31,17 @@ const KNOWN_TO_BEDROCK: &[&str] = &[
 const RENAMED: &[(&str, &str)] = &[("advanced-tool-use-2025-11-20", "tool-search-tool-2025-10-19")];
 
 /// The body's `anthropic_beta` for Bedrock, from the values of the client's `anthropic-beta` headers, each of which
-/// may be a list. The order is kept, a repeated feature is not.
+/// may be a list. The order is kept, a repeated feature is not; one that Bedrock does not know is a loss.
 #[must_use]
-pub fn for_bedrock<'a>(headers: impl IntoIterator<Item = &'a str>) -> Vec<&'static str> {
+pub fn for_bedrock<'a>(headers: impl IntoIterator<Item = &'a str>, losses: &mut Losses) -> Vec<&'static str> {
     let mut features = Vec::new();
-    for feature in headers.into_iter().flat_map(|value| value.split(',')).map(str::trim) {
+    let named = headers.into_iter().flat_map(|value| value.split(',')).map(str::trim);
+    for feature in named.filter(|feature| !feature.is_empty()) {
         let renamed = RENAMED.iter().find(|(from, _)| *from == feature).map_or(feature, |(_, to)| to);
-        if let Some(known) = KNOWN_TO_BEDROCK.iter().find(|known| **known == renamed)
-            && !features.contains(known)
-        {
-            features.push(*known);
+        match KNOWN_TO_BEDROCK.iter().find(|known| **known == renamed) {
+            Some(known) if features.contains(known) => {}
+            Some(known) => features.push(*known),
+            None => losses.add(format_args!("anthropic-beta.{feature}"), "not known to AWS Bedrock"),
         }
     }
     features
@@ -55,7 +58,13 @@ mod tests {
             "advanced-tool-use-2025-11-20,context-1m-2025-08-07",
             "tool-search-tool-2025-10-19",
         ];
-        assert_eq!(for_bedrock(headers), ["context-1m-2025-08-07", "tool-search-tool-2025-10-19"]);
-        assert!(for_bedrock(["", "CONTEXT-1M-2025-08-07"]).is_empty());
+        let mut losses = Losses::default();
+        let features = for_bedrock(headers, &mut losses);
+        assert_eq!(features, ["context-1m-2025-08-07", "tool-search-tool-2025-10-19"]);
+        assert_eq!(losses.lines(), ["anthropic-beta.files-api-2025-04-14: not known to AWS Bedrock"]);
+
+        let mut losses = Losses::default();
+        assert!(for_bedrock(["", "CONTEXT-1M-2025-08-07"], &mut losses).is_empty());
+        assert_eq!(losses.count(), 1);
     }
 }
