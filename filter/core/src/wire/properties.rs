@@ -132,6 +132,7 @@ fn sse_data(stream: &str) -> Vec<&str> {
 fn accumulate(stream: &str) -> Value {
     let (mut content, mut reasoning) = (String::new(), String::new());
     let mut calls: Vec<(Value, Value, String)> = Vec::new();
+    let mut thoughts: Vec<Value> = Vec::new();
     let (mut finish, mut usage) = (Value::Null, Value::Null);
     let mut roles = 0;
     let data = sse_data(stream);
@@ -155,6 +156,16 @@ fn accumulate(stream: &str) -> Value {
         assert!(!said || roles == 1, "the role comes once, with the first content");
         content += delta["content"].as_str().unwrap_or_default();
         reasoning += delta["reasoning_content"].as_str().unwrap_or_default();
+        for thought in delta["thinking_blocks"].as_array().into_iter().flatten() {
+            let mut thought = thought.clone();
+            let index = thought.as_object_mut().and_then(|thought| thought.remove("index"));
+            assert_eq!(
+                index,
+                Some(json!(thoughts.len())),
+                "each comes whole, and they are numbered without gaps"
+            );
+            thoughts.push(thought);
+        }
         for call in delta["tool_calls"].as_array().into_iter().flatten() {
             let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
             if let Some(id) = call.get("id") {
@@ -168,7 +179,9 @@ fn accumulate(stream: &str) -> Value {
         .into_iter()
         .map(|(id, name, arguments)| json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}))
         .collect();
-    json!({"content": content, "reasoning": reasoning, "calls": calls, "finish": finish, "usage": usage})
+    json!({
+        "content": content, "reasoning": reasoning, "thoughts": thoughts, "calls": calls, "finish": finish, "usage": usage,
+    })
 }
 
 /// The same of a whole answer.
@@ -178,10 +191,33 @@ fn flatten(completion: &[u8]) -> Value {
     json!({
         "content": message["content"].as_str().unwrap_or_default(),
         "reasoning": message["reasoning_content"].as_str().unwrap_or_default(),
+        "thoughts": message.get("thinking_blocks").cloned().unwrap_or_else(|| json!([])),
         "calls": message.get("tool_calls").cloned().unwrap_or_else(|| json!([])),
         "finish": completion["choices"][0]["finish_reason"],
         "usage": completion["usage"],
     })
+}
+
+/// Blocks as Claude takes them: no empty texts, no thoughts at the end, and texts that follow each other are one.
+fn as_sent_back(blocks: Option<&Vec<Value>>) -> Vec<Value> {
+    let mut kept: Vec<Value> = Vec::new();
+    for block in blocks.into_iter().flatten() {
+        let text = block["text"].as_str().unwrap_or_default();
+        match kept.last_mut() {
+            _ if block["type"] == "text" && text.is_empty() => {}
+            Some(last) if block["type"] == "text" && last["type"] == "text" => {
+                last["text"] = json!(format!("{}{text}", last["text"].as_str().unwrap_or_default()));
+            }
+            _ => kept.push(block.clone()),
+        }
+    }
+    while kept
+        .last()
+        .is_some_and(|block| block["type"].as_str().is_some_and(|kind| kind.contains("thinking")))
+    {
+        kept.pop();
+    }
+    kept
 }
 
 proptest! {
@@ -237,6 +273,42 @@ proptest! {
             .filter(|data| !crate::wire::usage::is_usage_only_chunk(data.as_bytes()))
             .collect();
         prop_assert_eq!(sse_data(&quiet), loud);
+    }
+
+    /// What a client has of an answer, streamed or whole, is what Claude gets back: every thought as it was, in its place.
+    #[test]
+    fn what_was_handed_out_can_be_sent_back(
+        blocks in prop::collection::vec(block(), 0..6), keeps_index in any::<bool>(),
+    ) {
+        // A message has its calls after its text.
+        let (calls, said): (Vec<Block>, Vec<Block>) =
+            blocks.into_iter().partition(|block| matches!(block, Block::ToolUse(..)));
+        let blocks: Vec<Block> = said.into_iter().chain(calls).collect();
+        let (whole, events) = answer(&blocks, &json!({}), "end_turn", false);
+        let reply = decode_reply(BACKEND, whole.to_string().as_bytes()).unwrap();
+        let completion: Value =
+            serde_json::from_slice(&encode_reply(ClientFormat::OpenAiChat, &reply, &defaults())).unwrap();
+        let events: Vec<String> = events.iter().map(Value::to_string).collect();
+        let (stream, _) = translate(events.iter().map(String::as_bytes), false);
+        let gathered = accumulate(&stream);
+        let mut thoughts = gathered["thoughts"].clone();
+        for (index, thought) in thoughts.as_array_mut().unwrap().iter_mut().enumerate() {
+            if keeps_index {
+                thought["index"] = json!(index);
+            }
+        }
+        let streamed = json!({
+            "role": "assistant", "content": gathered["content"], "reasoning_content": gathered["reasoning"],
+            "thinking_blocks": thoughts, "tool_calls": gathered["calls"],
+        });
+        for message in [completion["choices"][0]["message"].clone(), streamed] {
+            let asked = json!({"model": "m", "messages": [{"role": "user", "content": "x"}, message]}).to_string();
+            let mut losses = Losses::default();
+            let request = decode_request(ClientFormat::OpenAiChat, asked.as_bytes(), &mut losses).unwrap();
+            let body = encode_request(BACKEND, &request, &mut losses).unwrap();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            prop_assert_eq!(as_sent_back(body["messages"][1]["content"].as_array()), as_sent_back(whole["content"].as_array()));
+        }
     }
 
     /// However a backend breaks its stream, the client's ends once, with `[DONE]` or with an error.

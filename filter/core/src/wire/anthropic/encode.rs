@@ -1,6 +1,6 @@
 //! A request, in Anthropic's words.
 
-use super::message::{cache_control, encode_messages};
+use super::message::{cache_control, encode_messages, limit_marks};
 use super::models::{EFFORT_LEVELS, ModelNames};
 use super::types::{
     InputSchema, MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking, Tool, ToolChoice,
@@ -17,7 +17,9 @@ use crate::wire::to_json;
 /// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see.
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
     let names = ModelNames([request.model.as_str(), params.model]);
-    let (system, messages) = encode_messages(&request.messages, losses)?;
+    let (mut system, mut messages) = encode_messages(&request.messages, losses)?;
+    let mut tools: Vec<Tool<'_>> = request.tools.iter().map(tool).collect();
+    limit_marks(&mut tools, &mut system, &mut messages, losses);
     let (anthropic_version, model, stream) = match params.envelope {
         Envelope::Native => (None, Some(params.model), request.stream.then_some(true)),
         Envelope::Bedrock { version } => (Some(version), None, None),
@@ -29,7 +31,7 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         max_tokens: max_tokens(params, request),
         system,
         messages,
-        tools: request.tools.iter().map(tool).collect(),
+        tools,
         tool_choice: tool_choice(request, losses),
         thinking: thinking(request, losses),
         output_config: OutputConfig {

@@ -1,14 +1,13 @@
 //! The messages of a request, in Anthropic's words.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::IgnoredAny;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::types::{Block, CacheControl, Message, Source};
+use super::types::{Block, CacheControl, Message, Source, Tool, unmark};
 use crate::chat::{self, Content, Losses, Part, Role};
 use crate::error::Result;
 use crate::wire::fields::Path;
@@ -29,13 +28,18 @@ pub(super) fn encode_messages<'a>(
         }
         let role = match message.role {
             Role::System | Role::Developer => {
-                system.extend(system_block(message));
+                system_blocks(&path, message, &mut system, losses);
                 continue;
             }
             Role::User => "user",
             Role::Assistant => "assistant",
         };
-        let content = encode_parts(&path, &message.content, losses)?;
+        let mut content = encode_parts(&path, &message.content, losses)?;
+        // "The final block in an assistant message cannot be `thinking`": such an answer was cut before it said anything.
+        while content.last().is_some_and(Block::is_thought) {
+            content.pop();
+            losses.add(Path::Key(&path, "content"), "a thought that nothing follows");
+        }
         if content.is_empty() {
             losses.add(path, "an empty message");
             continue;
@@ -51,18 +55,80 @@ pub(super) fn encode_messages<'a>(
     Ok((system, encoded))
 }
 
-/// One block per message; the last mark in it holds for the whole.
-fn system_block(message: &chat::Message) -> Option<Block<'_>> {
-    let mut texts = message.content.iter().filter_map(|part| match &part.content {
-        Content::Text(text) if !text.is_empty() => Some(text.as_str()),
-        _ => None,
-    });
-    let mut text = Cow::Borrowed(texts.next()?);
-    for more in texts {
-        text.to_mut().push_str(more);
+/// The texts of a message become one block, but for a mark: with it a block ends, as what follows may change with every
+/// request.
+fn system_blocks<'a>(
+    path: &Path<'_>,
+    message: &'a chat::Message,
+    system: &mut Vec<Block<'a>>,
+    losses: &mut Losses,
+) {
+    let path = Path::Key(path, "content");
+    let mut is_open = false;
+    for (index, part) in message.content.iter().enumerate() {
+        let Content::Text(more) = &part.content else { continue };
+        let mark = cache_control(part.cache_control.as_ref());
+        if more.is_empty() {
+            mark_on_nothing(&Path::Index(&path, index), part, losses);
+            continue;
+        }
+        let ends = mark.is_some();
+        match system.last_mut() {
+            Some(Block::Text { text, cache_control }) if is_open => {
+                text.to_mut().push_str(more);
+                *cache_control = mark;
+            }
+            _ => system.push(Block::Text { text: Cow::Borrowed(more), cache_control: mark }),
+        }
+        is_open = !ends;
     }
-    let mark = message.content.iter().rev().find_map(|part| part.cache_control.as_ref());
-    Some(Block::Text { text, cache_control: cache_control(mark) })
+}
+
+/// A mark that its part cannot carry.
+fn mark_on_nothing(path: &Path<'_>, part: &Part, losses: &mut Losses) {
+    if part.cache_control.is_some() {
+        losses.add(Path::Key(path, "cache_control"), "Anthropic takes no mark on thoughts and empty texts");
+    }
+}
+
+/// The most cache marks of a request:
+/// <https://platform.claude.com/docs/en/build-with-claude/prompt-caching>.
+const MAX_MARKS: usize = 4;
+
+/// Takes marks away until Claude takes the rest. The last one of the messages is the one that the next request needs,
+/// and those of tools and system hold the longest; so those between go first, the earliest before all.
+pub(super) fn limit_marks(
+    tools: &mut [Tool<'_>],
+    system: &mut [Block<'_>],
+    messages: &mut [Message<'_>],
+    losses: &mut Losses,
+) {
+    let in_messages =
+        || messages.iter().flat_map(|message| &message.content).map(Block::marks).sum::<usize>();
+    let in_messages = in_messages();
+    let count = tools.iter().filter(|tool| tool.cache_control.is_some()).count()
+        + system.iter().map(Block::marks).sum::<usize>()
+        + in_messages;
+    let excess = count.saturating_sub(MAX_MARKS);
+    if excess == 0 {
+        return;
+    }
+    losses.add(
+        "cache_control",
+        format!("Anthropic takes {MAX_MARKS} marks: {excess} of {count} are left out, those of earlier messages first"),
+    );
+    let mut left = excess;
+    let mut from_messages = left.min(in_messages.saturating_sub(1));
+    left = left.saturating_sub(from_messages);
+    for block in messages.iter_mut().flat_map(|message| &mut message.content) {
+        block.unmark(&mut from_messages);
+    }
+    for tool in tools {
+        unmark(&mut tool.cache_control, &mut left);
+    }
+    for block in system {
+        block.unmark(&mut left);
+    }
 }
 
 pub(super) fn cache_control(mark: Option<&chat::CacheControl>) -> Option<CacheControl<'_>> {
@@ -82,7 +148,10 @@ fn encode_part<'a>(path: &Path<'_>, part: &'a Part, losses: &mut Losses) -> Resu
     let cache_control = cache_control(part.cache_control.as_ref());
     Ok(Some(match &part.content {
         // Anthropic rejects empty texts.
-        Content::Text(text) | Content::Refusal(text) if text.is_empty() => return Ok(None),
+        Content::Text(text) | Content::Refusal(text) if text.is_empty() => {
+            mark_on_nothing(path, part, losses);
+            return Ok(None);
+        }
         Content::Text(text) | Content::Refusal(text) => {
             Block::Text { text: Cow::Borrowed(text), cache_control }
         }
@@ -105,13 +174,17 @@ fn encode_part<'a>(path: &Path<'_>, part: &'a Part, losses: &mut Losses) -> Resu
             cache_control,
         },
         Content::Thinking { text, signature: Some(signature) } if !signature.is_empty() => {
+            mark_on_nothing(path, part, losses);
             Block::Thinking { thinking: text, signature }
         }
         Content::Thinking { .. } => {
             losses.add(path, "Anthropic takes no thought without its signature");
             return Ok(None);
         }
-        Content::RedactedThinking { data } => Block::RedactedThinking { data },
+        Content::RedactedThinking { data } => {
+            mark_on_nothing(path, part, losses);
+            Block::RedactedThinking { data }
+        }
     }))
 }
 
@@ -163,10 +236,58 @@ fn input<'a>(path: &Path<'_>, arguments: &'a str) -> Result<&'a RawValue> {
         .ok_or_else(|| path.unprocessable("the arguments of a tool call must be a JSON object"))
 }
 
-/// OpenAI's API cannot say that a tool failed. A result that is a JSON object with an `error` says so itself.
+/// A tool's result as far as it says whether the tool failed.
+#[derive(Deserialize)]
+struct ToolOutcome<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// OpenAI's API cannot say that a tool failed. A result that is a JSON object says so itself if its `error` is `true`, a
+/// text or an object with something in it; `null`, `false`, `""`, `{}`, lists and numbers are what tools write where
+/// all went well, or nobody knows.
 fn says_error(content: &[Part]) -> bool {
     let [Part { content: Content::Text(text), .. }] = content else { return false };
-    text.trim_start().starts_with('{')
-        && serde_json::from_str::<BTreeMap<String, IgnoredAny>>(text)
-            .is_ok_and(|object| object.contains_key("error"))
+    if !text.trim_start().starts_with('{') {
+        return false;
+    }
+    let outcome = serde_json::from_str::<ToolOutcome<'_>>(text);
+    let Some(error) = outcome.ok().and_then(|outcome| outcome.error) else { return false };
+    let within = |open, close| error.get().strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    let inside = within('"', '"').or_else(|| within('{', '}'));
+    error.get() == "true" || inside.is_some_and(|inside| !inside.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_an_error_only_if_it_says_what_went_wrong() {
+        let says = |text: &str| says_error(&[Part::text(text)]);
+        for error in
+            [r#"{"error": "no such city"}"#, r#"{"data": 1, "error": {"code": 3}}"#, r#" {"error":true}"#]
+        {
+            assert!(says(error), "{error}");
+        }
+        for fine in [
+            r#"{"error": null, "data": "hello"}"#,
+            r#"{"error": "", "data": "hello"}"#,
+            r#"{"error": " "}"#,
+            r#"{"error": false}"#,
+            r#"{"error": {}}"#,
+            r#"{"error": { }}"#,
+            r#"{"error": []}"#,
+            r#"{"error": 0}"#,
+            r#"{"errors": "x"}"#,
+            r#"{"data": {"error": "x"}}"#,
+            r#"{"error": "x""#,
+            r#""error""#,
+            "error",
+            "",
+        ] {
+            assert!(!says(fine), "{fine}");
+        }
+        assert!(!says_error(&[Part::text(r#"{"error": "x"}"#), Part::text("")]));
+    }
 }

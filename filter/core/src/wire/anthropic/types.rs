@@ -90,6 +90,48 @@ pub(super) enum Block<'a> {
     },
 }
 
+impl<'a> Block<'a> {
+    pub(super) fn is_thought(&self) -> bool {
+        matches!(self, Self::Thinking { .. } | Self::RedactedThinking { .. })
+    }
+
+    /// How many cache marks are on the block and in it.
+    pub(super) fn marks(&self) -> usize {
+        match self {
+            Self::Text { cache_control, .. }
+            | Self::Image { cache_control, .. }
+            | Self::Document { cache_control, .. }
+            | Self::ToolUse { cache_control, .. } => usize::from(cache_control.is_some()),
+            Self::ToolResult { content, cache_control, .. } => {
+                content.iter().map(Block::marks).sum::<usize>() + usize::from(cache_control.is_some())
+            }
+            Self::Thinking { .. } | Self::RedactedThinking { .. } => 0,
+        }
+    }
+
+    /// Takes away at most `count` of them, the first ones, and counts down.
+    pub(super) fn unmark(&mut self, count: &mut usize) {
+        match self {
+            Self::Text { cache_control, .. }
+            | Self::Image { cache_control, .. }
+            | Self::Document { cache_control, .. }
+            | Self::ToolUse { cache_control, .. } => unmark(cache_control, count),
+            Self::ToolResult { content, cache_control, .. } => {
+                content.iter_mut().for_each(|block| block.unmark(count));
+                unmark(cache_control, count);
+            }
+            Self::Thinking { .. } | Self::RedactedThinking { .. } => {}
+        }
+    }
+}
+
+/// Takes the mark away and counts down, unless `count` is used up.
+pub(super) fn unmark(mark: &mut Option<CacheControl<'_>>, count: &mut usize) {
+    if *count > 0 && mark.take().is_some() {
+        *count = count.saturating_sub(1);
+    }
+}
+
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Source<'a> {

@@ -54,20 +54,6 @@ fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Loss
     Ok(Part { content, cache_control })
 }
 
-/// Reads an element of an assistant message's `thinking_blocks`, which this gateway's own answers carry.
-pub(super) fn decode_thinking_block(path: &Path<'_>, block: Value, losses: &mut Losses) -> Result<Part> {
-    let mut fields = Fields::new(path, block)?;
-    let kind = fields.required_string("type")?;
-    if kind != "thinking" && kind != "redacted_thinking" {
-        let path = fields.path("type");
-        return Err(path.unprocessable(format_args!("thinking blocks of type {kind:?} are not supported")));
-    }
-    let content = decode_thinking(&mut fields, &kind)?;
-    let cache_control = cache_control(&mut fields, losses)?;
-    fields.finish(losses);
-    Ok(Part { content, cache_control })
-}
-
 /// A thought is `text` in a part and `thinking` in a block; both are taken in both.
 fn decode_thinking(fields: &mut Fields<'_>, kind: &str) -> Result<Content> {
     if kind == "redacted_thinking" {

@@ -1,6 +1,8 @@
 //! A whole answer, in OpenAI's words.
 
-use super::types::{Choice, Completion, Function, Message, ThinkingBlock, ToolCall, finish_reason};
+use super::types::{
+    Choice, Completion, Function, Message, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
+};
 use crate::chat::{self, Content, Part, Reply};
 use crate::wire::{AnswerDefaults, to_json};
 
@@ -37,6 +39,10 @@ fn message(parts: &[Part]) -> Message<'_> {
         tool_calls: Vec::new(),
     };
     for part in parts {
+        let place = Place {
+            after_text: message.content.as_ref().map_or(0, String::len),
+            after_calls: u32::try_from(message.tool_calls.len()).unwrap_or(u32::MAX),
+        };
         match &part.content {
             Content::Text(text) => append(&mut message.content, text),
             Content::Refusal(text) => append(&mut message.refusal, text),
@@ -44,11 +50,12 @@ fn message(parts: &[Part]) -> Message<'_> {
                 if !text.is_empty() {
                     append(&mut message.reasoning_content, text);
                 }
-                let block = ThinkingBlock::Thinking { thinking: Some(text), signature: signature.as_deref() };
-                message.thinking_blocks.push(block);
+                let thought = Thought::Thinking { thinking: text, signature: signature.as_deref() };
+                message.thinking_blocks.push(ThinkingBlock { index: None, thought, place });
             }
             Content::RedactedThinking { data } => {
-                message.thinking_blocks.push(ThinkingBlock::RedactedThinking { data });
+                let thought = Thought::RedactedThinking { data };
+                message.thinking_blocks.push(ThinkingBlock { index: None, thought, place });
             }
             Content::ToolCall { id, name, arguments } => message.tool_calls.push(ToolCall {
                 index: None,

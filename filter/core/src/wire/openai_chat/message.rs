@@ -3,7 +3,8 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::content::{Allowed, cache_control, decode_content, decode_thinking_block};
+use super::content::{Allowed, cache_control, decode_content};
+use super::thoughts::{put_together, take_thoughts};
 use crate::chat::{Content, Losses, Message, Part, Role};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
@@ -39,33 +40,19 @@ fn decode_plain(
 }
 
 fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Message> {
+    let thoughts = take_thoughts(fields, losses)?;
     let mut content = Vec::new();
-
-    // Thoughts come first, as they did in the model's answer. `thinking_blocks` holds what `reasoning_content` says,
-    // and the signatures too.
-    let blocks = fields.list("thinking_blocks")?;
-    let reasoning = fields.string("reasoning_content")?;
-    if blocks.is_empty() {
-        content.extend(
-            reasoning
-                .filter(|text| !text.is_empty())
-                .map(|text| Part::new(Content::Thinking { text, signature: None })),
-        );
-    }
-    for (index, block) in blocks.into_iter().enumerate() {
-        let list = fields.path("thinking_blocks");
-        content.push(decode_thinking_block(&Path::Index(&list, index), block, losses)?);
-    }
-
     if let Some(text) = fields.take("content") {
         content.extend(decode_content(&fields.path("content"), text, Allowed::Assistant, losses)?);
     }
     content.extend(fields.string("refusal")?.map(|text| Part::new(Content::Refusal(text))));
-    mark_last(fields, &mut content, losses)?;
+    let mut calls = Vec::new();
     for (index, call) in fields.list("tool_calls")?.into_iter().enumerate() {
         let list = fields.path("tool_calls");
-        content.push(decode_tool_call(&Path::Index(&list, index), call, losses)?);
+        calls.push(decode_tool_call(&Path::Index(&list, index), call, losses)?);
     }
+    let mut content = put_together(thoughts, content, calls);
+    mark_last(fields, &mut content, losses)?;
     Ok(Message { role: Role::Assistant, content, name: fields.string("name")? })
 }
 
@@ -105,9 +92,9 @@ fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Me
     let call_id = fields.required_string("tool_call_id")?;
     let Some(content) = fields.take("content") else { return Err(fields.missing("content")) };
     let mut content = decode_content(&fields.path("content"), content, Allowed::Text, losses)?;
-    // A mark inside the result is a mark on it: the result is one block of the prompt.
-    let inner = content.iter_mut().filter_map(|part| part.cache_control.take()).last();
-    let cache_control = cache_control(fields, losses)?.or(inner);
+    // A mark on its last part is one on the result. One further in stays there: what comes behind it may change.
+    let last = content.last_mut().and_then(|part| part.cache_control.take());
+    let cache_control = cache_control(fields, losses)?.or(last);
     let result = Content::ToolResult { call_id, content, is_error: None };
     // Older clients name the tool, which the call does already.
     fields.take("name");
@@ -117,8 +104,12 @@ fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Me
 /// A mark on a message is one on its last part.
 fn mark_last(fields: &mut Fields<'_>, content: &mut [Part], losses: &mut Losses) -> Result<()> {
     let mark = cache_control(fields, losses)?;
-    if let (Some(mark), Some(part)) = (mark, content.last_mut()) {
-        part.cache_control = Some(mark);
+    match (mark, content.last_mut()) {
+        (None, _) => {}
+        (Some(mark), Some(part)) => part.cache_control = Some(mark),
+        (Some(_), None) => {
+            losses.add(fields.path("cache_control"), "there is nothing to cache in the message")
+        }
     }
     Ok(())
 }

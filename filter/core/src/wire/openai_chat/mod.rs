@@ -8,6 +8,7 @@ mod decode;
 mod encode;
 mod message;
 mod stream;
+mod thoughts;
 mod types;
 
 pub use decode::decode_request;

@@ -1,6 +1,8 @@
 //! A streamed answer, in OpenAI's words.
 
-use super::types::{ChunkDelta, CompletionUsage, Function, ThinkingBlock, ToolCall, finish_reason};
+use super::types::{
+    ChunkDelta, CompletionUsage, Function, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
+};
 use crate::chat::{BlockStart, Delta, Event, FinishReason};
 use crate::endpoint::ClientApi;
 use crate::usage::Usage;
@@ -37,13 +39,26 @@ struct OpenBlock {
 enum BlockKind {
     Message,
     Refusal,
-    ToolCall { index: u32, has_arguments: bool },
+    /// A thought, kept until it is whole: clients see its text at once as `reasoning_content`, but what they send back is
+    /// one block with its signature, however they put lists of deltas together.
+    Thinking {
+        text: String,
+        signature: String,
+        place: Place,
+    },
+    ToolCall {
+        index: u32,
+        has_arguments: bool,
+    },
 }
 
 /// What is known of one element of `choices`.
 #[derive(Debug, Default)]
 struct Choice {
     has_role: bool,
+    /// Bytes of text so far.
+    text: usize,
+    thinking_blocks: u32,
     tool_calls: u32,
     finish_reason: FinishReason,
 }
@@ -109,10 +124,15 @@ impl StreamEncoder {
         let Some(choice) = self.choice(choice_index) else { return };
         let mut delta = ChunkDelta::default();
         let kind = match block {
-            BlockStart::Text | BlockStart::Thinking => BlockKind::Message,
+            BlockStart::Text => BlockKind::Message,
+            BlockStart::Thinking => {
+                BlockKind::Thinking { text: String::new(), signature: String::new(), place: choice.place() }
+            }
             BlockStart::Refusal => BlockKind::Refusal,
             BlockStart::RedactedThinking { data } => {
-                delta.thinking_blocks = Some([ThinkingBlock::RedactedThinking { data }]);
+                let place = choice.place();
+                delta.thinking_blocks =
+                    Some([choice.thinking_block(Thought::RedactedThinking { data }, place)]);
                 BlockKind::Message
             }
             BlockStart::ToolCall { id, name } => {
@@ -140,14 +160,23 @@ impl StreamEncoder {
             (Delta::Text(text), BlockKind::Refusal) => {
                 ChunkDelta { refusal: Some(text), ..ChunkDelta::default() }
             }
-            (Delta::Text(text), _) => ChunkDelta { content: Some(text), ..ChunkDelta::default() },
-            (Delta::Thinking(text), _) => {
+            (Delta::Text(text), _) => {
+                if let Some(choice) = self.choice(choice) {
+                    choice.text = choice.text.saturating_add(text.len());
+                }
+                ChunkDelta { content: Some(text), ..ChunkDelta::default() }
+            }
+            (Delta::Thinking(text), kind) => {
+                if let BlockKind::Thinking { text: whole, .. } = kind {
+                    whole.push_str(text);
+                }
                 ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() }
             }
-            (Delta::Signature(signature), _) => {
-                let block = ThinkingBlock::Thinking { thinking: None, signature: Some(signature) };
-                ChunkDelta { thinking_blocks: Some([block]), ..ChunkDelta::default() }
+            (Delta::Signature(more), BlockKind::Thinking { signature, .. }) => {
+                signature.push_str(more);
+                return;
             }
+            (Delta::Signature(_), _) => return,
             (Delta::Arguments(arguments), BlockKind::ToolCall { index, has_arguments }) => {
                 *has_arguments = true;
                 arguments_delta(*index, arguments)
@@ -160,9 +189,19 @@ impl StreamEncoder {
     fn block_stop(&mut self, index: u32, out: &mut Vec<u8>) {
         let Some(position) = self.blocks.iter().rposition(|block| block.index == index) else { return };
         let block = self.blocks.remove(position);
-        // Clients parse the arguments of a finished call, and nothing is not JSON.
-        if let BlockKind::ToolCall { index, has_arguments: false } = block.kind {
-            self.content(block.choice, arguments_delta(index, "{}"), out);
+        match block.kind {
+            // Clients parse the arguments of a finished call, and nothing is not JSON.
+            BlockKind::ToolCall { index, has_arguments: false } => {
+                self.content(block.choice, arguments_delta(index, "{}"), out);
+            }
+            BlockKind::Thinking { text, signature, place } => {
+                let Some(choice) = self.choice(block.choice) else { return };
+                let signature = (!signature.is_empty()).then_some(signature.as_str());
+                let thought = choice.thinking_block(Thought::Thinking { thinking: &text, signature }, place);
+                let delta = ChunkDelta { thinking_blocks: Some([thought]), ..ChunkDelta::default() };
+                self.content(block.choice, delta, out);
+            }
+            BlockKind::Message | BlockKind::Refusal | BlockKind::ToolCall { .. } => {}
         }
     }
 
@@ -236,6 +275,19 @@ impl StreamEncoder {
             self.choices.resize_with(index.saturating_add(1), Choice::default);
         }
         self.choices.get_mut(index)
+    }
+}
+
+impl Choice {
+    /// Where a thought that begins now is.
+    fn place(&self) -> Place {
+        Place { after_text: self.text, after_calls: self.tool_calls }
+    }
+
+    fn thinking_block<'a>(&mut self, thought: Thought<'a>, place: Place) -> ThinkingBlock<'a> {
+        let index = self.thinking_blocks;
+        self.thinking_blocks = index.saturating_add(1);
+        ThinkingBlock { index: Some(index), thought, place }
     }
 }
 

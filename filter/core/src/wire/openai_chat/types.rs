@@ -42,19 +42,50 @@ pub(super) struct Message<'a> {
     pub(super) tool_calls: Vec<ToolCall<'a>>,
 }
 
-/// An extension: a thought with its signature, so that the client can send it back.
+/// An extension: a thought with its signature and its place, so that the client can send it back.
+#[derive(Serialize)]
+pub(super) struct ThinkingBlock<'a> {
+    /// Which of the message's blocks it is, in chunks: SDKs put lists together by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) index: Option<u32>,
+    #[serde(flatten)]
+    pub(super) thought: Thought<'a>,
+    #[serde(flatten)]
+    pub(super) place: Place,
+}
+
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum ThinkingBlock<'a> {
+pub(super) enum Thought<'a> {
     Thinking {
-        #[serde(skip_serializing_if = "Option::is_none")]
-        thinking: Option<&'a str>,
+        thinking: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         signature: Option<&'a str>,
     },
     RedactedThinking {
         data: &'a str,
     },
+}
+
+/// Where a thought was, unless it was at the beginning: OpenAI's messages keep text, thoughts and calls apart.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(super) struct Place {
+    /// Bytes of the message's text before it.
+    #[serde(skip_serializing_if = "is_zero_length")]
+    pub(super) after_text: usize,
+    /// Calls before it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) after_calls: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero_length(length: &usize) -> bool {
+    *length == 0
 }
 
 /// A whole call, or a chunk's part of one: then `index` tells which, and only the first part has `id` and `name`.
