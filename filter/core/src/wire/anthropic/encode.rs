@@ -1,10 +1,9 @@
 //! A request, in Anthropic's words.
 
 use super::message::{cache_control, encode_messages, limit_marks};
-use super::models::{EFFORT_LEVELS, ModelNames};
-use super::types::{
-    InputSchema, MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking, Tool, ToolChoice,
-};
+use super::models::ModelNames;
+use super::thinking::{effort, thinking};
+use super::types::{InputSchema, MessagesRequest, Metadata, OutputConfig, OutputFormat, Tool, ToolChoice};
 use super::{Envelope, Params};
 use crate::chat::{self, Losses, Request, ResponseFormat, ThinkingMode};
 use crate::error::{Error, Result};
@@ -24,6 +23,7 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         Envelope::Native => (None, Some(params.model), request.stream.then_some(true)),
         Envelope::Bedrock { version } => (Some(version), None, None),
     };
+    let thinking = thinking(request, names, &messages, losses);
     let body = MessagesRequest {
         anthropic_version,
         model,
@@ -33,7 +33,7 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         messages,
         tools,
         tool_choice: tool_choice(request, losses),
-        thinking: thinking(request, losses),
+        thinking,
         output_config: OutputConfig {
             effort: effort(request, names, losses)?,
             format: output_format(request, names, params.envelope, losses),
@@ -103,35 +103,6 @@ fn tool_choice<'a>(request: &'a Request, losses: &mut Losses) -> Option<ToolChoi
             ToolChoice { kind: "none", name: None, disable_parallel_tool_use: None }
         }
     })
-}
-
-fn thinking<'a>(request: &'a Request, losses: &mut Losses) -> Option<Thinking<'a>> {
-    let thinking = request.thinking.as_ref()?;
-    if thinking.include_thoughts.is_some() {
-        losses.add("thinking.include_thoughts", "Anthropic always shows thoughts");
-    }
-    let (kind, budget_tokens) = match thinking.mode {
-        ThinkingMode::Enabled => ("enabled", thinking.budget_tokens),
-        ThinkingMode::Disabled => ("disabled", None),
-        ThinkingMode::Adaptive => ("adaptive", None),
-    };
-    let display = thinking.display.as_deref().filter(|_| thinking.mode != ThinkingMode::Disabled);
-    Some(Thinking { kind, budget_tokens, display })
-}
-
-fn effort<'a>(request: &'a Request, names: ModelNames<'_>, losses: &mut Losses) -> Result<Option<&'a str>> {
-    let Some(effort) = request.reasoning_effort.as_deref() else { return Ok(None) };
-    if !names.takes_effort() {
-        losses.add("reasoning_effort", "this model has no effort levels");
-        return Ok(None);
-    }
-    if !EFFORT_LEVELS.contains(&effort) {
-        return Err(Error::unprocessable(format!(
-            "invalid request body: reasoning_effort: {effort:?} is not supported by Anthropic (must be one of {})",
-            EFFORT_LEVELS.join(", ")
-        )));
-    }
-    Ok(Some(effort))
 }
 
 fn output_format<'a>(

@@ -10,6 +10,7 @@ mod models;
 mod reply;
 mod sse;
 mod stream;
+mod thinking;
 mod types;
 pub(crate) mod usage;
 

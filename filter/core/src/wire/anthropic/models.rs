@@ -10,18 +10,33 @@ const JSON_SCHEMA: &[&str] = &["opus-4-5", "sonnet-4-5", "haiku-4-5", "opus-4-6"
 const JSON_SCHEMA_NATIVE: &[&str] =
     &["opus-4-7", "opus-4-8", "sonnet-5", "fable-5", "mythos-5", "mythos-preview"];
 
-/// Models that take `output_config.effort`.
+/// Models that take `output_config.effort`, here and below by
+/// <https://platform.claude.com/docs/en/build-with-claude/effort>.
 const EFFORT: &[&str] = &[
     "opus-4-5",
     "opus-4-6",
     "opus-4-7",
     "opus-4-8",
+    "opus-5",
     "sonnet-4-6",
     "sonnet-5",
+    "haiku-5-5",
     "fable-5",
     "mythos-5",
     "mythos-preview",
 ];
+
+/// Those of them that have no level `max`, and those that have no `xhigh`.
+const NO_MAX: &[&str] = &["opus-4-5"];
+const NO_XHIGH: &[&str] = &["opus-4-5", "opus-4-6", "sonnet-4-6", "mythos-preview"];
+
+/// Models that reject `thinking` of type `enabled`, here and below by
+/// <https://platform.claude.com/docs/en/build-with-claude/thinking-troubleshooting>.
+const NO_BUDGET: &[&str] = &["opus-4-7", "opus-4-8", "opus-5", "sonnet-5", "haiku-5", "fable-5", "mythos-5"];
+
+/// Models that reject `disabled`; one of them has `between_tools` instead.
+const ALWAYS_THINKING: &[&str] = &["opus-5-5", "fable-5", "mythos-5"];
+const BETWEEN_TOOLS: &[&str] = &["sonnet-5-5"];
 
 /// The levels of `output_config.effort`.
 pub(super) const EFFORT_LEVELS: &[&str] = &["low", "medium", "high", "xhigh", "max"];
@@ -37,6 +52,23 @@ impl ModelNames<'_> {
 
     pub(super) fn takes_effort(self) -> bool {
         self.is_one_of(EFFORT)
+    }
+
+    /// Whether it has one of the higher levels, `xhigh` or `max`.
+    pub(super) fn takes_level(self, level: &str) -> bool {
+        !self.is_one_of(if level == "max" { NO_MAX } else { NO_XHIGH })
+    }
+
+    pub(super) fn thinks_within_budget(self) -> bool {
+        !self.is_one_of(NO_BUDGET)
+    }
+
+    pub(super) fn always_thinks(self) -> bool {
+        self.is_one_of(ALWAYS_THINKING)
+    }
+
+    pub(super) fn thinks_between_tools(self) -> bool {
+        self.is_one_of(BETWEEN_TOOLS)
     }
 
     fn is_one_of(self, list: &[&str]) -> bool {
