@@ -53,6 +53,8 @@ pub struct Exchange {
     pub stream: bool,
     /// Whether the client asked for usage in its stream (`stream_options.include_usage`).
     pub usage_asked: bool,
+    /// How many choices the client asked for (`n`).
+    pub choices: u32,
     /// The size of the request body, in bytes.
     pub body_size: usize,
     /// The edge's filter plays the backend role too ([`crate::config::Config::direct`]).
@@ -81,8 +83,8 @@ pub struct Exchange {
     pub passing: Option<u16>,
     /// What the provider reported.
     pub usage: Usage,
-    /// Tokens of output that were seen passing, counted roughly: for answers whose provider reports nothing.
-    pub seen_output: u64,
+    /// How much content was seen of the answer, in bytes of UTF-8: for answers whose provider reports nothing.
+    pub seen_output_bytes: u64,
     /// `field: reason` of what the backend's API could not express.
     pub losses: Vec<String>,
     /// When the first content came, in milliseconds since 1970.
@@ -116,6 +118,7 @@ impl Exchange {
             model: String::new(),
             stream: false,
             usage_asked: false,
+            choices: 1,
             body_size: 0,
             direct: false,
             touched: Vec::new(),
@@ -128,7 +131,7 @@ impl Exchange {
             answer: Answer::None,
             passing: None,
             usage: Usage::default(),
-            seen_output: 0,
+            seen_output_bytes: 0,
             losses: Vec::new(),
             first_content_ms: None,
             headers_only: None,
@@ -160,7 +163,7 @@ impl Exchange {
         self.answer = Answer::None;
         self.passing = None;
         self.usage = Usage::default();
-        self.seen_output = 0;
+        self.seen_output_bytes = 0;
         self.losses.clear();
         self.response_model.clear();
         self.first_content_ms = None;
@@ -179,10 +182,13 @@ impl Exchange {
     /// The usage to charge, and how far it can be trusted.
     #[must_use]
     pub fn settle(&self) -> (Usage, UsageStatus) {
-        let mut usage = self.usage;
         let has_tokens = self.endpoint.is_some_and(Endpoint::uses_tokens);
         // What comes back from embedding is numbers: only the input counts.
         let has_output = self.endpoint != Some(Endpoint::Embeddings);
+        // Four bytes of English or code are about a token in every tokenizer in use.
+        let tokens = |bytes: u64| bytes.div_ceil(4);
+        let seen_output = if has_output { tokens(self.seen_output_bytes) } else { 0 };
+        let mut usage = if has_tokens { self.usage.deduced(seen_output > 0) } else { self.usage };
         let is_missing = has_tokens && (usage.input.is_none() || has_output && usage.output.is_none());
         let status = match self.answer {
             Answer::None => return (Usage::default(), UsageStatus::None),
@@ -194,12 +200,11 @@ impl Exchange {
         if !has_tokens {
             return (usage, status);
         }
-        // Four bytes of English or code are about a token in every tokenizer in use.
-        let input = usage.input.unwrap_or_else(|| (self.body_size as u64).div_ceil(4));
+        let input = usage.input.unwrap_or_else(|| tokens(self.body_size as u64));
         usage.input = Some(input);
         let mut sum = input;
         if has_output {
-            let output = usage.output.unwrap_or(0).max(self.seen_output);
+            let output = usage.output.unwrap_or(0).max(seen_output);
             usage.output = Some(output);
             sum = sum.saturating_add(output);
         }
@@ -267,7 +272,7 @@ mod tests {
         assert_eq!(exchange.settle(), (Usage::default(), UsageStatus::None), "no answer, no charge");
 
         exchange.answer = Answer::Begun;
-        exchange.seen_output = 3;
+        exchange.seen_output_bytes = 9;
         let (usage, status) = exchange.settle();
         assert_eq!((usage.input, usage.output, usage.total), (Some(7), Some(3), Some(10)));
         assert_eq!(status, UsageStatus::Partial);
@@ -290,7 +295,7 @@ mod tests {
     #[test]
     fn embeddings_have_no_output_to_estimate() {
         let mut exchange = Exchange::new(Headers::from([(":path", "/v1/embeddings")]), 0);
-        (exchange.body_size, exchange.seen_output, exchange.answer) = (40, 5_000, Answer::Complete);
+        (exchange.body_size, exchange.seen_output_bytes, exchange.answer) = (40, 5_000, Answer::Complete);
         let (usage, status) = exchange.settle();
         assert_eq!((usage.input, usage.output, usage.total), (Some(10), None, Some(10)));
         assert_eq!(status, UsageStatus::Estimated);

@@ -282,7 +282,7 @@ impl BackendFilter {
             let size = self.answer_size;
             let head = host.body_part(Map::Response, 0..END);
             let tail = host.body_part(Map::Response, size.saturating_sub(END)..size);
-            if attempt.answer_ends(&head, &tail, size, host.now_ms()) {
+            if attempt.answer_ends(&head, &tail, host.now_ms()) {
                 return Flow::Continue;
             }
         }

@@ -90,7 +90,7 @@ fn usage_observer(bencher: Bencher<'_, '_>) {
     let events = chat_events(2_000);
     let bytes: usize = events.iter().map(String::len).sum();
     bencher.counter(BytesCount::new(bytes)).counter(ItemsCount::new(events.len())).bench_local(|| {
-        let mut observer = StreamObserver::new(Endpoint::ChatCompletions);
+        let mut observer = StreamObserver::new(Endpoint::ChatCompletions, 1);
         for event in &events {
             observer.event(black_box(event.as_bytes()));
         }

@@ -90,3 +90,14 @@ pub enum Delta {
     /// Of a call's arguments: a piece of JSON text.
     Arguments(String),
 }
+
+impl Delta {
+    /// How many bytes of content it has. A signature is none.
+    #[must_use]
+    pub fn content(&self) -> usize {
+        match self {
+            Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text) => text.len(),
+            Delta::Signature(_) => 0,
+        }
+    }
+}

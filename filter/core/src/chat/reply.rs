@@ -1,6 +1,6 @@
 //! A model's whole answer.
 
-use super::Part;
+use super::{Content, Part};
 use crate::usage::Usage;
 
 /// A model's whole answer. What the provider left out is `None`; the client's encoder fills it in.
@@ -16,6 +16,20 @@ pub struct Reply {
     pub usage: Usage,
     /// The capacity it was served from, in OpenAI's words.
     pub service_tier: Option<String>,
+}
+
+impl Reply {
+    /// How many bytes of content all answers have: texts, thoughts and arguments of calls.
+    #[must_use]
+    pub fn content(&self) -> u64 {
+        let parts = self.choices.iter().flat_map(|choice| &choice.content);
+        let bytes = parts.map(|part| match &part.content {
+            Content::Text(text) | Content::Refusal(text) | Content::Thinking { text, .. } => text.len(),
+            Content::ToolCall { arguments, .. } => arguments.len(),
+            _ => 0,
+        });
+        bytes.fold(0, |sum, bytes| sum.saturating_add(bytes as u64))
+    }
 }
 
 /// One of the answers.

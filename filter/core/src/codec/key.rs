@@ -47,6 +47,18 @@ impl<'b> Key<'b> {
     }
 }
 
+/// The name with its escapes resolved, if it is no longer than the buffer; else none.
+pub(super) fn unescape_name<'n>(contents: &[u8], buffer: &'n mut [u8]) -> &'n [u8] {
+    let mut length = 0_usize;
+    for letter in Letters(std::str::from_utf8(contents).unwrap_or_default().chars()) {
+        let end = length.saturating_add(letter.len_utf8());
+        let Some(room) = buffer.get_mut(length..end) else { return b"" };
+        letter.encode_utf8(room);
+        length = end;
+    }
+    buffer.get(..length).unwrap_or_default()
+}
+
 /// Lower case as Go's encoding/json compares keys: ASCII, and the two letters outside it that fold into ASCII.
 fn fold(letter: char) -> char {
     match letter {

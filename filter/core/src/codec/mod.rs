@@ -9,6 +9,7 @@ pub mod event_stream;
 pub mod json;
 mod key;
 pub mod multipart;
+pub(crate) mod reader;
 pub mod splice;
 pub mod sse;
 pub(crate) mod vector;

@@ -225,6 +225,7 @@ impl Edge {
         exchange.model = fields.model;
         exchange.stream = fields.stream;
         exchange.usage_asked = fields.usage_asked;
+        exchange.choices = fields.choices;
         Ok(edits)
     }
 
@@ -404,13 +405,14 @@ struct Fields {
     model: String,
     stream: bool,
     usage_asked: bool,
+    choices: u32,
 }
 
 impl Fields {
     fn of_json(body: &[u8]) -> Result<Fields, String> {
         let explain = |error: ScanError| error.to_string();
-        let [model, stream, options] =
-            json::scan(body, ["model", "stream", "stream_options"]).map_err(explain)?.members;
+        let [model, stream, options, choices] =
+            json::scan(body, ["model", "stream", "stream_options", "n"]).map_err(explain)?.members;
         let model = model.ok_or("the field model is missing")?;
         let model = model.as_str(body).ok_or("the field model must be a string")?;
         let usage_asked = match options.filter(|options| !options.is_null(body)) {
@@ -424,7 +426,8 @@ impl Fields {
             }
         };
         let stream = stream.and_then(|stream| stream.as_bool(body)).unwrap_or(false);
-        Ok(Fields { model: valid_model(&model)?, stream, usage_asked })
+        let choices = choices.and_then(|choices| serde_json::from_slice(choices.raw(body)).ok());
+        Ok(Fields { model: valid_model(&model)?, stream, usage_asked, choices: choices.unwrap_or(1) })
     }
 
     fn of_form(headers: &Headers, body: &[u8]) -> Result<Fields, String> {
@@ -445,7 +448,7 @@ impl Fields {
             return Err("the form has no part named file".to_owned());
         }
         let stream = text("stream")?.is_some_and(|value| value.trim() == "true");
-        Ok(Fields { model: valid_model(model)?, stream, usage_asked: false })
+        Ok(Fields { model: valid_model(model)?, stream, usage_asked: false, choices: 1 })
     }
 }
 

@@ -253,7 +253,7 @@ proptest! {
         prop_assert_eq!(charged, reported);
 
         prop_assert_eq!(observe_body(Endpoint::Messages, whole.as_bytes()).unwrap().usage, reported);
-        let mut observer = StreamObserver::new(Endpoint::Messages);
+        let mut observer = StreamObserver::new(Endpoint::Messages, 1);
         events.iter().for_each(|event| observer.event(event.as_bytes()));
         prop_assert_eq!(observer.observed().usage, reported);
         prop_assert!(observer.is_complete());
@@ -261,7 +261,7 @@ proptest! {
         // What the client is told is what is charged; a write of 0 is not told.
         let told = Usage { cache_creation_input: Some(write).filter(|write| *write > 0), ..reported };
         prop_assert_eq!(observe_body(Endpoint::ChatCompletions, &completion).unwrap().usage, told);
-        let mut observer = StreamObserver::new(Endpoint::ChatCompletions);
+        let mut observer = StreamObserver::new(Endpoint::ChatCompletions, 1);
         sse_data(&stream).iter().for_each(|event| observer.event(event.as_bytes()));
         prop_assert_eq!(observer.observed().usage, told);
         prop_assert_eq!(observer.observed().model.as_deref(), Some("claude-x"));

@@ -66,8 +66,7 @@ fn a_backend_that_may_not_be_asked_for_usage_is_not() {
     let gateway = gateway().target(|target| target.body.remove.push("stream_options".to_owned()));
     for options in ["", r#","stream_options":{"include_usage":true}"#] {
         let body = format!(r#"{{"model":"m","stream":true{options}}}"#);
-        let outcome =
-            gateway.post(CHAT, &body).answered_by(Answer::sse(&chat_sse(&CHAT_CHUNKS[..4]))).send();
+        let outcome = gateway.post(CHAT, &body).answered_by(Answer::sse(&chat_sse(&CHAT_CHUNKS[..4]))).send();
         assert_eq!(outcome.sent[0].text(), r#"{"model":"m","stream":true}"#);
         assert_eq!(outcome.record.usage_status, UsageStatus::Estimated);
         assert!(outcome.record.output_tokens > Some(0));

@@ -72,14 +72,14 @@ fn a_client_that_leaves_is_charged_what_was_seen() {
     let seen = named_sse(&MESSAGE_EVENTS[..5]);
     let outcome =
         gateway.post("/anthropic/v1/messages", STREAM).answered_by(Answer::sse(&seen).breaks()).send();
-    assert_eq!(tokens(&outcome), (UsageStatus::Partial, Some(29), Some(2), Some(31)));
-    assert_eq!(outcome.cost("llm_total_token"), Some(31));
+    assert_eq!(tokens(&outcome), (UsageStatus::Partial, Some(29), Some(3), Some(32)));
+    assert_eq!(outcome.cost("llm_total_token"), Some(32));
     assert_eq!(outcome.text(), seen);
 
     let gateway = Gateway::new().backend("gpt", OpenAI);
     let seen = chat_sse(&CHAT_CHUNKS[..3]).replace("data: [DONE]\n\n", "");
     let outcome = gateway.post(CHAT, STREAM).answered_by(Answer::sse(&seen).breaks()).send();
-    assert_eq!(tokens(&outcome), (UsageStatus::Partial, Some(7), Some(2), Some(9)));
+    assert_eq!(tokens(&outcome), (UsageStatus::Partial, Some(7), Some(1), Some(8)));
 
     let outcome = gateway.post(CHAT, STREAM).answered_by(Answer::json(200, COMPLETION).breaks()).send();
     assert_eq!(tokens(&outcome), (UsageStatus::None, None, None, None), "nothing had come");
@@ -90,16 +90,114 @@ fn what_no_provider_reports_is_estimated() {
     let gateway = Gateway::new().backend("gpt", OpenAI);
     let silent = Answer::json(200, r#"{"choices":[{"message":{"content":"x"}}]}"#);
     let outcome = gateway.post(CHAT, r#"{"model":"m"}"#).answered_by(silent).send();
-    assert_eq!(tokens(&outcome), (UsageStatus::Estimated, Some(4), Some(11), Some(15)));
+    assert_eq!(tokens(&outcome), (UsageStatus::Estimated, Some(4), Some(1), Some(5)));
 
     let stream = chat_sse(&CHAT_CHUNKS[..4]);
     let outcome = gateway.post(CHAT, STREAM).answered_by(Answer::sse(&stream)).send();
-    assert_eq!(tokens(&outcome), (UsageStatus::Estimated, Some(7), Some(2), Some(9)));
+    assert_eq!(tokens(&outcome), (UsageStatus::Estimated, Some(7), Some(1), Some(8)));
 
     let vectors = format!(r#"{{"data":[{{"embedding":[{}]}}]}}"#, ["0.123456"; 300].join(","));
     let outcome =
         gateway.post("/v1/embeddings", r#"{"model":"m"}"#).answered_by(Answer::json(200, &vectors)).send();
     assert_eq!(tokens(&outcome), (UsageStatus::Estimated, Some(4), None, Some(4)));
+}
+
+const ASKED: &str =
+    r#"{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+
+#[test]
+fn one_long_piece_is_charged_by_its_bytes() {
+    let text = "a".repeat(4_000);
+    let start = r#"{"type":"message_start","message":{"usage":{"input_tokens":9}}}"#;
+    let delta = format!(
+        r#"{{"type":"content_block_delta","index":0,"delta":{{"type":"text_delta","text":"{text}"}}}}"#
+    );
+    let events = named_sse(&[start, &delta]);
+    for (backend, path) in
+        [(OpenAI, CHAT), (Anthropic, CHAT), (Anthropic, "/anthropic/v1/messages"), (AWSAnthropic, CHAT)]
+    {
+        let gateway = Gateway::new().backend("b", backend);
+        let answer = match backend {
+            OpenAI => Answer::sse(&format!(
+                "data: {{\"choices\": [{{\"delta\": {{\"content\": \"{text}\"}}}}]}}\n\n"
+            )),
+            AWSAnthropic => Answer::frames(&[start, &delta]),
+            _ => Answer::sse(&events),
+        };
+        let outcome = gateway.post(path, ASKED).answered_by(answer.breaks()).send();
+        assert_eq!(
+            (tokens(&outcome).0, tokens(&outcome).2),
+            (UsageStatus::Partial, Some(1_000)),
+            "{backend:?} {path}"
+        );
+    }
+    let message = format!(r#"{{"content":[{{"type":"text","text":"{text}"}}],"stop_reason":"end_turn"}}"#);
+    let gateway = Gateway::new().backend("b", Anthropic);
+    let outcome =
+        gateway.post(CHAT, ASKED.replace("true", "false")).answered_by(Answer::json(200, &message)).send();
+    assert_eq!(tokens(&outcome).2, Some(1_000), "whole and translated");
+}
+
+#[test]
+fn pieces_are_added_before_they_are_rounded() {
+    let gateway = Gateway::new().backend("claude", Anthropic);
+    let start = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+    let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"a"}}"#;
+    let events = named_sse(&[&[start][..], &[delta; 1_000]].concat());
+    let outcome = gateway.post(CHAT, ASKED).answered_by(Answer::sse(&events).breaks()).send();
+    assert_eq!(tokens(&outcome).2, Some(250));
+}
+
+#[test]
+fn a_zero_is_no_report_and_the_larger_total_counts() {
+    let gateway = Gateway::new().backend("gpt", OpenAI);
+    for (usage, expected) in [
+        (
+            r#"{"prompt_tokens":5,"completion_tokens":5,"total_tokens":0}"#,
+            (UsageStatus::Complete, Some(5), Some(5), Some(10)),
+        ),
+        (
+            r#"{"prompt_tokens":5,"completion_tokens":0,"total_tokens":5}"#,
+            (UsageStatus::Estimated, Some(5), Some(1), Some(6)),
+        ),
+        (r#"{"prompt_tokens":5,"total_tokens":12}"#, (UsageStatus::Complete, Some(5), Some(7), Some(12))),
+    ] {
+        let body = format!(r#"{{"choices":[{{"message":{{"content":"x"}}}}],"usage":{usage}}}"#);
+        let outcome = gateway.post(CHAT, r#"{"model":"m"}"#).answered_by(Answer::json(200, &body)).send();
+        assert_eq!(tokens(&outcome), expected, "{usage}");
+        assert_eq!(outcome.cost("llm_total_token"), expected.3, "{usage}");
+        let events = format!(
+            "data: {{\"choices\":[{{\"delta\":{{\"content\":\"x\"}},\"finish_reason\":\"stop\"}}]}}\n\ndata: {{\"choices\":[],\"usage\":{usage}}}\n\ndata: [DONE]\n\n"
+        );
+        let outcome = gateway.post(CHAT, STREAM).answered_by(Answer::sse(&events)).send();
+        assert_eq!(tokens(&outcome), expected, "streamed: {usage}");
+    }
+}
+
+#[test]
+fn a_truncated_stream_is_partial_and_ends_with_an_error() {
+    let gateway = Gateway::new().backend("gpt", OpenAI);
+    let chunk = |index: u32, reason: &str| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"delta\":{{\"content\":\"a\"}},\"finish_reason\":{reason}}}]}}\n\n"
+        )
+    };
+    let two = r#"{"model":"m","stream":true,"n":2}"#;
+    for (request, stream) in [
+        (STREAM, chunk(0, "\"\"")),
+        (STREAM, chunk(0, "null")),
+        (STREAM, chunk(0, "false")),
+        (two, chunk(0, "\"stop\"")),
+        (two, chunk(0, "null") + &chunk(1, "null") + &chunk(1, "\"stop\"")),
+    ] {
+        let outcome = gateway.post(CHAT, request).answered_by(Answer::sse(&stream)).send();
+        assert_eq!(tokens(&outcome).0, UsageStatus::Partial, "{stream}");
+        assert!(
+            outcome.text().contains("\"error\"") && !outcome.text().contains("[DONE]"),
+            "{}",
+            outcome.text()
+        );
+    }
 }
 
 #[test]
@@ -109,7 +207,7 @@ fn half_a_report_is_made_up_for() {
         MESSAGE_EVENTS.iter().copied().filter(|event| !event.contains("message_delta")).collect();
     let outcome =
         gateway.post("/anthropic/v1/messages", STREAM).answered_by(Answer::sse(&named_sse(&events))).send();
-    assert_eq!(tokens(&outcome), (UsageStatus::Estimated, Some(29), Some(2), Some(31)));
+    assert_eq!(tokens(&outcome), (UsageStatus::Estimated, Some(29), Some(3), Some(32)));
 }
 
 #[test]

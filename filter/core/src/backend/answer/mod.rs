@@ -194,6 +194,7 @@ impl Attempt {
             hide_usage: matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
                 && !exchange.usage_asked,
             hold: self.hold(&exchange, now_ms),
+            choices: exchange.choices,
         }))
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Params {
     pub(super) translation: Option<Translation>,
     /// The client did not ask for the usage chunk that the backend sends.
     pub(super) hide_usage: bool,
+    /// How many choices it asked for.
+    pub(super) choices: u32,
     pub(super) hold: Hold,
 }
 
@@ -109,7 +111,7 @@ impl Stream {
         };
         let mode = match params.translation {
             Some(translation) => Mode::Translate(Box::new(translation)),
-            None => Mode::Watch(Box::new(StreamObserver::new(params.endpoint))),
+            None => Mode::Watch(Box::new(StreamObserver::new(params.endpoint, params.choices))),
         };
         Stream {
             endpoint: params.endpoint,
@@ -422,6 +424,7 @@ impl Handler<'_, '_> {
         let nothing_sent = self.nothing_sent();
         let Mode::Watch(observer) = self.mode else { return Ok(Watched::Pass) };
         observer.event(data);
+        self.exchange.seen_output_bytes = observer.content();
         let glance = observer.last();
         let seen = observer.observed();
         let is_error = seen.error.is_some();
@@ -445,9 +448,9 @@ impl Handler<'_, '_> {
             self.complete();
         }
         if glance.has_content {
-            self.content(1);
+            self.exchange.first_content_ms.get_or_insert(self.now_ms);
         }
-        let is_hidden = self.hide_usage && glance.may_be_usage && wire::usage::is_usage_only_chunk(data);
+        let is_hidden = self.hide_usage && glance.is_usage_only;
         Ok(match () {
             () if is_hidden => Watched::Hide,
             () if is_error => Watched::Error,
@@ -470,7 +473,7 @@ impl Handler<'_, '_> {
                 chat::Event::Start { model: Some(model), .. } => {
                     model.clone_into(&mut self.exchange.response_model)
                 }
-                chat::Event::BlockDelta { delta, .. } => self.content(tokens_of(delta)),
+                chat::Event::BlockDelta { delta, .. } => self.content(delta.content()),
                 chat::Event::Error(error) => return Err(error.clone()),
                 chat::Event::End => self.complete(),
                 _ => {}
@@ -509,8 +512,9 @@ impl Handler<'_, '_> {
         Ok(())
     }
 
-    fn content(&mut self, tokens: u64) {
-        self.exchange.seen_output = self.exchange.seen_output.saturating_add(tokens);
+    fn content(&mut self, bytes: usize) {
+        let seen = &mut self.exchange.seen_output_bytes;
+        *seen = seen.saturating_add(bytes as u64);
         self.exchange.first_content_ms.get_or_insert(self.now_ms);
     }
 
@@ -518,15 +522,6 @@ impl Handler<'_, '_> {
         *self.ended = true;
         self.exchange.answer = Answer::Complete;
     }
-}
-
-/// About as many tokens as a piece of an answer has, for answers that break before the provider reports any.
-fn tokens_of(delta: &chat::Delta) -> u64 {
-    let bytes = match delta {
-        chat::Delta::Text(text) | chat::Delta::Thinking(text) | chat::Delta::Arguments(text) => text.len(),
-        chat::Delta::Signature(_) => 0,
-    };
-    (bytes as u64).div_ceil(4)
 }
 
 impl Attempt {

@@ -6,10 +6,12 @@ use crate::backend::conversion::Conversion;
 use crate::codec::json;
 use crate::config::SchemaName;
 use crate::edge::Reply;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Answer;
 use crate::headers::HeaderEdits;
 use crate::limit::Standing;
+use crate::usage::Usage;
 use crate::wire;
 
 impl Attempt {
@@ -103,6 +105,7 @@ impl Attempt {
         let body =
             wire::encode_reply(wire::ClientFormat::OpenAiChat, &reply, &self.defaults(&exchange, now_ms));
         exchange.usage.merge(reply.usage);
+        exchange.seen_output_bytes = reply.content();
         if let Some(model) = reply.model {
             exchange.response_model = model;
         }
@@ -132,18 +135,26 @@ impl Attempt {
             return Ok(whole);
         }
         let whole = self.unchanged(body);
-        self.seen(wire::usage::Observed { error: None, ..seen }, body.len(), now_ms);
+        let is_measured = self.is_measured(&seen.usage);
+        let bytes = if is_measured { wire::usage::content_of_body(self.endpoint, body) } else { 0 };
+        self.seen(wire::usage::Observed { error: None, ..seen }, bytes, now_ms);
         Ok(whole)
     }
 
-    /// Enters what an answer of so many bytes used.
-    fn seen(&self, seen: wire::usage::Observed, size: usize, now_ms: u64) {
+    /// Whether the content of a whole answer is needed for the books: only where its output is not reported.
+    fn is_measured(&self, usage: &Usage) -> bool {
+        let has_output = self.endpoint.uses_tokens() && self.endpoint != Endpoint::Embeddings;
+        has_output && usage.output.is_none_or(|output| output == 0)
+    }
+
+    /// Enters what an answer with so many bytes of content used.
+    fn seen(&self, seen: wire::usage::Observed, content: u64, now_ms: u64) {
         let mut exchange = self.exchange.borrow_mut();
         exchange.usage.merge(seen.usage);
         if let Some(model) = seen.model {
             exchange.response_model = model;
         }
-        exchange.seen_output = (size as u64).div_ceil(4);
+        exchange.seen_output_bytes = content;
         exchange.answer = Answer::Complete;
         exchange.first_content_ms = Some(now_ms);
     }
@@ -161,10 +172,13 @@ impl Attempt {
     /// The answer is whole, and large. That it is JSON in its middle as well is not checked. `head` and `tail` are [`wire::usage::END`] bytes of it. False: all of it is needed after
     /// all, so [`Attempt::whole_answer`] is to be called. It passes as it is otherwise.
     #[must_use]
-    pub fn answer_ends(&mut self, head: &[u8], tail: &[u8], size: usize, now_ms: u64) -> bool {
+    pub fn answer_ends(&mut self, head: &[u8], tail: &[u8], now_ms: u64) -> bool {
         let seen = wire::usage::observe_ends(self.endpoint, head, tail);
         let Some(seen) = seen else { return false };
-        self.seen(seen, size, now_ms);
+        if self.is_measured(&seen.usage) {
+            return false;
+        }
+        self.seen(seen, 0, now_ms);
         self.lets_pass(&HeaderEdits::default());
         true
     }

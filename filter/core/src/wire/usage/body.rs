@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
+use super::facts::Facts;
 use super::shapes::{CohereMeta, OpenAiUsage};
 use super::{Count, Observed};
 use crate::codec::json::{self, Member, ScanError};
@@ -99,14 +99,22 @@ fn counted(Count(input): Count) -> Usage {
     Usage { input, ..Usage::default() }
 }
 
-pub(super) fn openai(usage: &RawValue) -> Usage {
+/// How many bytes of content a whole answer has, for one that does not report its usage: texts, thoughts and arguments of
+/// calls.
+#[must_use]
+pub fn content_of_body(endpoint: Endpoint, body: &[u8]) -> u64 {
+    let content = Facts::of(endpoint, body).content;
+    content.piece.max(content.whole)
+}
+
+pub(super) fn openai(usage: &[u8]) -> Usage {
     read::<OpenAiUsage>(usage).map(Usage::from).unwrap_or_default()
 }
 
-pub(super) fn model(model: &RawValue) -> Option<String> {
+pub(super) fn model(model: &[u8]) -> Option<String> {
     read::<Cow<'_, str>>(model).map(Cow::into_owned).filter(|model| !model.is_empty())
 }
 
-pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a RawValue) -> Option<T> {
-    serde_json::from_str(json.get()).ok()
+pub(super) fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Option<T> {
+    serde_json::from_slice(json).ok()
 }

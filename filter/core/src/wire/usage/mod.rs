@@ -1,17 +1,17 @@
 //! What an answer that passes through untranslated used, which model gave it, and whether it was an error.
 //!
-//! The bytes are not changed and not copied. Most events of a stream hold none of this, so each is first searched for
-//! the words that matter and only then parsed, into structs that skip everything else.
+//! The bytes are not changed and not copied. Each event is gone over once, and only counters are parsed.
 
 mod body;
 mod chunk;
 mod count;
+mod facts;
 mod shapes;
 mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use body::{END, MAX_READ, observe_body, observe_ends};
+pub use body::{END, MAX_READ, content_of_body, observe_body, observe_ends};
 pub use chunk::{first_event_error, is_usage_only_chunk};
 pub(crate) use count::Count;
 pub use stream::{Glance, StreamObserver};

@@ -1,20 +1,11 @@
 //! Streamed answers, event by event.
 
-mod words;
-
-use std::borrow::Cow;
-use std::sync::LazyLock;
-
-use memchr::memmem::Finder;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use super::Observed;
 use super::body::{model, openai, read};
+use super::facts::{Choices, Facts, Kind};
 use crate::endpoint::Endpoint;
 use crate::wire::anthropic::usage::{Counters, Totals};
 use crate::wire::error::event_error;
-use words::Words;
 
 /// Watches the events of one stream as they pass.
 #[derive(Debug)]
@@ -22,47 +13,42 @@ pub struct StreamObserver {
     endpoint: Endpoint,
     totals: Totals,
     observed: Observed,
+    /// How many choices were asked for.
+    asked_choices: u32,
+    choices: Choices,
+    /// The content of all pieces, in bytes, and the longest that was said to be all of it.
+    pieces: u64,
+    whole: u64,
     is_complete: bool,
+    is_over: bool,
     last: Glance,
 }
 
-/// What an event is, told from its words alone: a hint where it is not parsed.
+/// What an event is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Glance {
     /// It carries content, so that waiting for the first token ends with it: roles, pings and usage do not.
     pub has_content: bool,
-    /// It may be a chunk of nothing but usage; [`is_usage_only_chunk`](super::is_usage_only_chunk) knows.
-    pub may_be_usage: bool,
+    /// It is a chunk of nothing but usage, see [`is_usage_only_chunk`](super::is_usage_only_chunk).
+    pub is_usage_only: bool,
     /// Usage, or the model, may be others than before it.
     pub is_parsed: bool,
 }
 
-/// An event of any API. Chunks have the members that matter outside, the Responses API in `response`, Anthropic's
-/// `message_start` in `message`.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct WireEvent<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    response: Option<&'a RawValue>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-}
-
 impl StreamObserver {
-    /// An observer for one answer of `endpoint`.
+    /// An observer for one answer of `endpoint`, of which `choices` were asked for.
     #[must_use]
-    pub fn new(endpoint: Endpoint) -> Self {
+    pub fn new(endpoint: Endpoint, choices: u32) -> Self {
         Self {
             endpoint,
             totals: Totals::default(),
             observed: Observed::default(),
+            asked_choices: choices,
+            choices: Choices::default(),
+            pieces: 0,
+            whole: 0,
             is_complete: false,
+            is_over: false,
             last: Glance::default(),
         }
     }
@@ -70,25 +56,36 @@ impl StreamObserver {
     /// Looks at the data of one event.
     pub fn event(&mut self, data: &[u8]) {
         self.last = Glance::default();
+        let has_choices = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
         if data.trim_ascii() == b"[DONE]" {
-            self.last.has_content = self.has_content(Words::default(), b"");
             self.is_complete = true;
+            self.is_over |= has_choices;
             return;
         }
-        let words = Words::of(data);
-        self.last.has_content = self.has_content(words, data);
-        self.last.may_be_usage = words.has(Words::USAGE | Words::ODD_USAGE);
-        if self.observed.error.is_none() && may_be_error(words, data) {
+        let facts = Facts::of(self.endpoint, data);
+        self.pieces = self.pieces.saturating_add(facts.content.piece);
+        self.whole = self.whole.max(facts.content.whole);
+        // Sound and pictures are all content.
+        let measures = has_choices || matches!(self.endpoint, Endpoint::Messages | Endpoint::Responses);
+        self.last.has_content = facts.content.is_some || !measures;
+        self.last.is_usage_only = facts.is_usage_only();
+        if facts.may_be_error && self.observed.error.is_none() {
             self.observed.error = event_error(data);
         }
-        // Servers that are not OpenAI's may leave out `[DONE]`; the finish reason says as much.
-        let finishes = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-        self.is_complete |= finishes && words.has(Words::FINISH_REASON);
-        self.last.is_parsed =
-            self.observed.model.is_none() && words.has(Words::MODEL) || self.matters(words, data);
-        if self.last.is_parsed {
-            self.parse(data);
+        if has_choices {
+            self.choices.seen |= facts.choices.seen;
+            self.choices.finished |= facts.choices.finished;
+            self.is_complete |= self.choices_are_finished();
         }
+        self.is_complete |= facts.kind.ends();
+        self.is_over |= facts.kind.ends();
+        self.parse(&facts);
+    }
+
+    /// Servers that are not OpenAI's may leave out `[DONE]`; when each choice has said why it ended, that says as much.
+    fn choices_are_finished(&self) -> bool {
+        let Choices { seen, finished } = self.choices;
+        finished == seen && finished.count_ones() >= self.asked_choices.max(1)
     }
 
     /// What the last event is.
@@ -97,49 +94,29 @@ impl StreamObserver {
         self.last
     }
 
-    /// An event for which this is false is not parsed.
-    fn matters(&self, words: Words, data: &[u8]) -> bool {
-        match self.endpoint {
-            Endpoint::Messages => words.has(Words::USAGE | Words::MESSAGE_STOP),
-            // Not `usage`: only events about the whole answer have this member, and they end the stream too.
-            Endpoint::Responses => words.has(Words::RESPONSE),
-            Endpoint::ImageGenerations => IMAGE_DONE.find(data).is_some(),
-            Endpoint::Transcriptions | Endpoint::Translations => words.has(Words::TRANSCRIPT_DONE),
-            Endpoint::Speech => SPEECH_DONE.find(data).is_some(),
-            _ => words.has(Words::USAGE),
-        }
+    /// The content so far, in bytes of UTF-8: texts, thoughts and arguments of calls.
+    #[must_use]
+    pub fn content(&self) -> u64 {
+        self.pieces.max(self.whole)
     }
 
-    fn has_content(&self, words: Words, data: &[u8]) -> bool {
-        match self.endpoint {
-            Endpoint::Messages => words.has(Words::CONTENT_BLOCK_DELTA),
-            Endpoint::ChatCompletions => words.has(Words::CHAT_CONTENT),
-            Endpoint::Completions => words.has(Words::TEXT),
-            Endpoint::Responses => DELTA.find(data).is_some(),
-            _ => true,
-        }
+    /// True once the provider has said its last word: nothing that matters may follow.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
-    fn parse(&mut self, data: &[u8]) {
-        let Ok(event) = serde_json::from_slice::<WireEvent<'_>>(data) else { return };
-        let inner: WireEvent<'_> = event.response.or(event.message).and_then(read).unwrap_or_default();
-        if let Some(model) = event.model.or(inner.model).and_then(model) {
+    fn parse(&mut self, facts: &Facts<'_>) {
+        if self.observed.model.is_none()
+            && let Some(model) = facts.model.and_then(model)
+        {
             self.observed.model = Some(model);
+            self.last.is_parsed = true;
         }
-        let kind = event.kind.as_deref().unwrap_or_default();
-        if let Some(usage) = event.usage.or(inner.usage) {
-            self.usage(kind, usage);
+        if let Some(usage) = facts.usage {
+            self.usage(facts.kind, usage);
+            self.last.is_parsed = true;
         }
-        self.is_complete |= matches!(
-            kind,
-            "message_stop"
-                | "response.completed"
-                | "response.incomplete"
-                | "response.failed"
-                | "image_generation.completed"
-                | "transcript.text.done"
-                | "speech.audio.done"
-        );
     }
 
     /// What was seen so far.
@@ -154,32 +131,19 @@ impl StreamObserver {
         self.is_complete
     }
 
-    fn usage(&mut self, kind: &str, usage: &RawValue) {
+    fn usage(&mut self, kind: Kind, usage: &[u8]) {
         if self.endpoint != Endpoint::Messages {
             self.observed.usage.merge(openai(usage));
             return;
         }
         let Some(counters) = read::<Counters>(usage) else { return };
         match kind {
-            "message_start" => self.totals.start(&counters),
-            "message_delta" => self.totals.delta(&counters),
+            Kind::MessageStart => self.totals.start(&counters),
+            Kind::MessageDelta => self.totals.delta(&counters),
             _ => return,
         }
         self.observed.usage = self.totals.usage();
     }
-}
-
-/// A search that is prepared once: most events are short, and preparing takes longer than searching.
-type Search = LazyLock<Finder<'static>>;
-
-static DELTA: Search = LazyLock::new(|| Finder::new(".delta\""));
-static IMAGE_DONE: Search = LazyLock::new(|| Finder::new("\"image_generation.completed\""));
-static SPEECH_DONE: Search = LazyLock::new(|| Finder::new("\"speech.audio.done\""));
-static FAILED: Search = LazyLock::new(|| Finder::new("\"response.failed\""));
-
-/// An error has the word in it, and says more than `null`, unless it is another member that says that the answer failed.
-fn may_be_error(words: Words, data: &[u8]) -> bool {
-    words.has(Words::ERROR) || words.has(Words::NULL_ERROR) && FAILED.find(data).is_some()
 }
 
 #[cfg(test)]
@@ -205,11 +169,14 @@ mod tests {
             (Endpoint::ChatCompletions, "[DONE]", false),
             (Endpoint::Completions, r#"{"choices":[{"text":"H"}]}"#, true),
             (Endpoint::Messages, r#"{"type":"ping"}"#, false),
-            (Endpoint::Messages, r#"{ "type" : "content_block_delta" }"#, true),
+            (Endpoint::Messages, r#"{ "delta" : {"text": "H"}, "type" : "content_block_delta" }"#, true),
+            (Endpoint::Messages, r#"{"type":"content_block_delta","delta":{"signature":"s"}}"#, true),
             (Endpoint::Responses, r#"{"type":"response.created"}"#, false),
-            (Endpoint::Responses, r#"{"type":"response.output_text.delta"}"#, true),
+            (Endpoint::Responses, r#"{"type":"response.output_text.delta","delta":""}"#, false),
+            (Endpoint::Responses, r#"{"delta": "H", "type": "response.output_text.delta"}"#, true),
+            (Endpoint::Responses, r#"{"type":"response.audio.delta","delta":"UklG"}"#, true),
         ] {
-            let mut observer = StreamObserver::new(endpoint);
+            let mut observer = StreamObserver::new(endpoint, 1);
             observer.event(data.as_bytes());
             assert_eq!(observer.last().has_content, expected, "{data}");
         }
@@ -223,7 +190,7 @@ mod tests {
             (r#"{"choices":[],"error": null}"#, false),
             (r#"{"choices":[],"error": {"message":"x"}}"#, true),
         ] {
-            let mut observer = StreamObserver::new(Endpoint::Responses);
+            let mut observer = StreamObserver::new(Endpoint::Responses, 1);
             observer.event(data.as_bytes());
             assert_eq!(observer.observed().error.is_some(), expected, "{data}");
         }

@@ -1,6 +1,10 @@
 //! Usage, model and errors as each API reports them.
 
+use proptest::prelude::*;
+use serde_json::json;
+
 use super::*;
+use crate::codec::testing::written;
 use crate::endpoint::Endpoint;
 
 /// input, cached input, cache creation, output, reasoning, total
@@ -159,7 +163,7 @@ fn the_ends_of_a_large_answer_are_not_taken_for_more_than_they_are() {
 }
 
 fn observe(endpoint: Endpoint, events: &[&str]) -> (Observed, bool) {
-    let mut observer = StreamObserver::new(endpoint);
+    let mut observer = StreamObserver::new(endpoint, 1);
     for event in events {
         observer.event(event.as_bytes());
     }
@@ -177,13 +181,233 @@ fn chat_chunks_tell_usage_at_the_end_or_all_along() {
         r#"{"model":"","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
     let two = r#"{"model":"m-1","x":"usage","choices":[{"finish_reason":null},{"finish_reason":"stop"}],"usage" : {"prompt_tokens":9}}"#;
     let (observed, is_complete) = observe(Endpoint::ChatCompletions, &[chunk, two]);
-    assert!(is_complete && observed.usage.input == Some(9), "every occurrence counts");
+    assert!(!is_complete && observed.usage.input == Some(9), "one of two choices goes on");
     let (_, is_complete) = observe(Endpoint::ChatCompletions, &[chunk, finish]);
     assert!(is_complete, "a finish reason is the end for servers that send no [DONE]");
     let (observed, is_complete) = observe(Endpoint::ChatCompletions, &[chunk, finish, usage, "[DONE]"]);
     assert!(is_complete);
     assert_eq!(observed.model.as_deref(), Some("m-1"));
     assert_eq!(counters(observed.usage), [Some(3), None, None, Some(2), None, Some(5)]);
+}
+
+/// Whether a stream is whole when its connection ends behind these chunks.
+fn is_whole(asked: u32, chunks: &[&str]) -> bool {
+    let mut observer = StreamObserver::new(Endpoint::ChatCompletions, asked);
+    chunks.iter().for_each(|chunk| observer.event(chunk.as_bytes()));
+    observer.is_complete()
+}
+
+#[test]
+fn only_a_reason_finishes_a_choice() {
+    for reason in [r#""""#, "null", "false", "0", "{}", "[]", r#"["stop"]"#] {
+        let chunk =
+            format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"a"}},"finish_reason":{reason}}}]}}"#);
+        assert!(!is_whole(1, &[&chunk]), "{reason}");
+        assert!(is_whole(1, &[&chunk, "[DONE]"]), "the provider's own end: {reason}");
+    }
+    for chunk in [
+        r#"{"choices":[{"finish_reason":"stop"}]}"#,
+        r#"{"choices" : [ {"\u0066inish_reason" : "stop" , "index" : 0} ] }"#,
+    ] {
+        assert!(is_whole(1, &[chunk]), "{chunk}");
+    }
+    let said =
+        r#"{"choices":[{"delta":{"content":"\"finish_reason\":\"stop\""},"x":{"finish_reason":"stop"}}]}"#;
+    assert!(!is_whole(1, &[said]));
+}
+
+#[test]
+fn each_choice_has_to_finish() {
+    let [piece, finish] = ["null", r#""stop""#].map(|reason| {
+        [0, 1].map(|index| {
+            format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":{reason}}}]}}"#)
+        })
+    });
+    assert!(!is_whole(2, &[&piece[0], &piece[1], &finish[0]]));
+    assert!(!is_whole(2, &[&piece[1], &finish[1], &piece[0]]));
+    assert!(!is_whole(1, &[&piece[0], &piece[1], &finish[0]]), "a second one that nobody asked for");
+    assert!(!is_whole(2, &[&piece[0], &finish[0]]), "the other one never began");
+    assert!(is_whole(2, &[&piece[0], &piece[1], &finish[1], &finish[0]]));
+    assert!(is_whole(2, &[r#"{"choices":[{"finish_reason":"a"},{"finish_reason":"b"}]}"#]));
+    assert!(is_whole(2, &[&piece[0], "[DONE]"]));
+}
+
+#[test]
+fn a_message_without_its_stop_is_not_whole() {
+    let delta = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":6}}"#;
+    assert!(!observe(Endpoint::Messages, &[delta]).1);
+    assert!(observe(Endpoint::Messages, &[delta, r#"{ "type" : "message_\u0073top" }"#]).1);
+}
+
+/// How much content a stream has, told from these events.
+fn content(endpoint: Endpoint, events: &[impl AsRef<str>]) -> u64 {
+    let mut observer = StreamObserver::new(endpoint, 1);
+    events.iter().for_each(|event| observer.event(event.as_ref().as_bytes()));
+    observer.content()
+}
+
+#[test]
+fn content_is_counted_in_bytes() {
+    use Endpoint::{ChatCompletions as Chat, Completions, Messages, Responses};
+    let long = "a".repeat(4_000);
+    for (endpoint, event, bytes) in [
+        (Chat, format!(r#"{{"choices":[{{"delta":{{"content":"{long}"}}}}]}}"#), 4_000),
+        (Messages, format!(r#"{{"type":"content_block_delta","delta":{{"text":"{long}"}}}}"#), 4_000),
+        (Completions, format!(r#"{{"choices":[{{"text":"{long}"}}]}}"#), 4_000),
+        (Responses, format!(r#"{{"type":"response.output_text.delta","delta":"{long}"}}"#), 4_000),
+    ] {
+        assert_eq!(content(endpoint, &[event]), bytes, "{endpoint:?}");
+    }
+    for (endpoint, event, bytes) in [
+        (
+            Chat,
+            r#"{"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "{\"a\": 1}"}}]}}]}"#,
+            8,
+        ),
+        (Chat, r#"{"choices":[{"delta":{"tool_calls":[{"function":{"arguments":{"a": "\u00e9"}}}]}}]}"#, 10),
+        (Chat, r#"{"choices":[{"delta":{"function_call":{"arguments":"{}"}}}]}"#, 2),
+        (Chat, r#"{"choices":[{"delta":{"refusal":"no"}}]}"#, 2),
+        (Chat, r#"{"choices":[{"delta":{"content":"ab","reasoning_content":"cde"}}]}"#, 5),
+        // One thought under two names.
+        (Chat, r#"{"choices":[{"delta":{"reasoning":"cde","reasoning_content":"cde"}}]}"#, 3),
+        (
+            Chat,
+            r#"{"choices":[{"delta":{"reasoning":"cde","reasoning_details":[{"text":"cde","signature":"x"}]}}]}"#,
+            3,
+        ),
+        (
+            Chat,
+            r#"{"choices":[{"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"cde"}]},{"type":"text","text":"f"}]}}]}"#,
+            4,
+        ),
+        (Chat, r#"{"choices":[{"delta":{"audio":{"transcript":"cde","data":"UklGRg=="}}}]}"#, 3),
+        (
+            Chat,
+            r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"bc"}}]}"#,
+            3,
+        ),
+        // All that was said so far beside what is new.
+        (Chat, r#"{"choices":[{"delta":{"content":"ab"},"message":{"content":"ab"}}]}"#, 2),
+        (Chat, r#"{"choices":[{"message":{"content":"abc"}}]}"#, 3),
+        (
+            Chat,
+            r#"{"choices":[{"logprobs":{"content":[{"token":"abc"}]},"delta":{"role":"assistant","content":null}}],"text":"x"}"#,
+            0,
+        ),
+        (Messages, r#"{"type":"content_block_delta","delta":{"type":"thinking_delta","thinking":"abc"}}"#, 3),
+        (
+            Messages,
+            r#"{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{\"a"}}"#,
+            3,
+        ),
+        (
+            Messages,
+            r#"{"type":"content_block_delta","delta":{"type":"signature_delta","signature":"abc"}}"#,
+            0,
+        ),
+        (Messages, r#"{"type":"content_block_start","content_block":{"type":"text","text":"ab"}}"#, 2),
+        (Messages, r#"{"type":"content_block_start","content_block":{"type":"tool_use","input":{}}}"#, 0),
+        (
+            Messages,
+            r#"{"type":"content_block_start","content_block":{"type":"tool_use","input":{"a": 1}}}"#,
+            7,
+        ),
+        (Messages, r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#, 0),
+        (Responses, r#"{"delta": "{\"a\"", "type": "response.function_call_arguments.delta"}"#, 4),
+        (Responses, r#"{"type":"response.reasoning_summary_text.delta","delta":"abc"}"#, 3),
+        (Responses, r#"{"type":"response.audio.delta","delta":"UklGRg=="}"#, 0),
+        (Responses, r#"{"type":"response.output_text.done","text":"abc"}"#, 0),
+        (
+            Responses,
+            r#"{"type":"response.completed","response":{"output":[{"type":"message","content":[{"type":"output_text","text":"abc"}]},{"type":"function_call","arguments":"{}"},{"type":"reasoning","summary":[{"text":"de"}]}]}}"#,
+            7,
+        ),
+    ] {
+        assert_eq!(content(endpoint, &[event]), bytes, "{event}");
+    }
+    let pieces = [r#"{"type":"response.output_text.delta","delta":"ab"}"#; 3];
+    let all = r#"{"type":"response.completed","response":{"output":[{"content":[{"text":"ababab"}]}]}}"#;
+    assert_eq!(content(Responses, &[&pieces[..], &[all]].concat()), 6, "the same content twice");
+}
+
+#[test]
+fn the_content_of_a_whole_answer() {
+    use Endpoint::{ChatCompletions as Chat, Completions, Messages, Responses};
+    for (endpoint, body, bytes) in [
+        (
+            Chat,
+            r#"{"choices":[{"message":{"content":"ab"}},{"message":{"tool_calls":[{"function":{"arguments":"{}"}}]}}]}"#,
+            4,
+        ),
+        (Completions, r#"{"choices":[{"text":"a\u00e9"},{"text":"\n"}]}"#, 4),
+        (
+            Messages,
+            r#"{"content":[{"type":"thinking","thinking":"ab","signature":"x"},{"type":"text","text":"c"},{"type":"tool_use","input":{"a": 1}}]}"#,
+            10,
+        ),
+        (
+            Responses,
+            r#"{"output":[{"type":"message","content":[{"type":"output_text","text":"abc","annotations":[]}]}]}"#,
+            3,
+        ),
+    ] {
+        assert_eq!(content_of_body(endpoint, body.as_bytes()), bytes, "{body}");
+    }
+}
+
+proptest! {
+    /// However a server writes its JSON.
+    #[test]
+    fn what_is_said_is_what_is_counted(
+        said in proptest::collection::vec((any::<String>(), 0_usize..7, 0_u32..4), 0..6),
+        seed: u64,
+    ) {
+        let chat = |(text, member, index): &(String, usize, u32)| {
+            let (member, text) = (*member, text.as_str());
+            let delta = match member {
+                0 | 1 => json!({"role": "assistant", "content": text}),
+                2 => json!({"reasoning_content": text}),
+                3 => json!({"reasoning": text, "content": null}),
+                4 => json!({"refusal": text}),
+                5 => json!({"content": [{"type": "text", "text": text}]}),
+                _ => json!({"tool_calls": [{"index": 0, "id": "call", "type": "function", "function": {"name": "f", "arguments": text}}]}),
+            };
+            json!({"id": "c", "model": "m", "choices": [{"index": index, "delta": delta, "logprobs": null, "finish_reason": null}], "usage": null})
+        };
+        let messages = |(text, member, index): &(String, usize, u32)| {
+            let delta = match member {
+                0..3 => json!({"type": "text_delta", "text": text}),
+                3 | 4 => json!({"type": "thinking_delta", "thinking": text}),
+                _ => json!({"type": "input_json_delta", "partial_json": text}),
+            };
+            json!({"type": "content_block_delta", "index": index, "delta": delta})
+        };
+        let responses = |(text, member, index): &(String, usize, u32)| {
+            let kind = ["output_text", "refusal", "reasoning_text", "function_call_arguments", "custom_tool_call_input"];
+            json!({"type": format!("response.{}.delta", kind[member % kind.len()]), "output_index": index, "delta": text})
+        };
+        let completions = |(text, _, index): &(String, usize, u32)| {
+            json!({"object": "text_completion", "choices": [{"index": index, "text": text, "finish_reason": null}]})
+        };
+        let bytes = said.iter().map(|(text, ..)| text.len() as u64).sum::<u64>();
+        let written = |event: serde_json::Value| written(&event, seed);
+        for (endpoint, events) in [
+            (Endpoint::ChatCompletions, said.iter().map(chat).map(written).collect::<Vec<_>>()),
+            (Endpoint::Messages, said.iter().map(messages).map(written).collect()),
+            (Endpoint::Responses, said.iter().map(responses).map(written).collect()),
+            (Endpoint::Completions, said.iter().map(completions).map(written).collect()),
+        ] {
+            prop_assert_eq!(content(endpoint, &events), bytes, "{:?} {:?}", endpoint, events);
+        }
+    }
+}
+
+#[test]
+fn an_event_with_a_number_that_json_does_not_have_tells_its_usage_all_the_same() {
+    let event = r#"{"choices":[{"finish_reason":"stop","logprobs":{"x":[NaN, -Infinity]}}],"usage":{"prompt_tokens":3}}"#;
+    let (observed, is_complete) = observe(Endpoint::ChatCompletions, &[event]);
+    assert!(is_complete && observed.usage.input == Some(3));
+    assert!(is_usage_only_chunk(br#"{"choices":[],"x":NaN,"usage":{"prompt_tokens":3}}"#));
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn stream_of(hold: Hold) -> Stream {
         translation: None,
         hide_usage: true,
         hold,
+        choices: 1,
     })
 }
 
@@ -86,7 +87,7 @@ proptest! {
         let pieces = chunks(whole.as_bytes(), &cuts);
         let mut exchange = Exchange::new(Headers::default(), 0);
         prop_assert_eq!(&client_gets(&pieces, &mut exchange).0, &expected);
-        prop_assert_eq!(exchange.seen_output, blocks.iter().filter(|block| block.is_content).count() as u64);
+        prop_assert_eq!(exchange.seen_output_bytes, blocks.iter().filter(|block| block.is_content).count() as u64);
         let is_usage_told = blocks.iter().any(|block| block.is_hidden);
         prop_assert_eq!(exchange.usage.input, is_usage_told.then_some(1));
     }

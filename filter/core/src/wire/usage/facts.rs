@@ -1,0 +1,356 @@
+//! What one event of a stream, or a whole answer, says that matters to the gateway.
+//!
+//! Read in one pass without building anything, since a stream has thousands of events and most of them say nothing but a
+//! word. The content is measured, not kept: some providers report no usage, and then its bytes are all there is to count.
+//! So it must be found however it is written: any order, spaces and escapes.
+
+use crate::codec::reader::{Reader, Text};
+use crate::endpoint::Endpoint;
+
+/// How deep the parts of a content may stand inside of each other.
+const MAX_PARTS: u32 = 8;
+
+/// What an event says.
+#[derive(Debug, Default)]
+pub(super) struct Facts<'d> {
+    pub(super) kind: Kind,
+    /// As it is written, and not `null`; of the answer inside of an event where that has none itself.
+    pub(super) model: Option<&'d [u8]>,
+    /// As `model`.
+    pub(super) usage: Option<&'d [u8]>,
+    pub(super) may_be_error: bool,
+    pub(super) content: Content,
+    pub(super) choices: Choices,
+    /// `choices` is there and empty.
+    pub(super) has_no_choices: bool,
+}
+
+/// What its `type` says of an event.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It has none, as in OpenAI's older APIs.
+    #[default]
+    None,
+    /// Any other.
+    Other,
+    MessageStart,
+    MessageDelta,
+    /// It brings a piece of content.
+    Delta,
+    /// It brings a piece of sound.
+    SoundDelta,
+    Error,
+    /// The answer failed, which is its end too.
+    Failed,
+    /// It ends the answer.
+    End,
+}
+
+impl Kind {
+    fn of(kind: &[u8]) -> Kind {
+        match kind {
+            b"message_start" => Kind::MessageStart,
+            b"message_delta" => Kind::MessageDelta,
+            b"error" => Kind::Error,
+            b"response.failed" => Kind::Failed,
+            b"message_stop"
+            | b"response.completed"
+            | b"response.incomplete"
+            | b"image_generation.completed"
+            | b"transcript.text.done"
+            | b"speech.audio.done" => Kind::End,
+            b"response.audio.delta" | b"response.output_audio.delta" => Kind::SoundDelta,
+            _ if kind.ends_with(b".delta") => Kind::Delta,
+            _ => Kind::Other,
+        }
+    }
+
+    pub(super) fn ends(self) -> bool {
+        matches!(self, Kind::End | Kind::Failed)
+    }
+}
+
+/// Content, in bytes of UTF-8.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Content {
+    /// What is new.
+    pub(super) piece: u64,
+    /// What says all of it, or all so far, beside its pieces.
+    pub(super) whole: u64,
+    /// There is some, though it may have no bytes that count: the name of a tool, a signature, sound.
+    pub(super) is_some: bool,
+}
+
+/// Which choices of a chunk are there, and which say that they are finished: a bit for each index.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Choices {
+    pub(super) seen: u128,
+    pub(super) finished: u128,
+}
+
+impl<'d> Facts<'d> {
+    /// What `data` says up to where it stops being JSON.
+    pub(super) fn of(endpoint: Endpoint, data: &'d [u8]) -> Self {
+        let mut facts = Self::default();
+        let mut delta = Content::default();
+        let mut inner = Inner::default();
+        let mut reader = Reader::new(data);
+        let _ = reader.members(|reader, name| match name {
+            b"type" => {
+                if let Some(kind) = reader.text()? {
+                    facts.kind = Kind::of(kind.as_name(&mut [0; 64]));
+                }
+                Some(())
+            }
+            b"object" => {
+                let object = reader.text()?;
+                facts.may_be_error |= object.is_some_and(|object| object.as_name(&mut [0; 64]) == b"error");
+                Some(())
+            }
+            b"error" => {
+                facts.may_be_error |= reader.raw()?.is_some();
+                Some(())
+            }
+            b"model" => {
+                facts.model = reader.raw()?;
+                Some(())
+            }
+            b"usage" => {
+                facts.usage = reader.raw()?;
+                Some(())
+            }
+            b"choices" if endpoint != Endpoint::Responses && endpoint != Endpoint::Messages => {
+                let mut index = 0;
+                let is_array = reader.peek()? == b'[';
+                reader.elements(|reader| {
+                    choice(reader, endpoint, index, &mut facts)?;
+                    index += 1;
+                    Some(())
+                })?;
+                facts.has_no_choices = is_array && index == 0;
+                Some(())
+            }
+            b"delta" if endpoint == Endpoint::Responses => {
+                delta.add(reader.text()?);
+                Some(())
+            }
+            b"delta" | b"content_block" if endpoint == Endpoint::Messages => block(reader, &mut delta),
+            b"content" if endpoint == Endpoint::Messages => whole(reader, &mut facts.content, blocks),
+            b"output" if endpoint == Endpoint::Responses => whole(reader, &mut facts.content, items),
+            b"response" | b"message" => inner.read(reader, endpoint),
+            _ => reader.skip(),
+        });
+        facts.model = facts.model.or(inner.model);
+        facts.usage = facts.usage.or(inner.usage);
+        facts.may_be_error |= matches!(facts.kind, Kind::Error | Kind::Failed);
+        if facts.kind == Kind::SoundDelta {
+            delta.piece = 0;
+        }
+        if endpoint == Endpoint::Messages || matches!(facts.kind, Kind::None | Kind::Delta | Kind::SoundDelta)
+        {
+            facts.content.piece += delta.piece;
+            facts.content.is_some |= delta.is_some;
+        }
+        facts.content.whole += inner.content;
+        facts
+    }
+
+    pub(super) fn is_usage_only(&self) -> bool {
+        self.has_no_choices && self.usage.is_some()
+    }
+}
+
+/// The answer inside of an event of Responses or Messages.
+#[derive(Default)]
+struct Inner<'d> {
+    model: Option<&'d [u8]>,
+    usage: Option<&'d [u8]>,
+    content: u64,
+}
+
+impl<'d> Inner<'d> {
+    fn read(&mut self, reader: &mut Reader<'d>, endpoint: Endpoint) -> Option<()> {
+        reader.members(|reader, name| {
+            let mut content = Content::default();
+            match name {
+                b"model" => self.model = reader.raw()?,
+                b"usage" => self.usage = reader.raw()?,
+                b"output" if endpoint == Endpoint::Responses => items(reader, &mut content)?,
+                b"content" if endpoint == Endpoint::Messages => blocks(reader, &mut content)?,
+                _ => reader.skip()?,
+            }
+            self.content += content.piece;
+            Some(())
+        })
+    }
+}
+
+impl Content {
+    fn add(&mut self, text: Option<Text<'_>>) {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            self.piece += text.length();
+            self.is_some = true;
+        }
+    }
+}
+
+type Read = fn(&mut Reader<'_>, &mut Content) -> Option<()>;
+
+/// What `read` finds is not a piece, but all of it.
+fn whole(reader: &mut Reader<'_>, content: &mut Content, read: Read) -> Option<()> {
+    let mut all = Content::default();
+    let done = read(reader, &mut all);
+    content.whole += all.piece;
+    content.is_some |= all.is_some;
+    done
+}
+
+/// A choice of a chat completion or a completion. Some servers send what has been said so far beside each piece.
+fn choice(reader: &mut Reader<'_>, endpoint: Endpoint, position: u32, facts: &mut Facts<'_>) -> Option<()> {
+    let content = &mut facts.content;
+    let (mut index, mut is_finished) = (u64::from(position), false);
+    let done = reader.members(|reader, name| match name {
+        b"delta" => message(reader, content),
+        b"message" => whole(reader, content, message),
+        b"text" if endpoint == Endpoint::Completions => {
+            content.add(reader.text()?);
+            Some(())
+        }
+        b"index" => {
+            index = reader.number()?.unwrap_or(index);
+            Some(())
+        }
+        // An empty one is no reason: some servers have it in every chunk.
+        b"finish_reason" => {
+            is_finished = reader.text()?.is_some_and(|reason| !reason.is_empty());
+            Some(())
+        }
+        _ => reader.skip(),
+    });
+    let bit = u32::try_from(index).ok().and_then(|index| 1_u128.checked_shl(index)).unwrap_or(0);
+    facts.choices.seen |= bit;
+    if is_finished {
+        facts.choices.finished |= bit;
+    }
+    done
+}
+
+/// A message of a chat completion, or a piece of one.
+fn message(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
+    // The same thoughts under several names, since servers do not agree on one and some send two.
+    let mut thoughts = 0;
+    let done = reader.members(|reader, name| {
+        let mut thought = Content::default();
+        match name {
+            b"content" | b"refusal" => parts(reader, content, MAX_PARTS)?,
+            b"reasoning_content" | b"reasoning" | b"reasoning_text" | b"reasoning_details"
+            | b"thinking_blocks" => {
+                parts(reader, &mut thought, MAX_PARTS)?;
+            }
+            b"tool_calls" => reader.elements(|reader| {
+                content.is_some = true;
+                call(reader, content)
+            })?,
+            b"function_call" => function(reader, content)?,
+            b"audio" => reader.members(|reader, name| match name {
+                b"transcript" => {
+                    content.add(reader.text()?);
+                    Some(())
+                }
+                b"data" => {
+                    content.is_some |= reader.text()?.is_some_and(|data| !data.is_empty());
+                    Some(())
+                }
+                _ => reader.skip(),
+            })?,
+            _ => reader.skip()?,
+        }
+        thoughts = thoughts.max(thought.piece);
+        content.is_some |= thought.is_some;
+        Some(())
+    });
+    content.piece += thoughts;
+    done
+}
+
+fn call(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
+    reader.members(|reader, name| match name {
+        b"function" | b"custom" => function(reader, content),
+        _ => reader.skip(),
+    })
+}
+
+fn function(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
+    reader.members(|reader, name| match name {
+        b"arguments" | b"input" => arguments(reader, content),
+        b"name" => {
+            content.is_some |= reader.text()?.is_some_and(|name| !name.is_empty());
+            Some(())
+        }
+        _ => reader.skip(),
+    })
+}
+
+/// Arguments as a text or, in some APIs, as what that text would say.
+fn arguments(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
+    if reader.peek()? == b'{' {
+        // `{}` announces that they follow.
+        content.piece += Some(reader.compact_length()?).filter(|length| *length > 2).unwrap_or(0);
+        content.is_some = true;
+        return Some(());
+    }
+    content.add(reader.text()?);
+    Some(())
+}
+
+/// A text, or parts with texts in them.
+fn parts(reader: &mut Reader<'_>, content: &mut Content, depth: u32) -> Option<()> {
+    let Some(deeper) = depth.checked_sub(1) else { return reader.skip() };
+    match reader.peek()? {
+        b'[' => reader.elements(|reader| parts(reader, content, deeper)),
+        b'{' => reader.members(|reader, name| match name {
+            b"text" | b"thinking" | b"refusal" | b"content" | b"summary" => parts(reader, content, deeper),
+            b"transcript" => {
+                content.add(reader.text()?);
+                Some(())
+            }
+            _ => reader.skip(),
+        }),
+        _ => {
+            content.add(reader.text()?);
+            Some(())
+        }
+    }
+}
+
+/// The items of a response.
+fn items(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
+    reader.elements(|reader| {
+        reader.members(|reader, name| match name {
+            b"content" | b"summary" | b"code" => parts(reader, content, MAX_PARTS),
+            b"arguments" | b"input" => arguments(reader, content),
+            _ => reader.skip(),
+        })
+    })
+}
+
+/// The blocks of a message.
+fn blocks(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
+    reader.elements(|reader| block(reader, content))
+}
+
+/// A block of a message, or a piece of one.
+fn block(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
+    reader.members(|reader, name| match name {
+        b"text" | b"thinking" | b"partial_json" => {
+            content.add(reader.text()?);
+            Some(())
+        }
+        b"input" => arguments(reader, content),
+        b"signature" => {
+            content.is_some |= reader.text()?.is_some_and(|signature| !signature.is_empty());
+            Some(())
+        }
+        _ => reader.skip(),
+    })
+}
