@@ -140,7 +140,8 @@ pub enum Content {
         id: String,
         /// The tool.
         name: String,
-        /// A JSON object as text. A model's answer may have been cut inside it, and `""` stands for `{}`.
+        /// A JSON object as text, in a history as in an answer: the model may have been cut inside it or may have
+        /// written something else, and `""` stands for `{}`.
         arguments: String,
     },
     /// What a tool answered.

@@ -198,7 +198,7 @@ fn flatten(completion: &[u8]) -> Value {
     })
 }
 
-/// Blocks as Claude takes them: no empty texts, no thoughts at the end, and texts that follow each other are one.
+/// Blocks as Claude takes them: no blank texts, no thoughts at the end, and texts that follow each other are one.
 fn as_sent_back(blocks: Option<&Vec<Value>>) -> Vec<Value> {
     let mut kept: Vec<Value> = Vec::new();
     for block in blocks.into_iter().flatten() {
@@ -211,6 +211,9 @@ fn as_sent_back(blocks: Option<&Vec<Value>>) -> Vec<Value> {
             _ => kept.push(block.clone()),
         }
     }
+    kept.retain(|block| {
+        block["type"] != "text" || !block["text"].as_str().unwrap_or_default().trim().is_empty()
+    });
     while kept
         .last()
         .is_some_and(|block| block["type"].as_str().is_some_and(|kind| kind.contains("thinking")))
@@ -302,12 +305,16 @@ proptest! {
             "thinking_blocks": thoughts, "tool_calls": gathered["calls"],
         });
         for message in [completion["choices"][0]["message"].clone(), streamed] {
-            let asked = json!({"model": "m", "messages": [{"role": "user", "content": "x"}, message]}).to_string();
+            // The last message of all is another matter: Claude would go on with it.
+            let user = json!({"role": "user", "content": "x"});
+            let asked = json!({"model": "m", "messages": [user, message, user]}).to_string();
             let mut losses = Losses::default();
             let request = decode_request(ClientFormat::OpenAiChat, asked.as_bytes(), &mut losses).unwrap();
             let body = encode_request(BACKEND, &request, &mut losses).unwrap();
             let body: Value = serde_json::from_slice(&body).unwrap();
-            prop_assert_eq!(as_sent_back(body["messages"][1]["content"].as_array()), as_sent_back(whole["content"].as_array()));
+            let sent = Some(&body["messages"][1]).filter(|message| message["role"] == "assistant");
+            let sent = sent.and_then(|message| message["content"].as_array());
+            prop_assert_eq!(as_sent_back(sent), as_sent_back(whole["content"].as_array()));
         }
     }
 

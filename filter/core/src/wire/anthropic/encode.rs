@@ -2,11 +2,14 @@
 
 use super::message::{cache_control, encode_messages, limit_marks};
 use super::models::ModelNames;
+use super::sampling::{Sampling, sampling};
 use super::thinking::{effort, thinking};
-use super::types::{InputSchema, MessagesRequest, Metadata, OutputConfig, OutputFormat, Tool, ToolChoice};
-use super::{Envelope, Params};
+use super::types::{
+    InputSchema, MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking, Tool, ToolChoice,
+};
+use super::{Envelope, Params, rules, turns};
 use crate::chat::{self, Losses, Request, ResponseFormat, ThinkingMode};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::wire::to_json;
 
 /// Writes the body for the place `params` names. What Anthropic's API cannot express is recorded in `losses`.
@@ -18,12 +21,15 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, losses)?;
     let mut tools: Vec<Tool<'_>> = request.tools.iter().map(tool).collect();
+    let thinking = thinking(request, names, &messages, losses);
+    let thinks = thinking.as_ref().is_some_and(Thinking::is_on);
+    turns::mend(&mut system, &mut messages, names, request, thinks, losses)?;
     limit_marks(&mut tools, &mut system, &mut messages, losses);
+    let Sampling { temperature, top_p, top_k } = sampling(request, names, thinks, losses)?;
     let (anthropic_version, model, stream) = match params.envelope {
         Envelope::Native => (None, Some(params.model), request.stream.then_some(true)),
         Envelope::Bedrock { version } => (Some(version), None, None),
     };
-    let thinking = thinking(request, names, &messages, losses);
     let body = MessagesRequest {
         anthropic_version,
         model,
@@ -38,11 +44,11 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
             effort: effort(request, names, losses)?,
             format: output_format(request, names, params.envelope, losses),
         },
-        temperature: temperature(request)?,
-        top_p: request.top_p,
-        top_k: request.top_k,
-        stop_sequences: &request.stop,
-        metadata: request.user.as_deref().map(|user_id| Metadata { user_id }),
+        temperature,
+        top_p,
+        top_k,
+        stop_sequences: stop_sequences(request, losses),
+        metadata: metadata(request, losses),
     };
     record_unsaid(request, losses);
     Ok(to_json(&body))
@@ -61,14 +67,25 @@ fn max_tokens(params: &Params<'_>, request: &Request) -> u64 {
     })
 }
 
-fn temperature(request: &Request) -> Result<Option<f64>> {
-    match request.temperature {
-        Some(temperature) if !(0.0..=1.0).contains(&temperature) => Err(Error::unprocessable(format!(
-            "invalid request body: temperature {temperature:.2} is not supported by Anthropic (must be between 0.0 \
-             and 1.0)"
-        ))),
-        temperature => Ok(temperature),
+fn stop_sequences<'a>(request: &'a Request, losses: &mut Losses) -> Vec<&'a str> {
+    let mut sequences = Vec::with_capacity(request.stop.len());
+    for (index, stop) in request.stop.iter().enumerate() {
+        if rules::is_blank(stop) {
+            losses.add(format_args!("stop[{index}]"), rules::STOP.reason);
+        } else {
+            sequences.push(stop.as_str());
+        }
     }
+    sequences
+}
+
+fn metadata<'a>(request: &'a Request, losses: &mut Losses) -> Option<Metadata<'a>> {
+    let user = request.user.as_deref().filter(|user| !user.is_empty())?;
+    let (user_id, rule) = rules::user(user);
+    if let Some(rule) = rule {
+        losses.add("user", rule.reason);
+    }
+    Some(Metadata { user_id })
 }
 
 fn tool(tool: &chat::Tool) -> Tool<'_> {

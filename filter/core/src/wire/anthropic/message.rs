@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::rules;
 use super::types::{Block, CacheControl, Message, Source, Tool, unmark};
 use crate::chat::{self, Content, Losses, Part, Role};
 use crate::error::Result;
@@ -152,6 +153,11 @@ fn encode_part<'a>(path: &Path<'_>, part: &'a Part, losses: &mut Losses) -> Resu
             mark_on_nothing(path, part, losses);
             return Ok(None);
         }
+        Content::Text(text) | Content::Refusal(text) if rules::is_blank(text) => {
+            losses.add(path, rules::BLANK_TEXT.reason);
+            mark_on_nothing(path, part, losses);
+            return Ok(None);
+        }
         Content::Text(text) | Content::Refusal(text) => {
             Block::Text { text: Cow::Borrowed(text), cache_control }
         }
@@ -165,10 +171,14 @@ fn encode_part<'a>(path: &Path<'_>, part: &'a Part, losses: &mut Losses) -> Resu
             Block::Document { source: document_source(path, source)?, title: name.as_deref(), cache_control }
         }
         Content::ToolCall { id, name, arguments } => {
-            Block::ToolUse { id, name, input: input(path, arguments)?, cache_control }
+            let (input, is_whole) = rules::arguments(arguments);
+            if !is_whole {
+                losses.add(Path::Key(path, "arguments"), rules::ARGUMENTS.reason);
+            }
+            Block::ToolUse { id: Cow::Borrowed(id), name, input, cache_control }
         }
         Content::ToolResult { call_id, content, is_error } => Block::ToolResult {
-            tool_use_id: call_id,
+            tool_use_id: Cow::Borrowed(call_id),
             is_error: is_error.unwrap_or_else(|| says_error(content)),
             content: encode_parts(path, content, losses)?,
             cache_control,
@@ -222,18 +232,6 @@ fn document_source<'a>(path: &Path<'_>, source: &'a chat::Source) -> Result<Sour
             }
         },
     }
-}
-
-/// Arguments as an object. Models leave them empty for tools that take none.
-fn input<'a>(path: &Path<'_>, arguments: &'a str) -> Result<&'a RawValue> {
-    let arguments = match arguments.trim() {
-        "" => "{}",
-        arguments => arguments,
-    };
-    serde_json::from_str::<&RawValue>(arguments)
-        .ok()
-        .filter(|json| json.get().starts_with('{'))
-        .ok_or_else(|| path.unprocessable("the arguments of a tool call must be a JSON object"))
 }
 
 /// A tool's result as far as it says whether the tool failed.

@@ -8,9 +8,12 @@ mod encode;
 mod message;
 mod models;
 mod reply;
+mod rules;
+mod sampling;
 mod sse;
 mod stream;
 mod thinking;
+mod turns;
 mod types;
 pub(crate) mod usage;
 

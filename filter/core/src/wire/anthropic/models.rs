@@ -71,6 +71,32 @@ impl ModelNames<'_> {
         self.is_one_of(BETWEEN_TOOLS)
     }
 
+    /// Whether a last message of the assistant is continued:
+    /// <https://platform.claude.com/docs/en/about-claude/models/whats-new-claude-4-6#prefill-removal>.
+    pub(super) fn continues_assistant(self) -> bool {
+        !self.is_from((4, 6))
+    }
+
+    /// Whether `temperature`, `top_p` and `top_k` are taken at all, which ended with Opus 4.7:
+    /// <https://platform.claude.com/docs/en/about-claude/models/migration-guide>.
+    pub(super) fn takes_sampling(self) -> bool {
+        !self.is_from((4, 7))
+    }
+
+    /// Whether `temperature` and `top_p` are taken together, which ended with Opus 4.1, and with 4.5 for the others:
+    /// <https://platform.claude.com/docs/en/about-claude/models/migration-guide>.
+    pub(super) fn takes_both_temperature_and_top_p(self) -> bool {
+        !self.is_from((4, 5)) && !self.is_one_of(&["opus-4-1", "opus-4.1"])
+    }
+
+    /// Whether either name says that the model is of this version or a later one. A name that says nothing, an alias,
+    /// is of none: what its model refuses is for the backend to say.
+    fn is_from(self, version: (u32, u32)) -> bool {
+        self.0
+            .iter()
+            .any(|name| self::version(&name.to_ascii_lowercase()).is_some_and(|found| found >= version))
+    }
+
     fn is_one_of(self, list: &[&str]) -> bool {
         self.0.iter().any(|name| {
             let name = name.to_ascii_lowercase();
@@ -79,9 +105,44 @@ impl ModelNames<'_> {
     }
 }
 
+/// Families whose names lead to a version; of the last only the preview had none.
+const FAMILIES: &[&str] = &["opus-", "sonnet-", "haiku-", "fable-", "mythos-"];
+
+/// The version in a model's name, as in `claude-opus-4-7` or `claude-opus-4.7`; the minor one is 0 where a date follows.
+/// Before 4 it stood in front of the family, and none of those has a rule here.
+fn version(name: &str) -> Option<(u32, u32)> {
+    let rest = FAMILIES.iter().find_map(|family| name.split_once(family)).map(|(_, rest)| rest)?;
+    if rest.starts_with("preview") {
+        return Some((5, 0));
+    }
+    let mut numbers = rest.split(|char: char| !char.is_ascii_digit());
+    let major = numbers.next().filter(|digits| digits.len() <= 2)?.parse().ok()?;
+    let minor = numbers.next().filter(|digits| digits.len() <= 2).and_then(|digits| digits.parse().ok());
+    Some((major, minor.unwrap_or(0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_read_from_either_way_to_write_it() {
+        let cases = [
+            ("claude-opus-4-7", Some((4, 7))),
+            ("anthropic/claude-opus-4.8", Some((4, 8))),
+            ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", Some((4, 5))),
+            ("claude-sonnet-4-20250514", Some((4, 0))),
+            ("claude-sonnet-5", Some((5, 0))),
+            ("claude-mythos-preview", Some((5, 0))),
+            ("global.anthropic.claude-opus-4-6-v1", Some((4, 6))),
+            ("claude-3-5-sonnet-20241022", None),
+            ("claude-3-haiku-20240307", None),
+            ("fast", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(version(name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn either_name_tells_the_model_in_any_case() {

@@ -34,8 +34,8 @@ pub(super) struct MessagesRequest<'a> {
     pub(super) top_p: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) top_k: Option<u64>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    pub(super) stop_sequences: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) stop_sequences: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) metadata: Option<Metadata<'a>>,
 }
@@ -67,14 +67,14 @@ pub(super) enum Block<'a> {
         cache_control: Option<CacheControl<'a>>,
     },
     ToolUse {
-        id: &'a str,
+        id: Cow<'a, str>,
         name: &'a str,
-        input: &'a RawValue,
+        input: Cow<'a, RawValue>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl<'a>>,
     },
     ToolResult {
-        tool_use_id: &'a str,
+        tool_use_id: Cow<'a, str>,
         content: Vec<Block<'a>>,
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         is_error: bool,
@@ -195,6 +195,13 @@ pub(super) struct Thinking<'a> {
     pub(super) display: Option<&'a str>,
 }
 
+impl Thinking<'_> {
+    /// Whether the model thinks.
+    pub(super) fn is_on(&self) -> bool {
+        matches!(self.kind, "enabled" | "adaptive")
+    }
+}
+
 #[derive(Default, Serialize)]
 pub(super) struct OutputConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -217,5 +224,5 @@ pub(super) struct OutputFormat<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Metadata<'a> {
-    pub(super) user_id: &'a str,
+    pub(super) user_id: Cow<'a, str>,
 }

@@ -1,7 +1,6 @@
 //! One message of a client's request, from OpenAI's words.
 
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::content::{Allowed, cache_control, decode_content};
 use super::thoughts::{put_together, take_thoughts};
@@ -73,19 +72,11 @@ fn decode_tool_call(path: &Path<'_>, call: Value, losses: &mut Losses) -> Result
     let mut function = Fields::new(&function_path, function)?;
     let name = function.required_string("name")?;
     let arguments = function.string("arguments")?.unwrap_or_default();
-    if !is_object_or_empty(&arguments) {
-        return Err(function.path("arguments").unprocessable("expected a JSON object as text"));
-    }
     function.finish(losses);
     // Streaming clients that echo what they received leave the chunk's index in.
     fields.take("index");
     fields.finish(losses);
     Ok(Part { content: Content::ToolCall { id, name, arguments }, cache_control })
-}
-
-fn is_object_or_empty(arguments: &str) -> bool {
-    let arguments = arguments.trim();
-    arguments.is_empty() || arguments.starts_with('{') && serde_json::from_str::<&RawValue>(arguments).is_ok()
 }
 
 fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Message> {

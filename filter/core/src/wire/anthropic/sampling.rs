@@ -1,0 +1,74 @@
+//! Temperature and its kin, of which the newer Claude models take less.
+
+use super::models::ModelNames;
+use super::rules::{NO_SAMPLING, ONE_SAMPLING, SAMPLING_AND_THOUGHTS};
+use crate::chat::{Losses, Request};
+use crate::error::{Error, Result};
+
+/// What is sent.
+#[derive(Default)]
+pub(super) struct Sampling {
+    pub(super) temperature: Option<f64>,
+    pub(super) top_p: Option<f64>,
+    pub(super) top_k: Option<u64>,
+}
+
+/// What of the request's sampling its model takes. A value that is the default anyway is no loss.
+///
+/// # Errors
+///
+/// 422 for a temperature that no model takes.
+pub(super) fn sampling(
+    request: &Request,
+    names: ModelNames<'_>,
+    thinks: bool,
+    losses: &mut Losses,
+) -> Result<Sampling> {
+    let Request { mut temperature, mut top_p, mut top_k, .. } = *request;
+    if !names.takes_sampling() {
+        leave_out(&mut temperature, |value| is_default(*value), "temperature", NO_SAMPLING.reason, losses);
+        leave_out(&mut top_p, |value| is_default(*value), "top_p", NO_SAMPLING.reason, losses);
+        leave_out(&mut top_k, |_| false, "top_k", NO_SAMPLING.reason, losses);
+        return Ok(Sampling::default());
+    }
+    if let Some(temperature) = temperature.filter(|value| !(0.0..=1.0).contains(value)) {
+        return Err(Error::unprocessable(format!(
+            "invalid request body: temperature {temperature:.2} is not supported by Anthropic (must be between 0.0 \
+             and 1.0)"
+        )));
+    }
+    if thinks {
+        if temperature.is_some_and(|value| !is_default(value)) {
+            leave_out(&mut temperature, |_| false, "temperature", SAMPLING_AND_THOUGHTS.reason, losses);
+        }
+        if top_p.is_some_and(|value| value < 0.95) {
+            leave_out(&mut top_p, |_| false, "top_p", SAMPLING_AND_THOUGHTS.reason, losses);
+        }
+        leave_out(&mut top_k, |_| false, "top_k", SAMPLING_AND_THOUGHTS.reason, losses);
+    }
+    if !names.takes_both_temperature_and_top_p() && temperature.is_some() && top_p.is_some() {
+        if temperature.is_some_and(is_default) && !top_p.is_some_and(is_default) {
+            temperature = None;
+        } else {
+            leave_out(&mut top_p, |value| is_default(*value), "top_p", ONE_SAMPLING.reason, losses);
+        }
+    }
+    Ok(Sampling { temperature, top_p, top_k })
+}
+
+/// Both `temperature` and `top_p` are 1 where nothing is said.
+fn is_default(value: f64) -> bool {
+    (value - 1.0).abs() < f64::EPSILON
+}
+
+fn leave_out<T>(
+    value: &mut Option<T>,
+    is_default: impl FnOnce(&T) -> bool,
+    path: &str,
+    reason: &'static str,
+    losses: &mut Losses,
+) {
+    if value.take().is_some_and(|value| !is_default(&value)) {
+        losses.add(path, reason);
+    }
+}
