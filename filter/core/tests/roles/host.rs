@@ -212,7 +212,9 @@ impl<'g> Call<'g> {
         let now = self.gateway.now_ms.get();
         let mut config = self.gateway.config.clone();
         config.direct = direct;
-        config.routes.insert(ROUTE.to_owned(), Arc::new(self.gateway.route.clone()));
+        let mut route = self.gateway.route.clone();
+        route.attempts = u32::try_from(route.targets.len()).ok();
+        config.routes.insert(ROUTE.to_owned(), Arc::new(route));
         let config = Arc::new(config);
         let mut map = self.headers.clone();
         let snapshot: Headers = map.iter().cloned().collect();
