@@ -1,8 +1,11 @@
 """Fixtures. Nothing is built here: `WEIR` and `WEIR_PROVIDERS` name the binaries (default: target/release),
 `FILTER` the filter (wasm or module)."""
 
+import pathlib
 import shutil
 import socket
+import subprocess
+import tempfile
 
 import pytest
 
@@ -113,3 +116,37 @@ def redis(tmp_path_factory):
     wait_for(answers, 10, what="redis-server")
     yield f"127.0.0.1:{port}"
     server.stop()
+
+
+class SmallDisk:
+    """A file system of a few mebibytes."""
+
+    def __init__(self):
+        # The path is short: a socket's may have no more than 107 bytes.
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="weir-disk-", dir="/tmp"))
+        command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", self.path]
+        self.is_mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+    def fill(self):
+        with pytest.raises(OSError), open(self.path / "filler", "wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+
+    def make_room(self):
+        (self.path / "filler").unlink()
+
+    def close(self):
+        if self.is_mounted:
+            subprocess.run(["umount", "-l", self.path], check=True)
+        self.path.rmdir()
+
+
+@pytest.fixture
+def small_disk():
+    disk = SmallDisk()
+    try:
+        if not disk.is_mounted:
+            pytest.skip("needs the right to mount a file system")
+        yield disk
+    finally:
+        disk.close()

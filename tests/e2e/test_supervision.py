@@ -218,3 +218,60 @@ def test_a_filter_that_envoy_cannot_run_ends_the_start(shared_providers, start_g
     file.write_bytes(b"\0asm, but no more")
     with pytest.raises(Failed, match="weir: Envoy cannot run the"):
         start_gateway(resources.standard(shared_providers), env={variable: str(file)})
+
+
+def folder_of(gateway):
+    """The run directory: the one that Envoy's bootstrap is in."""
+    words = " ".join(children(gateway).values()).split()
+    return next(os.path.dirname(word) for word in words if word.endswith("/envoy.json"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_other_signals_that_end_it(manifest, start_gateway, number):
+    gateway = start_gateway(manifest)
+    started, folder = children(gateway), folder_of(gateway)
+    gateway.process.popen.send_signal(number)
+    assert gateway.process.wait(20) == 0
+    assert_all_gone(started)
+    assert not os.path.exists(folder)
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF])
+def test_signals_that_mean_nothing(gateway, number):
+    started = children(gateway)
+    gateway.process.popen.send_signal(number)
+    assert gateway.chat(QWEN).status_code == 200
+    assert gateway.process.popen.poll() is None
+    assert all(alive(pid) for pid in started)
+
+
+def test_sigusr1_opens_the_access_log_anew(gateway, user):
+    """As logrotate does: move the file, then tell."""
+    started = children(gateway)
+    gateway.chat(QWEN, user)
+    gateway.logged(user)
+    moved = gateway.log_file.with_suffix(".1")
+    gateway.log_file.rename(moved)
+    gateway.process.popen.send_signal(signal.SIGUSR1)
+    wait_for(gateway.log_file.exists, 10, what="a new access log")
+    second = gateways.new_user()
+    assert gateway.chat(QWEN, second).status_code == 200
+    gateway.logged(second)
+    assert second not in moved.read_text()
+    assert gateway.process.popen.poll() is None
+    assert all(alive(pid) for pid in started), "nobody else got it"
+
+
+def test_an_access_log_that_cannot_be_written_is_told_of(manifest, start_gateway, small_disk):
+    gateway = start_gateway(manifest, log_file=small_disk.path / "access.log")
+    small_disk.fill()
+    for _ in range(30):
+        assert gateway.chat(QWEN).status_code == 200
+    gateway.process.wait_line("the access log cannot be written", 15)
+    small_disk.make_room()
+
+    def told():
+        gateway.chat(QWEN)
+        return "the access log is written again" in gateway.process.output
+
+    wait_for(told, 15, pause=0.3, what="the end of it")

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Error, Options, clusters, listener, proto};
+use super::{Error, Files, Options, clusters, listener, overload, proto};
 use crate::plan::Plan;
 
 /// The cluster of Envoy's own admin.
@@ -33,13 +33,15 @@ pub(super) fn bootstrap(plan: &Plan, options: &Options) -> Result<Value, Error> 
         "admin": {"address": admin_socket},
         "static_resources": {"listeners": listeners, "clusters": static_clusters},
         "dynamic_resources": {"cds_config": proto::config_source(options, super::CDS)},
-        "overload_manager": {
-            "resource_monitors": [proto::extension(
-                "envoy.resource_monitors.global_downstream_max_connections",
-                "envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
-                // Far above what file descriptors allow on most machines: a bound so that there is one.
-                json!({"max_active_downstream_connections": 1_000_000}),
-            )],
-        },
+        "overload_manager": overload::manager(&overload::ANYWHERE),
     }))
+}
+
+/// Lets Envoy take no more than `room`, as only whoever starts it knows what there is.
+pub fn bound(files: &mut Files, room: &overload::Room) {
+    let bootstrap = files.get(super::BOOTSTRAP).and_then(|file| serde_json::from_str(&file.content).ok());
+    if let Some(Value::Object(mut bootstrap)) = bootstrap {
+        bootstrap.insert("overload_manager".to_owned(), overload::manager(room));
+        files.insert(super::BOOTSTRAP, &bootstrap.into());
+    }
 }

@@ -112,8 +112,11 @@ impl File {
             return Err(error);
         }
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
-        file.write_all(self.content.as_bytes())?;
+        let written = file.write_all(self.content.as_bytes());
         drop(file);
-        fs::rename(&temporary, path)
+        written.and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
+            // On a disk that is full a part of it would be in the way of the next attempt, too.
+            let _ = fs::remove_file(&temporary);
+        })
     }
 }

@@ -20,6 +20,7 @@ pub mod istio;
 pub mod kubernetes;
 pub(crate) mod listener;
 mod local_limits;
+mod overload;
 mod proto;
 mod ratelimit;
 mod routes;
@@ -36,9 +37,11 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 pub use between::between;
+pub use bootstrap::bound;
 pub use error::Error;
 pub use files::{File, Files};
 pub use form::{Filter, Form};
+pub use overload::Room;
 
 #[cfg(test)]
 use crate::plan;

@@ -8,8 +8,11 @@ mod locate;
 mod outage;
 mod ready;
 mod reload;
+mod room;
+mod signals;
 mod supervise;
 mod watch;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,19 +22,18 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-
 pub use locate::{Found, Missing, Parts, Version};
 
 use crate::plan::Plan;
-use crate::render::{self, Filter, Form, Options, ServiceAddress};
+use crate::render::{self, Files, Filter, Form, Options, ServiceAddress};
 use admin::Admin;
 use directory::RunDirectory;
 use load::{Loader, Report};
 use outage::Outage;
 use reload::{Refused, Reload};
+use signals::{Signals, Wish};
 use supervise::{Program, Supervised};
+use writes::Writes;
 
 /// How often the children, the signals and the files are looked at.
 const TICK: Duration = Duration::from_millis(100);
@@ -119,8 +121,8 @@ pub fn say(message: impl fmt::Display) {
 ///
 /// See [`Failure`]; everything that was started is stopped by then.
 pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
-        .map_err(|error| Failure::Environment(format!("cannot listen to signals: {error}")))?;
+    let mut signals =
+        Signals::new().map_err(|error| Failure::Environment(format!("cannot listen to signals: {error}")))?;
     let mut watch = watch::Watch::new(loader.digest());
     let loaded = loader.load().map_err(Failure::Resources)?;
     loaded.notes.iter().for_each(say);
@@ -136,7 +138,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     say(format!("running on Envoy {} with the {}", locate::shown(parts.version), introduced(&parts.filter)));
     ready::ports_are_free(&loaded.plan, &options)?;
 
-    let files = render::envoy(&loaded.plan, &options)?;
+    let files = rendered(&loaded.plan, &options)?;
     let written = files.write(directory.path());
     written.map_err(|error| {
         Failure::Environment(format!("cannot write {}: {error}", directory.path().display()))
@@ -162,32 +164,46 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     let first = loaded.plan.listeners.first().map_or("", |listener| &listener.name);
     options.port = wishes.port.and(ports.get(first).copied());
     options.admin_port = ports.get("weir_admin").copied().unwrap_or(options.admin_port);
-    let files = render::envoy(&loaded.plan, &options)?;
+    let files = rendered(&loaded.plan, &options)?;
     if let Some(bootstrap) = files.get(render::BOOTSTRAP) {
         let written = bootstrap.write(&directory.path().join(render::BOOTSTRAP));
         written.map_err(|error| Failure::Environment(format!("cannot write Envoy's bootstrap: {error}")))?;
     }
 
     let mut outage = wishes.redis.as_ref().map(|_| Outage::new(admin.clone()));
+    let mut writes = wishes.access_log.as_ref().map(|_| Writes::new(admin.clone()));
     let mut reload = Reload::new(files, directory.path().to_owned(), admin.clone());
     loop {
-        if signals.pending().next().is_some() {
-            break;
+        match signals.wish() {
+            Some(Wish::End) => break,
+            Some(Wish::Reopen) => children.reopen_logs(),
+            None => {}
         }
         children.look_after(Instant::now())?;
         reload.tick(Instant::now());
         if let Some(outage) = &mut outage {
             outage.tick(Instant::now());
         }
-        if watch.changed(|| loader.digest())
-            && let Err(Refused::NotNow(_)) = take_over(loader, &options, &mut reload)
-        {
-            watch.again();
+        if let Some(writes) = &mut writes {
+            writes.tick(Instant::now());
+        }
+        if watch.changed(|| loader.digest()) {
+            match take_over(loader, &options, &mut reload) {
+                Err(Refused::NotNow(_)) => say(format!("trying again in {} s", watch.again().as_secs())),
+                Err(Refused::Files(_)) | Ok(()) => watch.done(),
+            }
         }
         std::thread::sleep(TICK);
     }
     drain(&admin, &ports, wishes, &mut signals);
     Ok(())
+}
+
+/// What Envoy runs on here.
+fn rendered(plan: &Plan, options: &Options) -> Result<Files, render::Error> {
+    let mut files = render::envoy(plan, options)?;
+    render::bound(&mut files, &room::of_this_machine());
+    Ok(files)
 }
 
 /// A copy of the filter for this run: Envoy reads the file again at every reload, and must not find another version in its place.
@@ -210,7 +226,7 @@ fn take_over(loader: &dyn Loader, options: &Options, reload: &mut Reload) -> Res
     let rendered = || {
         let loaded = loader.load().map_err(|report| report.to_string())?;
         loaded.notes.iter().for_each(say);
-        render::envoy(&loaded.plan, options).map_err(|error| error.to_string())
+        self::rendered(&loaded.plan, options).map_err(|error| error.to_string())
     };
     let taken = rendered().map_err(Refused::Files).and_then(|files| reload.apply(files));
     match taken {
@@ -309,6 +325,7 @@ fn envoy(parts: &Parts, wishes: &Wishes, options: &Options) -> Program {
         program.environment = vec![(name.to_owned(), value.to_string_lossy().into_owned())];
     }
     program.essential = true;
+    program.reopens_logs = true;
     program.chatter = |line| is_missing_charge(line) || is_about_abi(line);
     program
 }
@@ -402,7 +419,7 @@ fn drain(admin: &Admin, ports: &BTreeMap<String, u16>, wishes: &Wishes, signals:
         say(format!("cannot drain the listeners: {error}"));
     }
     let deadline = Instant::now() + wishes.drain_time;
-    while Instant::now() < deadline && active() > 0 && signals.pending().next().is_none() {
+    while Instant::now() < deadline && active() > 0 && !signals.ask_for_end() {
         std::thread::sleep(TICK);
     }
 }
@@ -420,6 +437,11 @@ impl Children {
     /// Restarts what crashed. An error when one that is essential crashes again and again.
     fn look_after(&mut self, now: Instant) -> Result<(), Failure> {
         self.0.iter_mut().try_for_each(|child| child.look_after(now)).map_err(Failure::Environment)
+    }
+
+    /// Has those that write logs open them anew.
+    fn reopen_logs(&self) {
+        self.0.iter().for_each(Supervised::reopen_logs);
     }
 
     /// An error when one of them has ended: what it said last.

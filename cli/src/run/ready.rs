@@ -6,9 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use signal_hook::iterator::Signals;
-
 use super::admin::Admin;
+use super::signals::Signals;
 use super::{Children, Failure};
 use crate::plan::Plan;
 use crate::render::{Form, Options, ServiceAddress};
@@ -72,7 +71,7 @@ pub(super) fn wait_for_service(
     let deadline = Instant::now() + SERVICE_PATIENCE;
     while UnixStream::connect(socket).is_err() {
         children.all_running()?;
-        if signals.pending().next().is_some() {
+        if signals.ask_for_end() {
             return Ok(false);
         }
         if Instant::now() > deadline {
@@ -94,7 +93,7 @@ pub(super) fn wait_for_envoy(
     let deadline = Instant::now() + ENVOY_PATIENCE;
     while !admin.is_ready() {
         children.all_running()?;
-        if signals.pending().next().is_some() {
+        if signals.ask_for_end() {
             return Ok(None);
         }
         if Instant::now() > deadline {

@@ -23,7 +23,7 @@ const RETIREMENT: Duration = Duration::from_secs(60);
 pub(super) enum Refused {
     /// They cannot be; the same ones will not do later either.
     Files(String),
-    /// Envoy does not answer just now: it is being started again.
+    /// It is not about them: Envoy is being started again or has too much to do, or the disk is full.
     NotNow(String),
 }
 
@@ -131,7 +131,7 @@ impl Reload {
 
     fn write(&self, path: &str, file: &File) -> Result<(), Refused> {
         file.write(&self.dir.join(path))
-            .map_err(|error| Refused::Files(format!("cannot write {path}: {error}")))
+            .map_err(|error| Refused::NotNow(format!("cannot write {path}: {error}")))
     }
 
     fn put_back(&self, changed: &[(&str, &File)]) {
@@ -208,7 +208,7 @@ impl Reload {
                 let paths: Vec<&str> = expected.keys().map(String::as_str).collect();
                 let paths = paths.join(", ");
                 let why = format!("Envoy did not take {paths} within {} s", PATIENCE.as_secs());
-                return Err(Refused::Files(why));
+                return Err(Refused::NotNow(why));
             }
             std::thread::sleep(PAUSE);
         }

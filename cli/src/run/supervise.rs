@@ -42,6 +42,8 @@ pub(super) struct Program {
     pub(super) chatter: fn(&str) -> bool,
     /// Whether `weir` ends when it does not stay up; otherwise it is tried for ever.
     pub(super) essential: bool,
+    /// Whether SIGUSR1 has it open its logs anew. Others it would end.
+    pub(super) reopens_logs: bool,
     launcher: PathBuf,
 }
 
@@ -55,6 +57,7 @@ impl Program {
             remove_first: vec![],
             chatter: |_| false,
             essential: false,
+            reopens_logs: false,
             launcher: launcher.to_owned(),
         }
     }
@@ -141,10 +144,7 @@ impl Supervised {
     /// Ends it: politely, then not.
     pub(super) fn stop(&mut self) {
         let State::Running { child, .. } = &mut self.state else { return };
-        if let Ok(pid) = i32::try_from(child.id()) {
-            // It may have ended by itself.
-            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
-        }
+        signal(child, Signal::SIGTERM);
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if ended(child).is_some() {
@@ -156,6 +156,13 @@ impl Supervised {
         let _ = child.wait();
     }
 
+    /// Has it open its logs anew, if it can.
+    pub(super) fn reopen_logs(&self) {
+        if let (State::Running { child, .. }, true) = (&self.state, self.program.reopens_logs) {
+            signal(child, Signal::SIGUSR1);
+        }
+    }
+
     fn last_lines(&self) -> String {
         // The reader may still be at it.
         std::thread::sleep(Duration::from_millis(50));
@@ -165,6 +172,13 @@ impl Supervised {
         }
         let lines: Vec<&str> = tail.iter().map(String::as_str).collect();
         format!("; its last lines:\n  {}", lines.join("\n  "))
+    }
+}
+
+fn signal(child: &Child, signal: Signal) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        // It may have ended by itself.
+        let _ = kill(Pid::from_raw(pid), signal);
     }
 }
 

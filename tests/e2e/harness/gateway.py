@@ -50,11 +50,11 @@ def ready(gateway):
 class Gateway:
     """A running gateway. `manifest` is a list of resources, or a list of files."""
 
-    def __init__(self, directory, manifest, *options, redis=None, env=None, port=0):
+    def __init__(self, directory, manifest, *options, redis=None, env=None, port=0, log_file=None):
         self.directory = pathlib.Path(directory) / f"gateway-{next(_numbers)}"
         self.directory.mkdir()
         self.file = self.directory / "manifest.yaml"
-        self.log_file = self.directory / "access.log"
+        self.log_file = log_file or self.directory / "access.log"
         if all(isinstance(each, dict) for each in manifest):
             self.write(manifest)
             files = [self.file]
