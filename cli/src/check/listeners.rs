@@ -1,6 +1,7 @@
 //! Gateways, and the ClientTrafficPolicies on them, as listeners that routes attach to.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::names::{common_hostnames, hostname_mistake};
 use crate::plan::{self, MatchedRule};
@@ -14,6 +15,8 @@ use crate::resources::{Platform, Report, ResourceId, Set};
 
 /// Bytes of one request or answer that Envoy may hold, unless a policy says otherwise: prompts with images are large.
 const BUFFER_LIMIT: u32 = 32 << 20;
+/// How long a request may take to come where nothing else says it: 32 MiB over a line of a megabit per second.
+pub(crate) const REQUEST_RECEIVED_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A listener while routes are attached to it.
 #[derive(Debug)]
@@ -200,7 +203,9 @@ impl<'a> ClientPolicies<'a> {
             buffer_limit: spec
                 .and_then(|spec| u32::try_from(spec.connection.buffer_limit?.0).ok())
                 .unwrap_or(BUFFER_LIMIT),
-            request_received_timeout: timeouts.request_received_timeout.and_then(|t| t.unless_zero()),
+            request_received_timeout: timeouts
+                .request_received_timeout
+                .map_or(Some(REQUEST_RECEIVED_TIMEOUT), |timeout| timeout.unless_zero()),
             idle_timeout: timeouts.idle_timeout.map(|timeout| timeout.0),
             stream_idle_timeout: timeouts.stream_idle_timeout.map(|timeout| timeout.0),
             virtual_hosts: Vec::new(),

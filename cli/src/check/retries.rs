@@ -1,5 +1,6 @@
 //! Timeouts and retries of a rule: what it says, what its policy says, and what is sensible when neither does.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::traffic::Traffic;
@@ -15,6 +16,8 @@ const POLICY_RETRIES: u32 = 2;
 const SINGLE_BACKEND_RETRIES: u32 = 3;
 const SINGLE_BACKEND_BACKOFF: Backoff =
     Backoff { base: Duration::from_millis(500), max: Some(Duration::from_secs(4)) };
+/// Failures before a backend can have begun its work.
+const UNSENT: &[&str] = &["connect-failure", "refused-stream", "reset-before-request"];
 /// Envoy Gateway's default for a retry policy without `retryOn`, with the status 503.
 const POLICY_TRIGGERS: &[&str] =
     &["connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes"];
@@ -85,7 +88,32 @@ pub fn retry(policy: Option<&Traffic<'_>>, members: &[Member], ai: bool) -> Opti
     });
     let attempts_per_priority =
         spec.num_attempts_per_priority.filter(|count| *count > 0).unwrap_or(largest_priority);
-    Some(Retry { count, attempts_per_priority, on, status_codes, backoff })
+    let retry = Retry { count, attempts_per_priority, on, status_codes, backoff };
+    Some(if ai && backends < 2 { without_timeouts(retry) } else { retry })
+}
+
+/// The same without the timeouts of attempts, which Envoy counts among resets: the only backend is still at work on a request that took it
+/// too long, and would be paid for each that follows. A request that has not been sent is repeated; statuses are those of answers.
+fn without_timeouts(retry: Retry) -> Retry {
+    let mut narrowed = Retry { on: Vec::new(), ..retry };
+    for word in retry.on {
+        let (words, statuses): (&[&str], _) = match word.as_str() {
+            "reset" => (UNSENT, 0..0),
+            "gateway-error" => (UNSENT, 502..505),
+            "5xx" => (UNSENT, 500..600),
+            _ => {
+                narrowed.on.push(word);
+                continue;
+            }
+        };
+        narrowed.on.extend(words.iter().map(|word| (*word).to_owned()));
+        narrowed.status_codes.extend(statuses);
+    }
+    let mut known = BTreeSet::new();
+    narrowed.on.retain(|word| known.insert(word.clone()));
+    narrowed.status_codes.sort_unstable();
+    narrowed.status_codes.dedup();
+    narrowed
 }
 
 /// Failures that an attempt has no part in: it makes them neither of an answer, nor anything of the next request.
@@ -105,13 +133,13 @@ pub fn answers(retry: Option<&Retry>) -> u32 {
 }
 
 /// Each backend is asked once, on every failure that another one may not have. A single one is asked again only
-/// when the connection failed: its 5xx and 429 are the client's to know.
+/// when the request did not get to it: its 5xx and 429 are the client's to know, and what it takes too long for it may still finish.
 fn default_retry(backends: u32, largest_priority: u32) -> Retry {
     if backends < 2 {
         return Retry {
             count: SINGLE_BACKEND_RETRIES,
             attempts_per_priority: 1,
-            on: words(&["connect-failure", "reset"]),
+            on: words(UNSENT),
             status_codes: Vec::new(),
             backoff: Some(SINGLE_BACKEND_BACKOFF),
         };
@@ -158,8 +186,28 @@ mod tests {
             assert_eq!(retry.status_codes, [429]);
         }
         let single = retry(None, &members(&[(0, 1), (0, 0)]), true).unwrap();
-        assert_eq!(single.on, ["connect-failure", "reset"]);
+        assert_eq!(single.on, ["connect-failure", "refused-stream", "reset-before-request"]);
         assert_eq!(retry(None, &members(&[(0, 1), (0, 1)]), false), None);
+    }
+
+    #[test]
+    fn a_timeout_of_the_only_backend_is_final() {
+        let narrowed = |on: &[&str], status_codes: &[u16]| {
+            let retry = Retry {
+                count: 2,
+                attempts_per_priority: 1,
+                on: words(on),
+                status_codes: status_codes.to_vec(),
+                backoff: None,
+            };
+            let narrowed = without_timeouts(retry);
+            (narrowed.on, narrowed.status_codes)
+        };
+        assert_eq!(narrowed(&["connect-failure", "reset"], &[]), (words(UNSENT), vec![]));
+        assert_eq!(narrowed(&["gateway-error"], &[429]), (words(UNSENT), vec![429, 502, 503, 504]));
+        assert_eq!(narrowed(&["5xx", "reset"], &[]), (words(UNSENT), (500..600).collect()));
+        let other = ["retriable-status-codes", "unavailable"];
+        assert_eq!(narrowed(&other, &[503]), (words(&other), vec![503]));
     }
 
     #[test]

@@ -49,7 +49,11 @@ pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> V
 pub(super) fn service(name: &str, address: &Value, kind: &str, http: Http) -> Value {
     let protocol = match http {
         Http::One => json!({"http_protocol_options": {}}),
-        Http::Two => json!({"http2_protocol_options": {}}),
+        // A service that is alive answers a ping however much it has to do. One that does not is gone, whatever its connections look like:
+        // then requests fail at once instead of waiting as long as they may.
+        Http::Two => json!({"http2_protocol_options": {
+            "connection_keepalive": {"interval": "5s", "timeout": "10s"},
+        }}),
     };
     single(name, address, kind, json!({"explicit_http_config": protocol}))
 }
@@ -66,6 +70,8 @@ fn single(name: &str, address: &Value, kind: &str, protocol: Value) -> Value {
         "name": name,
         "type": kind,
         "connect_timeout": "2s",
+        // What goes there belongs to requests that the listener has let in: there is nothing left to bound.
+        "circuit_breakers": traffic::no_bounds(),
         "load_assignment": {
             "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],

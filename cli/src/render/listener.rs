@@ -7,15 +7,16 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use weir_core::edge::{ANSWER_BROKEN, ANSWER_TOO_LARGE, OWN_DETAILS};
 use weir_core::endpoint::ClientApi;
-use weir_core::error::Error as ClientError;
+use weir_core::error::{Error as ClientError, Kind as ErrorKind};
 
 use super::form::SecretsBy;
 use super::{Error, Options, bootstrap, filter, local_limits, proto};
 use crate::plan::{Listener, Plan};
 
-/// How long Envoy waits for the ratelimit service. A charge that comes later than this is lost, so it is not the default of 20 ms, which
-/// a busy machine misses.
-const RATE_LIMIT_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long Envoy waits for the ratelimit service. A charge that takes longer is lost and a request passes without a look at its budget, so
+/// this is far above what a service takes that has thousands of them to answer at once. One that is down is found out sooner: its
+/// connections fail.
+const RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a client may take for its request headers.
 pub(super) const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,6 +28,19 @@ pub(crate) const DEFAULT_STREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(300
 /// while the service is down is a setting of the filter and not of the route.
 pub(super) const RATE_LIMIT_OPEN: &str = "envoy.filters.http.ratelimit";
 pub(super) const RATE_LIMIT_CLOSED: &str = "weir.ratelimit_fail_closed";
+
+/// What clients of HTTP/1 may do.
+pub(super) fn http_1() -> Value {
+    json!({
+        // nginx speaks it to whatever it stands in front of, unless it is told otherwise or is 1.29.7 or newer. Who sends no Host header
+        // gets a host name that no route has.
+        "accept_http_10": true,
+        "default_host_for_http_10": "http-1-0.invalid",
+        // No endpoint changes to another protocol. A server may ignore the wish (RFC 9110, section 7.8); Envoy would wait for the end of a
+        // body that it passes on as another protocol's.
+        "ignore_http_11_upgrade": [{"safe_regex": {"regex": ".*"}}],
+    })
+}
 
 /// One listener per listener of the plan.
 pub(super) fn listeners(plan: &Plan, options: &Options) -> Result<Vec<Value>, Error> {
@@ -144,6 +158,7 @@ fn connection_manager(listener: &Listener, options: &Options) -> Value {
         "server_header_transformation": "OVERWRITE",
         "request_headers_timeout": proto::duration(HEADERS_TIMEOUT),
         "stream_idle_timeout": proto::duration(listener.stream_idle_timeout.unwrap_or(DEFAULT_STREAM_IDLE_TIMEOUT)),
+        "http_protocol_options": http_1(),
     });
     if let Value::Object(fields) = &mut manager {
         if let Some(timeout) = listener.request_received_timeout {
@@ -185,11 +200,18 @@ pub(super) fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> 
 pub(super) fn local_replies() -> Value {
     json!({
         "mappers": [
-            past_filters(&format!("response.code_details.startsWith('{ANSWER_BROKEN}')"), "the backend broke off its answer"),
+            past_filters(
+                &format!("response.code_details.startsWith('{ANSWER_BROKEN}')"),
+                &ClientError::bad_answer("the backend broke off its answer"),
+                ClientApi::OpenAi,
+            ),
             past_filters(
                 &format!("response.code_details == '{ANSWER_TOO_LARGE}'"),
-                "the backend's answer is over the limit of this gateway",
+                &ClientError::bad_answer("the backend's answer is over the limit of this gateway"),
+                ClientApi::OpenAi,
             ),
+            overloaded(&format!("{OVERLOADED} && request.path.startsWith('/anthropic/')"), ClientApi::Anthropic),
+            overloaded(OVERLOADED, ClientApi::OpenAi),
             {
             "filter": {"extension_filter": cel(&format!(
                 "response.code >= 400 && !(response.code_details in ['', '{OWN_DETAILS}'])"
@@ -206,16 +228,29 @@ pub(super) fn local_replies() -> Value {
     })
 }
 
-/// What Envoy says once an answer has begun reaches the client past all filters, so it must be in a client's shape here.
-fn past_filters(expression: &str, message: &str) -> Value {
-    let body = ClientError::bad_answer(message).body(ClientApi::OpenAi);
+/// What Envoy says once an answer has begun, or before it lets a request into its filters, reaches the client past all of them, so it must
+/// be in a client's shape here.
+fn past_filters(expression: &str, error: &ClientError, api: ClientApi) -> Value {
     // A percent sign begins a command of the format.
-    let text = String::from_utf8_lossy(&body).replace('%', "%%");
+    let text = String::from_utf8_lossy(&error.body(api)).replace('%', "%%");
     json!({
         "filter": {"extension_filter": cel(expression)},
-        "status_code": 502,
+        "status_code": error.status(),
         "body_format_override": {"text_format_source": {"inline_string": text}, "content_type": "application/json"},
     })
+}
+
+/// Envoy has no memory left for a request.
+const OVERLOADED: &str = "response.code_details == 'overload'";
+
+fn overloaded(expression: &str, api: ClientApi) -> Value {
+    let error =
+        ClientError::new(ErrorKind::Unavailable, "the gateway has no room for more requests; try again");
+    let mut mapper = past_filters(expression, &error, api);
+    if let Value::Object(fields) = &mut mapper {
+        fields.insert("headers_to_add".to_owned(), json!([{"header": {"key": "retry-after", "value": "1"}}]));
+    }
+    mapper
 }
 
 /// The filter writes the line, Envoy the file. A request that the filter never saw has no line.

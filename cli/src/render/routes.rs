@@ -36,6 +36,8 @@ pub(super) fn route_configuration(
         json!({
             "name": listener.name,
             "virtual_hosts": hosts,
+            // Gateway API: "the port is ignored" when a host name is compared with the Host header.
+            "ignore_port_in_host_matching": true,
             // What Envoy says about the client is for the gateway's own use.
             "request_headers_to_remove": ["x-envoy-external-address", "x-envoy-internal"],
         }),

@@ -80,17 +80,19 @@ pub(super) fn hash_policy(balancer: &LoadBalancer) -> Option<Value> {
 }
 
 /// Envoy's defaults of 1024 connections and requests and 3 retries at a time are for short requests: thousands of streams at once are
-/// ordinary here, and a fourth failover must not be refused.
-fn circuit_breakers(breaker: Option<&CircuitBreaker>) -> Value {
+/// ordinary here, and a fourth failover must not be refused. Nor must a look at a budget, which lets its request pass when it fails.
+pub(super) fn no_bounds() -> Value {
     const MANY: u32 = 1_000_000;
-    let Some(breaker) = breaker else {
-        return json!({"thresholds": [{
-            "max_connections": MANY,
-            "max_pending_requests": MANY,
-            "max_requests": MANY,
-            "max_retries": MANY,
-        }]});
-    };
+    json!({"thresholds": [{
+        "max_connections": MANY,
+        "max_pending_requests": MANY,
+        "max_requests": MANY,
+        "max_retries": MANY,
+    }]})
+}
+
+fn circuit_breakers(breaker: Option<&CircuitBreaker>) -> Value {
+    let Some(breaker) = breaker else { return no_bounds() };
     let mut thresholds = json!({
         "max_connections": breaker.max_connections,
         "max_pending_requests": breaker.max_pending_requests,

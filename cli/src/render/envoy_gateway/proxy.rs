@@ -6,8 +6,9 @@ use serde_json::{Map, Value, json};
 use weir_core::config::Config;
 
 use super::{ENVOY_GATEWAY_V1, FOLDER, Filter, GATEWAY, InPod, Renderer, WEIR, full_name_of, halves};
+use crate::check::listeners::REQUEST_RECEIVED_TIMEOUT;
 use crate::render::kubernetes::{
-    Names, SecretKey, name_of, namespace_of, resource, secret_keys, slug, targets,
+    Names, SecretKey, duration, name_of, namespace_of, resource, secret_keys, slug, targets,
 };
 use crate::resources::kinds::{ENVOY_GATEWAY, GATEWAY_API};
 
@@ -97,7 +98,7 @@ impl<'a> Renderer<'a> {
             }
             self.manifests.add(GATEWAY, document);
         }
-        self.buffers();
+        self.client_policies();
     }
 
     /// `namespace/name` of the EnvoyProxy of a Gateway: its own, or that of its class.
@@ -167,8 +168,8 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// Sees to it that Envoy holds whole prompts: its default of 32 KiB is a 413 for a longer one.
-    fn buffers(&mut self) {
+    /// Sees to it that clients may do what they may with `weir run`.
+    fn client_policies(&mut self) {
         let mut covered = BTreeSet::new();
         for document in self.documents("ClientTrafficPolicy") {
             let mut document = document.clone();
@@ -180,10 +181,8 @@ impl<'a> Renderer<'a> {
                     covered.insert(format!("{namespace}/{name}"));
                 }
             }
-            if let Some(Value::Object(spec)) = document.get_mut("spec")
-                && let Value::Object(connection) = spec.entry("connection").or_insert_with(|| json!({}))
-            {
-                connection.entry("bufferLimit").or_insert_with(|| BUFFER_LIMIT.into());
+            if let Some(Value::Object(spec)) = document.get_mut("spec") {
+                add_missing(spec, &client_settings());
             }
             self.manifests.add(GATEWAY, document);
         }
@@ -195,7 +194,10 @@ impl<'a> Renderer<'a> {
         }
         for (namespace, targets) in open {
             let name = self.names.unique("ClientTrafficPolicy", namespace, WEIR);
-            let spec = json!({"targetRefs": targets, "connection": {"bufferLimit": BUFFER_LIMIT}});
+            let mut spec = json!({"targetRefs": targets});
+            if let Value::Object(spec) = &mut spec {
+                add_missing(spec, &client_settings());
+            }
             let policy = resource(ENVOY_GATEWAY_V1, "ClientTrafficPolicy", namespace, &name, spec);
             self.manifests.add(GATEWAY, policy);
         }
@@ -235,8 +237,28 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// See [`Renderer::buffers`].
-const BUFFER_LIMIT: &str = "32Mi";
+/// What clients may do where a ClientTrafficPolicy does not say it. Envoy's default of 32 KiB held would be a 413 for a long prompt; a
+/// request may take as long as with `weir run`, and be of HTTP/1.0 as nginx sends it.
+fn client_settings() -> Value {
+    json!({
+        "connection": {"bufferLimit": "32Mi"},
+        "timeout": {"http": {"requestReceivedTimeout": duration(REQUEST_RECEIVED_TIMEOUT)}},
+        "http1": {"http10": {}},
+    })
+}
+
+/// Adds what is not there, at all depths.
+fn add_missing(fields: &mut Map<String, Value>, more: &Value) {
+    for (name, value) in more.as_object().into_iter().flatten() {
+        match (fields.get_mut(name), value) {
+            (Some(Value::Object(known)), Value::Object(_)) => add_missing(known, value),
+            (Some(_), _) => {}
+            (None, value) => {
+                fields.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
 
 /// What an EnvoyProxy gets.
 #[derive(Default)]

@@ -243,7 +243,9 @@ fn retry(rule: &RuleOf<'_>, given: Option<&Value>) -> Value {
 }
 
 fn retries(retry: &Retry, backends: usize) -> Map<String, Value> {
-    let mut on = json!({"triggers": retry.on});
+    // Older releases do not know this one, and refuse the policy.
+    let known: Vec<&String> = retry.on.iter().filter(|word| *word != "reset-before-request").collect();
+    let mut on = json!({"triggers": known});
     if let (Value::Object(on), false) = (&mut on, retry.status_codes.is_empty()) {
         on.insert("httpStatusCodes".to_owned(), json!(retry.status_codes));
     }

@@ -72,7 +72,10 @@ pub(super) fn patches(gateway: &Gateway<'_>) -> Result<Vec<Value>, Error> {
     );
     patches.push(patch("HTTP_FILTER", &in_chain(Some(ROUTER)), "MERGE", &router));
     // What Envoy says about the client is for the gateway's own use.
-    let removed = json!({"request_headers_to_remove": ["x-envoy-external-address", "x-envoy-internal"]});
+    let removed = json!({
+        "request_headers_to_remove": ["x-envoy-external-address", "x-envoy-internal"],
+        "ignore_port_in_host_matching": true,
+    });
     patches.push(patch("ROUTE_CONFIGURATION", &json!({"context": "GATEWAY"}), "MERGE", &removed));
     Ok(patches)
 }
@@ -102,6 +105,7 @@ fn connection_manager(listener: &Listener) -> Value {
         "local_reply_config": listener::local_replies(),
         "request_headers_timeout": proto::duration(listener::HEADERS_TIMEOUT),
         "stream_idle_timeout": proto::duration(silence),
+        "http_protocol_options": listener::http_1(),
     });
     if let Value::Object(fields) = &mut fields {
         if let Some(timeout) = listener.request_received_timeout {
