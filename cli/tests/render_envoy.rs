@@ -59,6 +59,7 @@ fn envoy_takes_it(form: Form) {
         rate_limit_fail_closed: false,
         access_log: Some(dir.path().join("access.log")),
         system_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
+        salt: None,
     };
     let token = dir.path().join("token");
     std::fs::write(&token, "t0ken").unwrap();

@@ -347,7 +347,13 @@ fn ai_backend(
         .map(|endpoint| authority(&endpoint.host, endpoint.port, addresses.tls.is_some()))
         .collect();
     let auth = credential.as_ref().map(|credential| credential.auth.clone());
-    Some(AiBackend { config: config::Backend { schema, hosts, auth }, addresses, headers, body, credential })
+    Some(AiBackend {
+        config: config::Backend { schema, hosts, address: None, auth },
+        addresses,
+        headers,
+        body,
+        credential,
+    })
 }
 
 fn backend_reference(

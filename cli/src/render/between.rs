@@ -1,12 +1,15 @@
 //! The filter's configuration between an old one and a new one, while the old routes still stand.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
-use weir_core::config::{Config, Route};
+use weir_core::config::{Backend, Config, Route};
 
 use super::File;
+use super::clusters::HTTP_PROTOCOL_OPTIONS;
 use super::form::CONFIGURATION;
+use super::secrets::SECRETS_CLUSTER;
 
 /// The new configuration in `new` with what routes of before need of the one in `old`. `None` when that is nothing.
 #[must_use]
@@ -26,7 +29,8 @@ pub fn between(old: &File, new: &File) -> Option<File> {
     Some(File { content: response.to_string(), secret: false })
 }
 
-fn join(old: Config, mut new: Config) -> Config {
+fn join(mut old: Config, mut new: Config) -> Config {
+    keep_addresses(&mut old, &new);
     // A route of two roles takes what a direct one does, and not the other way round.
     new.direct.retain(|model, way| old.direct.get(model) == Some(way));
     for (name, mut route) in old.routes {
@@ -50,6 +54,47 @@ fn join(old: Config, mut new: Config) -> Config {
         new.secret_files.entry(name).or_insert(file);
     }
     new
+}
+
+/// Gives old backends whose address is another one now a name of their own: both addresses are known until Envoy has the new one,
+/// each with the credential that belongs there.
+fn keep_addresses(old: &mut Config, new: &Config) {
+    let moved = |name: &str, backend: &Backend| {
+        new.backends.get(name).is_some_and(|now| now.address != backend.address)
+    };
+    let names: BTreeMap<String, String> = old
+        .backends
+        .iter()
+        .filter(|(name, backend)| moved(name, backend))
+        .filter_map(|(name, backend)| Some((name.clone(), format!("{name}@{}", backend.address.as_ref()?))))
+        .collect();
+    for (name, kept) in &names {
+        if let Some(backend) = old.backends.remove(name) {
+            old.backends.insert(kept.clone(), backend);
+        }
+    }
+    for route in old.routes.values_mut() {
+        for target in &mut Arc::make_mut(route).targets {
+            if let Some(kept) = names.get(&target.backend) {
+                target.backend.clone_from(kept);
+            }
+        }
+    }
+}
+
+/// The new cluster of secrets with what the running one adds to calls, too: while the filter goes from one configuration to the next
+/// it asks for the secrets of both.
+pub fn both_secrets(new: &mut Value, running: &Value) {
+    let filters = format!("/typed_extension_protocol_options/{HTTP_PROTOCOL_OPTIONS}/http_filters");
+    let is_secrets = |cluster: &Value| cluster.get("name").is_some_and(|name| name == SECRETS_CLUSTER);
+    if !is_secrets(new) || !is_secrets(running) {
+        return;
+    }
+    let Some(before) = running.pointer(&filters).and_then(Value::as_array) else { return };
+    let Some(now) = new.pointer_mut(&filters).and_then(Value::as_array_mut) else { return };
+    let missing: Vec<Value> = before.iter().filter(|filter| !now.contains(filter)).cloned().collect();
+    // The last one ends the chain.
+    now.splice(0..0, missing);
 }
 
 /// Behind the new targets: an endpoint that is in another place is found by the name of its backend.
@@ -124,6 +169,44 @@ mod tests {
             assert_eq!(both.backends["a"].hosts, ["new"]);
             assert!(both.backends.contains_key("b"));
         }
+    }
+
+    #[test]
+    fn both_addresses_of_a_backend_are_known_each_with_its_credential() {
+        let config = |address: &str, key: &str| {
+            json!({
+                "routes": {"r": {"targets": [{"backend": "a"}]}},
+                "backends": {"a": {
+                    "schema": {"name": "OpenAI"}, "hosts": [address], "address": address,
+                    "auth": {"type": "bearer", "credential": key},
+                }},
+                "direct": {"m": {"route": "r", "target": format!("0/0/a@{address}"), "cluster": format!("a/direct/{address}")}},
+                "credentials": {key: {"type": "secret", "name": "default/s", "key": "apiKey"}},
+                "secret_files": {key: format!("/secrets/{key}")},
+            })
+        };
+        let path = CONFIGURATION[0];
+        let both = of(&between(&file(path, &config("1", "k@1")), &file(path, &config("2", "k@2"))).unwrap());
+        let backends: Vec<_> = both.routes["r"].targets.iter().map(|target| &target.backend).collect();
+        assert_eq!(backends, ["a", "a@1"]);
+        let credential = |name: &str| both.backends[name].auth.as_ref().unwrap().credential();
+        assert_eq!((credential("a"), credential("a@1")), ("k@2", "k@1"));
+        assert!(["k@1", "k@2"].iter().all(|key| both.credentials.contains_key(*key)));
+        assert!(["k@1", "k@2"].iter().all(|key| both.secret_files.contains_key(*key)));
+        assert!(both.direct.is_empty(), "neither cluster is sure to be there with what belongs to it");
+    }
+
+    #[test]
+    fn secrets_of_both_are_added_to_calls() {
+        let cluster = |filters: &[&str]| {
+            json!({
+                "name": SECRETS_CLUSTER,
+                "typed_extension_protocol_options": {HTTP_PROTOCOL_OPTIONS: {"http_filters": filters}},
+            })
+        };
+        let mut new = cluster(&["b", "c", "codec"]);
+        both_secrets(&mut new, &cluster(&["a", "b", "codec"]));
+        assert_eq!(new, cluster(&["a", "b", "c", "codec"]));
     }
 
     #[test]

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
+use super::address::Addresses;
 use super::direct::Direct;
 use super::{Options, filter, proto, secrets, traffic};
 use crate::plan::{Cluster, Member, Plan, Tls};
 
-const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+pub(super) const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /// The protocol of a service that Weir brings itself.
 #[derive(Clone, Copy)]
@@ -25,15 +26,26 @@ pub(super) struct Upstream<'a> {
     pub(super) role: Option<Value>,
     /// PEM file of the CAs that backends without CAs of their own are verified with.
     pub(super) system_ca: &'a Path,
+    /// What endpoints say of where they are.
+    pub(super) addresses: &'a Addresses,
 }
 
 /// All clusters that can change while Envoy runs.
 pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Vec<Value> {
-    let all = plan.clusters.iter().cloned().chain(direct.clusters(plan));
-    let backends = all.map(|cluster| {
+    let addresses = Addresses::of(plan);
+    let upstream = |role| Upstream { role, system_ca: &options.system_ca, addresses: &addresses };
+    let of_two_roles = plan.clusters.iter().map(|cluster| {
         let role = cluster.ai.then(|| filter::discovered(options, "backend"));
-        backends(&cluster, &Upstream { role, system_ca: &options.system_ca })
+        backends(cluster, &upstream(role))
     });
+    let of_direct_ways = direct.clusters(plan).into_iter().map(|(cluster, shown)| {
+        let mut fields = backends(&cluster, &upstream(None));
+        if let Value::Object(fields) = &mut fields {
+            fields.insert("alt_stat_name".to_owned(), shown.into());
+        }
+        fields
+    });
+    let backends = of_two_roles.chain(of_direct_ways);
     let container = plan.aws_container.iter().map(|it| {
         let sds = options.dir.join(secrets::container_sds_path());
         secrets::container_cluster(it, &sds, &options.system_ca)
@@ -87,7 +99,7 @@ pub(super) fn backends(cluster: &Cluster, upstream: &Upstream<'_>) -> Value {
     let mut fields = json!({
         "name": cluster.name,
         "connect_timeout": proto::duration(cluster.connect_timeout),
-        "load_assignment": {"cluster_name": cluster.name, "endpoints": localities(cluster)},
+        "load_assignment": {"cluster_name": cluster.name, "endpoints": localities(cluster, upstream.addresses)},
         // A long answer may be silent for minutes; address translators on the way forget such connections.
         "upstream_connection_options": {
             "tcp_keepalive": {"keepalive_time": 60, "keepalive_interval": 15, "keepalive_probes": 4},
@@ -120,7 +132,7 @@ fn discovery_type(cluster: &Cluster) -> (&'static str, Value) {
 }
 
 /// One locality per backendRef that takes traffic. Its index stays that of the plan: the filter finds its configuration by it.
-fn localities(cluster: &Cluster) -> Vec<Value> {
+fn localities(cluster: &Cluster, addresses: &Addresses) -> Vec<Value> {
     let taking = || cluster.members.iter().enumerate().filter(|(_, member)| member.weight > 0);
     // Envoy wants priorities 0, 1, 2 without a gap.
     let priorities: BTreeSet<u32> = taking().map(|(_, member)| member.priority).collect();
@@ -131,17 +143,18 @@ fn localities(cluster: &Cluster) -> Vec<Value> {
                 "locality": {"region": index.to_string()},
                 "priority": priority,
                 "load_balancing_weight": member.weight,
-                "lb_endpoints": endpoints(cluster, index, member),
+                "lb_endpoints": endpoints(cluster, index, member, addresses),
             })
         })
         .collect()
 }
 
-fn endpoints(cluster: &Cluster, index: usize, member: &Member) -> Vec<Value> {
+fn endpoints(cluster: &Cluster, index: usize, member: &Member, addresses: &Addresses) -> Vec<Value> {
     let endpoint = |(number, endpoint): (usize, &crate::plan::Endpoint)| {
-        // The backend's name lets the filter notice, while a reload is under way, that its configuration and this cluster are not of
-        // the same time: a credential must not reach another backend for even that moment.
-        let mut metadata = json!({"weir": {"target": format!("{index}/{number}/{}", member.backend)}});
+        // The backend's name and address let the filter notice, while a reload is under way, that its configuration and this cluster are
+        // not of the same time: a credential must not reach another place for even that moment.
+        let mut metadata =
+            json!({"weir": {"target": format!("{index}/{number}/{}", addresses.marked(&member.backend))}});
         if member.tls.is_some()
             && let Value::Object(namespaces) = &mut metadata
         {

@@ -10,6 +10,7 @@ use weir_core::backend::may_change;
 use weir_core::config::{self, Selector};
 
 use super::Options;
+use super::address::Addresses;
 use super::routes::by_model;
 use crate::check::retries::repeats_connections_only;
 use crate::plan::{Cluster, Plan, Rule};
@@ -45,29 +46,37 @@ impl<'a> Direct<'a> {
         self.rules.contains_key(model)
     }
 
-    /// The clusters at the end of direct ways.
-    pub(super) fn clusters(&self, plan: &Plan) -> Vec<Cluster> {
+    /// The clusters at the end of direct ways, and the names that their statistics have.
+    pub(super) fn clusters(&self, plan: &Plan) -> Vec<(Cluster, String)> {
+        let addresses = Addresses::of(plan);
         let indices: BTreeSet<usize> = self.rules.values().filter_map(|rule| rule.cluster).collect();
         let clusters = indices.into_iter().filter_map(|index| plan.clusters.get(index));
-        clusters.map(|cluster| Cluster { name: name(cluster), ai: false, ..cluster.clone() }).collect()
+        let of = |cluster: &Cluster| {
+            let direct = Cluster { name: name(cluster, &addresses), ai: false, ..cluster.clone() };
+            (direct, format!("{}/direct", cluster.name))
+        };
+        clusters.map(of).collect()
     }
 
     /// What the filter must know of it.
     pub(super) fn configuration(&self, plan: &Plan) -> BTreeMap<String, config::Direct> {
+        let addresses = Addresses::of(plan);
         let entry = |(model, rule): (&&str, &&Rule)| {
             let cluster = plan.clusters.get(rule.cluster?)?;
-            let target = format!("0/0/{}", cluster.members.first()?.backend);
-            let direct =
-                config::Direct { route: rule.name.clone(), target, cluster: name(cluster), only: false };
+            let target = format!("0/0/{}", addresses.marked(&cluster.members.first()?.backend));
+            let cluster = name(cluster, &addresses);
+            let direct = config::Direct { route: rule.name.clone(), target, cluster, only: false };
             Some(((*model).to_owned(), direct))
         };
         self.rules.iter().filter_map(entry).collect()
     }
 }
 
-/// The cluster's name on direct ways. No other has it: there is one slash in the name of a backend.
-fn name(cluster: &Cluster) -> String {
-    format!("{}/direct", cluster.name)
+/// The cluster's name on direct ways. No other has it: there is one slash in the name of a backend. It says the address, for the
+/// filter names it beside the credential, before Envoy has chosen an endpoint: at another address it is another cluster.
+fn name(cluster: &Cluster, addresses: &Addresses) -> String {
+    let backend = cluster.members.first().map_or("", |member| &member.backend);
+    format!("{}/direct/{}", cluster.name, addresses.of_backend(backend).unwrap_or_default())
 }
 
 /// Whether all that a rule does with a request can be known before Envoy has chosen an endpoint.
@@ -125,6 +134,7 @@ mod tests {
             rate_limit_fail_closed: false,
             access_log: None,
             system_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
+            salt: None,
         }
     }
 
@@ -155,7 +165,7 @@ mod tests {
 
     fn names(plan: &Plan) -> Vec<String> {
         let direct = Direct::new(plan, &options());
-        direct.clusters(plan).into_iter().map(|cluster| cluster.name).collect()
+        direct.clusters(plan).into_iter().map(|(_, shown)| shown).collect()
     }
 
     #[test]
@@ -163,10 +173,10 @@ mod tests {
         let plan = simple();
         let direct = Direct::new(&plan, &options());
         let way = &direct.configuration(&plan)["m"];
-        assert_eq!(
-            (way.route.as_str(), way.target.as_str(), way.cluster.as_str()),
-            ("default/route/rule/m", "0/0/default/qwen3", "qwen3/direct")
-        );
+        let address = Addresses::of(&plan).of_backend("default/qwen3").unwrap().to_owned();
+        assert_eq!(way.route, "default/route/rule/m");
+        assert_eq!(way.target, format!("0/0/default/qwen3@{address}"));
+        assert_eq!(way.cluster, format!("qwen3/direct/{address}"), "at another address it is another cluster");
         assert_eq!(names(&plan), ["qwen3/direct"]);
     }
 
@@ -190,7 +200,8 @@ mod tests {
         let clusters: Value = serde_json::from_str(&files.get(CDS).unwrap().content).unwrap();
         let of = |name: &str| {
             let all = clusters["resources"].as_array().unwrap();
-            all.iter().find(|cluster| cluster["name"] == name).unwrap().clone()
+            let is_it = |cluster: &&Value| cluster["name"] == name || cluster["alt_stat_name"] == name;
+            all.iter().find(is_it).unwrap().clone()
         };
         assert!(filters(&of("qwen3")) && !filters(&of("qwen3/direct")));
     }

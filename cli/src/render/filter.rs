@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use weir_core::config::Config;
 
+use super::address::Addresses;
 use super::direct::Direct;
+use super::version::Versions;
 use super::{Error, Options, proto, secrets};
 use crate::plan::Plan;
 
@@ -47,6 +49,17 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
     config.direct = direct.configuration(plan);
     config.access_log = options.access_log.is_some();
     config.secret_files = secrets::files_by_name(plan, options);
+    let addresses = Addresses::of(plan);
+    let versions = Versions::of(plan, options);
+    config.credentials =
+        config.credentials.into_iter().map(|(name, source)| (versions.named(&name), source)).collect();
+    for (name, backend) in &mut config.backends {
+        backend.address = addresses.of_backend(name).map(str::to_owned);
+        if let Some(auth) = &mut backend.auth {
+            let credential = versions.named(auth.credential());
+            *auth.credential_mut() = credential;
+        }
+    }
     if options.rate_limit_service.is_some() {
         without_budgets(&mut config);
     }

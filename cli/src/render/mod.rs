@@ -7,6 +7,7 @@
 //! changes and that cuts streams. Routes (RDS), clusters (CDS), the filter's configuration (ECDS) and secrets (SDS)
 //! come from files that Envoy watches. A filter that can read files reads its secrets itself.
 
+mod address;
 mod between;
 mod bootstrap;
 mod clusters;
@@ -30,18 +31,21 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod version;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-pub use between::between;
+pub use between::{between, both_secrets};
 pub use bootstrap::bound;
 pub use error::Error;
 pub use files::{File, Files};
 pub use form::{Filter, Form};
 pub use overload::Room;
+pub use secrets::SECRETS_CLUSTER;
+pub use version::Salt;
 
 #[cfg(test)]
 use crate::plan;
@@ -101,6 +105,8 @@ pub struct Options {
     pub access_log: Option<PathBuf>,
     /// PEM file of the CAs that backends without CAs of their own are verified with.
     pub system_ca: PathBuf,
+    /// What tells the values that a secret has had apart, where files are replaced while Envoy runs. `None`: they are not told apart.
+    pub salt: Option<Salt>,
 }
 
 /// Where a service listens.

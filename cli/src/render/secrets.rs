@@ -9,17 +9,20 @@ use serde_json::{Value, json};
 use weir_core::auth::secret_header;
 
 use super::form::SecretsBy;
+use super::version::Versions;
 use super::{Files, Options, SDS, SECRETS, SECRETS_SOCKET, clusters, discovery, proto, short_digest};
 use crate::plan::{AwsContainer, ContainerToken, Plan, SecretValue, Tls};
 
 /// The cluster that the filter calls for its secrets.
-pub(super) const SECRETS_CLUSTER: &str = "weir_secrets";
+pub const SECRETS_CLUSTER: &str = "weir_secrets";
 /// The name of the container token's secret.
 const CONTAINER_SECRET: &str = "aws-container";
 
 /// Adds the files of all secrets.
 pub(super) fn insert(plan: &Plan, options: &Options, files: &mut Files) {
+    let versions = Versions::of(plan, options);
     for (name, SecretValue(value)) in &plan.secrets {
+        let name = &versions.named(name);
         match options.filter.form.secrets() {
             SecretsBy::Callout => {
                 files.insert_secret(sds_path(name), &discovery(vec![resource(name, value)]))
@@ -34,10 +37,14 @@ pub(super) fn insert(plan: &Plan, options: &Options, files: &mut Files) {
 
 /// Where the filter reads its secrets; empty when it cannot.
 pub(super) fn files_by_name(plan: &Plan, options: &Options) -> BTreeMap<String, String> {
+    let versions = Versions::of(plan, options);
     let absolute = |name: &String| options.dir.join(file_path(name)).to_string_lossy().into_owned();
     match options.filter.form.secrets() {
         SecretsBy::Callout => BTreeMap::new(),
-        SecretsBy::Files => plan.secrets.keys().map(|name| (name.clone(), absolute(name))).collect(),
+        SecretsBy::Files => {
+            let names = plan.secrets.keys().map(|name| versions.named(name));
+            names.map(|name| (name.clone(), absolute(&name))).collect()
+        }
     }
 }
 
@@ -83,14 +90,16 @@ pub(super) fn cluster(plan: &Plan, options: &Options) -> Option<Value> {
     if options.filter.form.secrets() != SecretsBy::Callout {
         return None;
     }
+    let versions = Versions::of(plan, options);
     let filters = plan
         .secrets
         .keys()
         .map(|name| {
+            let name = versions.named(name);
             (
-                proto::config_source(options, &sds_path(name)),
+                proto::config_source(options, &sds_path(&name)),
                 short_digest(name.as_bytes()),
-                secret_header(name),
+                secret_header(&name),
             )
         })
         .map(|(source, secret, header)| injector(&secret, &source, &header));

@@ -10,7 +10,7 @@ use super::sample::{self, plan, rule};
 use super::*;
 use crate::plan::{Limit, Listener, Match, MatchedRule, PathMatch};
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     Options {
         dir: "/run/weir".into(),
         filter: Filter { form: Form::Wasm, file: "/opt/weir.wasm".into() },
@@ -21,6 +21,7 @@ fn options() -> Options {
         rate_limit_fail_closed: false,
         access_log: Some("/var/log/weir.json".into()),
         system_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
+        salt: None,
     }
 }
 
@@ -135,7 +136,8 @@ fn members_without_weight_are_left_out_and_priorities_have_no_gap() {
         .collect();
     assert_eq!(seen, [("0", 0), ("2", 1)]);
     let metadata = &endpoints[1]["lb_endpoints"][0]["metadata"]["filter_metadata"]["weir"];
-    assert_eq!(metadata["target"], "2/0/default/local");
+    let target = metadata["target"].as_str().unwrap();
+    assert!(target.starts_with("2/0/default/local@"), "{target}");
 }
 
 #[test]

@@ -135,6 +135,8 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     };
     let parts = locate::parts(&environment, &wishes.launcher, &wanted)?;
     let mut options = options(own_filter(&parts.filter.filter, &directory)?, wishes, directory.path())?;
+    let salt = render::Salt::new();
+    options.salt = Some(salt.map_err(|error| Failure::Environment(format!("no random numbers: {error}")))?);
     say(format!("running on Envoy {} with the {}", locate::shown(parts.version), introduced(&parts.filter)));
     ready::ports_are_free(&loaded.plan, &options)?;
 
@@ -251,6 +253,7 @@ fn options(filter: Filter, wishes: &Wishes, directory: &Path) -> Result<Options,
         rate_limit_fail_closed: wishes.rate_limit_fail_closed,
         access_log: wishes.access_log.as_deref().map(absolute).transpose()?,
         system_ca: locate::system_ca(),
+        salt: None,
     })
 }
 

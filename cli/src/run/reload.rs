@@ -1,7 +1,7 @@
 //! New files for an Envoy that runs: in an order in which nothing refers to what is not there, each step confirmed by Envoy before
 //! the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -32,18 +32,39 @@ pub(super) struct Reload {
     running: Files,
     dir: PathBuf,
     admin: Admin,
-    /// When the clusters that were kept for a while go.
+    /// When the clusters that were kept for a while go, and the files of secrets that nothing names any more.
     retire: Option<Instant>,
+    secrets: BTreeSet<String>,
 }
 
-/// Kinds of files in the order in which they are taken over: a route names clusters, and both name what the filter must know. While
-/// routes are old the filter knows what they name, too, and last it forgets that.
-const STEPS: [&str; 4] = ["xds/cds", ECDS, "xds/rds", ECDS];
-const ECDS: &str = "xds/ecds";
+/// The order in which files are taken over. Clusters and routes name what the filter must know, and a backend's endpoints may be
+/// others of a sudden: while they change the filter knows old and new ones, each with what belongs to it, and last it forgets the old. It
+/// asks for the secrets of new ones through a cluster, and names clusters itself; so those that are new come first of all.
+const STEPS: [Step; 5] =
+    [Step::NewClusters, Step::BothConfigurations, Step::Clusters, Step::Routes, Step::Configuration];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    NewClusters,
+    BothConfigurations,
+    Clusters,
+    Routes,
+    Configuration,
+}
+
+impl Step {
+    fn takes(self, path: &str) -> bool {
+        match self {
+            Step::NewClusters | Step::Clusters => path == CDS,
+            Step::BothConfigurations | Step::Configuration => path.starts_with("xds/ecds"),
+            Step::Routes => path.starts_with("xds/rds"),
+        }
+    }
+}
 
 impl Reload {
     pub(super) fn new(running: Files, dir: PathBuf, admin: Admin) -> Reload {
-        Reload { running, dir, admin, retire: None }
+        Reload { running, dir, admin, retire: None, secrets: BTreeSet::new() }
     }
 
     /// Takes over what differs. Says what it did.
@@ -58,6 +79,9 @@ impl Reload {
         let fixed = changed.iter().any(|(path, _)| *path == BOOTSTRAP);
         if let Err(why) = self.take(&changed, &files) {
             self.put_back(&changed);
+            let new = changed.iter().map(|(path, _)| *path).filter(|path| self.running.get(path).is_none());
+            self.secrets.extend(new.filter(|path| is_secret(path)).map(str::to_owned));
+            self.retire = Some(Instant::now() + RETIREMENT);
             return Err(why);
         }
         self.forget_routes(&files);
@@ -91,28 +115,38 @@ impl Reload {
             {
                 say(format!("cannot remove clusters that are not used any more: {error}"));
             }
+            for path in std::mem::take(&mut self.secrets) {
+                if self.running.get(&path).is_none()
+                    && let Err(error) = std::fs::remove_file(self.dir.join(&path))
+                {
+                    say(format!("cannot remove {path}, a secret that is not used any more: {error}"));
+                }
+            }
         }
     }
 
     fn take(&mut self, changed: &[(&str, &File)], files: &Files) -> Result<(), Refused> {
         // Envoy, the filter and the ratelimit service watch these; none of them says that it has seen them.
-        let quiet = |path: &str| [SDS, SECRETS, RATELIMIT_ROOT].iter().any(|folder| path.starts_with(folder));
+        let quiet = |path: &str| is_secret(path) || path.starts_with(RATELIMIT_ROOT);
         for (path, file) in changed.iter().filter(|(path, _)| quiet(path)) {
             self.write(path, file)?;
         }
 
         let mut written: BTreeMap<&str, File> = BTreeMap::new();
-        for (index, step) in STEPS.into_iter().enumerate() {
-            let routes_are_new = index + 1 == STEPS.len();
+        for step in STEPS {
             let mut expected = BTreeMap::new();
             let before = self.refusals()?;
-            for (path, file) in changed.iter().filter(|(path, _)| path.starts_with(step)) {
-                let between = match *path {
-                    CDS => self.with_running_clusters(file),
-                    _ if step == ECDS && !routes_are_new => {
+            for (path, file) in changed.iter().filter(|(path, _)| step.takes(path)) {
+                let between = match step {
+                    Step::NewClusters => match self.with_new_clusters(file) {
+                        Some(more) => Some(more),
+                        None => continue,
+                    },
+                    Step::Clusters => self.with_running_clusters(file),
+                    Step::BothConfigurations => {
                         self.running.get(path).and_then(|old| render::between(old, file))
                     }
-                    _ => None,
+                    Step::Routes | Step::Configuration => None,
                 };
                 let file = between.as_ref().unwrap_or(file);
                 if written.get(path) != Some(file) {
@@ -123,7 +157,10 @@ impl Reload {
             }
             self.wait_until_taken(&expected, &before)?;
         }
-        if files.get(CDS) != self.running.get(CDS) {
+        let gone = self.running.iter().map(|(path, _)| path).filter(|path| files.get(path).is_none());
+        let secrets = gone.filter(|path| is_secret(path)).map(str::to_owned);
+        self.secrets.extend(secrets);
+        if files.get(CDS) != self.running.get(CDS) || !self.secrets.is_empty() {
             self.retire = Some(Instant::now() + RETIREMENT);
         }
         Ok(())
@@ -149,9 +186,34 @@ impl Reload {
         let mut clusters = resources(new)?;
         let names: Vec<Value> = clusters.iter().filter_map(|cluster| cluster.get("name").cloned()).collect();
         let running = resources(self.running.get(CDS)?)?;
+        if let Some(secrets) = running.iter().find(|cluster| is_secrets(cluster)) {
+            clusters.iter_mut().for_each(|new| render::both_secrets(new, secrets));
+        }
         clusters
             .extend(running.into_iter().filter(|c| c.get("name").is_some_and(|name| !names.contains(name))));
         let content = json!({"version_info": format!("{}+", version(new)), "resources": clusters});
+        Some(File { content: content.to_string(), secret: new.secret })
+    }
+
+    /// The running clusters as they are, those whose names are new, and the secrets of both. `None` when that is nothing.
+    fn with_new_clusters(&self, new: &File) -> Option<File> {
+        let running = resources(self.running.get(CDS)?)?;
+        let mut clusters = running.clone();
+        let names: BTreeSet<&str> = running.iter().filter_map(name).collect();
+        let (known, added): (Vec<Value>, Vec<Value>) = resources(new)?
+            .into_iter()
+            .partition(|cluster| name(cluster).is_some_and(|name| names.contains(name)));
+        for mut new in known.into_iter().filter(is_secrets) {
+            if let Some(secrets) = clusters.iter_mut().find(|cluster| is_secrets(cluster)) {
+                render::both_secrets(&mut new, secrets);
+                *secrets = new;
+            }
+        }
+        clusters.extend(added);
+        if clusters == running {
+            return None;
+        }
+        let content = json!({"version_info": format!("{}-", version(new)), "resources": clusters});
         Some(File { content: content.to_string(), secret: new.secret })
     }
 
@@ -187,7 +249,7 @@ impl Reload {
         loop {
             let refused = self.refusals()?;
             if let Some((name, _)) =
-                refused.iter().find(|(name, count)| refused_before.get(*name) != Some(count))
+                refused.iter().find(|(name, count)| is_another(refused_before.get(*name), count))
             {
                 let subscription =
                     name.rsplit_once('.').map_or(name.as_str(), |(subscription, _)| subscription);
@@ -237,6 +299,24 @@ impl std::fmt::Display for Refused {
     }
 }
 
+fn name(cluster: &Value) -> Option<&str> {
+    cluster.get("name")?.as_str()
+}
+
+/// Whether it is the cluster that the filter asks for its secrets.
+fn is_secrets(cluster: &Value) -> bool {
+    name(cluster) == Some(render::SECRETS_CLUSTER)
+}
+
+fn is_secret(path: &str) -> bool {
+    [SDS, SECRETS].iter().any(|folder| path.starts_with(folder))
+}
+
+/// Whether a count has changed. Envoy shows one only once there is something to count for: what was not there before was 0.
+fn is_another(before: Option<&String>, now: &str) -> bool {
+    before.map_or("0", String::as_str) != now
+}
+
 fn parsed(file: &File) -> Option<Value> {
     serde_json::from_str(&file.content).ok()
 }
@@ -248,4 +328,19 @@ fn resources(file: &File) -> Option<Vec<Value>> {
 fn version(file: &File) -> String {
     let version = parsed(file).and_then(|response| Some(response.get("version_info")?.as_str()?.to_owned()));
     version.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_count_that_appears_with_nothing_in_it_is_no_refusal() {
+        let count = |text: &str| Some(text.to_owned());
+        for (before, now, another) in
+            [(None, "0", false), (None, "1", true), (count("0"), "0", false), (count("1"), "2", true)]
+        {
+            assert_eq!(is_another(before.as_ref(), now), another, "{before:?} {now}");
+        }
+    }
 }

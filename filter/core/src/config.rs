@@ -29,7 +29,8 @@ pub struct Config {
     /// What `GET /v1/models` lists, in the order of the routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Model>,
-    /// Where credentials come from, by the name that [`Auth::credential`] uses.
+    /// Where credentials come from, by the name that [`Auth::credential`] uses. What follows an `@` in it is the version of the secret:
+    /// another value is another credential, so that it is known together with the address that it is for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credentials: BTreeMap<String, Source>,
     /// Where a shell that can read files finds the secrets of [`Config::credentials`]: absolute paths by the name of the credential.
@@ -180,7 +181,7 @@ fn default_max_tokens() -> u64 {
 #[serde(deny_unknown_fields)]
 pub struct Route {
     /// The rule's backendRefs, in their order: an endpoint's metadata `weir.target` is
-    /// `<index here>/<index in hosts>/<backend>`.
+    /// `<index here>/<index in hosts>/<backend>`, see [`Backend::address`].
     pub targets: Vec<Target>,
     /// The costs to compute when the answer is complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -213,7 +214,8 @@ pub struct Route {
 pub struct Direct {
     /// Key into [`Config::routes`].
     pub route: String,
-    /// What the metadata `weir.target` of the endpoint says: `<index of the target>/<index of the host>/<backend>`.
+    /// What the metadata `weir.target` of the endpoint says: `<index of the target>/<index of the host>/<backend>`, see
+    /// [`Backend::address`].
     pub target: String,
     /// The cluster. Its name is never that of one with the backend role: only what this filter has made a request of
     /// that backend gets there.
@@ -249,6 +251,12 @@ pub struct Backend {
     pub schema: Schema,
     /// `:authority` per endpoint, `host` or `host:port`; SigV4 signs this and not the header it finds.
     pub hosts: Vec<String>,
+    /// Stands for where it is: its endpoints, and who must be there by TLS. The endpoints' metadata says the same, after an `@`
+    /// behind the backend's name, and an attempt whose endpoint says another is refused: the proxy takes over endpoints and this
+    /// configuration one after the other, and a credential is for one address alone. Several addresses of a backend stand side by side
+    /// under keys of [`Config::backends`] that end in `@<address>`. `None`: the metadata says nothing of it either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// How requests are authenticated. `None`: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
@@ -308,6 +316,15 @@ impl Auth {
     /// The credential it needs: a key into [`Config::credentials`].
     #[must_use]
     pub fn credential(&self) -> &str {
+        match self {
+            Auth::Bearer { credential }
+            | Auth::AnthropicKey { credential }
+            | Auth::AwsSigv4 { credential, .. } => credential,
+        }
+    }
+
+    /// The same, to give it another name.
+    pub fn credential_mut(&mut self) -> &mut String {
         match self {
             Auth::Bearer { credential }
             | Auth::AnthropicKey { credential }

@@ -7,7 +7,7 @@ use weir_core::config::Config;
 use weir_shell::{BackendFilter, EdgeFilter, with_credentials};
 
 use crate::abi::{Answer, ConfigSetup, FilterConfig, HttpFilter, MainThread};
-use crate::credentials::{self, Calls};
+use crate::credentials::{self, Calls, FilesAlone};
 use crate::filters::{Admin, Backend, Edge, Refusing};
 use crate::host::now_ms;
 use crate::store::STORE;
@@ -25,6 +25,9 @@ pub(crate) fn filter_config(
         "edge" => match parsed() {
             Some(config) => {
                 if !config.credentials.is_empty() {
+                    let mut files = FilesAlone(&config.secret_files);
+                    let now = now_ms() / 1000;
+                    with_credentials(|credentials| credentials.renew(&config, &mut files, &STORE, now));
                     ticker::add(setup.scheduler());
                 }
                 Box::new(EdgeConfig { config, serial: NEXT_SERIAL.fetch_add(1, Ordering::Relaxed) })

@@ -29,13 +29,32 @@ impl Fetch for Calls<'_, '_> {
 
     fn fetch(&mut self, name: &str, need: &Need) -> Result<Fetched, FetchError> {
         match need {
-            Need::Secret { .. } => {
-                let path = self.files.get(name).ok_or(FetchError::NoSecret)?;
-                Ok(Fetched::Now(Answer::Secret(read(path)?)))
-            }
+            Need::Secret { .. } => secret(self.files, name),
             Need::Http(call) => self.call(call).map(|id| Fetched::Later((self.number)(id))),
         }
     }
+}
+
+/// What a configuration that has just come may use: what is in files is there for its first request, which need not wait then.
+pub(crate) struct FilesAlone<'a>(pub(crate) &'a BTreeMap<String, String>);
+
+impl Fetch for FilesAlone<'_> {
+    fn environment(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn can_fetch(&self, need: &Need) -> bool {
+        matches!(need, Need::Secret { .. })
+    }
+
+    fn fetch(&mut self, name: &str, _need: &Need) -> Result<Fetched, FetchError> {
+        secret(self.0, name)
+    }
+}
+
+fn secret(files: &BTreeMap<String, String>, name: &str) -> Result<Fetched, FetchError> {
+    let path = files.get(name).ok_or(FetchError::NoSecret)?;
+    Ok(Fetched::Now(Answer::Secret(read(path)?)))
 }
 
 impl Calls<'_, '_> {

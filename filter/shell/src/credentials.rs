@@ -17,8 +17,8 @@ pub trait Fetch {
     /// A variable of the process's environment.
     fn environment(&self, name: &str) -> Option<String>;
 
-    /// False while there is nothing but the environment.
-    fn can_fetch(&self) -> bool {
+    /// False while this cannot be had yet.
+    fn can_fetch(&self, _need: &Need) -> bool {
         true
     }
 
@@ -80,7 +80,7 @@ impl Credentials {
             let renewal = Renewal::new(source.clone());
             let known = before.remove(name).filter(|known| known.renewal == renewal);
             let mut source = known.unwrap_or_else(|| Source {
-                key: renewal.shared_key(),
+                key: shared_key(&renewal, name),
                 renewal,
                 version: None,
                 entry: Entry::default(),
@@ -129,7 +129,8 @@ impl Credentials {
                 Step::Store(entry) => {
                     source.store(&entry, store);
                 }
-                Step::Fetch { need, .. } if !host.can_fetch() && variable(config, name, &need).is_none() => {}
+                Step::Fetch { need, .. }
+                    if !host.can_fetch(&need) && variable(config, name, &need).is_none() => {}
                 Step::Fetch { claim, need } => {
                     if source.store(&claim, store) {
                         match fetch(host, config, name, &need) {
@@ -168,6 +169,15 @@ impl Credentials {
         if let Some(source) = self.sources.get_mut(&name).filter(|source| source.key == key) {
             source.finish(answer, store, now);
         }
+    }
+}
+
+/// The key of the shared entry: one for each version of the secret, since its values stand side by side while a proxy takes over
+/// another.
+fn shared_key(renewal: &Renewal, name: &str) -> String {
+    match name.split_once('@') {
+        Some((_, version)) => format!("{}@{version}", renewal.shared_key()),
+        None => renewal.shared_key(),
     }
 }
 
@@ -280,7 +290,7 @@ mod tests {
             (name == "WEIR_KEY").then(|| "from-the-environment\n".to_owned())
         }
 
-        fn can_fetch(&self) -> bool {
+        fn can_fetch(&self, _need: &Need) -> bool {
             false
         }
 

@@ -26,7 +26,7 @@ impl Fetch for Calls {
         std::env::var(name).ok()
     }
 
-    fn can_fetch(&self) -> bool {
+    fn can_fetch(&self, _need: &Need) -> bool {
         self.started
     }
 

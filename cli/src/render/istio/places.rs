@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{Options, filter};
 use crate::check::routes::CONNECT_TIMEOUT;
 use crate::plan::{Cluster, Endpoint, Plan, Tls, Traffic};
+use crate::render::address::Addresses;
 use crate::render::clusters::{self, Upstream};
 use crate::render::kubernetes::{Names, resource, slug};
 use crate::render::proto;
@@ -106,7 +107,9 @@ impl Place {
         // As Istio names the clusters of its own hosts: the VirtualService's destination leads here.
         let name = format!("outbound|{}||{}", self.port, self.host);
         let role = role.then(|| filter::discovered(filter::BACKEND));
-        let upstream = Upstream { role, system_ca: Path::new(SYSTEM_CA) };
+        // Secrets are the proxy's environment here, and stay what they are while it runs.
+        let addresses = Addresses::default();
+        let upstream = Upstream { role, system_ca: Path::new(SYSTEM_CA), addresses: &addresses };
         Some(add_cluster(&clusters::backends(&Cluster { name, ..cluster.clone() }, &upstream)))
     }
 }

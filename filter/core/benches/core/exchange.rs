@@ -105,6 +105,7 @@ fn config(schema: SchemaName, model: Option<&str>) -> Config {
     let backend = Backend {
         schema: Schema { name: schema, prefix: None, version: None },
         hosts: vec!["api.example".to_owned()],
+        address: None,
         auth: Some(auth),
     };
     config.backends.insert("default/b".to_owned(), backend);

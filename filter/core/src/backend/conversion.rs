@@ -111,6 +111,7 @@ mod tests {
         Backend {
             schema: Schema { name, prefix: prefix.map(str::to_owned), version: None },
             hosts: vec!["h".to_owned()],
+            address: None,
             auth: None,
         }
     }

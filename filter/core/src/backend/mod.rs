@@ -42,7 +42,8 @@ const RELOADING: &str = "the gateway is taking over a new configuration; try aga
 pub struct Place<'a> {
     /// `xds.route_name`.
     pub route: &'a str,
-    /// The endpoint's metadata `weir.target`: `<index of the target>/<index of the host>/<backend>`.
+    /// The endpoint's metadata `weir.target`: `<index of the target>/<index of the host>/<backend>`, and
+    /// `@<address>` where the configuration has one ([`Backend::address`]).
     pub target: &'a str,
 }
 
@@ -130,14 +131,20 @@ impl Attempt {
             Error::new(Kind::Internal, message)
         };
         let mut parts = place.target.splitn(3, '/');
-        let (Some(target), Some(host), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+        let (Some(target), Some(host), Some(place)) = (parts.next(), parts.next(), parts.next()) else {
             return Err(unknown());
         };
+        let (name, address) = named(place);
         let target_index: usize = target.parse().map_err(|_| unknown())?;
         let host_index: usize = host.parse().map_err(|_| unknown())?;
         // Envoy takes over clusters, routes and the filter's configuration one after the other. In between, a backend may stand in
-        // another place, or none: then its endpoint must not get the credential of the one in its place.
-        let is_it = |target: &Target| target.backend == name;
+        // another place, or none: then its endpoint must not get the credential of the one in its place. And it may be at another
+        // address: what is for the one, its credential first of all, must not reach the other.
+        let is_it = |target: &Target| {
+            let backend = config.backends.get(&target.backend);
+            named(&target.backend).0 == name
+                && backend.is_none_or(|backend| backend.address.as_deref() == address)
+        };
         let target_index = match route.targets.get(target_index) {
             Some(target) if is_it(target) => Some(target_index),
             _ => route.targets.iter().position(is_it),
@@ -148,7 +155,7 @@ impl Attempt {
         let backend = config.backends.get(&target.backend).ok_or_else(unknown)?;
         {
             let mut exchange = exchange.borrow_mut();
-            exchange.backend.clone_from(&target.backend);
+            name.clone_into(&mut exchange.backend);
             exchange.request_model = target.model.clone().unwrap_or_else(|| exchange.model.clone());
         }
         let conversion = Conversion::of(endpoint, backend.schema.name)?;
@@ -192,6 +199,11 @@ impl Attempt {
     fn backend(&self) -> Result<&Backend> {
         self.config.backends.get(&self.target()?.backend).ok_or_else(gone)
     }
+}
+
+/// A backend's name, and its address where that is said.
+fn named(backend: &str) -> (&str, Option<&str>) {
+    backend.split_once('@').map_or((backend, None), |(name, address)| (name, Some(address)))
 }
 
 fn gone() -> Error {

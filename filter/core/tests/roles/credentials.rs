@@ -75,3 +75,44 @@ fn an_endpoint_of_another_configuration_gets_no_credential() {
     };
     assert_eq!(reply.status, 503);
 }
+
+/// Endpoints and configuration come one after the other, and only what is of one time may meet.
+#[test]
+fn an_endpoint_at_another_address_gets_no_credential() {
+    let begin = |config: &weir_core::config::Config, target: &str| {
+        let headers = Headers::from([(":path", "/v1/chat/completions")]);
+        let exchange = Rc::new(RefCell::new(Exchange::new(headers, START)));
+        let place = Place { route: ROUTE, target };
+        let store = Gateway::new().store;
+        match Attempt::begin(&Arc::new(config.clone()), &exchange, place, &store, START) {
+            Begin::Attempt(attempt) => {
+                let name = exchange.borrow().backend.clone();
+                Ok((name, attempt.credential().unwrap().to_owned()))
+            }
+            Begin::Reply(reply) => Err(reply.status),
+        }
+    };
+    let mut gateway = Gateway::new().backend("one", OpenAI);
+    let backend = gateway.config.backends.get_mut("default/one").unwrap();
+    backend.address = Some("new".to_owned());
+    *backend.auth.as_mut().unwrap().credential_mut() = "key@2".to_owned();
+    let mut old = backend.clone();
+    gateway.config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
+    let found = |credential: &str| Ok(("default/one".to_owned(), credential.to_owned()));
+    assert_eq!(begin(&gateway.config, "0/0/default/one@new"), found("key@2"));
+    for other in ["0/0/default/one@old", "0/0/default/one@", "0/0/default/one", "0/0/default/one@new@new"] {
+        assert_eq!(begin(&gateway.config, other), Err(503), "{other}");
+    }
+
+    // In between both are known, each with its own.
+    old.address = Some("old".to_owned());
+    *old.auth.as_mut().unwrap().credential_mut() = "key@1".to_owned();
+    let kept = "default/one@old";
+    gateway.config.backends.insert(kept.to_owned(), old);
+    let target = weir_core::config::Target { backend: kept.to_owned(), ..Default::default() };
+    gateway.route.targets.push(target);
+    gateway.config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
+    assert_eq!(begin(&gateway.config, "0/0/default/one@old"), found("key@1"));
+    assert_eq!(begin(&gateway.config, "0/0/default/one@new"), found("key@2"));
+    assert_eq!(begin(&gateway.config, "0/0/default/one@else"), Err(503));
+}

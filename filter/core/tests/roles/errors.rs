@@ -581,6 +581,7 @@ fn a_mistake_in_the_configuration_is_a_500_that_names_it() {
         Backend {
             schema: Schema { name: OpenAI, prefix: None, version: None },
             hosts: Vec::new(),
+            address: None,
             auth: None,
         },
     );

@@ -66,6 +66,7 @@ impl Gateway {
         let backend = Backend {
             schema: Schema { name: schema, prefix: None, version: None },
             hosts: vec![format!("{name}.example")],
+            address: None,
             auth: Some(auth),
         };
         self.config.backends.insert(format!("default/{name}"), backend);
