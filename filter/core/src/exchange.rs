@@ -95,6 +95,10 @@ pub struct Exchange {
     pub pulse: Option<Pulse>,
     /// The local budgets that the request counts in.
     pub claims: Vec<Claim>,
+    /// When the request was counted in them, in seconds since 1970; `None`: it was not.
+    pub counted_at: Option<u64>,
+    /// An attempt has made a request of its backend, and nothing says that it was not sent.
+    pub sent: bool,
     /// Where the tightest of them stands, for the answer's headers.
     pub standing: Option<Standing>,
     /// The answer is one of the gateway's own and already in the client's shape.
@@ -137,6 +141,8 @@ impl Exchange {
             headers_only: None,
             pulse: None,
             claims: Vec::new(),
+            counted_at: None,
+            sent: false,
             standing: None,
             answered_here: false,
         }
@@ -174,6 +180,8 @@ impl Exchange {
     /// Forgets that an attempt was made, since nothing was sent.
     pub(crate) fn forget_attempt(&mut self) {
         self.begin_attempt();
+        self.sent = false;
+        self.standing = None;
         self.attempts = 0;
         self.backend.clear();
         self.request_model.clear();

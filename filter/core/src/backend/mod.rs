@@ -252,6 +252,7 @@ fn refused_by_budgets(
     let tightest = standings.into_iter().min_by_key(|standing| (!standing.over, standing.remaining))?;
     exchange.standing = Some(tightest);
     if !tightest.over {
+        exchange.counted_at = Some(now);
         return None;
     }
     let message =

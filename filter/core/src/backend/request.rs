@@ -82,7 +82,9 @@ impl Attempt {
     /// # Errors
     /// The answer for the client when the backend cannot be asked this.
     pub fn request(&mut self, body: &[u8], identity: Identity<'_>) -> std::result::Result<Outgoing, Reply> {
-        self.build(body, identity).map_err(|error| refuse(&self.exchange, &error))
+        let made = self.build(body, identity).map_err(|error| refuse(&self.exchange, &error))?;
+        self.exchange.borrow_mut().sent = true;
+        Ok(made)
     }
 
     fn build(&mut self, body: &[u8], identity: Identity<'_>) -> Result<Outgoing> {

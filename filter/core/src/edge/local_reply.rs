@@ -22,6 +22,9 @@ const NO_RULE: &str = "direct_response";
 /// `response.code_details` of the filters between this one and the router that refuse what is over a limit.
 const LIMITED: [&str; 3] = ["request_rate_limited", LOCALLY_LIMITED, "rate_limiter_error"];
 
+/// `response.code_details` of the router where it had no endpoint for a request.
+const NO_PLACE: [&str; 3] = ["no_healthy_upstream", "cluster_not_found", "route_not_found"];
+
 /// A reply of Envoy's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalReply<'a> {
@@ -35,6 +38,11 @@ impl LocalReply<'_> {
     /// Whether the request never came to the router.
     pub(super) fn is_limited(&self) -> bool {
         LIMITED.contains(&self.details)
+    }
+
+    /// Whether the router found nowhere to send the request to, or no room there.
+    pub(super) fn has_no_place(&self) -> bool {
+        NO_PLACE.contains(&self.details) || self.details.contains("{overflow")
     }
 
     /// The error to tell the client.

@@ -285,6 +285,11 @@ impl Edge {
             // On a direct way it was made for its backend before it was refused.
             self.exchange.borrow_mut().forget_attempt();
         }
+        if local.is_some_and(|details| LocalReply { status, details }.has_no_place()) {
+            let mut exchange = self.exchange.borrow_mut();
+            // An attempt before may have been sent.
+            exchange.sent &= exchange.attempts > 1;
+        }
         let exchange = self.exchange.borrow();
         let mut edits = HeaderEdits::default();
         if let Some(standing) = exchange.standing.filter(|_| !exchange.answered_here) {
@@ -366,8 +371,11 @@ impl Edge {
         let charged = limit::charge(store, &exchange.claims, now, |key| {
             costs.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
         });
+        // What is refused costs nothing, wherever it is refused.
+        let refused = exchange.counted_at.filter(|_| !exchange.sent);
+        let given_back = refused.is_none_or(|then| limit::give_back(store, &exchange.claims, then));
         let entered = ledger::enter(store, &record, now);
-        Closing { record, costs, books_failed: !(charged && entered) }
+        Closing { record, costs, books_failed: !(charged && given_back && entered) }
     }
 
     fn refuse(&mut self, error: &Error) -> Reply {

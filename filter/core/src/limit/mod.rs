@@ -185,6 +185,30 @@ pub fn look(store: &dyn Store, claims: &[Claim], now: u64) -> Vec<Standing> {
     standings
 }
 
+/// Gives back what [`look`] counted at `then`, of a request that was refused after all. False when a count could not be written.
+pub fn give_back(store: &dyn Store, claims: &[Claim], then: u64) -> bool {
+    let mut written = true;
+    for claim in claims.iter().filter(|claim| claim.request_hits > 0) {
+        let window_end = then - then % claim.window + claim.window;
+        let mut is_over = false;
+        let given = update(store, &shard_key(&claim.id), |bytes| {
+            let mut shard = Shard::read(bytes);
+            let is_it = |count: &&mut Count| count.id == claim.id && count.window_end == window_end;
+            match shard.0.iter_mut().find(is_it) {
+                Some(count) => count.used = count.used.saturating_sub(claim.request_hits),
+                None => {
+                    // Its window is over, and with it the count.
+                    is_over = true;
+                    return (None, ());
+                }
+            }
+            (postcard::to_allocvec(&shard).ok(), ())
+        });
+        written &= is_over || given.is_some();
+    }
+    written
+}
+
 /// Charges what an answer cost: `cost` gives the value of a cost key, `None` when it was not computed. False when a count
 /// could not be written: the caller logs that.
 pub fn charge(store: &dyn Store, claims: &[Claim], now: u64, cost: impl Fn(&str) -> Option<u64>) -> bool {

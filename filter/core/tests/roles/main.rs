@@ -28,4 +28,5 @@ mod headers;
 mod host;
 mod models;
 mod pass_through;
+mod refused;
 mod usage;
