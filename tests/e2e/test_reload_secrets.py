@@ -107,3 +107,18 @@ def test_a_key_is_added(shared_providers, providers, start_gateway):
                    resources.route(resources.rule("second", "more"), name="others")])
     wait_for(lambda: gateway.chat("second").status_code == 200, 15, what="the second key")
     assert "refused" not in gateway.process.output
+
+
+@pytest.mark.parametrize("level", ["debug", "trace"])
+def test_no_log_level_shows_a_key(shared_providers, providers, start_gateway, level):
+    gateway = start_gateway(manifest(shared_providers, "qwen3", second=True), "--log-level", level)
+    theirs = "sk-of-the-client"
+    for stream in [False, True]:
+        body = {"model": MODEL, "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+        headers = {"authorization": f"Bearer {theirs}", "x-api-key": theirs}
+        assert gateway.http.post("/v1/chat/completions", json=body, headers=headers).status_code == 200
+    time.sleep(0.5)
+    said = gateway.process.output
+    assert "debug" in said, "it does say more"
+    for key in [theirs, *KEYS.values(), stand_ins.SPARE_KEY]:
+        assert key not in said, [line for line in said.splitlines() if key in line][:3]

@@ -176,7 +176,11 @@ mod tests {
         let address = Addresses::of(&plan).of_backend("default/qwen3").unwrap().to_owned();
         assert_eq!(way.route, "default/route/rule/m");
         assert_eq!(way.target, format!("0/0/default/qwen3@{address}"));
-        assert_eq!(way.cluster, format!("qwen3/direct/{address}"), "at another address it is another cluster");
+        assert_eq!(
+            way.cluster,
+            format!("qwen3/direct/{address}"),
+            "at another address it is another cluster"
+        );
         assert_eq!(names(&plan), ["qwen3/direct"]);
     }
 

@@ -324,6 +324,9 @@ fn envoy(parts: &Parts, wishes: &Wishes, options: &Options) -> Program {
     ]
     .map(str::to_owned)
     .to_vec();
+    if matches!(wishes.log_level.as_str(), "debug" | "trace") {
+        program.args.extend(["--component-log-level".to_owned(), QUIET.to_owned()]);
+    }
     if let Some((name, value)) = options.filter.environment() {
         program.environment = vec![(name.to_owned(), value.to_string_lossy().into_owned())];
     }
@@ -332,6 +335,9 @@ fn envoy(parts: &Parts, wishes: &Wishes, options: &Options) -> Program {
     program.chatter = |line| is_missing_charge(line) || is_about_abi(line);
     program
 }
+
+/// The parts of Envoy that write whole requests into the log below `info`, with the keys in them.
+const QUIET: &str = "http:info,http2:info,router:info,client:info,filter:info";
 
 /// Envoy warns, in two lines, about each request that has nothing to charge because it used nothing.
 fn is_missing_charge(line: &str) -> bool {
