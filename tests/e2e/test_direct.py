@@ -121,3 +121,21 @@ def test_a_backend_more_and_less_loses_no_request(gateway, providers):
             worker.join()
     assert len(answers) > 20
     assert not [answer.text for answer in answers if answer.status_code != 200]
+
+
+def test_what_a_limit_of_the_proxy_refuses_leaves_the_budget_alone(shared_providers, start_gateway, user):
+    """The filter counts a request on a direct way before the proxy's own limits see it."""
+    selectors = [{"headers": [{"name": "x-user-id", "type": "Distinct"}]}]
+    limits = {
+        "rateLimit": {
+            "local": {"rules": [{"clientSelectors": selectors, "limit": {"requests": 1, "unit": "Second"}}]},
+            "global": {"rules": [{"clientSelectors": selectors, "limit": {"requests": 3, "unit": "Hour"}}]},
+        }
+    }
+    gateway = start_gateway([*manifest(shared_providers, "qwen3"), resources.traffic(**limits)])
+    served = []
+    for _ in range(4):
+        answers = [gateway.chat(QWEN, user) for _ in range(5)]
+        served.append([answer.status_code for answer in answers].count(200))
+        time.sleep(1.1)
+    assert sum(served[:3]) >= 3 and sum(served) == 3, "the budget lets three pass, and not fewer"

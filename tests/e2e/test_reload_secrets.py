@@ -113,6 +113,8 @@ def test_a_key_is_added(shared_providers, providers, start_gateway):
 def test_no_log_level_shows_a_key(shared_providers, providers, start_gateway, level):
     gateway = start_gateway(manifest(shared_providers, "qwen3", second=True), "--log-level", level)
     theirs = "sk-of-the-client"
+    # Of a burst of lines `weir run` passes on fifty in ten seconds, and Envoy says more than that when it starts.
+    time.sleep(10.5)
     for stream in [False, True]:
         body = {"model": MODEL, "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
         headers = {"authorization": f"Bearer {theirs}", "x-api-key": theirs}

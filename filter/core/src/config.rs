@@ -51,6 +51,9 @@ pub struct Config {
     /// The largest answer that Envoy holds until it is whole, in bytes: what replaces one must not be larger.
     #[serde(default = "default_body_limit")]
     pub answer_limit: usize,
+    /// What all requests, answers and events that are not whole yet may hold in one worker, in bytes; see [`Config::most_held`].
+    #[serde(default = "default_held_limit", skip_serializing_if = "is_default_held_limit")]
+    pub held_limit: usize,
     /// `max_tokens` for backends that demand it, when the client sent none.
     #[serde(default = "default_max_tokens")]
     pub default_max_tokens: u64,
@@ -120,6 +123,14 @@ impl Config {
     }
 }
 
+impl Config {
+    /// [`Config::held_limit`], and never less than the one request or answer that may be held by itself.
+    #[must_use]
+    pub fn most_held(&self) -> usize {
+        self.held_limit.max(self.body_limit).max(self.answer_limit)
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -133,6 +144,7 @@ impl Default for Config {
             budgets: Vec::new(),
             body_limit: default_body_limit(),
             answer_limit: default_body_limit(),
+            held_limit: default_held_limit(),
             default_max_tokens: default_max_tokens(),
             access_log: true,
             strict: false,
@@ -166,6 +178,16 @@ fn default_silence_ms() -> u64 {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_default_silence_ms(silence_ms: &u64) -> bool {
     *silence_ms == default_silence_ms()
+}
+
+/// Room for some of the largest, or thousands as they usually are; far below the 4 GiB that a wasm VM can have.
+fn default_held_limit() -> usize {
+    256 << 20
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_held_limit(bytes: &usize) -> bool {
+    *bytes == default_held_limit()
 }
 
 fn yes() -> bool {

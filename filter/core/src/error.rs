@@ -240,3 +240,11 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+/// The error where a worker holds as much as it may hold at a time.
+pub(crate) fn no_room() -> Error {
+    Error::new(
+        Kind::Unavailable,
+        "the gateway holds as many unfinished requests and answers as it may; try again",
+    )
+}

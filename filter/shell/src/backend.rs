@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Held, Identity, Outgoing, Place};
+use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, HeldHeaders, Identity, Outgoing, Place};
 use weir_core::config::Config;
 use weir_core::edge::Reply;
 use weir_core::endpoint::ClientApi;
@@ -10,6 +10,7 @@ use weir_core::error::{Error, Kind};
 use weir_core::headers::{HeaderEdits, Headers};
 use weir_core::wire::usage::END;
 
+use crate::held::Held;
 use crate::host::{Beat, Flow, Host, Map};
 use crate::worker;
 
@@ -26,6 +27,7 @@ pub struct BackendFilter {
     answer_size: usize,
     /// In how many milliseconds [`BackendFilter::beat`] is to be called, until the host has been told.
     due: Option<u64>,
+    held: Held,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +47,8 @@ enum Answer {
     /// Its headers have gone ahead.
     WholeBody,
     Stream,
+    /// Another has been given in its place.
+    Discarded,
 }
 
 /// What an attempt made of the client's request.
@@ -89,6 +93,7 @@ impl BackendFilter {
             answer: Answer::Pass,
             answer_size: 0,
             due: None,
+            held: Held::default(),
         }
     }
 
@@ -236,7 +241,7 @@ impl BackendFilter {
         let Some(attempt) = &mut self.attempt else { return Beat::Rest };
         let held = attempt.answer_beat(host.now_ms());
         self.due = wait_of(&held);
-        let Held::Release(edits) = held else { return Beat::Rest };
+        let HeldHeaders::Release(edits) = held else { return Beat::Rest };
         host.edit(Map::Response, &edits);
         Beat::LetGo
     }
@@ -247,11 +252,28 @@ impl BackendFilter {
         let Some(attempt) = &mut self.attempt else { return Flow::Continue };
         match self.answer {
             Answer::Pass => Flow::Continue,
-            Answer::Whole | Answer::WholeBody if !end => Flow::Hold,
+            Answer::Discarded => {
+                host.replace_body(Map::Response, Vec::new());
+                Flow::Continue
+            }
+            Answer::Whole | Answer::WholeBody if !end => {
+                let fits = self.held.set(size, self.config.most_held());
+                // Where the headers have gone ahead it is an error already.
+                if fits || self.answer == Answer::WholeBody {
+                    return Flow::Hold;
+                }
+                self.answer = Answer::Discarded;
+                let whole = attempt.whole_without_room();
+                self.release(&whole.headers, whole.body.unwrap_or_default(), host)
+            }
             Answer::Whole | Answer::WholeBody => self.finish_answer(host),
             Answer::Stream => {
                 let now_ms = host.now_ms();
-                let step = host.look_at_body(Map::Response, |chunk| attempt.answer_chunk(chunk, end, now_ms));
+                let mut step =
+                    host.look_at_body(Map::Response, |chunk| attempt.answer_chunk(chunk, end, now_ms));
+                if !self.held.set(attempt.stream_held(), self.config.most_held()) {
+                    step = attempt.end_stream_for_room(step);
+                }
                 self.carry_out(step, host)
             }
         }
@@ -276,6 +298,7 @@ impl BackendFilter {
     }
 
     fn finish_answer(&mut self, host: &mut impl Host) -> Flow {
+        self.held = Held::default();
         let has_headers = std::mem::replace(&mut self.answer, Answer::Pass) == Answer::Whole;
         let Some(attempt) = &mut self.attempt else { return Flow::Continue };
         if attempt.reads_ends(self.answer_size) {
@@ -326,8 +349,8 @@ impl BackendFilter {
     }
 }
 
-fn wait_of(held: &Held) -> Option<u64> {
-    if let Held::Wait(wait) = held { Some(*wait) } else { None }
+fn wait_of(held: &HeldHeaders) -> Option<u64> {
+    if let HeldHeaders::Wait(wait) = held { Some(*wait) } else { None }
 }
 
 /// `:status` of an answer's headers; 0 when there is none.

@@ -11,6 +11,7 @@ use weir_core::exchange::Exchange;
 use weir_core::pulse;
 
 use crate::backend::{self, BackendFilter, Made};
+use crate::held::Held;
 use crate::host::{Beat, Flow, Host, Map};
 use crate::worker;
 
@@ -25,6 +26,8 @@ pub struct EdgeFilter {
     id: Option<u64>,
     /// The request is held until its body is whole.
     holds: bool,
+    /// So many bytes of it.
+    held: Held,
     /// The backend role of a request that goes a direct way.
     direct: Option<Box<BackendFilter>>,
     /// The backend role holds the answer's headers, which the edge role has not seen.
@@ -49,6 +52,7 @@ impl EdgeFilter {
             edge: None,
             id: None,
             holds: false,
+            held: Held::default(),
             direct: None,
             holds_answer: false,
             replacement: None,
@@ -86,10 +90,16 @@ impl EdgeFilter {
         if end {
             return self.finish_request(host);
         }
-        match self.edge.as_mut().and_then(|edge| edge.request_body_progress(size)) {
+        let fits = self.held.set(size, self.config.most_held());
+        let refused = self.edge.as_mut().and_then(|edge| match edge.request_body_progress(size) {
+            None if !fits => Some(edge.refuse_for_room()),
+            refused => refused,
+        });
+        match refused {
             None => Flow::Hold,
             Some(reply) => {
                 self.holds = false;
+                self.held = Held::default();
                 self.reply(reply)
             }
         }
@@ -102,6 +112,8 @@ impl EdgeFilter {
 
     fn finish_request(&mut self, host: &mut impl Host) -> Flow {
         self.holds = false;
+        // From here on it is the router's; one that waits for its credential does so for seconds.
+        self.held = Held::default();
         let Some(edge) = &mut self.edge else { return Flow::Continue };
         let (request, direct) = host.look_at_body(Map::Request, |body| {
             let request = edge.request_body(body);

@@ -28,7 +28,7 @@ use crate::store::Store;
 
 use conversion::Conversion;
 
-pub use answer::{Chunk, Headers as AnswerHeaders, Held, Whole};
+pub use answer::{Chunk, Headers as AnswerHeaders, HeldHeaders, Whole};
 pub use request::{Identity, Outgoing, may_change};
 
 /// How long an attempt waits for a credential when there is no other backend to go to, in milliseconds.

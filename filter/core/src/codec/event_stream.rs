@@ -138,6 +138,12 @@ pub struct EventStreamDecoder {
 }
 
 impl EventStreamDecoder {
+    /// So many bytes are held in memory.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// A decoder of one stream, with frames of at most `max_frame` bytes.
     #[must_use]
     pub fn new(max_frame: usize) -> Self {

@@ -73,6 +73,12 @@ pub struct SseDecoder {
 }
 
 impl SseDecoder {
+    /// So many bytes are held in memory.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.kept.capacity().saturating_add(self.joined.capacity())
+    }
+
     /// A decoder of one stream, with blocks of at most `max_event` bytes.
     #[must_use]
     pub fn new(max_event: usize) -> Self {

@@ -17,7 +17,7 @@ use crate::codec::json::{self, ScanError};
 use crate::codec::multipart;
 use crate::config::Config;
 use crate::endpoint::{ClientApi, Endpoint};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, no_room};
 use crate::exchange::SharedExchange;
 use crate::headers::{CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER, is_internal};
 use crate::limit;
@@ -65,6 +65,12 @@ impl Reply {
     #[must_use]
     pub fn of_error(error: &Error, api: ClientApi) -> Reply {
         Reply { status: error.status(), headers: json_content_type(), body: error.body(api) }
+    }
+
+    /// Says that it may be tried again soon.
+    pub(crate) fn for_room(mut self) -> Reply {
+        self.headers.push(("retry-after".to_owned(), "1".to_owned()));
+        self
     }
 
     fn json(body: Vec<u8>) -> Reply {
@@ -183,6 +189,11 @@ impl Edge {
     /// So many bytes of the body have come; it is not whole yet. `Some` refuses the request.
     pub fn request_body_progress(&mut self, bytes: usize) -> Option<Reply> {
         self.check_size(bytes as u64).err().map(|error| self.refuse(&error))
+    }
+
+    /// There is no room for more of the body: the answer to give.
+    pub fn refuse_for_room(&mut self) -> Reply {
+        self.refuse(&no_room()).for_room()
     }
 
     fn check_size(&self, bytes: u64) -> Result<(), Error> {

@@ -65,7 +65,7 @@ pub enum Chunk {
 
 /// What is due of an answer whose headers are held.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
+pub enum HeldHeaders {
     /// Nothing: they are not held any more.
     Over,
     /// Nothing for so many milliseconds.

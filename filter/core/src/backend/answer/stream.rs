@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use super::event;
-use super::{Chunk, Held, MAX_EVENT};
+use super::{Chunk, HeldHeaders, MAX_EVENT, Whole};
 use crate::backend::Attempt;
 use crate::backend::secrets::Secrets;
 use crate::chat;
@@ -18,7 +18,7 @@ use crate::codec::event_stream::{EventStreamDecoder, Frame, MessageType, invoke_
 use crate::codec::json;
 use crate::codec::sse::{self, SseDecoder, SseEvent};
 use crate::endpoint::{ClientApi, Endpoint};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, no_room};
 use crate::exchange::{Answer, Exchange};
 use crate::headers::HeaderEdits;
 use crate::pulse::Pulse;
@@ -280,20 +280,27 @@ impl Stream {
     }
 
     /// What is due of the headers at `now_ms`.
-    fn held(&mut self, now_ms: u64) -> Held {
+    fn held(&mut self, now_ms: u64) -> HeldHeaders {
         if self.released {
-            return Held::Over;
+            return HeldHeaders::Over;
         }
         let wait = self.hold.until_ms.saturating_sub(now_ms);
         if wait > 0 {
-            return Held::Wait(wait);
+            return HeldHeaders::Wait(wait);
         }
         if !self.hold.is_last && !self.hold.is_alive {
             // The next comment lets them go.
-            return Held::Over;
+            return HeldHeaders::Over;
         }
         self.released = true;
-        Held::Release(self.headers())
+        HeldHeaders::Release(self.headers())
+    }
+
+    fn held_bytes(&self) -> usize {
+        match &self.framing {
+            Framing::Sse(decoder) => decoder.held(),
+            Framing::Aws(decoder) => decoder.held(),
+        }
     }
 
     /// Ends the client's stream with an error of its own API.
@@ -536,25 +543,55 @@ impl Attempt {
             }
             taken
         };
-        match taken {
-            Ok(chunk) => chunk,
-            Err(error) => {
-                if let Some(stream) = &mut self.answer.stream {
-                    stream.released = true;
-                    stream.broken = true;
-                    stream.ended = true;
-                }
-                let failed = self.failed(&error);
-                Chunk::Release(failed.headers, failed.body.unwrap_or_default())
-            }
+        taken.unwrap_or_else(|error| self.stream_failed(&error))
+    }
+
+    /// The stream failed before the client saw any of it.
+    fn stream_failed(&mut self, error: &Error) -> Chunk {
+        if let Some(stream) = &mut self.answer.stream {
+            stream.released = true;
+            stream.broken = true;
+            stream.ended = true;
+        }
+        let failed = self.failed(error);
+        Chunk::Release(failed.headers, failed.body.unwrap_or_default())
+    }
+
+    /// There is no room for an answer that is held until it is whole: what to say in its place.
+    pub fn whole_without_room(&mut self) -> Whole {
+        self.failed(&no_room())
+    }
+
+    /// So many bytes of a stream are held, of an event that is not whole.
+    #[must_use]
+    pub fn stream_held(&self) -> usize {
+        self.answer.stream.as_ref().map_or(0, |stream| stream.held_bytes())
+    }
+
+    /// There is no room for what is held of a stream: it ends with an error, behind what `step` says.
+    pub fn end_stream_for_room(&mut self, step: Chunk) -> Chunk {
+        let Some(stream) = &mut self.answer.stream else { return step };
+        let error = no_room();
+        // What is held goes.
+        stream.framing = Framing::Sse(SseDecoder::new(MAX_EVENT));
+        if !stream.released {
+            return self.stream_failed(&error);
+        }
+        let mut out = Out::new(b"");
+        stream.break_off(&error, &mut out);
+        let Passed::Made(end) = out.end() else { return step };
+        match step {
+            Chunk::Release(headers, body) => Chunk::Release(headers, [body, end].concat()),
+            Chunk::Replace(body) => Chunk::Replace([body, end].concat()),
+            Chunk::Hold | Chunk::Pass => Chunk::Replace(end),
         }
     }
 
     /// What is due, at `now_ms`, of a stream whose headers are held.
-    pub fn answer_beat(&mut self, now_ms: u64) -> Held {
-        let Some(stream) = &mut self.answer.stream else { return Held::Over };
+    pub fn answer_beat(&mut self, now_ms: u64) -> HeldHeaders {
+        let Some(stream) = &mut self.answer.stream else { return HeldHeaders::Over };
         let held = stream.held(now_ms);
-        if matches!(held, Held::Release(_)) {
+        if matches!(held, HeldHeaders::Release(_)) {
             self.exchange.borrow_mut().pulse = Some(Pulse::new(now_ms));
         }
         held

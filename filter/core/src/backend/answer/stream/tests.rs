@@ -132,7 +132,7 @@ fn a_comment_lets_the_headers_of_the_last_attempt_go() {
     assert_eq!(body, COMMENT);
     assert_eq!(exchange.pulse, Some(Pulse { heard_ms: 7, told_ms: 7 }));
     assert_eq!(exchange.answer, Answer::None, "nothing was answered yet");
-    assert_eq!(stream.held(200), Held::Over);
+    assert_eq!(stream.held(200), HeldHeaders::Over);
     assert_eq!(chunk(&mut stream, ERROR, &mut exchange, 8).unwrap(), Chunk::Pass, "as the provider says it");
     assert_eq!((exchange.answer, exchange.pulse), (Answer::None, None), "it costs nothing");
 }
@@ -146,8 +146,8 @@ fn an_error_that_comes_with_a_comment_is_told_by_the_status() {
 #[test]
 fn nothing_lets_the_headers_of_the_last_attempt_go_after_a_while() {
     let mut stream = stream_of(LAST);
-    assert_eq!(stream.held(30), Held::Wait(70));
-    assert!(matches!(stream.held(100), Held::Release(_)));
+    assert_eq!(stream.held(30), HeldHeaders::Wait(70));
+    assert!(matches!(stream.held(100), HeldHeaders::Release(_)));
     let mut exchange = exchange();
     assert_eq!(chunk(&mut stream, COMMENT, &mut exchange, 150).unwrap(), Chunk::Pass);
 }
@@ -156,10 +156,10 @@ fn nothing_lets_the_headers_of_the_last_attempt_go_after_a_while() {
 fn where_another_may_follow_life_is_noted_and_the_headers_stay() {
     let (mut one, mut exchange) = (stream(), exchange());
     assert_eq!(chunk(&mut one, COMMENT, &mut exchange, 7).unwrap(), Chunk::Hold);
-    assert!(matches!(one.held(99), Held::Wait(1)));
-    assert!(matches!(one.held(100), Held::Release(_)), "before Envoy gives it up");
+    assert!(matches!(one.held(99), HeldHeaders::Wait(1)));
+    assert!(matches!(one.held(100), HeldHeaders::Release(_)), "before Envoy gives it up");
     let mut silent = stream();
-    assert_eq!(silent.held(100), Held::Over, "it is left for the next");
+    assert_eq!(silent.held(100), HeldHeaders::Over, "it is left for the next");
     assert!(matches!(chunk(&mut silent, COMMENT, &mut exchange, 101).unwrap(), Chunk::Release(..)));
 }
 
