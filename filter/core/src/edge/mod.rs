@@ -121,13 +121,15 @@ pub struct Closing {
 pub struct Edge {
     config: Arc<Config>,
     exchange: SharedExchange,
+    /// The request was refused in the midst of its body.
+    outgrew: bool,
 }
 
 impl Edge {
     /// The role of the request that `exchange` is about.
     #[must_use]
     pub fn new(config: Arc<Config>, exchange: SharedExchange) -> Edge {
-        Edge { config, exchange }
+        Edge { config, exchange, outgrew: false }
     }
 
     /// The request's headers have come; `end` says that it has no body.
@@ -188,7 +190,9 @@ impl Edge {
 
     /// So many bytes of the body have come; it is not whole yet. `Some` refuses the request.
     pub fn request_body_progress(&mut self, bytes: usize) -> Option<Reply> {
-        self.check_size(bytes as u64).err().map(|error| self.refuse(&error))
+        let error = self.check_size(bytes as u64).err()?;
+        self.outgrew = true;
+        Some(self.refuse(&error))
     }
 
     /// There is no room for more of the body: the answer to give.
@@ -200,8 +204,12 @@ impl Edge {
         if bytes <= self.config.body_limit as u64 {
             return Ok(());
         }
+        Err(self.too_large())
+    }
+
+    fn too_large(&self) -> Error {
         let limit = self.config.body_limit;
-        Err(Error::new(Kind::TooLarge, format!("the request body is over the limit of {limit} bytes")))
+        Error::new(Kind::TooLarge, format!("the request body is over the limit of {limit} bytes"))
     }
 
     /// The request's body is whole.
@@ -308,11 +316,21 @@ impl Edge {
                 edits.set(name, value);
             }
         }
+        // With wasm, Envoy sees by itself that a body without a length is too large, then shows it to the filter, and does not take
+        // the filter's answer any more. It does not say whose this one is; were it the filter's, it would be the same.
+        if self.outgrew && status == 413 && !end {
+            edits.set("content-type", "application/json");
+            edits.remove("content-length");
+            return Response::Replace(edits, self.too_large().body(exchange.api));
+        }
         let concerns_us = exchange.endpoint.is_some() || local == Some("route_not_found");
         if exchange.answered_here || status < 400 || !concerns_us {
             return Response::Pass(edits);
         }
+        // Of a request whose body is not whole no backend knows.
+        let is_envoys = status == 413 && exchange.endpoint.is_some() && exchange.model.is_empty();
         let error = match local {
+            None if is_envoys => LocalReply { status, details: "" }.error(&exchange),
             // The backend role gave a backend's error the client's shape, where there was a body.
             None if !end => return Response::Pass(edits),
             None => match &exchange.headers_only {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde_json::json;
 use weir_core::backend::{Attempt, Begin, Place};
 use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, Cohere, OpenAI};
-use weir_core::config::{Backend, Route, Schema, Target};
+use weir_core::config::{Backend, Config, Route, Schema, Target};
+use weir_core::edge::{Edge, Request, Response};
 use weir_core::endpoint::ClientApi;
 use weir_core::exchange::{Answer as AnswerState, Exchange};
 use weir_core::headers::Headers;
@@ -170,6 +171,28 @@ fn a_body_over_the_limit_is_refused_as_soon_as_that_is_known() {
         // As soon as the headers are there.
         let call = gateway.post(CHAT, BODY).header("content-length", length);
         assert_eq!(call.send().status, 413, "{length}");
+    }
+}
+
+#[test]
+fn a_refusal_that_envoy_was_quicker_with_is_the_gateways_all_the_same() {
+    for (path, api) in [(CHAT, ClientApi::OpenAi), (MESSAGES, ClientApi::Anthropic)] {
+        let exchange = Exchange::new(Headers::from([(":method", "POST"), (":path", path)]), 0);
+        let config = Config { body_limit: 100, ..Config::default() };
+        let mut edge = Edge::new(Arc::new(config), Rc::new(RefCell::new(exchange)));
+        assert!(matches!(edge.request_headers(false), Request::Hold(_)));
+        let headers = Headers::from([("content-type", "application/json"), ("content-length", "88")]);
+        // The listener's own limit may be the smaller one.
+        let Response::Replace(_, body) = edge.response_headers(413, &headers, None, false) else {
+            panic!("Envoy's own words")
+        };
+        message_of(&serde_json::from_slice(&body).unwrap(), api);
+        let refused = edge.request_body_progress(101).unwrap();
+        let Response::Replace(edits, body) = edge.response_headers(413, &headers, None, false) else {
+            panic!("Envoy's own words")
+        };
+        assert_eq!((&body, edits.get("content-length")), (&refused.body, Some(None)));
+        assert!(message_of(&serde_json::from_slice(&body).unwrap(), api).contains("100 bytes"));
     }
 }
 
