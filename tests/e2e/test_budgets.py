@@ -1,6 +1,8 @@
 """Token budgets per user, with the ratelimit service and Redis and without them: the answers are the same."""
 
+import hashlib
 import re
+import socket
 import time
 
 import anthropic
@@ -97,6 +99,38 @@ def test_another_user_has_a_budget_of_their_own(gateway, user):
 def test_who_is_nobody_has_no_budget(gateway):
     for _ in range(SERVED + 2):
         assert gateway.chat(QWEN).status_code == 200
+
+
+def test_nobody_is_somebody_new_by_saying_it_twice(gateway, user):
+    assert use_up(gateway, user, lambda: gateway.chat(QWEN, user)).status_code == 429
+    twice = [("x-user-id", user), ("x-user-id", user)]
+    answer = gateway.http.post("/v1/chat/completions", json={"model": QWEN, "messages": HELLO}, headers=twice)
+    assert answer.status_code == 400
+    assert "x-user-id" in answer.json()["error"]["message"]
+
+
+def test_a_long_name_has_a_budget_and_is_nowhere_itself(request, gateway):
+    name = new_user() + "x" * 20_000
+    digest = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+    for count in range(1, SERVED + 1):
+        assert gateway.chat(QWEN, name).status_code == 200
+        gateway.logged(digest, count)
+        time.sleep(0.1)
+    assert gateway.chat(QWEN, name).status_code == 429
+    if request.node.callspec.params["gateway"] == "redis":
+        keys = redis_keys(request.getfixturevalue("redis"))
+        assert digest.encode() in keys and b"xxxx" not in keys
+
+
+def redis_keys(address):
+    """All keys of a Redis, as it writes them."""
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), 5) as connection:
+        connection.sendall(b"KEYS *\r\nQUIT\r\n")
+        keys = b""
+        while more := connection.recv(65536):
+            keys += more
+    return keys
 
 
 def test_an_error_costs_nothing(gateway, providers, user):
