@@ -212,6 +212,11 @@ impl EventStreamDecoder {
     }
 }
 
+/// Whether a stream begins with a frame; `None` until there is enough to tell.
+pub(crate) fn begins_with_frame(bytes: &[u8]) -> Option<bool> {
+    bytes.first_chunk().map(|prelude| frame_length(prelude, usize::MAX).is_ok())
+}
+
 /// The length of a frame from its prelude. The checksum is looked at right away: nothing else tells a length that
 /// is wrong from one that is worth waiting for.
 fn frame_length(prelude: &[u8; PRELUDE], max_frame: usize) -> Result<usize, FrameError> {

@@ -141,9 +141,23 @@ impl std::error::Error for ScanError {}
 ///
 /// When the body is not exactly one JSON object in UTF-8, is too deep, or has a duplicate of one of `names`.
 pub fn scan<const N: usize>(body: &[u8], names: [&str; N]) -> Result<Scan<N>, ScanError> {
+    scan_with(body, names, false)
+}
+
+/// As [`scan`], of what a provider sent to be passed on: it may have `NaN`, `Infinity` and `-Infinity` for numbers, which
+/// servers in Python write and clients in Python read.
+///
+/// # Errors
+///
+/// As [`scan`].
+pub fn scan_answer<const N: usize>(body: &[u8], names: [&str; N]) -> Result<Scan<N>, ScanError> {
+    scan_with(body, names, true)
+}
+
+fn scan_with<const N: usize>(body: &[u8], names: [&str; N], takes_nan: bool) -> Result<Scan<N>, ScanError> {
     let mut members = [const { None }; N];
     let mut seen = [false; N];
-    let object = walk(body, |visit| {
+    let object = walk_with(Scanner { body, at: 0, takes_nan }, |visit| {
         for ((name, member), seen) in names.iter().zip(&mut members).zip(&mut seen) {
             let sameness = visit.key.compare(name);
             if sameness == Sameness::Different {
@@ -188,9 +202,15 @@ fn unescape(contents: &[u8]) -> Option<Cow<'_, str>> {
 /// Goes over a whole body that must be one object; `visit` sees every top-level member after its value was checked.
 pub(super) fn walk<'b>(
     body: &'b [u8],
+    visit: impl FnMut(Visit<'b>) -> Result<(), ScanError>,
+) -> Result<Range<usize>, ScanError> {
+    walk_with(Scanner { body, at: 0, takes_nan: false }, visit)
+}
+
+fn walk_with<'b>(
+    mut scanner: Scanner<'b>,
     mut visit: impl FnMut(Visit<'b>) -> Result<(), ScanError>,
 ) -> Result<Range<usize>, ScanError> {
-    let mut scanner = Scanner { body, at: 0 };
     let start = match scanner.skip_whitespace() {
         Some(b'{') => scanner.at,
         Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {
@@ -236,6 +256,7 @@ const COMMA_OR_BRACKET: &str = "a comma or ] is expected";
 struct Scanner<'b> {
     body: &'b [u8],
     at: usize,
+    takes_nan: bool,
 }
 
 impl<'b> Scanner<'b> {
@@ -304,6 +325,8 @@ impl<'b> Scanner<'b> {
                 Some(b't') => self.word(b"true")?,
                 Some(b'f') => self.word(b"false")?,
                 Some(b'n') => self.word(b"null")?,
+                Some(b'N') if self.takes_nan => self.word(b"NaN")?,
+                Some(b'I') if self.takes_nan => self.word(b"Infinity")?,
                 _ => return Err(self.syntax("a value is expected")),
             }
             // A value is complete; so may be what stands around it.
@@ -397,6 +420,9 @@ impl<'b> Scanner<'b> {
     fn number(&mut self) -> Result<(), ScanError> {
         if self.peek() == Some(b'-') {
             self.at += 1;
+            if self.takes_nan && self.peek() == Some(b'I') {
+                return self.word(b"Infinity");
+            }
         }
         if self.peek() == Some(b'0') {
             self.at += 1;

@@ -279,3 +279,16 @@ proptest! {
         prop_assert_eq!(scan(&body, ["model"]).is_ok(), acceptable(&body));
     }
 }
+
+#[test]
+fn only_an_answer_may_have_numbers_that_json_does_not_have() {
+    for value in ["NaN", "Infinity", "-Infinity", "[NaN]", r#"{"a":-Infinity}"#] {
+        let body = format!(r#"{{"a":{value},"model":"m"}}"#);
+        assert!(scan(body.as_bytes(), ["model"]).is_err(), "{value}");
+        let [model] = scan_answer(body.as_bytes(), ["model"]).unwrap().members;
+        assert_eq!(model.unwrap().raw(body.as_bytes()), br#""m""#, "{value}");
+    }
+    for value in ["nan", "Nan", "NaNs", "+Infinity", "Inf", "-NaN", "--Infinity"] {
+        assert!(scan_answer(format!(r#"{{"a":{value}}}"#).as_bytes(), []).is_err(), "{value}");
+    }
+}

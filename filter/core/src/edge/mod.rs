@@ -404,6 +404,7 @@ impl Edge {
         let refused = exchange.counted_at.filter(|_| !exchange.sent);
         let given_back = refused.is_none_or(|then| limit::give_back(store, &exchange.claims, then));
         let entered = ledger::enter(store, &record, now);
+        let costs = costs.into_iter().map(|(key, value)| (key, cost::charge(value))).collect();
         Closing { record, costs, books_failed: !(charged && given_back && entered) }
     }
 

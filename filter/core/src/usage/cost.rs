@@ -17,9 +17,25 @@ pub fn value(cost: &Cost, usage: &Usage) -> u64 {
     .unwrap_or(0)
 }
 
+/// The most that a limit outside of the filter can be charged at once: of a larger addend Envoy charges nothing. The field
+/// `hits_addend` of <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto>.
+const MAX_CHARGE: u64 = 1_000_000_000;
+
+/// `value` as a limit outside of the filter can be charged with it.
+#[must_use]
+pub fn charge(value: u64) -> u64 {
+    value.min(MAX_CHARGE)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_too_much_for_envoy_is_charged_as_the_most_there_is() {
+        let charged = [0, 7, MAX_CHARGE, MAX_CHARGE + 1, 1 << 32, u64::MAX].map(charge);
+        assert_eq!(charged, [0, 7, MAX_CHARGE, MAX_CHARGE, MAX_CHARGE, MAX_CHARGE]);
+    }
 
     #[test]
     fn each_type_takes_its_counter() {

@@ -192,3 +192,61 @@ fn gzip_is_undone_and_said_to_be() {
         assert_eq!(outcome.sent[0].headers.get("accept-encoding"), None, "{refusing}");
     }
 }
+
+/// What a client gets of a stream under a content type that may be wrong.
+#[test]
+fn a_stream_is_known_by_its_first_bytes() {
+    let stream = chat_sse(CHAT_CHUNKS);
+    let gateway = gateway();
+    let body = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#;
+    for media_type in ["text/plain", "application/json", "", "application/octet-stream", "text/html"] {
+        for cut in [1, 3, 5, 6, 40, stream.len() - 1] {
+            let (first, rest) = stream.split_at(cut);
+            let outcome =
+                gateway.post(CHAT, body).answered_by(Answer::new(200, media_type, first).then(rest)).send();
+            assert_eq!((outcome.status, outcome.text()), (200, stream.as_str()), "{media_type} {cut}");
+            assert_eq!(outcome.headers.get("content-type"), Some("text/event-stream"), "{media_type} {cut}");
+            assert_eq!(outcome.record.total_tokens, Some(13));
+        }
+    }
+    // It goes on event by event.
+    let outcome =
+        gateway.post(CHAT, body).answered_by(Answer::new(200, "text/plain", &stream[..200]).breaks()).send();
+    assert!(outcome.text().starts_with("data: "), "{}", outcome.text());
+}
+
+#[test]
+fn a_whole_answer_is_known_by_its_first_bytes_too() {
+    let gateway = gateway();
+    for media_type in ["text/event-stream", "text/plain", "application/json"] {
+        let asked = r#"{"model":"m","stream":true}"#;
+        let (first, rest) = COMPLETION.split_at(9);
+        let outcome =
+            gateway.post(CHAT, asked).answered_by(Answer::new(200, media_type, first).then(rest)).send();
+        assert_eq!((outcome.status, outcome.text()), (200, COMPLETION), "{media_type}");
+        assert_eq!(outcome.record.total_tokens, Some(13), "{media_type}");
+        let error = r#"{"error":{"message":"slow down","code":429}}"#;
+        let outcome = gateway.post(CHAT, asked).answered_by(Answer::new(200, media_type, error)).send();
+        assert_eq!((outcome.status, outcome.error()), (429, "slow down".to_owned()), "{media_type}");
+    }
+    let outcome = gateway
+        .post(CHAT, r#"{"model":"m"}"#)
+        .answered_by(Answer::new(200, "text/event-stream", COMPLETION))
+        .send();
+    assert_eq!(outcome.headers.get("content-type"), Some("application/json"));
+}
+
+#[test]
+fn numbers_that_json_does_not_have_pass_whole_and_streamed() {
+    let gateway = gateway();
+    let body = r#"{"model":"x","choices":[{"message":{"content":"a"},"logprobs":[NaN,-Infinity,Infinity]}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#;
+    let outcome = gateway.post(CHAT, r#"{"model":"m"}"#).answered_by(Answer::json(200, body)).send();
+    assert_eq!((outcome.status, outcome.text(), outcome.record.total_tokens), (200, body, Some(7)));
+    let stream = chat_sse(&[&body.replace("\"message\"", "\"finish_reason\":\"stop\",\"delta\"")]);
+    let outcome =
+        gateway.post(CHAT, r#"{"model":"m","stream":true}"#).answered_by(Answer::sse(&stream)).send();
+    assert_eq!(
+        (outcome.status, outcome.text(), outcome.record.total_tokens),
+        (200, stream.as_str(), Some(7))
+    );
+}

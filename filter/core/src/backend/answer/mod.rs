@@ -4,6 +4,7 @@
 //! latter two its headers are held back as well, until it is known what they must say.
 
 mod event;
+mod opening;
 mod stream;
 mod unwanted;
 mod whole;
@@ -24,6 +25,7 @@ use crate::headers::{HeaderEdits, Headers as HeaderMap};
 use crate::pulse::HOLD_MS;
 use crate::wire;
 
+use opening::Opening;
 use stream::{Hold, Stream};
 use whole::as_failure;
 
@@ -81,6 +83,8 @@ pub(super) struct State {
     request: Option<Box<chat::Request>>,
     /// What the request showed the backend.
     pub(super) secrets: Secrets,
+    /// When the headers came, in milliseconds since 1970.
+    headers_ms: u64,
     status: u16,
     media_type: String,
     encoding: Option<String>,
@@ -88,6 +92,10 @@ pub(super) struct State {
     aws_error_type: Option<String>,
     /// `x-amzn-requestid` or `request-id`: a name for answers that have none.
     id: Option<String>,
+    /// Until it is known what the answer is.
+    opening: Option<Opening>,
+    /// It is a stream, whatever its content type says.
+    retyped: bool,
     stream: Option<Box<Stream>>,
     /// Its status and its other headers cannot be changed any more.
     headers_are_gone: bool,
@@ -119,6 +127,7 @@ impl Attempt {
 
     fn read_headers(&mut self, status: u16, headers: &HeaderMap, end: bool, now_ms: u64) -> Headers {
         let state = &mut self.answer;
+        state.headers_ms = now_ms;
         state.status = status;
         state.media_type = headers.media_type();
         state.encoding = headers.get("content-encoding").map(str::to_owned);
@@ -141,6 +150,11 @@ impl Attempt {
         }
         let streams = self.answer.media_type == "text/event-stream"
             || self.answer.media_type == event_stream::CONTENT_TYPE;
+        let is_plain = self.answer.encoding.is_none();
+        if streams && is_plain {
+            self.answer.opening = Some(Opening::default());
+            return Headers::Stream;
+        }
         if streams {
             return match self.open_stream(now_ms) {
                 Ok(stream) => {
@@ -161,6 +175,11 @@ impl Attempt {
             exchange.answer = Answer::Complete;
             exchange.first_content_ms = Some(now_ms);
             return Headers::Pass(HeaderEdits::default());
+        }
+        // Some servers call their streams something else, or nothing.
+        if is_plain && (!json || self.exchange.borrow().stream) {
+            self.answer.opening = Some(Opening::default());
+            return Headers::Stream;
         }
         Headers::Whole
     }
@@ -193,8 +212,9 @@ impl Attempt {
             translation,
             hide_usage: matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
                 && !exchange.usage_asked,
-            hold: self.hold(&exchange, now_ms),
+            hold: self.hold(&exchange, self.answer.headers_ms),
             choices: exchange.choices,
+            retyped: self.answer.retyped,
         }))
     }
 

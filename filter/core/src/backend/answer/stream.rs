@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::ops::Range;
 
 use super::event;
+use super::opening::Opening;
 use super::{Chunk, HeldHeaders, MAX_EVENT, Whole};
 use crate::backend::Attempt;
 use crate::backend::secrets::Secrets;
@@ -44,6 +45,8 @@ pub(super) struct Params {
     pub(super) hide_usage: bool,
     /// How many choices it asked for.
     pub(super) choices: u32,
+    /// The backend calls it something else.
+    pub(super) retyped: bool,
     pub(super) hold: Hold,
 }
 
@@ -92,6 +95,7 @@ pub(super) struct Stream {
     hold: Hold,
     /// The client has an event, or is about to get one.
     begun: bool,
+    retyped: bool,
     /// The headers are gone, and with them the chance of another backend.
     released: bool,
     /// The answer has ended properly, or with an error the client was told.
@@ -123,6 +127,7 @@ impl Stream {
             hide_usage: params.hide_usage,
             hold: params.hold,
             begun: false,
+            retyped: params.retyped,
             released: false,
             ended: false,
             done: false,
@@ -188,7 +193,7 @@ impl Stream {
 
     fn headers(&self) -> HeaderEdits {
         let mut headers = HeaderEdits::default();
-        if matches!(self.framing, Framing::Aws(_)) {
+        if self.retyped || matches!(self.framing, Framing::Aws(_)) {
             headers.set("content-type", "text/event-stream");
         }
         headers.remove("content-length");
@@ -392,7 +397,7 @@ impl Handler<'_, '_> {
         if rest.data.is_empty() {
             return Ok(());
         }
-        let whole = rest.data.trim_ascii() == DONE || json::scan(rest.data, []).is_ok();
+        let whole = rest.data.trim_ascii() == DONE || json::scan_answer(rest.data, []).is_ok();
         if !whole {
             return Err(Error::bad_answer("the backend's stream ended within an event"));
         }
@@ -534,6 +539,13 @@ impl Handler<'_, '_> {
 impl Attempt {
     /// A chunk of a stream has come; `end` says that it is the last.
     pub fn answer_chunk(&mut self, chunk: &[u8], end: bool, now_ms: u64) -> Chunk {
+        if let Some(opening) = self.answer.opening.take() {
+            return self.open(opening, chunk, end, now_ms);
+        }
+        self.stream_chunk(chunk, end, now_ms)
+    }
+
+    pub(super) fn stream_chunk(&mut self, chunk: &[u8], end: bool, now_ms: u64) -> Chunk {
         let Some(stream) = &mut self.answer.stream else { return Chunk::Pass };
         let taken = {
             let exchange = &mut *self.exchange.borrow_mut();
@@ -565,13 +577,17 @@ impl Attempt {
     /// So many bytes of a stream are held, of an event that is not whole.
     #[must_use]
     pub fn stream_held(&self) -> usize {
-        self.answer.stream.as_ref().map_or(0, |stream| stream.held_bytes())
+        let opening = self.answer.opening.as_ref().map_or(0, Opening::held_bytes);
+        self.answer.stream.as_ref().map_or(opening, |stream| stream.held_bytes())
     }
 
     /// There is no room for what is held of a stream: it ends with an error, behind what `step` says.
     pub fn end_stream_for_room(&mut self, step: Chunk) -> Chunk {
-        let Some(stream) = &mut self.answer.stream else { return step };
         let error = no_room();
+        if self.answer.opening.is_some() {
+            return self.give_up(&error);
+        }
+        let Some(stream) = &mut self.answer.stream else { return step };
         // What is held goes.
         stream.framing = Framing::Sse(SseDecoder::new(MAX_EVENT));
         if !stream.released {
@@ -589,6 +605,12 @@ impl Attempt {
 
     /// What is due, at `now_ms`, of a stream whose headers are held.
     pub fn answer_beat(&mut self, now_ms: u64) -> HeldHeaders {
+        if let Some(opening) = self.answer.opening.take() {
+            let wait = self.open_in_silence(opening, now_ms);
+            if let Some(wait) = wait {
+                return wait;
+            }
+        }
         let Some(stream) = &mut self.answer.stream else { return HeldHeaders::Over };
         let held = stream.held(now_ms);
         if matches!(held, HeldHeaders::Release(_)) {

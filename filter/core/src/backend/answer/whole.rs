@@ -79,7 +79,7 @@ impl Attempt {
         };
         let blanked = self.answer.secrets.blanked(body);
         let body = blanked.as_deref().unwrap_or(body);
-        if same_api && json::scan(body, []).is_ok() {
+        if same_api && json::scan_answer(body, []).is_ok() {
             return Ok(if blanked.is_some() { replaced(body) } else { self.unchanged(body) });
         }
         let shape = match self.backend()?.schema.name {
@@ -255,7 +255,7 @@ fn replaced(plain: &[u8]) -> Whole {
     Whole { headers, body: Some(plain.to_vec()) }
 }
 
-fn too_large(limit: usize) -> Error {
+pub(super) fn too_large(limit: usize) -> Error {
     Error::bad_answer(format!("the backend's answer is over the limit of {limit} bytes"))
 }
 

@@ -28,10 +28,12 @@ pub const END: usize = 4 << 10;
 /// # Errors
 /// When the body is no JSON object.
 pub fn observe_body(endpoint: Endpoint, body: &[u8]) -> Result<Observed, ScanError> {
-    let members = match json::scan(body, MEMBERS) {
+    let members = match json::scan_answer(body, MEMBERS) {
         Ok(scan) => scan.members,
         // Which of them counts is anyone's guess, but it is JSON.
-        Err(ScanError::Duplicate { .. }) => json::scan(body, []).map(|_| [const { None }; MEMBERS.len()])?,
+        Err(ScanError::Duplicate { .. }) => {
+            json::scan_answer(body, []).map(|_| [const { None }; MEMBERS.len()])?
+        }
         Err(error) => return Err(error),
     };
     let mut observed = of_members(endpoint, body, members);

@@ -45,6 +45,7 @@ fn stream_of(hold: Hold) -> Stream {
         hide_usage: true,
         hold,
         choices: 1,
+        retyped: false,
     })
 }
 
