@@ -82,6 +82,16 @@ def test_streams_are_charged(gateway, user):
     assert use_up(gateway, user, lambda: gateway.chat(QWEN, user, stream=True)).status_code == 429
 
 
+def test_more_than_can_be_counted_is_charged(gateway, providers, user):
+    usage = {"prompt_tokens": 2**32, "completion_tokens": 2**33, "total_tokens": 2**32 + 2**33}
+    answer = {"choices": [{"message": {"content": "x"}}], "usage": usage}
+    providers["qwen3"].script({"json": answer}, headers={"content-type": "application/json"})
+    assert gateway.chat(QWEN, user).status_code == 200
+    assert gateway.logged(user)[0]["total_tokens"] == 2**32 + 2**33
+    time.sleep(0.1)
+    assert gateway.chat(QWEN, user).status_code == 429
+
+
 def test_translated_answers_are_charged(gateway, user):
     assert use_up(gateway, user, lambda: gateway.chat(CLAUDE, user, stream=True)).status_code == 429
 

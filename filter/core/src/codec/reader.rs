@@ -66,8 +66,15 @@ impl<'t> Reader<'t> {
                 return None;
             }
             self.at += 1;
-            let mut buffer = [0; MAX_NAME];
-            visit(self, name.as_name(&mut buffer))?;
+            // Few names need one.
+            let mut buffer;
+            let name = if name.is_escaped {
+                buffer = [0; MAX_NAME];
+                unescape_name(name.contents, &mut buffer)
+            } else {
+                name.contents
+            };
+            visit(self, name)?;
             if self.ends(b'}')? {
                 return Some(());
             }
