@@ -203,6 +203,17 @@ class TestSilence:
         else:
             assert json.loads(heard.text)["error"]["message"]
 
+    @pytest.mark.parametrize("api", ["openai", "anthropic"])
+    def test_within_a_whole_answer_that_is_held(self, gateway, providers, main, api):
+        """On a direct way Envoy says it past all filters."""
+        provider, model = (main, "impatient") if api == "openai" else (providers["claude"], "claude-short")
+        body = {"text": '{"id": "c", "cho'}
+        provider.script(body, {"hang": True}, headers={"content-type": "application/json"}, times=5)
+        heard = Heard(gateway, model, api, stream=False)
+        error = json.loads(heard.text)
+        assert (heard.status, error["type"]) == (504, "error"), heard.text
+        assert error["error"]["type"] in ("server_error", "timeout_error", "api_error"), heard.text
+
 
 class TestKeepalive:
     """The gateway itself, where its client would hear nothing for fifteen seconds."""

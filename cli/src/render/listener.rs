@@ -18,6 +18,10 @@ use crate::plan::{Listener, Plan};
 /// connections fail.
 const RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Why Envoy gives up an answer that does not go on, as `response.code_details`.
+const SILENCE: &[&str] =
+    &["stream_idle_timeout", "upstream_per_try_idle_timeout", "upstream_response_timeout"];
+
 /// How long a client may take for its request headers.
 pub(super) const HEADERS_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -198,59 +202,62 @@ pub(super) fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> 
 /// Envoy's own answers get a body, for some have none and the edge could not shape those: it replaces this one by the client
 /// API's own. What the filter itself answered is left as it is: it has no code details (wasm), or `weir` (native).
 pub(super) fn local_replies() -> Value {
-    json!({
-        "mappers": [
-            past_filters(
-                &format!("response.code_details.startsWith('{ANSWER_BROKEN}')"),
-                &ClientError::bad_answer("the backend broke off its answer"),
-                ClientApi::OpenAi,
-            ),
-            past_filters(
-                &format!("response.code_details == '{ANSWER_TOO_LARGE}'"),
-                &ClientError::bad_answer("the backend's answer is over the limit of this gateway"),
-                ClientApi::OpenAi,
-            ),
-            overloaded(&format!("{OVERLOADED} && request.path.startsWith('/anthropic/')"), ClientApi::Anthropic),
-            overloaded(OVERLOADED, ClientApi::OpenAi),
-            {
-            "filter": {"extension_filter": cel(&format!(
-                "response.code >= 400 && !(response.code_details in ['', '{OWN_DETAILS}'])"
-            ))},
-            "body_format_override": {
-                "json_format": {"error": {
-                    "message": "%LOCAL_REPLY_BODY%",
-                    "type": "%RESPONSE_CODE_DETAILS%",
-                    "code": "%RESPONSE_CODE%",
-                }},
-                "content_type": "application/json",
-            },
-        }],
-    })
+    let mut mappers = past_filters(
+        &format!("response.code_details.startsWith('{ANSWER_BROKEN}')"),
+        &ClientError::bad_answer("the backend broke off its answer"),
+    );
+    mappers.extend(past_filters(
+        &format!("response.code_details == '{ANSWER_TOO_LARGE}'"),
+        &ClientError::bad_answer("the backend's answer is over the limit of this gateway"),
+    ));
+    mappers.extend(past_filters(
+        &format!("response.code_details in {SILENCE:?}").replace('"', "'"),
+        &ClientError::new(ErrorKind::Timeout, "the backend took too long to go on with its answer"),
+    ));
+    mappers.extend(overloaded());
+    mappers.push(json!({
+        "filter": {"extension_filter": cel(&format!(
+            "response.code >= 400 && !(response.code_details in ['', '{OWN_DETAILS}'])"
+        ))},
+        "body_format_override": {
+            "json_format": {"error": {
+                "message": "%LOCAL_REPLY_BODY%",
+                "type": "%RESPONSE_CODE_DETAILS%",
+                "code": "%RESPONSE_CODE%",
+            }},
+            "content_type": "application/json",
+        },
+    }));
+    json!({"mappers": mappers})
 }
 
 /// What Envoy says once an answer has begun, or before it lets a request into its filters, reaches the client past all of them, so it must
-/// be in a client's shape here.
-fn past_filters(expression: &str, error: &ClientError, api: ClientApi) -> Value {
-    // A percent sign begins a command of the format.
-    let text = String::from_utf8_lossy(&error.body(api)).replace('%', "%%");
-    json!({
-        "filter": {"extension_filter": cel(expression)},
-        "status_code": error.status(),
-        "body_format_override": {"text_format_source": {"inline_string": text}, "content_type": "application/json"},
-    })
+/// be in a client's shape here: one mapper for each, told apart by the path.
+fn past_filters(expression: &str, error: &ClientError) -> Vec<Value> {
+    let mapper = |expression: &str, api| {
+        // A percent sign begins a command of the format.
+        let text = String::from_utf8_lossy(&error.body(api)).replace('%', "%%");
+        json!({
+            "filter": {"extension_filter": cel(expression)},
+            "status_code": error.status(),
+            "body_format_override": {"text_format_source": {"inline_string": text}, "content_type": "application/json"},
+        })
+    };
+    vec![
+        mapper(&format!("{expression} && request.path.startsWith('/anthropic/')"), ClientApi::Anthropic),
+        mapper(expression, ClientApi::OpenAi),
+    ]
 }
 
 /// Envoy has no memory left for a request.
-const OVERLOADED: &str = "response.code_details == 'overload'";
-
-fn overloaded(expression: &str, api: ClientApi) -> Value {
+fn overloaded() -> Vec<Value> {
     let error =
         ClientError::new(ErrorKind::Unavailable, "the gateway has no room for more requests; try again");
-    let mut mapper = past_filters(expression, &error, api);
-    if let Value::Object(fields) = &mut mapper {
+    let mut mappers = past_filters("response.code_details == 'overload'", &error);
+    for fields in mappers.iter_mut().filter_map(Value::as_object_mut) {
         fields.insert("headers_to_add".to_owned(), json!([{"header": {"key": "retry-after", "value": "1"}}]));
     }
-    mapper
+    mappers
 }
 
 /// The filter writes the line, Envoy the file. A request that the filter never saw has no line.
