@@ -1,15 +1,18 @@
 """What clients may do before a model is asked: host names with ports, HTTP/1.0, upgrades, bodies that never end, and more than fits."""
 
 import json
-import re
+import os
+import resource
 import socket
 import time
 
 import httpx
 import pytest
 
+from conftest import free_port
+from harness import gateway as gateways
 from harness import resources
-from harness.process import descendants
+from harness.process import Process, descendants, wait_for
 
 QWEN = "Qwen/Qwen3-1.7B"
 
@@ -108,10 +111,61 @@ def test_a_body_that_does_not_come_ends(shared_providers, start_gateway):
 
 def test_a_request_may_take_five_minutes_by_default(gateway):
     """It could not be waited for: what Envoy runs on says so."""
-    bootstrap = next(
-        argument
-        for pid in descendants(gateway.process.pid)
-        for argument in open(f"/proc/{pid}/cmdline").read().split("\0")
-        if argument.endswith("envoy.json")
-    )
-    assert re.search(r'"request_timeout":\s*"300(\.0+)?s"', open(bootstrap).read())
+    assert '"request_timeout": "300s"' in json.dumps(bootstrap_of(gateway))
+
+
+def bootstrap_of(gateway):
+    words = [word for pid in descendants(gateway.process.pid) for word in open(f"/proc/{pid}/cmdline").read().split("\0")]
+    return json.loads(open(next(word for word in words if word.endswith("/envoy.json"))).read())
+
+
+def test_the_machine_bounds_envoy(gateway):
+    overload = bootstrap_of(gateway)["overload_manager"]
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    connections, heap = [monitor["typed_config"] for monitor in overload["resource_monitors"]]
+    assert 0 < heap["max_heap_size_bytes"] <= memory * 0.75
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert 0 < connections["max_active_downstream_connections"] <= most / 2
+
+
+@pytest.mark.parametrize(
+    "path, error_of",
+    [
+        ("/v1/chat/completions", lambda body: body["error"]),
+        ("/anthropic/v1/messages", lambda body: body["type"] == "error" and body["error"]),
+    ],
+)
+def test_without_memory_requests_get_a_503(gateway, tmp_path, path, error_of):
+    """What Envoy runs on, in a second Envoy that has a byte."""
+    config = bootstrap_of(gateway)
+    config["overload_manager"]["resource_monitors"][1]["typed_config"]["max_heap_size_bytes"] = 1
+    # At once, these would take the connection as well.
+    kept = ["envoy.overload_actions.shrink_heap", "envoy.overload_actions.stop_accepting_requests"]
+    config["overload_manager"]["actions"] = [
+        action for action in config["overload_manager"]["actions"] if action["name"] in kept
+    ]
+    config["admin"]["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
+    listeners = config["static_resources"]["listeners"]
+    config["static_resources"]["listeners"] = listeners[:1]
+    port = free_port()
+    listeners[0]["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+    file = tmp_path / "envoy.json"
+    file.write_text(json.dumps(config))
+    folder = os.environ.get("WEIR_MODULE", gateways.WEIR)
+    environment = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": os.path.dirname(folder)}
+    envoy = Process([gateways.envoy(), "-c", file, "--disable-hot-restart", "--concurrency", "1"], env=environment)
+    try:
+        url = f"http://127.0.0.1:{port}{path}"
+
+        def refused():
+            try:
+                answer = httpx.post(url, content=body_of(max_tokens=9), headers={"content-type": "application/json"})
+            except httpx.TransportError:
+                return None
+            return answer if answer.status_code == 503 else None
+
+        answer = wait_for(refused, 20, what="a refusal")
+        assert error_of(answer.json())["message"] == "the gateway has no room for more requests; try again"
+        assert answer.headers["retry-after"] == "1"
+    finally:
+        envoy.stop()
