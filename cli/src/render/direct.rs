@@ -58,6 +58,20 @@ impl<'a> Direct<'a> {
         clusters.map(of).collect()
     }
 
+    /// How long an answer that comes whole may take, in milliseconds, by the name of the rule: where attempts have a timeout and a failed
+    /// request may be repeated.
+    pub(super) fn answer_timeouts(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.rules.values().filter_map(|rule| {
+            let repeats = rule
+                .retry
+                .as_ref()
+                .is_some_and(|retry| retry.on.iter().any(|word| word == "reset-before-request"));
+            let attempt = rule.attempt_timeout.filter(|_| repeats && rule.attempt_idle_timeout.is_none())?;
+            let timeout = rule.request_timeout.map_or(attempt, |request| request.min(attempt));
+            Some((rule.name.as_str(), u64::try_from(timeout.as_millis()).ok()?))
+        })
+    }
+
     /// What the filter must know of it.
     pub(super) fn configuration(&self, plan: &Plan) -> BTreeMap<String, config::Direct> {
         let addresses = Addresses::of(plan);
@@ -115,6 +129,7 @@ fn are_the_clients<'s>(plan: &Plan, rule: &Rule, mut selectors: impl Iterator<It
 mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::rc::Rc;
+    use std::time::Duration;
 
     use serde_json::{Value, json};
 
@@ -285,6 +300,32 @@ mod tests {
             ..rule("r", 0).retry.unwrap()
         });
         assert!(Direct::new(&plan, &options()).has("m"));
+    }
+
+    #[test]
+    fn an_answer_has_the_time_of_an_attempt_where_requests_are_repeated() {
+        let of = |change: &dyn Fn(&mut Rule)| {
+            let mut plan = simple();
+            let rule = rule_of(&mut plan);
+            rule.attempt_timeout = Some(Duration::from_secs(2));
+            rule.retry = Some(Retry {
+                on: vec!["connect-failure".into(), "reset-before-request".into()],
+                status_codes: vec![],
+                ..rule_of_sample().retry.unwrap()
+            });
+            change(rule);
+            let direct = Direct::new(&plan, &options());
+            direct.answer_timeouts().map(|(_, timeout)| timeout).next()
+        };
+        assert_eq!(of(&|_| {}), Some(2_000));
+        assert_eq!(of(&|rule| rule.request_timeout = Some(Duration::from_secs(1))), Some(1_000));
+        assert_eq!(of(&|rule| rule.attempt_timeout = None), None);
+        assert_eq!(of(&|rule| rule.attempt_idle_timeout = Some(Duration::from_secs(1))), None);
+        assert_eq!(of(&|rule| rule.retry = None), None);
+    }
+
+    fn rule_of_sample() -> Rule {
+        rule("r", 0)
     }
 
     #[test]

@@ -47,6 +47,11 @@ pub(super) fn resource(
 fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<String, Error> {
     let mut config = plan.filter.clone();
     config.direct = direct.configuration(plan);
+    for (name, timeout) in direct.answer_timeouts() {
+        if let Some(route) = config.routes.get_mut(name) {
+            Arc::make_mut(route).answer_timeout_ms = Some(timeout);
+        }
+    }
     config.access_log = options.access_log.is_some();
     config.secret_files = secrets::files_by_name(plan, options);
     let addresses = Addresses::of(plan);

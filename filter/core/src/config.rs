@@ -228,6 +228,10 @@ pub struct Route {
     /// [`Config::silence_ms`], or as long as an attempt may take where that is longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence_ms: Option<u64>,
+    /// On a direct way: milliseconds for an answer that comes whole, over all attempts. With it Envoy may repeat a request whose connection
+    /// was reset, for that is then no timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer_timeout_ms: Option<u64>,
 }
 
 /// The one place that a model's requests go to.

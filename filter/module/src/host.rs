@@ -99,6 +99,10 @@ impl Host for Native<'_, '_> {
         self.0.response_code().and_then(|code| u16::try_from(code).ok()).unwrap_or(0)
     }
 
+    fn attempts(&self) -> Option<u32> {
+        self.0.attempts().and_then(|attempts| u32::try_from(attempts).ok())
+    }
+
     fn route_name(&self) -> String {
         self.0.route_name().map(text).unwrap_or_default()
     }

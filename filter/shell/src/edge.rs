@@ -318,6 +318,7 @@ impl EdgeFilter {
             return;
         }
         let status = self.status.unwrap_or_else(|| host.final_status());
+        edge.count_attempts(|| host.attempts());
         let closing = edge.close(status, host.now_ms(), host.store());
         for (key, value) in &closing.costs {
             host.set_cost(key, *value);

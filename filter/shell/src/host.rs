@@ -96,6 +96,9 @@ pub trait Host {
     /// The status that the client got, as the proxy knows it when the stream is over; 0 for none.
     fn final_status(&self) -> u16;
 
+    /// How often the proxy has sent the request; `None` when it has not yet.
+    fn attempts(&self) -> Option<u32>;
+
     /// The name of the route that was chosen: `xds.route_name`.
     fn route_name(&self) -> String;
 

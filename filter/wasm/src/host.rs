@@ -101,6 +101,10 @@ impl Host for Stream {
         number(&["response", "code"]).and_then(|code| u16::try_from(code).ok()).unwrap_or(0)
     }
 
+    fn attempts(&self) -> Option<u32> {
+        number(&["upstream", "request_attempt_count"]).and_then(|attempts| u32::try_from(attempts).ok())
+    }
+
     fn route_name(&self) -> String {
         property(&["xds", "route_name"]).unwrap_or_default()
     }

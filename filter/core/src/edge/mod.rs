@@ -239,6 +239,16 @@ impl Edge {
         {
             edits.set(CLUSTER_HEADER, direct.cluster.clone());
             exchange.direct = true;
+            // A kept connection that the backend has closed is a reset, too, and so is a timeout of an attempt: its answer would be bought
+            // again. Where the answer comes whole, its time is the request's, which is final. A stream's is not, and speech is one.
+            if let Some((_, route)) = self.config.route(&direct.route)
+                && let Some(timeout) = route.answer_timeout_ms
+                && !fields.stream
+                && exchange.endpoint != Some(Endpoint::Speech)
+            {
+                edits.set("x-envoy-retry-on", "reset");
+                edits.set("x-envoy-upstream-rq-timeout-ms", timeout.to_string());
+            }
         }
         exchange.body_size = body.len();
         exchange.model = fields.model;
@@ -383,6 +393,17 @@ impl Edge {
             }
         }
         edits
+    }
+
+    /// How often the proxy has tried, where no filter sees each attempt.
+    pub fn count_attempts(&mut self, attempts: impl FnOnce() -> Option<u32>) {
+        let mut exchange = self.exchange.borrow_mut();
+        if exchange.direct
+            && exchange.attempts > 0
+            && let Some(attempts) = attempts()
+        {
+            exchange.attempts = attempts.max(1);
+        }
     }
 
     /// Closes the books of the request, which ended at `now_ms` with `status` (0: the client left before any).

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use weir_core::config::{Config, Direct};
+use weir_core::config::{Config, Direct, Route};
 use weir_core::edge::{Edge, Request};
 use weir_core::exchange::Exchange;
-use weir_core::headers::{CLUSTER_HEADER, Headers};
+use weir_core::headers::{CLUSTER_HEADER, HeaderEdits, Headers};
 
 #[test]
 fn the_way_is_for_clients_of_openais_api() {
@@ -34,4 +34,48 @@ fn the_way_is_for_clients_of_openais_api() {
         assert_eq!(edits.get(CLUSTER_HEADER).flatten(), expected, "{path} {model}");
         assert_eq!(edge.direct().map(|place| place.target), expected.map(|_| "0/0/one"), "{path} {model}");
     }
+}
+
+/// The edge of a request for `m`, whose route lets an answer that comes whole take two seconds, and what it changes in the headers.
+fn sent(path: &str, body: &str) -> (Edge, HeaderEdits) {
+    let way =
+        Direct { route: "r".into(), target: "0/0/one".into(), cluster: "one/direct".into(), only: true };
+    let route = Route { answer_timeout_ms: Some(2_000), ..Route::default() };
+    let config = Arc::new(Config {
+        direct: [("m".to_owned(), way)].into(),
+        routes: [("r".to_owned(), Arc::new(route))].into(),
+        ..Config::default()
+    });
+    let headers = Headers::from([(":path", path), (":method", "POST"), (":authority", "weir")]);
+    let mut edge = Edge::new(config, Rc::new(RefCell::new(Exchange::new(headers, 0))));
+    assert!(matches!(edge.request_headers(false), Request::Hold(_)), "{path}");
+    let Request::Pass(edits) = edge.request_body(body.as_bytes()) else { panic!("{path}") };
+    (edge, edits)
+}
+
+#[test]
+fn a_reset_is_no_timeout_where_the_answer_comes_whole() {
+    for (path, body, whole) in [
+        ("/v1/chat/completions", r#"{"model":"m"}"#, true),
+        ("/anthropic/v1/messages", r#"{"model":"m"}"#, true),
+        ("/v1/chat/completions", r#"{"model":"m","stream":true}"#, false),
+        ("/v1/audio/speech", r#"{"model":"m"}"#, false),
+    ] {
+        let (_, edits) = sent(path, body);
+        assert_eq!(edits.get("x-envoy-retry-on").flatten(), whole.then_some("reset"), "{path} {body}");
+        let timeout = edits.get("x-envoy-upstream-rq-timeout-ms").flatten();
+        assert_eq!(timeout, whole.then_some("2000"), "{path} {body}");
+    }
+}
+
+#[test]
+fn attempts_are_counted_by_the_proxy() {
+    let (mut edge, _) = sent("/v1/chat/completions", r#"{"model":"m"}"#);
+    edge.count_attempts(|| Some(4));
+    assert_eq!(edge.exchange().borrow().attempts, 0, "none was made");
+    edge.exchange().borrow_mut().attempts = 1;
+    edge.count_attempts(|| None);
+    assert_eq!(edge.exchange().borrow().attempts, 1);
+    edge.count_attempts(|| Some(4));
+    assert_eq!(edge.exchange().borrow().attempts, 4);
 }

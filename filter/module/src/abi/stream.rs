@@ -27,6 +27,7 @@ pub enum Headers {
 mod attribute {
     pub(super) const RESPONSE_CODE: u32 = 15;
     pub(super) const UPSTREAM_ADDRESS: u32 = 41;
+    pub(super) const UPSTREAM_REQUEST_ATTEMPT_COUNT: u32 = 53;
     pub(super) const XDS_ROUTE_NAME: u32 = 61;
 }
 
@@ -188,16 +189,25 @@ impl<'a> Stream<'a> {
 
     /// The status of the answer that went to the client. In upstream filters there is none.
     pub fn response_code(&self) -> Option<u64> {
-        let mut code = 0;
-        // SAFETY: `filter` is the one of the running hook, `code` is written in the call only.
+        self.number(attribute::RESPONSE_CODE)
+    }
+
+    /// How often the router has sent the request.
+    pub fn attempts(&self) -> Option<u64> {
+        self.number(attribute::UPSTREAM_REQUEST_ATTEMPT_COUNT)
+    }
+
+    fn number(&self, attribute: u32) -> Option<u64> {
+        let mut number = 0;
+        // SAFETY: `filter` is the one of the running hook, `number` is written in the call only.
         let found = unsafe {
             ffi::envoy_dynamic_module_callback_http_filter_get_attribute_int(
                 self.filter,
-                attribute::RESPONSE_CODE,
-                &raw mut code,
+                attribute,
+                &raw mut number,
             )
         };
-        found.then_some(code)
+        found.then_some(number)
     }
 
     /// If the answer is not a backend's but Envoy's own, or another filter's: its details, such as
