@@ -281,6 +281,7 @@ run_tests() {
   say "the core's tests as wasm32"
   test_wasm32
   pip_install -r tests/requirements.txt
+  install_node_clients
   say "the benchmark's own check"
   build_load
   "$OWN/venv/bin/python" tests/bench/bench.py --smoke
@@ -294,6 +295,15 @@ run_tests() {
     say "left out: tests/deploy (images, Envoy Gateway, Istio, manifests); ./build.sh test --all runs them, too"
   fi
   return "$failed"
+}
+
+# The clients of the end-to-end tests that are not Python's.
+install_node_clients() {
+  have npm || apt_install nodejs npm
+  if cmp -s tests/e2e/clients/package-lock.json "$OWN/clients/package-lock.json" && [ -d "$OWN/clients/node_modules" ]; then return; fi
+  mkdir -p "$OWN/clients"
+  cp tests/e2e/clients/package.json tests/e2e/clients/package-lock.json "$OWN/clients/"
+  (cd "$OWN/clients" && npm ci --silent --no-audit --no-fund --ignore-scripts)
 }
 
 # A folder of tests, and ARGS. No test at all (5) is no failure where ARGS choose.

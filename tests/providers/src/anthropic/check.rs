@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Carrier;
+use super::message::{CIPHERTEXT, signature};
 
 /// What a request is measured by.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +77,78 @@ pub(crate) fn check(body: &Value, rules: Rules) -> Result<(), String> {
     if let Some(system) = fields.get("system") {
         blocks("system", system, &["text"])?;
     }
-    messages(fields.get("messages"), rules.latest)
+    marks(body)?;
+    messages(fields.get("messages"), rules.latest)?;
+    thoughts(body)
+}
+
+/// At most four cache marks, wherever they are.
+fn marks(body: &Value) -> Result<(), String> {
+    fn count(value: &Value) -> usize {
+        match value {
+            Value::Array(list) => list.iter().map(count).sum(),
+            Value::Object(map) => {
+                let own = map.get("cache_control").is_some_and(|mark| !mark.is_null());
+                usize::from(own) + map.get("content").map_or(0, count)
+            }
+            _ => 0,
+        }
+    }
+    let found: usize =
+        ["tools", "system", "messages"].iter().filter_map(|key| body.get(key)).map(count).sum();
+    if found > 4 {
+        return Err(format!("A maximum of 4 blocks with cache_control may be provided. Found {found}."));
+    }
+    Ok(())
+}
+
+/// Every thought is one the stand-in had, and where it is asked to think within a budget, a turn begins with one.
+fn thoughts(body: &Value) -> Result<(), String> {
+    let messages = body.get("messages").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let kind = |block: &Value| block.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let blocks =
+        |message: &Value| message.get("content").and_then(Value::as_array).cloned().unwrap_or_default();
+    for (index, message) in messages.iter().enumerate() {
+        let content = blocks(message);
+        for (position, block) in content.iter().enumerate() {
+            let text = |key: &str| block.get(key).and_then(Value::as_str).unwrap_or_default();
+            let at = format!("messages.{index}.content.{position}");
+            match kind(block).as_str() {
+                "thinking" if text("signature") != signature(text("thinking")) => {
+                    return Err(format!("{at}: Invalid `signature` in `thinking` block"));
+                }
+                "redacted_thinking" if text("data") != CIPHERTEXT => {
+                    return Err(format!("{at}: Invalid `data` in `redacted_thinking` block"));
+                }
+                _ => {}
+            }
+        }
+        if content.last().is_some_and(|block| kind(block).ends_with("thinking")) {
+            return Err(format!(
+                "messages.{index}: The final block in an assistant message cannot be `thinking`."
+            ));
+        }
+    }
+    if body.pointer("/thinking/type").and_then(Value::as_str) != Some("enabled") {
+        return Ok(());
+    }
+    if matches!(body.pointer("/tool_choice/type").and_then(Value::as_str), Some("any" | "tool")) {
+        return Err("Thinking may not be enabled when tool_choice forces tool use.".to_owned());
+    }
+    // A turn goes on through the results of its tools, and Claude thinks at its beginning.
+    let is_user = |message: &&Value| message.get("role").and_then(Value::as_str) == Some("user");
+    let speaks = |message: &Value| !blocks(message).iter().any(|block| kind(block) == "tool_result");
+    let spoke = messages.iter().rposition(|message| is_user(&message) && speaks(message));
+    let turn = messages.iter().enumerate().skip(spoke.map_or(0, |index| index + 1));
+    if let Some((index, message)) = turn.into_iter().find(|(_, message)| !is_user(message))
+        && let Some(first) = blocks(message).first().map(kind).filter(|first| !first.ends_with("thinking"))
+    {
+        return Err(format!(
+            "messages.{index}.content.0.type: Expected `thinking` or `redacted_thinking`, but found `{first}`. When \
+             `thinking` is enabled, a final `assistant` message must start with a thinking block"
+        ));
+    }
+    Ok(())
 }
 
 fn messages(messages: Option<&Value>, latest: bool) -> Result<(), String> {
@@ -278,6 +350,41 @@ mod tests {
         assert!(check(json!([user, call, user])).is_err());
         assert!(check(json!([user, result])).is_err());
         assert!(check(json!([user, call])).is_err());
+    }
+
+    #[test]
+    fn a_thought_comes_back_as_it_was() {
+        let check = |content: Value, think: bool| {
+            let mut body = json!({"model": "m", "max_tokens": 4000, "messages": [
+                {"role": "user", "content": "x"}, {"role": "assistant", "content": content},
+                {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t"}]}]});
+            if think {
+                body["thinking"] = json!({"type": "enabled", "budget_tokens": 1024});
+            }
+            check(&body, NATIVE)
+        };
+        let thought = json!({"type": "thinking", "thinking": "a", "signature": signature("a")});
+        let emptied = json!({"type": "thinking", "thinking": "", "signature": signature("a")});
+        let call = json!({"type": "tool_use", "id": "t", "name": "f", "input": {}});
+        assert_eq!(check(json!([thought, call]), true), Ok(()));
+        assert_eq!(check(json!([call]), false), Ok(()));
+        assert!(check(json!([call]), true).is_err());
+        assert!(check(json!([emptied, call]), false).is_err());
+        assert!(check(json!([call, thought]), false).is_err());
+    }
+
+    #[test]
+    fn five_cache_marks_are_too_many() {
+        let check = |count: usize| {
+            let text = json!({"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}});
+            let content = vec![text; count];
+            check(
+                &json!({"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": content}]}),
+                NATIVE,
+            )
+        };
+        assert_eq!(check(4), Ok(()));
+        assert!(check(5).is_err());
     }
 
     #[test]

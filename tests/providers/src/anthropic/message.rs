@@ -8,8 +8,8 @@ use crate::text::{self, End};
 
 /// Pieces a tool's arguments are streamed in.
 const ARGUMENT_PIECES: usize = 3;
-/// The signature of every thought; opaque to clients.
-const SIGNATURE: &str = "c3RhbmQtaW4=";
+/// A thought that clients cannot read.
+pub(super) const CIPHERTEXT: &str = "b3BhcXVl";
 /// What the stand-in thinks when asked to.
 const THOUGHT: &str = "The user greets me, so I greet back.";
 
@@ -30,6 +30,7 @@ pub(crate) struct Message {
 #[derive(Debug)]
 enum Block {
     Thinking,
+    RedactedThinking,
     Text(Vec<String>),
     ToolUse { id: String, name: String, input: Value },
 }
@@ -45,7 +46,10 @@ impl Message {
         }
         let (mut stop_reason, mut stop_sequence) = ("tool_use", None);
         let output;
-        if let Some(tool) = tool(body) {
+        if let Some(tool) = tool(body).or_else(|| wanted_tool(body, thinking > 0)) {
+            if thinking > 0 {
+                blocks.push(Block::RedactedThinking);
+            }
             let schema = tool.get("input_schema").unwrap_or(&Value::Null);
             let name = tool.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
             let input = text::sample(schema);
@@ -158,7 +162,10 @@ impl Message {
 impl Block {
     fn whole(&self) -> Value {
         match self {
-            Self::Thinking => json!({"type": "thinking", "thinking": THOUGHT, "signature": SIGNATURE}),
+            Self::Thinking => {
+                json!({"type": "thinking", "thinking": THOUGHT, "signature": signature(THOUGHT)})
+            }
+            Self::RedactedThinking => json!({"type": "redacted_thinking", "data": CIPHERTEXT}),
             Self::Text(pieces) => json!({"type": "text", "text": pieces.concat()}),
             Self::ToolUse { id, name, input } => {
                 json!({"type": "tool_use", "id": id, "name": name, "input": input})
@@ -169,6 +176,7 @@ impl Block {
     fn start(&self) -> Value {
         match self {
             Self::Thinking => json!({"type": "thinking", "thinking": "", "signature": ""}),
+            Self::RedactedThinking => self.whole(),
             Self::Text(_) => json!({"type": "text", "text": ""}),
             Self::ToolUse { id, name, .. } => {
                 json!({"type": "tool_use", "id": id, "name": name, "input": {}})
@@ -181,8 +189,9 @@ impl Block {
             Self::Thinking => THOUGHT
                 .split_inclusive(' ')
                 .map(|piece| json!({"type": "thinking_delta", "thinking": piece}))
-                .chain([json!({"type": "signature_delta", "signature": SIGNATURE})])
+                .chain([json!({"type": "signature_delta", "signature": signature(THOUGHT)})])
                 .collect(),
+            Self::RedactedThinking => Vec::new(),
             Self::Text(pieces) => {
                 pieces.iter().map(|piece| json!({"type": "text_delta", "text": piece})).collect()
             }
@@ -206,6 +215,23 @@ fn tool(body: &Value) -> Option<&Value> {
         }
         _ => None,
     }
+}
+
+/// The tool that the model takes of its own will: one that thinks does so, once the user has spoken.
+fn wanted_tool(body: &Value, thinks: bool) -> Option<&Value> {
+    let choice = body.pointer("/tool_choice/type").and_then(Value::as_str).unwrap_or("auto");
+    let content = body.get("messages")?.as_array()?.last()?.get("content")?;
+    let is_result = |block: &Value| block.get("type").and_then(Value::as_str) == Some("tool_result");
+    let is_answered = content.as_array().is_some_and(|blocks| blocks.iter().any(is_result));
+    body.get("tools")?.as_array()?.first().filter(|_| thinks && choice == "auto" && !is_answered)
+}
+
+/// The proof that a thought is the stand-in's own; opaque to clients.
+pub(super) fn signature(thought: &str) -> String {
+    let sum = thought
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    format!("c3RhbmQtaW4{sum:016x}")
 }
 
 /// Tokens of the prompt: words of the system prompt and of all messages.
