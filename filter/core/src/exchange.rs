@@ -9,6 +9,7 @@ use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::chat::{Loss, MAX_LOSSES};
 use crate::config::Route;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
@@ -85,7 +86,7 @@ pub struct Exchange {
     pub usage: Usage,
     /// How much content was seen of the answer, in bytes of UTF-8: for answers whose provider reports nothing.
     pub seen_output_bytes: u64,
-    /// `field: reason` of what the backend's API could not express.
+    /// `field: reason` of what the backend's API could not express, or, of an answer, the client's.
     pub losses: Vec<String>,
     /// When the first content came, in milliseconds since 1970.
     pub first_content_ms: Option<u64>,
@@ -162,6 +163,13 @@ impl Exchange {
             return Some(Cow::Borrowed(first));
         }
         Some(Cow::Owned(format!("{first},{}", rest.join(","))))
+    }
+
+    /// Records what does not reach the client of an answer. A provider decides how much that is, so the list has an end.
+    pub fn lose(&mut self, loss: &Loss) {
+        if self.losses.len() <= MAX_LOSSES {
+            self.losses.push(loss.to_string());
+        }
     }
 
     /// Forgets what an earlier attempt learnt of its answer.

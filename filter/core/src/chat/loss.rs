@@ -12,13 +12,25 @@ pub const MAX_LOSSES: usize = 32;
 /// The longest path that is kept, in bytes: a field's name is the client's to choose as well.
 const MAX_PATH: usize = 200;
 
-/// One field that does not reach the backend.
+/// One field that does not reach the backend, or one of an answer that does not reach the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Loss {
     /// Where the field was, as in `messages[2].content[0].image_url.detail`.
     pub path: String,
     /// Why it is not sent on.
     pub reason: Cow<'static, str>,
+}
+
+impl Loss {
+    /// A loss of the field at `path`.
+    pub fn new(path: impl fmt::Display, reason: impl Into<Cow<'static, str>>) -> Self {
+        let mut path = path.to_string();
+        if path.len() > MAX_PATH {
+            path.truncate(path.floor_char_boundary(MAX_PATH));
+            path.push('…');
+        }
+        Self { path, reason: reason.into() }
+    }
 }
 
 impl fmt::Display for Loss {
@@ -41,12 +53,12 @@ impl Losses {
             self.more = self.more.saturating_add(1);
             return;
         }
-        let mut path = path.to_string();
-        if path.len() > MAX_PATH {
-            path.truncate(path.floor_char_boundary(MAX_PATH));
-            path.push('…');
-        }
-        self.kept.push(Loss { path, reason: reason.into() });
+        self.kept.push(Loss::new(path, reason));
+    }
+
+    /// Records `loss`.
+    pub fn push(&mut self, loss: Loss) {
+        self.add(loss.path, loss.reason);
     }
 
     /// The losses kept in full, in the order they were found.

@@ -148,3 +148,37 @@ fn strict_names_every_loss_and_the_record_counts_those_it_does_not_keep() {
     assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
     assert!(outcome.error().contains("n: ") && outcome.error().contains("seed: "), "{}", outcome.error());
 }
+
+#[test]
+fn what_an_answer_says_beyond_openais_api_is_on_the_record() {
+    let blocks =
+        r#"[{"type":"text","text":"A","citations":[{"url":"u"}]},{"type":"hologram","shape":"cube"}]"#;
+    let whole = format!(r#"{{"id":"m","model":"claude-x","content":{blocks},"stop_reason":"pause_turn"}}"#);
+    let events = [
+        r#"{"type":"message_start","message":{"id":"m","model":"claude-x"}}"#,
+        r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"A"}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"citations_delta","citation":{"url":"u"}}}"#,
+        r#"{"type":"content_block_stop","index":0}"#,
+        r#"{"type":"content_block_start","index":1,"content_block":{"type":"hologram"}}"#,
+        r#"{"type":"content_block_stop","index":1}"#,
+        r#"{"type":"message_delta","delta":{"stop_reason":"pause_turn"},"usage":{"output_tokens":1}}"#,
+        r#"{"type":"message_stop"}"#,
+    ];
+    for (schema, gateway) in both() {
+        for stream in [false, true] {
+            let body =
+                format!(r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"Hi"}}]}}"#);
+            let answer = if stream { stream_of(schema, &events) } else { Answer::json(200, &whole) };
+            let outcome = gateway.post(CHAT, &body).answered_by(answer).send();
+            let lost: Vec<_> =
+                outcome.record.losses.iter().filter_map(|loss| loss.split(": ").next()).collect();
+            let expected = [
+                "answer.content[0].citations",
+                "answer.content[1].hologram",
+                "answer.stop_reason.pause_turn",
+            ];
+            assert_eq!(lost, expected, "streamed: {stream}");
+        }
+    }
+}

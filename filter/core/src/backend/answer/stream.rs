@@ -488,6 +488,7 @@ impl Handler<'_, '_> {
                 chat::Event::BlockDelta { delta, .. } => self.content(delta.content()),
                 chat::Event::Error(error) => return Err(error.clone()),
                 chat::Event::End => self.complete(),
+                chat::Event::Loss(loss) => self.exchange.lose(loss),
                 _ => {}
             }
             if let Mode::Translate(translation) = self.mode {

@@ -106,6 +106,7 @@ impl Attempt {
             wire::encode_reply(wire::ClientFormat::OpenAiChat, &reply, &self.defaults(&exchange, now_ms));
         exchange.usage.merge(reply.usage);
         exchange.seen_output_bytes = reply.content();
+        reply.losses.iter().for_each(|loss| exchange.lose(loss));
         if let Some(model) = reply.model {
             exchange.response_model = model;
         }

@@ -1,10 +1,12 @@
 //! A whole answer, from Anthropic's words.
 
+use std::fmt::Display;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::usage::{Counters, Totals};
-use crate::chat::{Choice, Content, FinishReason, Part, Reply};
+use crate::chat::{Choice, Content, FinishReason, Loss, Losses, Part, Reply};
 use crate::error::{Error, Result};
 use crate::wire::error::event_error;
 
@@ -33,6 +35,8 @@ pub(super) struct Block<'a> {
     pub(super) name: Option<String>,
     #[serde(borrow)]
     pub(super) input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) citations: Option<&'a RawValue>,
 }
 
 /// Reads a Messages answer, as Anthropic and Bedrock's InvokeModel send it.
@@ -50,8 +54,20 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply> {
     if answer.content.is_none() && answer.stop_reason.is_none() && answer.usage.is_none() {
         return Err(Error::bad_answer("the backend's answer is not an Anthropic message: it has no content"));
     }
-    let content = answer.content.unwrap_or_default().into_iter().filter_map(part).collect();
+    let mut losses = Losses::default();
+    let mut content = Vec::new();
+    for (index, block) in answer.content.unwrap_or_default().into_iter().enumerate() {
+        if block.citations.is_some_and(|citations| compact(citations) != "[]") {
+            losses.push(lost_citations(index));
+        }
+        let kind = block.kind.clone();
+        match part(block) {
+            Some(part) => content.push(part),
+            None => losses.push(lost_block(index, &kind)),
+        }
+    }
     let finish_reason = finish_reason(answer.stop_reason, answer.stop_sequence);
+    lost_reason(&finish_reason).into_iter().for_each(|loss| losses.push(loss));
     let counters = answer.usage.unwrap_or_default();
     Ok(Reply {
         id: answer.id.filter(|id| !id.is_empty()),
@@ -59,7 +75,29 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply> {
         choices: vec![Choice { content, finish_reason }],
         usage: Totals::of_answer(&counters).usage(),
         service_tier: counters.service_tier.as_deref().and_then(openai_tier).map(str::to_owned),
+        losses,
     })
+}
+
+/// A block of a type that the neutral form does not have.
+pub(super) fn lost_block(index: impl Display, kind: &str) -> Loss {
+    Loss::new(
+        format_args!("answer.content[{index}].{kind}"),
+        "blocks of this type are not known to this gateway",
+    )
+}
+
+pub(super) fn lost_citations(index: impl Display) -> Loss {
+    Loss::new(format_args!("answer.content[{index}].citations"), "the text comes without its sources")
+}
+
+/// A reason that a client takes for the end of the answer.
+pub(super) fn lost_reason(reason: &FinishReason) -> Option<Loss> {
+    let FinishReason::Other(reason) = reason else { return None };
+    Some(Loss::new(
+        format_args!("answer.stop_reason.{reason}"),
+        "the client is told that the answer is complete",
+    ))
 }
 
 /// Blocks of other types are about tools that Anthropic runs itself; a request from here cannot have asked for them.
@@ -98,7 +136,7 @@ pub(super) fn compact(json: &RawValue) -> String {
 /// <https://docs.anthropic.com/en/api/handling-stop-reasons>
 pub(super) fn finish_reason(reason: Option<String>, sequence: Option<String>) -> FinishReason {
     match reason.as_deref() {
-        None | Some("end_turn" | "pause_turn") => FinishReason::Stop,
+        None | Some("end_turn") => FinishReason::Stop,
         Some("stop_sequence") => FinishReason::StopSequence(sequence),
         Some("max_tokens" | "model_context_window_exceeded") => FinishReason::Length,
         Some("tool_use") => FinishReason::ToolCalls,

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
-use super::reply::{Block, compact, finish_reason};
+use super::reply::{Block, compact, finish_reason, lost_block, lost_citations, lost_reason};
 use super::sse::event_type;
 use super::usage::{Counters, Totals};
 use crate::chat::{BlockStart, Delta, Event};
@@ -70,6 +71,7 @@ struct WireDelta {
     thinking: Option<String>,
     signature: Option<String>,
     partial_json: Option<String>,
+    citation: Option<IgnoredAny>,
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
 }
@@ -173,7 +175,11 @@ impl StreamDecoder {
                 let input = block.input.map(compact).filter(|input| input != "{}");
                 (BlockStart::ToolCall { id, name }, input.map(Delta::Arguments))
             }
-            _ => return self.open(OpenBlock { index, kind: BlockKind::Skipped }, None, out),
+            kind => {
+                self.open(OpenBlock { index, kind: BlockKind::Skipped }, None, out);
+                out.push(Event::Loss(lost_block(index, kind)));
+                return;
+            }
         };
         let kind = match start {
             BlockStart::ToolCall { .. } => BlockKind::ToolCall,
@@ -215,6 +221,9 @@ impl StreamDecoder {
                 self.delta(block.index, delta.text.map(Delta::Text), out);
                 self.delta(block.index, delta.thinking.map(Delta::Thinking), out);
                 self.delta(block.index, delta.signature.map(Delta::Signature), out);
+                if delta.citation.is_some() {
+                    out.push(Event::Loss(lost_citations(block.index)));
+                }
             }
         }
     }
@@ -225,6 +234,7 @@ impl StreamDecoder {
             stop(block, out);
         }
         let reason = finish_reason(self.stop_reason.take(), self.stop_sequence.take());
+        out.extend(lost_reason(&reason).map(Event::Loss));
         out.extend([Event::Finish { choice: 0, reason }, Event::End]);
         self.is_closed = true;
     }

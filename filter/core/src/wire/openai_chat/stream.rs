@@ -107,6 +107,7 @@ impl StreamEncoder {
                 out.extend(error.stream_event(ClientApi::OpenAi));
                 self.is_closed = true;
             }
+            Event::Loss(_) => {}
             Event::End => self.end(out),
         }
     }
