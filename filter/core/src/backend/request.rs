@@ -8,7 +8,7 @@ use super::secrets::Secrets;
 use super::{Attempt, gone, refuse};
 use crate::auth::{Credential, KeyHeader, is_credential_header, sigv4};
 use crate::chat::Losses;
-use crate::codec::json::ScanError;
+use crate::codec::json::{self, ScanError};
 use crate::codec::multipart;
 use crate::codec::splice::{self, Edit};
 use crate::config::{Auth, BodyMutation, HeaderMutation, SchemaName, Target};
@@ -184,7 +184,7 @@ impl Attempt {
             Edit::set_string("anthropic_version", version),
         ];
         let mut losses = Losses::default();
-        edits.extend(bedrock_betas(&exchange, &mut losses));
+        edits.extend(bedrock_betas(&exchange, body, &mut losses)?);
         drop(exchange);
         self.record(&losses)?;
         splice::edit(body, &edits).map_err(malformed)
@@ -198,7 +198,7 @@ impl Attempt {
         let mut encoded = wire::encode_request(self.format(&request.model)?, &request, &mut losses)?;
         // Anthropic itself takes the features from the client's header, which passes.
         if self.backend()?.schema.name == SchemaName::AWSAnthropic
-            && let Some(betas) = bedrock_betas(&exchange, &mut losses)
+            && let Some(betas) = bedrock_betas(&exchange, b"{}", &mut losses)?
         {
             encoded = splice::edit(&encoded, &[betas]).map_err(malformed)?;
         }
@@ -235,11 +235,28 @@ impl Attempt {
     }
 }
 
-/// The beta features that the client's headers ask for, where Bedrock wants them.
-fn bedrock_betas(exchange: &Exchange, losses: &mut Losses) -> Option<Edit<'static>> {
-    let betas = wire::anthropic::beta::for_bedrock(exchange.headers.all("anthropic-beta"), losses);
-    let betas = (!betas.is_empty()).then(|| serde_json::to_vec(&betas).unwrap_or_default())?;
-    Some(Edit::Set("anthropic_beta", Cow::Owned(betas)))
+/// The beta features that the client's headers ask for, where Bedrock wants them, behind those that are in its body.
+fn bedrock_betas(exchange: &Exchange, body: &[u8], losses: &mut Losses) -> Result<Option<Edit<'static>>> {
+    let asked = wire::anthropic::beta::for_bedrock(exchange.headers.all("anthropic-beta"), losses);
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let [own] = json::scan(body, ["anthropic_beta"]).map_err(malformed)?.members;
+    let own = own.filter(|own| !own.is_null(body)).map(|own| own.raw(body));
+    let mut betas: Vec<Cow<'_, str>> = match own.map(serde_json::from_slice) {
+        None => Vec::new(),
+        Some(Ok(betas)) => betas,
+        Some(Err(_)) => {
+            return Err(Error::bad_request("malformed request: anthropic_beta: expected a list of strings"));
+        }
+    };
+    for beta in asked {
+        if !betas.iter().any(|known| known == beta) {
+            betas.push(Cow::Borrowed(beta));
+        }
+    }
+    let betas = serde_json::to_vec(&betas).unwrap_or_default();
+    Ok(Some(Edit::Set("anthropic_beta", Cow::Owned(betas))))
 }
 
 /// True when a value of `accept-encoding` names gzip and does not rule it out (RFC 9110, 12.5.3).

@@ -75,6 +75,30 @@ fn at_bedrock_model_and_stream_are_in_the_path_and_the_rest_stays() {
 }
 
 #[test]
+fn beta_features_of_body_and_header_are_one_list_at_bedrock() {
+    let gateway = Gateway::new().backend("bedrock", AWSAnthropic);
+    let ask = |own: &str| {
+        let body = format!(r#"{{"model":"m","anthropic_beta":{own},"max_tokens":5,"messages":[]}}"#);
+        let post =
+            gateway.post(MESSAGES, &body).header("anthropic-beta", "context-1m-2025-08-07,pdfs-2024-09-25");
+        post.answered_by(Answer::json(200, MESSAGE)).send()
+    };
+    for (own, all) in [
+        (
+            r#"["new-2027-01-01","pdfs-2024-09-25"]"#,
+            json!(["new-2027-01-01", "pdfs-2024-09-25", "context-1m-2025-08-07"]),
+        ),
+        ("[]", json!(["context-1m-2025-08-07", "pdfs-2024-09-25"])),
+        ("null", json!(["context-1m-2025-08-07", "pdfs-2024-09-25"])),
+    ] {
+        assert_eq!(ask(own).sent[0].json()["anthropic_beta"], all);
+    }
+    let refused = ask("3");
+    assert_eq!((refused.status, refused.sent.len()), (400, 0));
+    assert!(refused.error().contains("anthropic_beta"));
+}
+
+#[test]
 fn strict_refuses_a_beta_feature_that_bedrock_does_not_know() {
     let mut gateway = Gateway::new().backend("bedrock", AWSAnthropic);
     gateway.config.strict = true;

@@ -28,7 +28,12 @@ pub(super) fn thinking<'a>(
     };
     let (kind, budget_tokens) = match thinking.mode {
         ThinkingMode::Disabled => return off(request, names, losses),
-        ThinkingMode::Adaptive => ("adaptive", None),
+        ThinkingMode::Adaptive => {
+            if thinking.budget_tokens.is_some() {
+                losses.add("thinking.budget_tokens", "a model that thinks as it sees fit takes no budget");
+            }
+            ("adaptive", None)
+        }
         ThinkingMode::Enabled if !names.thinks_within_budget() => {
             losses.add("thinking.budget_tokens", "this model takes no budget, it thinks as it sees fit");
             ("adaptive", None)
@@ -201,7 +206,8 @@ mod tests {
             ("claude-opus-5-5", "disabled", None, true),
             ("claude-sonnet-5-5", "disabled", Some("between_tools"), false),
         ] {
-            let asked = json!({"thinking": {"type": asked, "budget_tokens": 1024}, "max_tokens": 4000});
+            let budget = (asked == "enabled").then_some(1024);
+            let asked = json!({"thinking": {"type": asked, "budget_tokens": budget}, "max_tokens": 4000});
             let (body, losses) = sent(model, asked, &[]);
             assert_eq!(body.pointer("/thinking/type").and_then(Value::as_str), kind, "{model}: {body}");
             assert_eq!(body.pointer("/thinking/budget_tokens").is_some(), kind == Some("enabled"), "{body}");

@@ -78,7 +78,13 @@ fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content>
         Source::Base64 { media_type, .. } => media_type == "application/pdf",
         Source::Url(url) => is_pdf(url),
     };
-    Ok(if is_document { Content::Document { source, name: None } } else { Content::Image { source, detail } })
+    if !is_document {
+        return Ok(Content::Image { source, detail });
+    }
+    if detail.is_some_and(|detail| detail != "auto") {
+        losses.add(Path::Key(&path, "detail"), "documents have no levels of detail");
+    }
+    Ok(Content::Document { source, name: None })
 }
 
 fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
@@ -101,6 +107,9 @@ fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> 
     file.finish(losses);
     Ok(match source {
         Source::Base64 { ref media_type, .. } if media_type.starts_with("image/") => {
+            if name.is_some() {
+                losses.add(Path::Key(&path, "filename"), "images have no names");
+            }
             Content::Image { source, detail: None }
         }
         source => Content::Document { source, name },
