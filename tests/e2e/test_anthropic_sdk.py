@@ -102,6 +102,20 @@ def test_what_bedrock_receives(client, providers):
     assert "sk-ant-of-the-client" not in json.dumps(request)
 
 
+def test_what_only_anthropic_knows_does_not_reach_bedrock(client, providers):
+    mark = {"type": "ephemeral", "scope": "global"}
+    client.messages.create(
+        model=CLAUDE,
+        max_tokens=50,
+        messages=HELLO,
+        system=[{"type": "text", "text": "be brief", "cache_control": mark}],
+        tools=[{**TOOL, "eager_input_streaming": True}],
+    )
+    body = json.loads(providers["bedrock"].requests()[0]["body"])
+    assert body["system"][0]["cache_control"] == {"type": "ephemeral"}
+    assert body["tools"] == [TOOL]
+
+
 def test_what_anthropic_receives(client, providers):
     client.messages.create(model=NATIVE, max_tokens=50, messages=HELLO, extra_headers={"anthropic-beta": "x-1"})
     headers = providers["claude"].requests()[0]["headers"]

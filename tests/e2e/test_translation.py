@@ -187,14 +187,64 @@ def test_empty_arguments_are_an_empty_object(client, providers, model, provider)
 def test_images(client, providers, model, provider):
     parts = [
         {"type": "text", "text": "What is here?"},
-        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+        {"type": "image_url", "image_url": {"url": f"data:image/jpeg;base64,{PIXEL}"}},
         {"type": "image_url", "image_url": {"url": "https://example.com/cat.jpg"}},
     ]
+    if provider == "bedrock":
+        with pytest.raises(openai.UnprocessableEntityError, match=r"messages\[0\]\.content\[2\]: Bedrock takes no image"):
+            client.chat.completions.create(model=model, messages=[{"role": "user", "content": parts}])
+        parts.pop()
     client.chat.completions.create(model=model, messages=[{"role": "user", "content": parts}])
     content = sent(providers, provider)["messages"][0]["content"]
-    assert [block["type"] for block in content] == ["text", "image", "image"]
-    assert content[1]["source"] == {"type": "base64", "media_type": "image/png", "data": PIXEL}
-    assert content[2]["source"] == {"type": "url", "url": "https://example.com/cat.jpg"}
+    assert [block["type"] for block in content] == [part["type"].split("_")[0] for part in parts]
+    assert content[1]["source"] == {"type": "base64", "media_type": "image/png", "data": PIXEL}, "its bytes say so"
+    if provider != "bedrock":
+        assert content[2]["source"] == {"type": "url", "url": "https://example.com/cat.jpg"}
+
+
+def test_what_claude_refuses_is_sent_in_another_form(client, providers, model, provider):
+    def call(id, arguments):
+        return {"id": id, "type": "function", "function": {"name": "weather", "arguments": arguments}}
+
+    client.chat.completions.create(
+        model=model,
+        tools=TOOLS,
+        stop=["\n", "END"],
+        user="ann@example.com",
+        temperature=1,
+        top_p=0.9,
+        messages=[
+            *HELLO,
+            {"role": "assistant", "content": "\n\n", "tool_calls": [call("call.1:0", '{"path": "a')]},
+            {"role": "tool", "tool_call_id": "call.1:0", "content": "\n"},
+            {"role": "assistant", "content": None, "tool_calls": [call("call.1:0", "null")]},
+            {"role": "tool", "tool_call_id": "call.1:0", "content": "sun"},
+        ],
+    )
+    body = sent(providers, provider)
+    assert body["stop_sequences"] == ["END"]
+    assert "@" not in body["metadata"]["user_id"]
+    calls = [block for index in (1, 3) for block in body["messages"][index]["content"]]
+    results = [block for index in (2, 4) for block in body["messages"][index]["content"]]
+    assert [block["input"] for block in calls] == [{"arguments": '{"path": "a'}, {"arguments": "null"}]
+    assert [block["id"] for block in calls] == [block["tool_use_id"] for block in results]
+    assert len({block["id"] for block in calls}) == 2
+
+
+def test_a_byte_order_mark_and_half_a_character(gateway, providers, model, provider):
+    body = {"model": model, "messages": [{"role": "user", "content": "a\ud800b"}]}
+    content = b"\xef\xbb\xbf" + json.dumps(body).encode()
+    headers = {"content-type": "application/json"}
+    answer = gateway.client.post("/v1/chat/completions", content=content, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert sent(providers, provider)["messages"][0]["content"][0]["text"] == "a\ufffdb"
+
+
+def test_a_system_message_alone_is_the_users(client, providers, model, provider):
+    client.chat.completions.create(model=model, messages=[{"role": "system", "content": "Say hi."}])
+    body = sent(providers, provider)
+    assert "system" not in body
+    assert body["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Say hi."}]}]
 
 
 def test_thinking(client, model, provider):

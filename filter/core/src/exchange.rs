@@ -56,6 +56,8 @@ pub struct Exchange {
     pub usage_asked: bool,
     /// How many choices the client asked for (`n`).
     pub choices: u32,
+    /// The body begins with a byte order mark, which no backend shall see.
+    pub has_mark: bool,
     /// The size of the request body, in bytes.
     pub body_size: usize,
     /// The edge's filter plays the backend role too ([`crate::config::Config::direct`]).
@@ -124,6 +126,7 @@ impl Exchange {
             stream: false,
             usage_asked: false,
             choices: 1,
+            has_mark: false,
             body_size: 0,
             direct: false,
             touched: Vec::new(),

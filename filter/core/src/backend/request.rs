@@ -68,6 +68,7 @@ impl Attempt {
             || is_signed
             || is_mutated
             || is_renamed
+            || exchange.has_mark
             || self.must_ask_for_usage(&exchange)
     }
 
@@ -169,13 +170,15 @@ impl Attempt {
             Cow::Borrowed(b"true"),
         ));
         let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).collect();
-        if edits.is_empty() {
+        if edits.is_empty() && !exchange.has_mark {
             return Ok(None);
         }
         splice::edit(body, &edits).map(Some).map_err(malformed)
     }
 
-    fn bedrock_envelope(&self, body: &[u8]) -> Result<Vec<u8>> {
+    fn bedrock_envelope(&mut self, body: &[u8]) -> Result<Vec<u8>> {
+        let mut losses = Losses::default();
+        let unknown = wire::anthropic::edits_for_bedrock(body, &mut losses);
         let exchange = self.exchange.borrow();
         let version = conversion::bedrock_version(&self.backend()?.schema);
         let mut edits = vec![
@@ -183,7 +186,7 @@ impl Attempt {
             Edit::Remove("stream"),
             Edit::set_string("anthropic_version", version),
         ];
-        let mut losses = Losses::default();
+        edits.extend(unknown);
         edits.extend(bedrock_betas(&exchange, body, &mut losses)?);
         drop(exchange);
         self.record(&losses)?;

@@ -2,7 +2,8 @@
 //!
 //! A pass-through must know `model` and `stream` and nothing else of a body, so [`scan`] goes over it once,
 //! checks it to the last byte and remembers where the wanted members stand. It takes exactly the documents that
-//! serde_json's `IgnoredAny` takes, if they are UTF-8, an object, and nested no deeper than [`MAX_DEPTH`].
+//! serde_json's `IgnoredAny` takes, if they are UTF-8, an object, and nested no deeper than [`MAX_DEPTH`]; and these
+//! with a byte order mark before them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,6 +12,7 @@ use std::ops::Range;
 use memchr::memchr2;
 
 use super::key::{Key, Sameness};
+use super::text::without_mark;
 use super::vector::simple_prefix;
 
 /// How many objects and arrays may stand inside each other: as many as serde_json takes by default, since a body
@@ -62,7 +64,7 @@ impl Member {
 pub struct Scan<const N: usize> {
     /// The members, in the order of the names asked for; `None` where the object has none.
     pub members: [Option<Member>; N],
-    /// The object itself, braces included, without the whitespace around it.
+    /// The object itself, braces included, without the whitespace around it and without a byte order mark.
     pub object: Range<usize>,
 }
 
@@ -211,6 +213,7 @@ fn walk_with<'b>(
     mut scanner: Scanner<'b>,
     mut visit: impl FnMut(Visit<'b>) -> Result<(), ScanError>,
 ) -> Result<Range<usize>, ScanError> {
+    scanner.at = scanner.body.len().saturating_sub(without_mark(scanner.body).len());
     let start = match scanner.skip_whitespace() {
         Some(b'{') => scanner.at,
         Some(b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => {

@@ -85,6 +85,13 @@ fn a_single_key_in_the_wrong_case_is_not_the_member() {
 }
 
 #[test]
+fn a_byte_order_mark_is_passed_over_once() {
+    assert_eq!(model("\u{feff} {\"model\":\"m\"}"), Ok(Some("m".into())));
+    assert!(model("\u{feff}\u{feff}{}").is_err());
+    assert!(model("{\u{feff}}").is_err());
+}
+
+#[test]
 fn other_keys_may_repeat() {
     assert_eq!(model(r#"{"x":1,"x":2,"model":"m","models":1}"#), Ok(Some("m".into())));
 }
@@ -93,7 +100,7 @@ fn other_keys_may_repeat() {
 fn errors_say_where_and_what() {
     assert_eq!(syntax(""), (0, "the body is empty"));
     assert_eq!(syntax("x"), (0, "a JSON object must begin with {"));
-    assert_eq!(syntax("\u{feff}{}").0, 0);
+    assert_eq!(syntax("\u{feff}x").0, 3);
     assert_eq!(syntax("{} x"), (3, "something follows the JSON object"));
     assert_eq!(syntax(r#"{"a":1,}"#), (7, "a key in double quotes is expected"));
     assert_eq!(syntax(r#"{"a" 1}"#), (5, "a colon is expected after a key"));

@@ -12,6 +12,7 @@ pub mod multipart;
 pub(crate) mod reader;
 pub mod splice;
 pub mod sse;
+pub mod text;
 pub(crate) mod vector;
 
 #[cfg(test)]

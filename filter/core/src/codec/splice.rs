@@ -8,6 +8,7 @@ use std::ops::Range;
 
 use super::json::{Member, ScanError, walk};
 use super::key::Sameness;
+use super::text::without_mark;
 
 /// One change to the top level of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +165,8 @@ impl<'e> Changes<'e> {
     fn apply(self, body: &[u8]) -> Vec<u8> {
         let added: usize = self.cuts.iter().map(|(_, new)| new.len()).sum();
         let mut out = Vec::with_capacity(body.len() + added);
-        let mut copied = 0;
+        // Not every parser takes a byte order mark, and a body that is written anew needs none.
+        let mut copied = body.len() - without_mark(body).len();
         for (range, new) in &self.cuts {
             out.extend_from_slice(body.get(copied..range.start).unwrap_or_default());
             out.extend_from_slice(new);
@@ -226,6 +228,12 @@ mod tests {
         assert_eq!(edited(body, &[remove("c"), remove("b")]), r#"{"a":1}"#);
         assert_eq!(edited(body, &[remove("a"), remove("c")]), r#"{"b":2}"#);
         assert_eq!(edited(body, &[remove("a"), remove("b"), remove("c")]), "{}");
+    }
+
+    #[test]
+    fn a_byte_order_mark_does_not_stay() {
+        assert_eq!(edited("\u{feff} {\"a\":1}", &[set("a", "2"), set("b", "3")]), r#" {"a":2,"b":3}"#);
+        assert_eq!(edited("\u{feff}{}", &[]), "{}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use percent_encoding::percent_decode_str;
 use crate::backend::Place;
 use crate::codec::json::{self, ScanError};
 use crate::codec::multipart;
+use crate::codec::text::BYTE_ORDER_MARK;
 use crate::config::Config;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Kind, no_room};
@@ -255,6 +256,7 @@ impl Edge {
         exchange.stream = fields.stream;
         exchange.usage_asked = fields.usage_asked;
         exchange.choices = fields.choices;
+        exchange.has_mark = body.starts_with(BYTE_ORDER_MARK);
         Ok(edits)
     }
 

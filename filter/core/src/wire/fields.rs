@@ -1,19 +1,26 @@
 //! Reading a peer's JSON field by field: a mistake is reported with its path, and what nobody took is a loss.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr2;
 use serde_json::{Map, Value};
 
 use crate::chat::Losses;
+use crate::codec::text::{with_whole_characters, without_mark};
 use crate::error::{Error, Kind, Result};
 
 /// The most JSON values of a request. A value of one byte takes some eighty once it is parsed, so without this limit
 /// a body that passes the limit on bytes could still use up the worker's memory. Long conversations have thousands.
 const MAX_VALUES: usize = 500_000;
 
-/// The JSON of a request to `path`.
-pub(crate) fn parse(path: &str, body: &[u8]) -> Result<Value> {
+/// The JSON of a request to `path`. What is JSON but no text, half of a surrogate pair, becomes U+FFFD and is a loss.
+pub(crate) fn parse(path: &str, body: &[u8], losses: &mut Losses) -> Result<Value> {
+    let body = with_whole_characters(without_mark(body));
+    if matches!(body, Cow::Owned(_)) {
+        losses.add("body", "an escaped half of a surrogate pair is no character: U+FFFD stands for it");
+    }
+    let body = &*body;
     if count_values(body) > MAX_VALUES {
         let message = format!("the request has more than {MAX_VALUES} JSON values");
         return Err(Error::new(Kind::TooLarge, message));
@@ -241,12 +248,23 @@ mod tests {
 
     #[test]
     fn a_body_of_too_many_values_is_refused_before_it_is_parsed() {
+        let parse = |path, body| parse(path, body, &mut Losses::default());
         let few = format!("[{}0]", "0,".repeat(MAX_VALUES - 3));
         assert!(parse("/", few.as_bytes()).is_ok());
         let many = format!("[{}0]", "0,".repeat(MAX_VALUES));
         assert_eq!(parse("/", many.as_bytes()).unwrap_err().status(), 413);
         let text = format!("[\"{}\"]", "0,".repeat(MAX_VALUES));
         assert!(parse("/", text.as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_half_characters_are_read() {
+        let mut losses = Losses::default();
+        assert_eq!(parse("/", b"\xef\xbb\xbf[1]", &mut losses).unwrap(), serde_json::json!([1]));
+        assert!(losses.is_empty());
+        let read = parse("/", br#"["\ud800", "\ud83d\ude00"]"#, &mut losses).unwrap();
+        assert_eq!(read, serde_json::json!(["\u{fffd}", "\u{1f600}"]));
+        assert_eq!(losses.count(), 1);
     }
 
     #[test]

@@ -72,8 +72,26 @@ pub(crate) fn check(body: &Value, rules: Rules) -> Result<(), String> {
     {
         return Err("temperature: range: 0..1".to_owned());
     }
+    sampling(body)?;
     tools(body)?;
     thinking(body)?;
+    let texts = |value: Option<&Value>| -> Vec<String> {
+        let list = value.and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        list.iter().filter_map(|text| text.as_str().map(str::to_owned)).collect()
+    };
+    if texts(fields.get("stop_sequences")).iter().any(|stop| stop.trim().is_empty()) {
+        return Err("stop_sequences: each stop sequence must contain non-whitespace".to_owned());
+    }
+    let user = body.pointer("/metadata/user_id").and_then(Value::as_str).unwrap_or_default();
+    if user.chars().count() > 256 {
+        return Err("metadata.user_id: String should have at most 256 characters".to_owned());
+    }
+    if user.contains('@') {
+        return Err("metadata.user_id: user_id appears to contain an email address".to_owned());
+    }
+    if rules.carrier == Carrier::Bedrock {
+        unknown_to_bedrock(body)?;
+    }
     if let Some(system) = fields.get("system") {
         blocks("system", system, &["text"])?;
     }
@@ -159,11 +177,16 @@ fn messages(messages: Option<&Value>, latest: bool) -> Result<(), String> {
         return Err("messages: at least one message is required".to_owned());
     }
     let mut called: Vec<&str> = Vec::new();
+    let mut all_called: Vec<&str> = Vec::new();
     for (index, message) in messages.iter().enumerate() {
         let at = format!("messages.{index}");
         let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
         if !matches!(role, "user" | "assistant") {
             return Err(format!("{at}.role: Input should be 'user' or 'assistant'"));
+        }
+        let is_prefill = index + 1 == messages.len() && role == "assistant";
+        if is_prefill && last_text(message).is_some_and(|text| text.ends_with(char::is_whitespace)) {
+            return Err("messages: final assistant content cannot end with trailing whitespace".to_owned());
         }
         if index == 0 && role != "user" {
             return Err(format!("{at}: first message must use the \"user\" role"));
@@ -205,6 +228,12 @@ fn messages(messages: Option<&Value>, latest: bool) -> Result<(), String> {
             ));
         }
         called = ids("tool_use", "id");
+        for id in &called {
+            if all_called.contains(id) {
+                return Err(format!("{at}: `tool_use` ids must be unique"));
+            }
+            all_called.push(id);
+        }
     }
     if called.is_empty() {
         Ok(())
@@ -243,11 +272,66 @@ fn blocks(at: &str, content: &Value, kinds: &[&str]) -> Result<(), String> {
                 return Err(format!("{at}.{kind}.{key}: must be a non-empty string"));
             }
         }
+        let text = |key: &str| block.get(key).and_then(Value::as_str).unwrap_or_default();
+        if kind == "text" && text("text").trim().is_empty() {
+            return Err("messages: text content blocks must contain non-whitespace text".to_owned());
+        }
+        for (key, id) in [("id", text("id")), ("tool_use_id", text("tool_use_id"))] {
+            if !id.chars().all(|char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-')) {
+                return Err(format!("{at}.{kind}.{key}: String should match pattern '^[a-zA-Z0-9_-]+$'"));
+            }
+        }
         if kind == "tool_use" && !block.get("input").is_some_and(Value::is_object) {
             return Err(format!("{at}.tool_use.input: Input should be a valid dictionary"));
         }
         if matches!(kind, "image" | "document") {
             source(&at, block.get("source").unwrap_or(&Value::Null))?;
+        }
+    }
+    Ok(())
+}
+
+fn last_text(message: &Value) -> Option<&str> {
+    let content = message.get("content")?;
+    content.as_str().or_else(|| content.as_array()?.last()?.get("text")?.as_str())
+}
+
+/// Only a model's name tells what it takes, and only Anthropic's own requests have it.
+fn sampling(body: &Value) -> Result<(), String> {
+    let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
+    let is_one_of = |models: &[&str]| models.iter().any(|name| model.contains(name));
+    let has = |name: &str| body.get(name).is_some();
+    if is_one_of(&["opus-4-7", "opus-4-8", "sonnet-5"])
+        && let Some(name) = ["temperature", "top_p", "top_k"].into_iter().find(|name| has(name))
+    {
+        return Err(format!("`{name}` is deprecated for this model."));
+    }
+    if is_one_of(&["opus-4-1", "-4-5", "-4-6"]) && has("temperature") && has("top_p") {
+        return Err(
+            "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+                .to_owned(),
+        );
+    }
+    Ok(())
+}
+
+/// InvokeModel takes no member it does not know, and fetches nothing.
+fn unknown_to_bedrock(body: &Value) -> Result<(), String> {
+    let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
+    for (index, tool) in list(body.get("tools")).iter().enumerate() {
+        if tool.get("eager_input_streaming").is_some() {
+            return Err(format!(
+                "tools.{index}.custom.eager_input_streaming: Extra inputs are not permitted"
+            ));
+        }
+    }
+    let contents = list(body.get("messages")).into_iter().flat_map(|message| list(message.get("content")));
+    for block in contents.chain(list(body.get("system"))).chain(list(body.get("tools"))) {
+        if block.pointer("/cache_control/scope").is_some() {
+            return Err("cache_control.ephemeral.scope: Extra inputs are not permitted".to_owned());
+        }
+        if block.pointer("/source/type").and_then(Value::as_str) == Some("url") {
+            return Err("source.type: Input should be 'base64'".to_owned());
         }
     }
     Ok(())
@@ -385,6 +469,40 @@ mod tests {
         };
         assert_eq!(check(4), Ok(()));
         assert!(check(5).is_err());
+    }
+
+    #[test]
+    fn what_only_some_take_is_refused() {
+        let refused = [
+            (json!({"stop_sequences": ["\n"]}), NATIVE),
+            (json!({"metadata": {"user_id": "ann@example.com"}}), NATIVE),
+            (json!({"model": "claude-opus-4-7", "top_k": 1}), NATIVE),
+            (json!({"model": "claude-sonnet-4-5", "temperature": 1, "top_p": 1}), NATIVE),
+            (json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "\n"}]}]}), NATIVE),
+            (
+                json!({"messages": [{"role": "user", "content": "x"}, {"role": "assistant", "content": "x "}]}),
+                NATIVE,
+            ),
+            (
+                json!({"system": [{"type": "text", "text": "x", "cache_control": {"scope": "global"}}]}),
+                BEDROCK,
+            ),
+            (
+                json!({"tools": [{"name": "f", "input_schema": {"type": "object"}, "eager_input_streaming": true}]}),
+                BEDROCK,
+            ),
+        ];
+        for (members, rules) in refused {
+            let mut body = json!({"max_tokens": 1, "messages": [{"role": "user", "content": "x"}]});
+            if rules.carrier == Carrier::Native {
+                body["model"] = json!("m");
+            }
+            assert_eq!(check(&body, rules), Ok(()));
+            for (key, value) in members.as_object().unwrap() {
+                body[key] = value.clone();
+            }
+            assert!(check(&body, rules).is_err(), "{body}");
+        }
     }
 
     #[test]

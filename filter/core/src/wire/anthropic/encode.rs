@@ -19,7 +19,7 @@ use crate::wire::to_json;
 /// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see.
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
     let names = ModelNames([request.model.as_str(), params.model]);
-    let (mut system, mut messages) = encode_messages(&request.messages, losses)?;
+    let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
     let mut tools: Vec<Tool<'_>> = request.tools.iter().map(tool).collect();
     let thinking = thinking(request, names, &messages, losses);
     let thinks = thinking.as_ref().is_some_and(Thinking::is_on);

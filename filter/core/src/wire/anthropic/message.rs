@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::rules;
 use super::types::{Block, CacheControl, Message, Source, Tool, unmark};
+use super::{Envelope, picture, rules};
 use crate::chat::{self, Content, Losses, Part, Role};
 use crate::error::Result;
 use crate::wire::fields::Path;
@@ -16,6 +16,7 @@ use crate::wire::fields::Path;
 /// The system prompt, which Anthropic keeps apart, and the rest of the conversation.
 pub(super) fn encode_messages<'a>(
     messages: &'a [chat::Message],
+    envelope: Envelope<'_>,
     losses: &mut Losses,
 ) -> Result<(Vec<Block<'a>>, Vec<Message<'a>>)> {
     let mut system = Vec::new();
@@ -35,7 +36,7 @@ pub(super) fn encode_messages<'a>(
             Role::User => "user",
             Role::Assistant => "assistant",
         };
-        let mut content = encode_parts(&path, &message.content, losses)?;
+        let mut content = encode_parts(&path, &message.content, envelope, losses)?;
         // "The final block in an assistant message cannot be `thinking`": such an answer was cut before it said anything.
         while content.last().is_some_and(Block::is_thought) {
             content.pop();
@@ -136,16 +137,26 @@ pub(super) fn cache_control(mark: Option<&chat::CacheControl>) -> Option<CacheCo
     mark.map(|mark| CacheControl { ttl: mark.ttl.as_deref() })
 }
 
-fn encode_parts<'a>(path: &Path<'_>, parts: &'a [Part], losses: &mut Losses) -> Result<Vec<Block<'a>>> {
+fn encode_parts<'a>(
+    path: &Path<'_>,
+    parts: &'a [Part],
+    envelope: Envelope<'_>,
+    losses: &mut Losses,
+) -> Result<Vec<Block<'a>>> {
     let path = Path::Key(path, "content");
     let mut blocks = Vec::with_capacity(parts.len());
     for (index, part) in parts.iter().enumerate() {
-        blocks.extend(encode_part(&Path::Index(&path, index), part, losses)?);
+        blocks.extend(encode_part(&Path::Index(&path, index), part, envelope, losses)?);
     }
     Ok(blocks)
 }
 
-fn encode_part<'a>(path: &Path<'_>, part: &'a Part, losses: &mut Losses) -> Result<Option<Block<'a>>> {
+fn encode_part<'a>(
+    path: &Path<'_>,
+    part: &'a Part,
+    envelope: Envelope<'_>,
+    losses: &mut Losses,
+) -> Result<Option<Block<'a>>> {
     let cache_control = cache_control(part.cache_control.as_ref());
     Ok(Some(match &part.content {
         // Anthropic rejects empty texts.
@@ -165,22 +176,24 @@ fn encode_part<'a>(path: &Path<'_>, part: &'a Part, losses: &mut Losses) -> Resu
             if detail.as_deref().is_some_and(|detail| detail != "auto") {
                 losses.add(Path::Key(path, "detail"), "Anthropic has no levels of detail");
             }
-            Block::Image { source: image_source(path, source)?, cache_control }
+            Block::Image { source: image_source(path, source, envelope)?, cache_control }
         }
-        Content::Document { source, name } => {
-            Block::Document { source: document_source(path, source)?, title: name.as_deref(), cache_control }
-        }
+        Content::Document { source, name } => Block::Document {
+            source: document_source(path, source, envelope)?,
+            title: name.as_deref(),
+            cache_control,
+        },
         Content::ToolCall { id, name, arguments } => {
-            let (input, is_whole) = rules::arguments(arguments);
-            if !is_whole {
-                losses.add(Path::Key(path, "arguments"), rules::ARGUMENTS.reason);
+            let (input, rule) = rules::arguments(arguments);
+            if let Some(rule) = rule {
+                losses.add(Path::Key(path, "arguments"), rule.reason);
             }
             Block::ToolUse { id: Cow::Borrowed(id), name, input, cache_control }
         }
         Content::ToolResult { call_id, content, is_error } => Block::ToolResult {
             tool_use_id: Cow::Borrowed(call_id),
             is_error: is_error.unwrap_or_else(|| says_error(content)),
-            content: encode_parts(path, content, losses)?,
+            content: encode_parts(path, content, envelope, losses)?,
             cache_control,
         },
         Content::Thinking { text, signature: Some(signature) } if !signature.is_empty() => {
@@ -198,25 +211,35 @@ fn encode_part<'a>(path: &Path<'_>, part: &'a Part, losses: &mut Losses) -> Resu
     }))
 }
 
-fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source) -> Result<Source<'a>> {
+fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source, envelope: Envelope<'_>) -> Result<Source<'a>> {
     match source {
-        chat::Source::Url(url) => Ok(Source::Url { url }),
-        chat::Source::Base64 { media_type, data } => {
-            match media_type.as_str() {
-                "image/jpeg" | "image/png" | "image/gif" | "image/webp" => {
-                    Ok(Source::Base64 { media_type, data })
-                }
-                "image/jpg" => Ok(Source::Base64 { media_type: "image/jpeg", data }),
-                other => Err(path
-                    .unprocessable(format_args!("images of type {other:?} are not supported by Anthropic"))),
-            }
+        chat::Source::Url(url) => by_url(path, url, envelope),
+        chat::Source::Base64 { media_type, data } => match picture::media_type(media_type, data) {
+            Some(media_type) => Ok(Source::Base64 { media_type, data }),
+            None => Err(path
+                .unprocessable(format_args!("images of type {media_type:?} are not supported by Anthropic"))),
+        },
+    }
+}
+
+/// Bedrock fetches nothing, and neither does this gateway:
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
+fn by_url<'a>(path: &Path<'_>, url: &'a str, envelope: Envelope<'_>) -> Result<Source<'a>> {
+    match envelope {
+        Envelope::Native => Ok(Source::Url { url }),
+        Envelope::Bedrock { .. } => {
+            Err(path.unprocessable("Bedrock takes no image or document by URL; send its bytes as a data URL"))
         }
     }
 }
 
-fn document_source<'a>(path: &Path<'_>, source: &'a chat::Source) -> Result<Source<'a>> {
+fn document_source<'a>(
+    path: &Path<'_>,
+    source: &'a chat::Source,
+    envelope: Envelope<'_>,
+) -> Result<Source<'a>> {
     match source {
-        chat::Source::Url(url) => Ok(Source::Url { url }),
+        chat::Source::Url(url) => by_url(path, url, envelope),
         chat::Source::Base64 { media_type, data } => match media_type.as_str() {
             "application/pdf" => Ok(Source::Base64 { media_type, data }),
             "text/plain" => {

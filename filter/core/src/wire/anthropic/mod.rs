@@ -3,10 +3,12 @@
 //! <https://docs.anthropic.com/en/api/messages>. The same conversation goes to Anthropic itself and, in another
 //! [`Envelope`], to Claude on AWS Bedrock.
 
+mod bedrock;
 pub mod beta;
 mod encode;
 mod message;
 mod models;
+mod picture;
 mod reply;
 mod rules;
 mod sampling;
@@ -17,6 +19,7 @@ mod turns;
 mod types;
 pub(crate) mod usage;
 
+pub use bedrock::edits_for_bedrock;
 pub use encode::encode_request;
 pub use reply::decode_reply;
 pub use sse::write_event;

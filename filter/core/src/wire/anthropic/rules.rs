@@ -9,6 +9,8 @@ use std::borrow::Cow;
 use serde_json::value::{RawValue, to_raw_value};
 use sha2::{Digest as _, Sha256};
 
+use crate::codec::text::with_whole_characters;
+
 /// One thing that Claude refuses.
 pub(super) struct Rule {
     /// The reason of the loss.
@@ -45,6 +47,10 @@ pub(super) const ENDS_IN_SPACE: Rule = Rule {
 pub(super) const ARGUMENTS: Rule = Rule {
     reason: "Anthropic takes arguments that are a JSON object only: they are text inside of one",
     source: MESSAGES,
+};
+pub(super) const HALF_CHARACTER: Rule = Rule {
+    reason: "an escaped half of a surrogate pair is no character: U+FFFD stands for it",
+    source: "https://github.com/anthropics/claude-code/issues/3277",
 };
 pub(super) const STOP: Rule = Rule {
     reason: "Anthropic takes no stop sequence of white space only",
@@ -87,9 +93,9 @@ pub(super) fn call_id(id: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{kept}_{}", digest.get(..16).unwrap_or(&digest)))
 }
 
-/// The arguments of a call as an object. Models leave them empty for tools that take none; text that is no object,
-/// such as one that the limit of tokens cut, becomes `{"arguments": TEXT}`, and `false`.
-pub(super) fn arguments(text: &str) -> (Cow<'_, RawValue>, bool) {
+/// Arguments as an object, with the rule for which they are not what was there. Models leave them empty for tools that
+/// take none; text that is no object, such as one that the limit of tokens cut, becomes `{"arguments": TEXT}`.
+pub(super) fn arguments(text: &str) -> (Cow<'_, RawValue>, Option<&'static Rule>) {
     let trimmed = match text.trim() {
         "" => "{}",
         trimmed => trimmed,
@@ -97,13 +103,19 @@ pub(super) fn arguments(text: &str) -> (Cow<'_, RawValue>, bool) {
     if trimmed.starts_with('{')
         && let Ok(object) = serde_json::from_str::<&RawValue>(trimmed)
     {
-        return (Cow::Borrowed(object), true);
+        return match with_whole_characters(trimmed.as_bytes()) {
+            Cow::Borrowed(_) => (Cow::Borrowed(object), None),
+            Cow::Owned(whole) => (held(&whole, object), Some(&HALF_CHARACTER)),
+        };
     }
     // It cannot fail: the key is text, and so is the value.
-    match to_raw_value(&serde_json::json!({ "arguments": text })) {
-        Ok(object) => (Cow::Owned(object), false),
-        Err(_) => (Cow::Borrowed(RawValue::NULL), false),
-    }
+    let object = to_raw_value(&serde_json::json!({ "arguments": text }));
+    (object.map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned), Some(&ARGUMENTS))
+}
+
+/// `json`, or `otherwise` if it should not be JSON.
+fn held<'a>(json: &[u8], otherwise: &'a RawValue) -> Cow<'a, RawValue> {
+    serde_json::from_slice::<Box<RawValue>>(json).map_or(Cow::Borrowed(otherwise), Cow::Owned)
 }
 
 /// What `metadata.user_id` may be for this user, with the rule if it is not the user itself. A digest still tells users
@@ -227,6 +239,13 @@ mod tests {
                 "/messages/1/content/0/input",
                 json!({"arguments": "{\"path\": \"a"}),
             ),
+            (
+                &HALF_CHARACTER,
+                json!({"messages": [text("user", "Hi"), call("c", r#"{"a": "\ud800"}"#), result("c")]}),
+                "messages[1].content[0].arguments",
+                "/messages/1/content/0/input/a",
+                json!("\u{fffd}"),
+            ),
             (&STOP, json!({"stop": ["\n", "END"]}), "stop[0]", "/stop_sequences", json!(["END"])),
             (
                 &USER_IDENTIFIES,
@@ -286,13 +305,13 @@ mod tests {
     #[test]
     fn arguments_that_are_no_object_are_kept_as_text() {
         for text in ["null", "[]", "{\"path\": \"a", "\"x\"", "1", "{} {}", "call it"] {
-            let (input, is_whole) = arguments(text);
-            assert!(!is_whole);
+            let (input, rule) = arguments(text);
+            assert!(rule.is_some());
             assert_eq!(serde_json::from_str::<Value>(input.get()).unwrap(), json!({"arguments": text}));
         }
         for (text, kept) in [("", "{}"), (" \n", "{}"), (" {\"n\": 1.0e400} ", "{\"n\": 1.0e400}")] {
-            let (input, is_whole) = arguments(text);
-            assert!(is_whole);
+            let (input, rule) = arguments(text);
+            assert!(rule.is_none());
             assert_eq!(input.get(), kept);
         }
     }

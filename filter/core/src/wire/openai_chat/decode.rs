@@ -16,7 +16,7 @@ use crate::wire::fields::{Fields, Path, parse};
 /// both name the field. 413 for a body of more JSON values than any conversation has.
 pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     let root = Path::Root;
-    let mut fields = Fields::new(&root, parse("/v1/chat/completions", body)?)?;
+    let mut fields = Fields::new(&root, parse("/v1/chat/completions", body, losses)?)?;
 
     let mut request = Request { model: fields.required_string("model")?, ..Request::default() };
     let messages = fields.required_list("messages")?;

@@ -1,0 +1,207 @@
+//! What clients of Anthropic's own API send and Bedrock's InvokeModel refuses, taken out of a body in place.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use serde_json::value::RawValue;
+
+use crate::chat::Losses;
+use crate::codec::json::{self, Member};
+use crate::codec::splice::{self, Edit};
+use crate::wire::fields::Path;
+
+/// A member that Bedrock does not know.
+struct Unknown {
+    name: &'static str,
+    place: Place,
+    /// Who met the refusal: "Extra inputs are not permitted".
+    #[cfg_attr(not(test), allow(dead_code, reason = "it is for readers, and a test wants it to be there"))]
+    source: &'static str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Body,
+    Tool,
+    CacheControl,
+}
+
+/// What only says how to serve a request. What asks for something else to be done, such as `mcp_servers`, stays: Bedrock
+/// says better than a gateway that it cannot.
+const UNKNOWN: &[Unknown] = &[
+    Unknown {
+        name: "eager_input_streaming",
+        place: Place::Tool,
+        source: "https://github.com/anthropics/claude-code/issues/32820",
+    },
+    Unknown {
+        name: "scope",
+        place: Place::CacheControl,
+        source: "https://github.com/Wei-Shaw/claude-relay-service/pull/965",
+    },
+    Unknown { name: "speed", place: Place::Body, source: FAST_MODE },
+    Unknown { name: "inference_geo", place: Place::Body, source: DATA_RESIDENCY },
+];
+const FAST_MODE: &str = "https://platform.claude.com/docs/en/build-with-claude/fast-mode";
+const DATA_RESIDENCY: &str = "https://platform.claude.com/docs/en/build-with-claude/data-residency";
+
+const REASON: &str = "not known to Bedrock";
+
+/// The changes to a body of `POST /v1/messages` that take out what Bedrock does not know. A body in which none of the
+/// words stands is searched for them and not read.
+#[must_use]
+pub fn edits_for_bedrock(body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+    let mut edits = Vec::new();
+    // In a text the quotes would be escaped.
+    let stands = |name: &str| memmem::find(body, format!("\"{name}\"").as_bytes()).is_some();
+    if !UNKNOWN.iter().any(|unknown| stands(unknown.name)) {
+        return edits;
+    }
+    for name in names(Place::Body) {
+        if has(body, name) {
+            losses.add(name, REASON);
+            edits.push(Edit::Remove(name));
+        }
+    }
+    // What is broken or there twice is left to be refused.
+    let Ok(scan) = json::scan(body, ["tools", "system", "messages"]) else { return edits };
+    let [tools, system, messages] = scan.members;
+    let lists: [(_, _, Element); 3] =
+        [("tools", tools, tool), ("system", system, block), ("messages", messages, block)];
+    for (name, member, element) in lists {
+        let raw = member.as_ref().map(|member| member.raw(body)).unwrap_or_default();
+        if let Some(list) = list(raw, &Path::Key(&Path::Root, name), losses, element) {
+            edits.push(Edit::Set(name, Cow::Owned(list)));
+        }
+    }
+    if let Some(mark) = mark(body, &Path::Root, losses) {
+        edits.push(mark);
+    }
+    edits
+}
+
+/// What an element becomes, if it changes.
+type Element = fn(&[u8], &Path<'_>, &mut Losses) -> Option<Vec<u8>>;
+
+fn names(place: Place) -> impl Iterator<Item = &'static str> {
+    UNKNOWN.iter().filter(move |unknown| unknown.place == place).map(|unknown| unknown.name)
+}
+
+fn member(object: &[u8], name: &str) -> Option<Member> {
+    let [member] = json::scan(object, [name]).ok()?.members;
+    member
+}
+
+fn has(object: &[u8], name: &str) -> bool {
+    member(object, name).is_some()
+}
+
+fn list(raw: &[u8], path: &Path<'_>, losses: &mut Losses, element: Element) -> Option<Vec<u8>> {
+    if !raw.starts_with(b"[") {
+        return None;
+    }
+    let elements: Vec<&RawValue> = serde_json::from_slice(raw).ok()?;
+    let mut changed = false;
+    let mut out = Vec::with_capacity(raw.len());
+    for (index, raw) in elements.into_iter().enumerate() {
+        out.push(if index == 0 { b'[' } else { b',' });
+        let raw = raw.get().as_bytes();
+        match element(raw, &Path::Index(path, index), losses) {
+            Some(new) => {
+                changed = true;
+                out.extend_from_slice(&new);
+            }
+            None => out.extend_from_slice(raw),
+        }
+    }
+    out.push(b']');
+    changed.then_some(out)
+}
+
+fn tool(raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
+    let mut edits = Vec::new();
+    for name in names(Place::Tool) {
+        if has(raw, name) {
+            losses.add(Path::Key(path, name), REASON);
+            edits.push(Edit::Remove(name));
+        }
+    }
+    edits.extend(mark(raw, path, losses));
+    edited(raw, &edits)
+}
+
+/// A message, or a block of one or of the system prompt: what may have a cache mark, and a list of what may have one.
+fn block(raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
+    let mut edits: Vec<Edit<'_>> = mark(raw, path, losses).into_iter().collect();
+    if let Some(content) = member(raw, "content")
+        && let Some(list) = list(content.raw(raw), &Path::Key(path, "content"), losses, block)
+    {
+        edits.push(Edit::Set("content", Cow::Owned(list)));
+    }
+    edited(raw, &edits)
+}
+
+fn mark(object: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Edit<'static>> {
+    let mark = member(object, "cache_control")?;
+    let mark = mark.raw(object);
+    let path = Path::Key(path, "cache_control");
+    let mut edits = Vec::new();
+    for name in names(Place::CacheControl) {
+        if has(mark, name) {
+            losses.add(Path::Key(&path, name), REASON);
+            edits.push(Edit::Remove(name));
+        }
+    }
+    Some(Edit::Set("cache_control", Cow::Owned(edited(mark, &edits)?)))
+}
+
+fn edited(object: &[u8], edits: &[Edit<'_>]) -> Option<Vec<u8>> {
+    if edits.is_empty() {
+        return None;
+    }
+    splice::edit(object, edits).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stripped(body: &str) -> (String, Vec<String>) {
+        let mut losses = Losses::default();
+        let edits = edits_for_bedrock(body.as_bytes(), &mut losses);
+        let body = splice::edit(body.as_bytes(), &edits).unwrap();
+        (String::from_utf8(body).unwrap(), losses.iter().map(|loss| loss.path.clone()).collect())
+    }
+
+    #[test]
+    fn what_bedrock_does_not_know_goes_and_every_other_byte_stays() {
+        for unknown in UNKNOWN {
+            assert!(unknown.source.starts_with("https://"), "{}", unknown.name);
+        }
+        let (body, losses) = stripped(
+            r#"{"speed":"fast","tools":[{"name":"f", "eager_input_streaming":true,"input_schema":{"type":"object","properties":{"scope":{"minimum":1.00}}}},{"name":"g","cache_control":{"type":"ephemeral","scope":"global"}}],"system":[{"type":"text","text":"say \"scope\"","cache_control":{"scope":"global","type":"ephemeral"}}],"messages":[{"role":"user","content":[{"type":"tool_use","input":{"scope":1,"cache_control":{"scope":2}}},{"type":"tool_result","content":[{"type":"text","cache_control":{"type":"ephemeral","scope":"x"}}]}]},{"role":"user","content":"hi"}]}"#,
+        );
+        assert_eq!(
+            body,
+            r#"{"tools":[{"name":"f" ,"input_schema":{"type":"object","properties":{"scope":{"minimum":1.00}}}},{"name":"g","cache_control":{"type":"ephemeral"}}],"system":[{"type":"text","text":"say \"scope\"","cache_control":{"type":"ephemeral"}}],"messages":[{"role":"user","content":[{"type":"tool_use","input":{"scope":1,"cache_control":{"scope":2}}},{"type":"tool_result","content":[{"type":"text","cache_control":{"type":"ephemeral"}}]}]},{"role":"user","content":"hi"}]}"#
+        );
+        assert_eq!(
+            losses,
+            [
+                "speed",
+                "tools[0].eager_input_streaming",
+                "tools[1].cache_control.scope",
+                "system[0].cache_control.scope",
+                "messages[0].content[1].content[0].cache_control.scope"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_body_without_them_has_no_edits() {
+        let mut losses = Losses::default();
+        let body = br#"{"tools": [{"name": "scope"}], "messages": [{"content": "\"scope\" eager_input_streaming"}]}"#;
+        assert_eq!(edits_for_bedrock(body, &mut losses), []);
+        assert!(losses.is_empty());
+    }
+}
