@@ -235,7 +235,7 @@ def test_a_byte_order_mark_and_half_a_character(gateway, providers, model, provi
     body = {"model": model, "messages": [{"role": "user", "content": "a\ud800b"}]}
     content = b"\xef\xbb\xbf" + json.dumps(body).encode()
     headers = {"content-type": "application/json"}
-    answer = gateway.client.post("/v1/chat/completions", content=content, headers=headers)
+    answer = gateway.http.post("/v1/chat/completions", content=content, headers=headers)
     assert answer.status_code == 200, answer.text
     assert sent(providers, provider)["messages"][0]["content"][0]["text"] == "a\ufffdb"
 

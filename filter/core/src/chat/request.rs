@@ -197,8 +197,9 @@ pub struct Tool {
     pub name: String,
     /// What it does and when to use it.
     pub description: Option<String>,
-    /// JSON Schema of its arguments, always an object. `None`: it takes none.
-    pub parameters: Option<Map<String, Value>>,
+    /// JSON Schema of its arguments, always an object, as the client's own text: numbers may have more digits than 64
+    /// bits hold. `None`: it takes none.
+    pub parameters: Option<String>,
     /// Arguments must follow the schema exactly.
     pub strict: Option<bool>,
     /// The tools up to this one may be cached.
@@ -227,8 +228,8 @@ pub enum ResponseFormat {
     JsonSchema {
         /// The schema's name.
         name: Option<String>,
-        /// The schema, always an object.
-        schema: Map<String, Value>,
+        /// The schema, always an object, as the client's own text.
+        schema: String,
         /// It must be followed exactly.
         strict: Option<bool>,
     },

@@ -4,18 +4,20 @@ use std::borrow::Cow;
 use std::fmt;
 
 use memchr::memchr2;
+use serde::de::DeserializeSeed as _;
 use serde_json::{Map, Value};
 
 use crate::chat::Losses;
 use crate::codec::text::{with_whole_characters, without_mark};
 use crate::error::{Error, Kind, Result};
+use crate::wire::raw::Shape;
 
 /// The most JSON values of a request. A value of one byte takes some eighty once it is parsed, so without this limit
 /// a body that passes the limit on bytes could still use up the worker's memory. Long conversations have thousands.
 const MAX_VALUES: usize = 500_000;
 
-/// The JSON of a request to `path`. What is JSON but no text, half of a surrogate pair, becomes U+FFFD and is a loss.
-pub(crate) fn parse(path: &str, body: &[u8], losses: &mut Losses) -> Result<Value> {
+/// The JSON of a request to `path`, in which what `shape` says stays text. What is JSON but no text, half of a surrogate pair, becomes U+FFFD and is a loss.
+pub(crate) fn parse(path: &str, shape: &Shape, body: &[u8], losses: &mut Losses) -> Result<Value> {
     let body = with_whole_characters(without_mark(body));
     if matches!(body, Cow::Owned(_)) {
         losses.add("body", "an escaped half of a surrogate pair is no character: U+FFFD stands for it");
@@ -25,7 +27,9 @@ pub(crate) fn parse(path: &str, body: &[u8], losses: &mut Losses) -> Result<Valu
         let message = format!("the request has more than {MAX_VALUES} JSON values");
         return Err(Error::new(Kind::TooLarge, message));
     }
-    serde_json::from_slice(body).map_err(|error| {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = shape.deserialize(&mut deserializer).and_then(|value| deserializer.end().map(|()| value));
+    value.map_err(|error| {
         Error::bad_request(format!("malformed request: failed to parse JSON for {path}: {error}"))
     })
 }
@@ -207,6 +211,17 @@ impl<'p> Fields<'p> {
         self.take(key).map(|value| self.path(key).map(value)).transpose()
     }
 
+    /// An object that stayed text, see [`Shape::Text`].
+    pub(crate) fn object_text(&mut self, key: &str) -> Result<Option<String>> {
+        match self.string(key)? {
+            Some(text) if !text.starts_with('{') => {
+                let other = serde_json::from_str(&text).unwrap_or_default();
+                Err(self.path(key).wrong_type("an object", &other))
+            }
+            text => Ok(text),
+        }
+    }
+
     /// 400: a member that must be there is not.
     pub(crate) fn missing(&self, key: &str) -> Error {
         self.path(key).malformed("field is required")
@@ -248,7 +263,7 @@ mod tests {
 
     #[test]
     fn a_body_of_too_many_values_is_refused_before_it_is_parsed() {
-        let parse = |path, body| parse(path, body, &mut Losses::default());
+        let parse = |path, body| parse(path, &Shape::Tree, body, &mut Losses::default());
         let few = format!("[{}0]", "0,".repeat(MAX_VALUES - 3));
         assert!(parse("/", few.as_bytes()).is_ok());
         let many = format!("[{}0]", "0,".repeat(MAX_VALUES));
@@ -260,9 +275,12 @@ mod tests {
     #[test]
     fn a_byte_order_mark_and_half_characters_are_read() {
         let mut losses = Losses::default();
-        assert_eq!(parse("/", b"\xef\xbb\xbf[1]", &mut losses).unwrap(), serde_json::json!([1]));
+        assert_eq!(
+            parse("/", &Shape::Tree, b"\xef\xbb\xbf[1]", &mut losses).unwrap(),
+            serde_json::json!([1])
+        );
         assert!(losses.is_empty());
-        let read = parse("/", br#"["\ud800", "\ud83d\ude00"]"#, &mut losses).unwrap();
+        let read = parse("/", &Shape::Tree, br#"["\ud800", "\ud83d\ude00"]"#, &mut losses).unwrap();
         assert_eq!(read, serde_json::json!(["\u{fffd}", "\u{1f600}"]));
         assert_eq!(losses.count(), 1);
     }

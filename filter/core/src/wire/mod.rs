@@ -45,6 +45,7 @@ mod fields;
 pub mod openai_chat;
 #[cfg(test)]
 mod properties;
+mod raw;
 pub mod usage;
 
 use serde::Serialize;

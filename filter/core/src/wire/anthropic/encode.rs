@@ -3,13 +3,13 @@
 use super::message::{cache_control, encode_messages, limit_marks};
 use super::models::ModelNames;
 use super::sampling::{Sampling, sampling};
+use super::schema::input_schema;
 use super::thinking::{effort, thinking};
-use super::types::{
-    InputSchema, MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking, Tool, ToolChoice,
-};
+use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking, Tool, ToolChoice};
 use super::{Envelope, Params, rules, turns};
 use crate::chat::{self, Losses, Request, ResponseFormat, ThinkingMode};
 use crate::error::Result;
+use crate::wire::fields::Path;
 use crate::wire::to_json;
 
 /// Writes the body for the place `params` names. What Anthropic's API cannot express is recorded in `losses`.
@@ -20,7 +20,7 @@ use crate::wire::to_json;
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
-    let mut tools: Vec<Tool<'_>> = request.tools.iter().map(tool).collect();
+    let mut tools = tools(request, losses);
     let thinking = thinking(request, names, &messages, losses);
     let thinks = thinking.as_ref().is_some_and(Thinking::is_on);
     turns::mend(&mut system, &mut messages, names, request, thinks, losses)?;
@@ -88,11 +88,18 @@ fn metadata<'a>(request: &'a Request, losses: &mut Losses) -> Option<Metadata<'a
     Some(Metadata { user_id })
 }
 
-fn tool(tool: &chat::Tool) -> Tool<'_> {
+fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Vec<Tool<'a>> {
+    let list = Path::Key(&Path::Root, "tools");
+    let tools = request.tools.iter().enumerate();
+    tools.map(|(index, tool)| self::tool(&Path::Index(&list, index), tool, losses)).collect()
+}
+
+fn tool<'a>(path: &Path<'_>, tool: &'a chat::Tool, losses: &mut Losses) -> Tool<'a> {
+    let path = Path::Key(path, "parameters");
     Tool {
         name: &tool.name,
         description: tool.description.as_deref().unwrap_or_default(),
-        input_schema: InputSchema(tool.parameters.as_ref()),
+        input_schema: input_schema(&path, tool.parameters.as_deref(), losses),
         strict: tool.strict.unwrap_or(false),
         cache_control: cache_control(tool.cache_control.as_ref()),
     }
@@ -130,7 +137,7 @@ fn output_format<'a>(
 ) -> Option<OutputFormat<'a>> {
     match request.response_format.as_ref()? {
         ResponseFormat::JsonSchema { schema, .. } if names.takes_json_schema(envelope) => {
-            Some(OutputFormat { schema })
+            serde_json::from_str(schema).ok().map(|schema| OutputFormat { schema })
         }
         ResponseFormat::JsonSchema { .. } => {
             losses.add("response_format", "this model takes no JSON schema");

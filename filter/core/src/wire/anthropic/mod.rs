@@ -12,6 +12,7 @@ mod picture;
 mod reply;
 mod rules;
 mod sampling;
+mod schema;
 mod sse;
 mod stream;
 mod thinking;

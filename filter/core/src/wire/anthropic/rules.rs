@@ -68,6 +68,12 @@ pub(super) const ONE_SAMPLING: Rule =
     Rule { reason: "this model takes temperature or top_p, not both", source: MIGRATION };
 pub(super) const SAMPLING_AND_THOUGHTS: Rule =
     Rule { reason: "Anthropic takes no such sampling while the model thinks", source: THINKING };
+pub(super) const SCHEMA_UNION: Rule = Rule {
+    reason: "Anthropic takes no oneOf, anyOf or allOf at the top of a tool's schema: their properties were joined",
+    source: "https://platform.claude.com/docs/en/managed-agents/self-hosted-sandboxes",
+};
+pub(super) const SCHEMA_TYPE: Rule =
+    Rule { reason: "Anthropic takes only schemas of objects for a tool", source: MESSAGES };
 
 /// `metadata.user_id`, in characters.
 const MAX_USER: usize = 256;
@@ -245,6 +251,22 @@ mod tests {
                 "messages[1].content[0].arguments",
                 "/messages/1/content/0/input/a",
                 json!("\u{fffd}"),
+            ),
+            (
+                &SCHEMA_UNION,
+                json!({"tools": [{"type": "function", "function": {"name": "f", "parameters":
+                    {"type": "object", "anyOf": [{"properties": {"a": {}}}, {"properties": {"b": {}}}]}}}]}),
+                "tools[0].parameters",
+                "/tools/0/input_schema",
+                json!({"type": "object", "properties": {"a": {}, "b": {}}}),
+            ),
+            (
+                &SCHEMA_TYPE,
+                json!({"tools": [{"type": "function", "function": {"name": "f", "parameters":
+                    {"type": ["object", "null"]}}}]}),
+                "tools[0].parameters.type",
+                "/tools/0/input_schema",
+                json!({"type": "object"}),
             ),
             (&STOP, json!({"stop": ["\n", "END"]}), "stop[0]", "/stop_sequences", json!(["END"])),
             (

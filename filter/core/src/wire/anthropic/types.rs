@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+
+use super::schema::InputSchema;
 
 /// The body of `POST /v1/messages` and of Bedrock's InvokeModel.
 #[derive(Serialize)]
@@ -158,23 +158,6 @@ pub(super) struct Tool<'a> {
     pub(super) cache_control: Option<CacheControl<'a>>,
 }
 
-/// A JSON Schema, which Anthropic wants to be an object's; OpenAI lets clients leave that, or all of it, out.
-pub(super) struct InputSchema<'a>(pub(super) Option<&'a Map<String, Value>>);
-
-impl Serialize for InputSchema<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        if self.0.is_none_or(|schema| !schema.contains_key("type")) {
-            map.serialize_entry("type", "object")?;
-        }
-        match self.0 {
-            None => map.serialize_entry("properties", &Map::new())?,
-            Some(schema) => schema.iter().try_for_each(|(key, value)| map.serialize_entry(key, value))?,
-        }
-        map.end()
-    }
-}
-
 #[derive(Serialize)]
 pub(super) struct ToolChoice<'a> {
     #[serde(rename = "type")]
@@ -219,7 +202,7 @@ impl OutputConfig<'_> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "json_schema")]
 pub(super) struct OutputFormat<'a> {
-    pub(super) schema: &'a Map<String, Value>,
+    pub(super) schema: &'a RawValue,
 }
 
 #[derive(Serialize)]

@@ -7,6 +7,16 @@ use super::message::decode_message;
 use crate::chat::{Losses, Request, ResponseFormat, Thinking, ThinkingMode, Tool, ToolChoice};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path, parse};
+use crate::wire::raw::Shape;
+
+/// Schemas stay text, since a backend reads them and nobody here.
+static SCHEMAS: Shape = Shape::Members(&[
+    (
+        "tools",
+        Shape::Elements(&Shape::Members(&[("function", Shape::Members(&[("parameters", Shape::Text)]))])),
+    ),
+    ("response_format", Shape::Members(&[("json_schema", Shape::Members(&[("schema", Shape::Text)]))])),
+]);
 
 /// Reads the body of `POST /v1/chat/completions`. Fields that are not known are recorded in `losses`.
 ///
@@ -16,7 +26,7 @@ use crate::wire::fields::{Fields, Path, parse};
 /// both name the field. 413 for a body of more JSON values than any conversation has.
 pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     let root = Path::Root;
-    let mut fields = Fields::new(&root, parse("/v1/chat/completions", body, losses)?)?;
+    let mut fields = Fields::new(&root, parse("/v1/chat/completions", &SCHEMAS, body, losses)?)?;
 
     let mut request = Request { model: fields.required_string("model")?, ..Request::default() };
     let messages = fields.required_list("messages")?;
@@ -112,7 +122,7 @@ fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Tool
     let mut tool = Tool {
         name: function.required_string("name")?,
         description: function.string("description")?,
-        parameters: function.map("parameters")?,
+        parameters: function.object_text("parameters")?,
         strict: function.bool("strict")?,
         cache_control: cache_control(&mut function, losses)?,
     };
@@ -164,7 +174,7 @@ fn decode_response_format(
             let format = ResponseFormat::JsonSchema {
                 name: schema.string("name")?,
                 strict: schema.bool("strict")?,
-                schema: schema.map("schema")?.ok_or_else(|| schema.missing("schema"))?,
+                schema: schema.object_text("schema")?.ok_or_else(|| schema.missing("schema"))?,
             };
             schema.finish(losses);
             Some(format)
