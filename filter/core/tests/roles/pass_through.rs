@@ -25,6 +25,15 @@ fn a_body_without_an_override_is_the_clients_to_the_byte() {
 }
 
 #[test]
+fn a_byte_order_mark_reaches_no_backend() {
+    let body = "{\"model\":\"qwen3\", \"n\":1e1}";
+    let gateway = gateway();
+    let outcome =
+        gateway.post(CHAT, &format!("\u{feff}{body}")).answered_by(Answer::json(200, COMPLETION)).send();
+    assert_eq!(outcome.sent[0].text(), body);
+}
+
+#[test]
 fn an_override_changes_the_models_name_and_nothing_else() {
     let body = r#"{"a":[1, 2],"model" : "qu\u0069te","n":1e1}"#;
     let gateway = gateway().model("org/quite-\"8b\"");
