@@ -171,6 +171,8 @@ def test_the_filters_own_configuration_is_made_as_rendered(rendered):
     routes = list(theirs["routes"].values())
     # It says what is so anyway.
     assert [route.pop("user_headers") for route in routes] == [["x-user-id"]] * 2
+    # Of direct ways, which have files of their own.
+    assert [route.pop("answer_timeout_ms", 120_000) for route in routes] == [120_000] * 2
     assert sorted(map(shape, ours["routes"].values())) == sorted(map(shape, routes))
     assert ours["backends"]["bedrock"]["auth"]["type"] == theirs["backends"]["default/bedrock"]["auth"]["type"]
     assert list(ours["credentials"].values()) == list(theirs["credentials"].values())

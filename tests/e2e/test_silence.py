@@ -215,6 +215,33 @@ class TestSilence:
         assert error["error"]["type"] in ("server_error", "timeout_error", "api_error"), heard.text
 
 
+class TestTheEnd:
+    """A provider that keeps its connection open after its last word."""
+
+    @pytest.mark.skipif(FILTER == "wasm", reason="proxy-wasm can reset a stream, not end it: the answer would be a broken one")
+    @pytest.mark.parametrize(
+        "model, api, last",
+        [("one", "openai", "[DONE]"), ("two", "openai", "[DONE]"), ("claude", "openai", "[DONE]"), ("claude", "anthropic", '"message_stop"}')],
+    )
+    def test_the_client_is_let_go(self, gateway, providers, main, model, api, last, user):
+        if model == "claude":
+            providers["claude"].script({"text": CLAUDES}, {"hang": True}, headers=SSE)
+        else:
+            main.script({"text": ANSWER}, {"hang": True}, headers=SSE)
+        heard = Heard(gateway, model, api)
+        assert (heard.status, heard.broken) == (200, False)
+        assert heard.text.rstrip().endswith(last), heard.text
+        assert heard.took < 3, "a second after the last word"
+
+    def test_a_usage_chunk_that_comes_late_is_read(self, gateway, providers, main):
+        usage = {**CHUNK, "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}
+        words = ANSWER.split("data: [DONE]")[0]
+        late = [{"delay_ms": 2500}, {"text": f"data: {json.dumps(usage)}\n\ndata: [DONE]\n\n"}]
+        main.script({"text": words}, *late, headers=SSE)
+        heard = Heard(gateway, "one")
+        assert heard.text.endswith("data: [DONE]\n\n") and heard.took > 2
+
+
 class TestKeepalive:
     """The gateway itself, where its client would hear nothing for fifteen seconds."""
 

@@ -110,20 +110,27 @@ class Impatient:
         return True
 
 
-def test_connections_that_the_backend_has_ended(start_gateway, user):
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("way", ["direct", "roles"])
+def test_connections_that_the_backend_has_ended(start_gateway, user, way, stream):
     """Two of them at once: there is one more try, on a fresh one, and the log counts them."""
     server = Impatient()
+    conditions = [{"type": "Exact", "name": "x-ai-eg-model", "value": "m"}]
+    if way == "roles":
+        conditions.append({"type": "Exact", "name": "x-way", "value": "roles"})
+    rule = {"matches": [{"headers": conditions}], "backendRefs": [{"name": "impatient"}]}
     gateway = start_gateway(
-        [
-            *resources.gateway(),
-            *resources.backend("impatient", server.url),
-            resources.route(resources.rule("m", {"name": "impatient"})),
-        ],
+        [*resources.gateway(), *resources.backend("impatient", server.url), resources.route(rule)],
         "--concurrency",
         "1",
     )
+
+    def ask(user):
+        body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+        return gateway.http.post("/v1/chat/completions", json=body, headers={"x-user-id": user, "x-way": "roles"}).status_code
+
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        assert [answer.status_code for answer in pool.map(lambda _: gateway.chat("m"), range(2))] == [200, 200]
-    assert gateway.chat("m", user).status_code == 200
+        assert list(pool.map(ask, ["one", "two"])) == [200, 200]
+    assert ask(user) == 200
     assert gateway.logged(user)[0]["attempts"] >= 2
     server.socket.close()

@@ -9,7 +9,7 @@ use weir_core::config::Config;
 use super::address::Addresses;
 use super::direct::Direct;
 use super::version::Versions;
-use super::{Error, Options, proto, secrets};
+use super::{Error, Form, Options, proto, secrets};
 use crate::plan::Plan;
 
 /// The name of a role's filter in a chain, and of its ECDS resource.
@@ -47,6 +47,7 @@ pub(super) fn resource(
 fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<String, Error> {
     let mut config = plan.filter.clone();
     config.direct = direct.configuration(plan);
+    config.direct_streams = options.filter.form != Form::Module;
     for (name, timeout) in direct.answer_timeouts() {
         if let Some(route) = config.routes.get_mut(name) {
             Arc::make_mut(route).answer_timeout_ms = Some(timeout);

@@ -104,13 +104,13 @@ impl Context<'_> {
     }
 
     fn list<'r>(&self, rules: impl Iterator<Item = &'r MatchedRule>) -> Vec<Value> {
-        rules.flat_map(|rule| self.direct_route(rule).into_iter().chain([self.route(rule)])).collect()
+        rules.flat_map(|rule| self.direct_route(rule).into_iter().chain([self.route(rule, false)])).collect()
     }
 
     /// The rule's route for what goes a direct way: the filter has made it the backend's request, and names the cluster.
     fn direct_route(&self, matched: &MatchedRule) -> Option<Value> {
         model(&matched.matches).filter(|model| self.direct.has(model))?;
-        let mut route = self.route(matched);
+        let mut route = self.route(matched, true);
         let action = route.get_mut("route")?.as_object_mut()?;
         action.remove("cluster");
         action.insert("cluster_header".to_owned(), CLUSTER_HEADER.into());
@@ -120,7 +120,7 @@ impl Context<'_> {
         Some(route)
     }
 
-    fn route(&self, matched: &MatchedRule) -> Value {
+    fn route(&self, matched: &MatchedRule, is_direct: bool) -> Value {
         let rule = matched.rule.as_ref();
         let mut route = Map::new();
         route.insert("name".to_owned(), rule.name.clone().into());
@@ -148,6 +148,8 @@ impl Context<'_> {
             if let Some(silence) = allowed_silence(self.listener, rule) {
                 action.insert("idle_timeout".to_owned(), proto::duration(silence).into());
             }
+            // The backend role refuses to ask the only backend again after a timeout, which Envoy takes for a reset.
+            let rule = if rule.ai && !is_direct { &with_resets(rule) } else { rule };
             if let Some(policy) = retry_policy(rule) {
                 action.insert("retry_policy".to_owned(), policy);
             }
@@ -267,6 +269,17 @@ pub(super) fn retry_policy(rule: &Rule) -> Option<Value> {
         policy.insert("num_retries".to_owned(), 0.into());
     }
     (!policy.is_empty()).then_some(Value::Object(policy))
+}
+
+/// The rule with every reset repeated, where those before the request was sent are.
+fn with_resets(rule: &Rule) -> Rule {
+    let mut rule = rule.clone();
+    if let Some(retry) = &mut rule.retry
+        && retry.on.iter().any(|word| word == "reset-before-request")
+    {
+        retry.on.push("reset".to_owned());
+    }
+    rule
 }
 
 fn retries(retry: &Retry) -> Map<String, Value> {

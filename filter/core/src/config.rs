@@ -26,6 +26,10 @@ pub struct Config {
     /// them too where the client's API is OpenAI's, and names the cluster; there is no filter in that one's upstream chain.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub direct: BTreeMap<String, Direct>,
+    /// Whether streams go direct ways where there is another. Not with the native module: what it adds to an answer to keep it alive takes
+    /// the rest of the answer out of its own sight, which only the edge role can do without.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub direct_streams: bool,
     /// What `GET /v1/models` lists, in the order of the routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Model>,
@@ -137,6 +141,7 @@ impl Default for Config {
             routes: BTreeMap::new(),
             backends: BTreeMap::new(),
             direct: BTreeMap::new(),
+            direct_streams: true,
             models: Vec::new(),
             credentials: BTreeMap::new(),
             secret_files: BTreeMap::new(),
@@ -192,6 +197,11 @@ fn is_default_held_limit(bytes: &usize) -> bool {
 
 fn yes() -> bool {
     true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_yes(it: &bool) -> bool {
+    *it
 }
 
 fn default_max_tokens() -> u64 {

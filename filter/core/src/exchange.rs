@@ -79,6 +79,10 @@ pub struct Exchange {
     pub response_model: String,
     /// How many attempts there were.
     pub attempts: u32,
+    /// When the last of them began, in milliseconds since 1970.
+    pub attempt_started_ms: u64,
+    /// How long all of them together may take up to the answer's headers, in milliseconds, where the proxy does not keep that time.
+    pub answer_timeout_ms: Option<u64>,
     /// How far the answer has come.
     pub answer: Answer,
     /// The status of an answer that the attempt has just let pass, until the edge role sees it. Only one of success: Envoy
@@ -136,6 +140,8 @@ impl Exchange {
             request_model: String::new(),
             response_model: String::new(),
             attempts: 0,
+            attempt_started_ms: 0,
+            answer_timeout_ms: None,
             answer: Answer::None,
             passing: None,
             usage: Usage::default(),

@@ -14,6 +14,9 @@ pub(crate) const HOLD_MS: u64 = 1_000;
 /// milliseconds.
 const HOLD_FOR_ANOTHER_MS: u64 = 90_000;
 
+/// How long a backend may keep its connection open after its last word before the client is let go, in milliseconds.
+const KEPT_OPEN_MS: u64 = 1_000;
+
 /// What an SSE client takes for a sign of life and nothing else: <https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes>.
 const COMMENT: &[u8] = b": keepalive\n\n";
 
@@ -27,6 +30,8 @@ pub struct Pulse {
     pub heard_ms: u64,
     /// When the client's last byte went, likewise.
     pub told_ms: u64,
+    /// When the answer had said its last word, in the words of its API.
+    pub over_ms: Option<u64>,
 }
 
 /// What is due in a stream.
@@ -38,7 +43,7 @@ pub enum Beat {
     Wait(u64),
     /// The client is to get this, between two events.
     Write(Vec<u8>),
-    /// The client is to get this, and the stream ends with it.
+    /// The client is to get this, and the stream ends with it. Nothing at all: all was said.
     End(Vec<u8>),
 }
 
@@ -46,11 +51,19 @@ impl Pulse {
     /// The headers of a stream are gone.
     #[must_use]
     pub fn new(now_ms: u64) -> Pulse {
-        Pulse { heard_ms: now_ms, told_ms: now_ms }
+        Pulse { heard_ms: now_ms, told_ms: now_ms, over_ms: None }
     }
 
     /// What is due at `now_ms`; the client is taken to get it.
     pub fn beat(&mut self, config: &Config, route: Option<&Route>, api: ClientApi, now_ms: u64) -> Beat {
+        if let Some(over_ms) = self.over_ms {
+            let kept = now_ms.saturating_sub(over_ms);
+            return if kept >= KEPT_OPEN_MS {
+                Beat::End(Vec::new())
+            } else {
+                Beat::Wait(KEPT_OPEN_MS - kept)
+            };
+        }
         let silence = now_ms.saturating_sub(self.heard_ms);
         let allowed = route.map_or(config.silence_ms, |route| route.allowed_silence_ms(config));
         if allowed > 0 && silence >= allowed {
@@ -85,8 +98,13 @@ impl Route {
     /// How long after its start an attempt may hold back the headers of an answer that lives, while another could follow. Envoy
     /// does not see what is held and would give the attempt up, so this ends before Envoy's patience does.
     pub(crate) fn longest_hold_ms(&self) -> u64 {
-        let limits = [self.silence_ms, self.attempt_ms].into_iter().flatten().filter(|limit| *limit > 0);
-        limits.min().map_or(HOLD_FOR_ANOTHER_MS, |limit| limit.saturating_sub(limit / 4))
+        self.attempt_limit_ms().map_or(HOLD_FOR_ANOTHER_MS, |limit| limit.saturating_sub(limit / 4))
+    }
+
+    /// How long Envoy waits for a byte of an attempt's answer, in milliseconds.
+    pub(crate) fn attempt_limit_ms(&self) -> Option<u64> {
+        let limits = [self.silence_ms, self.attempt_ms].into_iter().flatten();
+        limits.filter(|limit| *limit > 0).min()
     }
 }
 
@@ -122,6 +140,14 @@ mod tests {
         assert!(event.starts_with("data: {") && event.contains("sent nothing for 20 s"), "{event}");
         pulse.heard_ms = 19_000;
         assert_eq!(beat(&mut pulse, &config, &route, 20_000), Beat::Wait(10_000));
+    }
+
+    #[test]
+    fn the_client_is_let_go_where_its_backend_does_not() {
+        let (config, route) = (Config::default(), Route::default());
+        let mut pulse = Pulse { over_ms: Some(5_000), ..Pulse::new(5_000) };
+        assert_eq!(beat(&mut pulse, &config, &route, 5_200), Beat::Wait(800));
+        assert_eq!(beat(&mut pulse, &config, &route, 6_000), Beat::End(Vec::new()));
     }
 
     #[test]

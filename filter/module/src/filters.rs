@@ -24,33 +24,33 @@ impl From<Beat> for Next {
             Beat::LetGo => Next::ContinueAnswer,
             Beat::Write(body) => Next::Send { body, end: false },
             Beat::End(body) => Next::Send { body, end: true },
+            Beat::Reply(reply) => Flow::Reply(reply).into(),
         }
     }
 }
 
 /// In the listener's chain.
-pub(crate) struct Edge {
-    filter: EdgeFilter,
-    /// The next piece of the answer is its own.
-    sends: bool,
-}
+pub(crate) struct Edge(EdgeFilter);
 
 impl Edge {
     pub(crate) fn new(filter: EdgeFilter) -> Edge {
-        Edge { filter, sends: false }
+        Edge(filter)
     }
 
     /// Does what the filter said of the answer.
     fn answer(&mut self, stream: &Stream<'_>, flow: Flow) -> Next {
-        if let Some(due) = self.filter.due() {
+        if let Some(due) = self.0.due() {
             ticker::beat(stream.scheduler(), due);
         }
         flow.into()
     }
 
     /// Does what the filter said of the request.
-    fn request(&self, stream: &Stream<'_>, flow: Flow) -> Next {
-        if self.filter.waits() {
+    fn request(&mut self, stream: &Stream<'_>, flow: Flow) -> Next {
+        if let Some(due) = self.0.due() {
+            ticker::beat(stream.scheduler(), due);
+        }
+        if self.0.waits() {
             ticker::wait(stream.scheduler());
         }
         flow.into()
@@ -59,54 +59,50 @@ impl Edge {
 
 impl HttpFilter for Edge {
     fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
-        self.filter.request_headers(&mut Native(stream), end).into()
+        self.0.request_headers(&mut Native(stream), end).into()
     }
 
     fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
         let size = stream.request_body_size();
-        let flow = self.filter.request_body(&mut Native(stream), size, end);
+        let flow = self.0.request_body(&mut Native(stream), size, end);
         self.request(stream, flow)
     }
 
     fn request_trailers(&mut self, stream: &mut Stream<'_>) -> Next {
-        let flow = self.filter.request_trailers(&mut Native(stream));
+        let flow = self.0.request_trailers(&mut Native(stream));
         self.request(stream, flow)
     }
 
     fn response_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
-        let flow = self.filter.response_headers(&mut Native(stream), end);
+        let flow = self.0.response_headers(&mut Native(stream), end);
         self.answer(stream, flow)
     }
 
     fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
-        if std::mem::take(&mut self.sends) {
-            return Next::Continue;
-        }
         let size = stream.response_body_size();
-        let flow = self.filter.response_body(&mut Native(stream), size, end);
+        let flow = self.0.response_body(&mut Native(stream), size, end);
         self.answer(stream, flow)
     }
 
     fn response_trailers(&mut self, stream: &mut Stream<'_>) -> Next {
-        self.filter.response_trailers(&mut Native(stream)).into()
+        self.0.response_trailers(&mut Native(stream)).into()
     }
 
     /// The credential that it waits for may have come, or the answer was silent for a while.
     fn scheduled(&mut self, stream: &mut Stream<'_>, event: u64) -> Next {
         if event == ticker::BEAT {
-            let beat = self.filter.beat(&mut Native(stream));
-            self.sends = matches!(beat, Beat::Write(_) | Beat::End(_));
-            if let Some(due) = self.filter.due() {
+            let beat = self.0.beat(&mut Native(stream));
+            if let Some(due) = self.0.due() {
                 ticker::beat(stream.scheduler(), due);
             }
             return beat.into();
         }
-        let flow = self.filter.retry(&mut Native(stream));
+        let flow = self.0.retry(&mut Native(stream));
         self.request(stream, flow)
     }
 
     fn stream_complete(&mut self, stream: &mut Stream<'_>) {
-        self.filter.close(&mut Native(stream));
+        self.0.close(&mut Native(stream));
     }
 }
 

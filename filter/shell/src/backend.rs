@@ -23,6 +23,8 @@ pub struct BackendFilter {
     attempt: Option<Box<Attempt>>,
     request: Request,
     answer: Answer,
+    /// The answer's headers have come.
+    has_answer: bool,
     /// So many bytes of a whole answer are there.
     answer_size: usize,
     /// In how many milliseconds [`BackendFilter::beat`] is to be called, until the host has been told.
@@ -91,6 +93,7 @@ impl BackendFilter {
             attempt: None,
             request: Request::Done,
             answer: Answer::Pass,
+            has_answer: false,
             answer_size: 0,
             due: None,
             held: Held::default(),
@@ -185,7 +188,10 @@ impl BackendFilter {
             attempt.request(body, Identity { credential: credential.as_deref(), keys, now })
         });
         match made {
-            Ok(outgoing) => Made::Request(outgoing),
+            Ok(outgoing) => {
+                self.due = attempt.patience(now_ms);
+                Made::Request(outgoing)
+            }
             Err(reply) => Made::Refused(reply),
         }
     }
@@ -208,6 +214,7 @@ impl BackendFilter {
         end: bool,
     ) -> Flow {
         let Some(attempt) = &mut self.attempt else { return Flow::Continue };
+        self.has_answer = true;
         let unwanted = attempt.unwanted_headers(status, headers);
         if !unwanted.is_empty() {
             host.edit(Map::Response, &unwanted);
@@ -236,9 +243,19 @@ impl BackendFilter {
         self.due.take()
     }
 
-    /// Time has passed. The answer's headers may have been held for long enough.
+    /// Whether the answer's headers have come.
+    pub(crate) fn has_answer(&self) -> bool {
+        self.has_answer
+    }
+
+    /// Time has passed. The answer's headers may have been held, or waited for, for long enough.
     pub fn beat(&mut self, host: &mut impl Host) -> Beat {
         let Some(attempt) = &mut self.attempt else { return Beat::Rest };
+        if !self.has_answer {
+            let patience = attempt.patience(host.now_ms());
+            self.due = patience.filter(|patience| *patience > 0);
+            return if patience == Some(0) { Beat::Reply(Box::new(attempt.overdue())) } else { Beat::Rest };
+        }
         let held = attempt.answer_beat(host.now_ms());
         self.due = wait_of(&held);
         let HeldHeaders::Release(edits) = held else { return Beat::Rest };

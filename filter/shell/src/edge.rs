@@ -39,9 +39,13 @@ pub struct EdgeFilter {
     closed: bool,
     /// In how many milliseconds [`EdgeFilter::beat`] is to be called, until the host has been told.
     due: Option<u64>,
-    /// The host has been told, and has not called yet.
-    is_beat_awaited: bool,
+    /// When it is called next, in milliseconds since 1970, and how often it is called in all.
+    beat_at: Option<u64>,
+    beats_awaited: u32,
 }
+
+/// A call that comes so much before another is one that was asked for before, in milliseconds.
+const TOO_EARLY_MS: u64 = 200;
 
 impl EdgeFilter {
     /// The filter of a request that is about to come.
@@ -59,7 +63,8 @@ impl EdgeFilter {
             status: None,
             closed: false,
             due: None,
-            is_beat_awaited: false,
+            beat_at: None,
+            beats_awaited: 0,
         }
     }
 
@@ -132,6 +137,8 @@ impl EdgeFilter {
             }
             Some((filter, made)) => {
                 self.direct = filter;
+                let due = self.direct.as_mut().and_then(|direct| direct.due());
+                self.wait(due, host.now_ms());
                 made.carry_out(host)
             }
         };
@@ -156,6 +163,8 @@ impl EdgeFilter {
     pub fn retry(&mut self, host: &mut impl Host) -> Flow {
         let Some(direct) = &mut self.direct else { return Flow::Hold };
         let flow = direct.retry(host);
+        let due = direct.due();
+        self.wait(due, host.now_ms());
         self.go_on(host, flow)
     }
 
@@ -180,7 +189,8 @@ impl EdgeFilter {
             } else {
                 let flow = direct.answer_headers(host, status, &headers, end);
                 self.holds_answer = matches!(flow, Flow::Hold);
-                self.due = direct.due();
+                let due = direct.due();
+                self.wait(due, host.now_ms());
                 if !matches!(flow, Flow::Continue) {
                     return flow;
                 }
@@ -200,9 +210,9 @@ impl EdgeFilter {
                 log::warn!("limits by model are not charged for a request that waited for its credential");
             }
         }
-        if edge.has_pulse() {
-            self.due = wait_of(&edge.beat(host.now_ms()));
-        }
+        let due = if edge.has_pulse() { wait_of(&edge.beat(host.now_ms())) } else { None };
+        self.wait(due, host.now_ms());
+        let Some(edge) = &mut self.edge else { return Flow::Continue };
         let status = edge.passing().unwrap_or_else(|| host.status());
         self.status = Some(status);
         // The details and the other headers matter for errors only.
@@ -233,8 +243,10 @@ impl EdgeFilter {
     pub fn response_body(&mut self, host: &mut impl Host, size: usize, end: bool) -> Flow {
         if let Some(direct) = &mut self.direct {
             let flow = direct.response_body(host, size, end);
+            self.let_go(host);
             return self.release_answer(host, flow);
         }
+        self.let_go(host);
         if self.replacement.is_none() {
             return Flow::Continue;
         }
@@ -271,25 +283,39 @@ impl EdgeFilter {
 
     /// In how many milliseconds the host is to call [`EdgeFilter::beat`], if at all. It is said once.
     pub fn due(&mut self) -> Option<u64> {
-        if self.is_beat_awaited {
-            // It will be asked again then.
-            return None;
-        }
         let due = self.due.take();
-        self.is_beat_awaited = due.is_some();
+        self.beats_awaited = self.beats_awaited.saturating_add(due.is_some().into());
         due
+    }
+
+    /// Has [`EdgeFilter::beat`] called in so many milliseconds, unless it is called before that: it will be asked again then.
+    fn wait(&mut self, in_ms: Option<u64>, now_ms: u64) {
+        let Some(in_ms) = in_ms else { return };
+        let at = now_ms.saturating_add(in_ms);
+        if self.beat_at.is_none_or(|awaited| at < awaited) {
+            self.beat_at = Some(at);
+            self.due = Some(in_ms);
+        }
     }
 
     /// Time has passed. What it asks to be written must not be shown to [`EdgeFilter::response_body`].
     pub fn beat(&mut self, host: &mut impl Host) -> Beat {
-        self.is_beat_awaited = false;
-        if self.closed {
+        let now_ms = host.now_ms();
+        self.beats_awaited = self.beats_awaited.saturating_sub(1);
+        let is_early = self.beat_at.is_some_and(|at| now_ms.saturating_add(TOO_EARLY_MS) < at);
+        if self.closed || is_early && self.beats_awaited > 0 {
             return Beat::Rest;
         }
-        if self.holds_answer {
-            let Some(direct) = &mut self.direct else { return Beat::Rest };
+        self.beat_at = None;
+        if let Some(direct) = &mut self.direct
+            && (self.holds_answer || !direct.has_answer())
+        {
             let beat = direct.beat(host);
-            self.due = direct.due();
+            let due = direct.due();
+            self.wait(due, now_ms);
+            if let Beat::Reply(reply) = &beat {
+                self.status = Some(reply.status);
+            }
             if beat == Beat::LetGo {
                 self.holds_answer = false;
                 // Nothing but changes to the headers comes of a success.
@@ -298,16 +324,27 @@ impl EdgeFilter {
             return beat;
         }
         let Some(edge) = &mut self.edge else { return Beat::Rest };
-        let now_ms = host.now_ms();
         let beat = edge.beat(now_ms);
-        self.due = wait_of(&beat);
-        match beat {
-            pulse::Beat::Over | pulse::Beat::Wait(_) => Beat::Rest,
-            pulse::Beat::Write(bytes) => {
-                self.due = wait_of(&edge.beat(now_ms));
-                Beat::Write(bytes)
+        let (due, beat) = match beat {
+            pulse::Beat::Over | pulse::Beat::Wait(_) => (wait_of(&beat), Beat::Rest),
+            // What the backend role would not see any more it could not translate, nor count.
+            pulse::Beat::Write(_) if self.direct.is_some() && !host.sees_answers_it_added_to() => {
+                (wait_of(&edge.beat(now_ms)), Beat::Rest)
             }
-            pulse::Beat::End(bytes) => Beat::End(bytes),
+            pulse::Beat::Write(bytes) => (wait_of(&edge.beat(now_ms)), Beat::Write(bytes)),
+            pulse::Beat::End(bytes) => (None, Beat::End(bytes)),
+        };
+        self.wait(due, now_ms);
+        beat
+    }
+
+    /// The client is let go where the backend does not end an answer that has said all.
+    fn let_go(&mut self, host: &impl Host) {
+        if let Some(edge) = &mut self.edge
+            && edge.is_over()
+        {
+            let due = wait_of(&edge.beat(host.now_ms()));
+            self.wait(due, host.now_ms());
         }
     }
 

@@ -36,8 +36,10 @@ pub enum Beat {
     LetGo,
     /// This is added to its body, behind what has gone already.
     Write(Vec<u8>),
-    /// The same, and it ends there.
+    /// The same, and it ends there. Nothing is added to an answer that has said all.
     End(Vec<u8>),
+    /// There was none yet, and this is one.
+    Reply(Box<Reply>),
 }
 
 impl From<Reply> for Flow {
@@ -80,6 +82,9 @@ pub trait Host {
     fn retries_held_answers(&self) -> bool {
         true
     }
+
+    /// Whether the filter is still shown an answer that it has added something to between two pieces.
+    fn sees_answers_it_added_to(&self) -> bool;
 
     /// Lets the proxy choose the route anew, by the headers as they are now.
     fn choose_route_anew(&mut self);

@@ -219,6 +219,12 @@ fn look(id: u32, mut watched: Watched) {
         Beat::Rest => {}
         Beat::LetGo => watched.body.resume(&[]),
         Beat::Write(bytes) => say(&bytes),
+        // An answer that has said all: a reset would make a broken one of it, and nothing else ends it.
+        Beat::End(bytes) if bytes.is_empty() => {}
+        Beat::Reply(reply) => {
+            host::reply(&reply);
+            return;
+        }
         Beat::End(bytes) => {
             say(&bytes);
             watched.is_over = true;

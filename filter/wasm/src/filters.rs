@@ -102,11 +102,15 @@ impl HttpContext for Edge {
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {
-        self.shared.request(|filter| filter.request_body(&mut Stream, size, end))
+        let action = self.shared.request(|filter| filter.request_body(&mut Stream, size, end));
+        self.watch();
+        action
     }
 
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
-        self.shared.request(|filter| filter.request_trailers(&mut Stream))
+        let action = self.shared.request(|filter| filter.request_trailers(&mut Stream));
+        self.watch();
+        action
     }
 
     fn on_http_response_headers(&mut self, _count: usize, end: bool) -> Action {

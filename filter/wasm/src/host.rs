@@ -80,6 +80,10 @@ impl Host for Stream {
         minor.is_some_and(|minor| minor >= 37)
     }
 
+    fn sees_answers_it_added_to(&self) -> bool {
+        true
+    }
+
     fn choose_route_anew(&mut self) {
         // Envoy below 1.40 does not do it by itself when a body callback sets a header.
         let _ = hostcalls::call_foreign_function("clear_route_cache", None);

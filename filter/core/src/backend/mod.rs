@@ -91,8 +91,12 @@ impl Attempt {
             let message = "unknown path: the route that takes it is for models, and no endpoint has it";
             return Begin::Reply(refuse(exchange, &Error::new(Kind::UnknownPath, message)));
         };
+        if let Some(refusal) = refused_by_time(exchange, route, now_ms) {
+            return Begin::Reply(refusal);
+        }
         let is_first = {
             let mut exchange = exchange.borrow_mut();
+            exchange.attempt_started_ms = now_ms;
             exchange.attempts = exchange.attempts.saturating_add(1);
             let is_first = exchange.attempts == 1;
             if is_first {
@@ -192,6 +196,19 @@ impl Attempt {
         Some(refuse(&self.exchange, &Error::new(Kind::Unavailable, message)))
     }
 
+    /// How long the answer's headers may still take at `now_ms`, in milliseconds, where the filter keeps that time.
+    #[must_use]
+    pub fn patience(&self, now_ms: u64) -> Option<u64> {
+        let timeout = self.exchange.borrow().answer_timeout_ms?;
+        Some(timeout.saturating_sub(now_ms.saturating_sub(self.started_ms)))
+    }
+
+    /// The answer in the place of one that did not come in time.
+    #[must_use]
+    pub fn overdue(&self) -> Reply {
+        refuse(&self.exchange, &too_late())
+    }
+
     fn target(&self) -> Result<&Target> {
         self.route.targets.get(self.target_index).ok_or_else(gone)
     }
@@ -227,6 +244,21 @@ fn refuse(exchange: &SharedExchange, error: &Error) -> Reply {
     let mut exchange = exchange.borrow_mut();
     exchange.answered_here = true;
     Reply::of_error(error, exchange.api)
+}
+
+/// Refuses another attempt at the only backend of a route if the one before had all the time there is. Envoy counts its timeouts
+/// among the resets and tries again after either; but after a timeout the backend is still at work, and would be paid twice.
+fn refused_by_time(exchange: &SharedExchange, route: &Route, now_ms: u64) -> Option<Reply> {
+    let limit = route.attempt_limit_ms().filter(|_| route.targets.len() == 1)?;
+    let is_over = {
+        let exchange = exchange.borrow();
+        exchange.attempts > 0 && now_ms.saturating_sub(exchange.attempt_started_ms) >= limit
+    };
+    is_over.then(|| refuse(exchange, &too_late()))
+}
+
+fn too_late() -> Error {
+    Error::new(Kind::Timeout, "the backend did not answer in time")
 }
 
 fn refused_by_budgets(

@@ -236,19 +236,25 @@ impl Edge {
         edits.set(MODEL_HEADER, fields.model.clone());
         // Envoy answers itself when a backend breaks off an answer that is held, and nothing can give that another shape.
         if let Some(direct) = self.config.direct.get(&fields.model)
-            && (direct.only || exchange.api == ClientApi::OpenAi)
+            && (direct.only
+                || exchange.api == ClientApi::OpenAi && (self.config.direct_streams || !fields.stream))
         {
             edits.set(CLUSTER_HEADER, direct.cluster.clone());
             exchange.direct = true;
             // A kept connection that the backend has closed is a reset, too, and so is a timeout of an attempt: its answer would be bought
-            // again. Where the answer comes whole, its time is the request's, which is final. A stream's is not, and speech is one.
+            // again. Where the answer comes whole, its time is the request's, which is final. A stream's is not, and speech is one: of
+            // those that the client asks for the filter itself keeps the time.
             if let Some((_, route)) = self.config.route(&direct.route)
                 && let Some(timeout) = route.answer_timeout_ms
-                && !fields.stream
                 && exchange.endpoint != Some(Endpoint::Speech)
             {
                 edits.set("x-envoy-retry-on", "reset");
-                edits.set("x-envoy-upstream-rq-timeout-ms", timeout.to_string());
+                if fields.stream {
+                    edits.set("x-envoy-upstream-rq-per-try-timeout-ms", "0");
+                    exchange.answer_timeout_ms = Some(timeout);
+                } else {
+                    edits.set("x-envoy-upstream-rq-timeout-ms", timeout.to_string());
+                }
             }
         }
         exchange.body_size = body.len();
@@ -271,7 +277,13 @@ impl Edge {
     /// Whether a stream of events is on its way to the client.
     #[must_use]
     pub fn has_pulse(&self) -> bool {
-        self.exchange.borrow().pulse.is_some()
+        self.exchange.borrow().pulse.is_some_and(|pulse| pulse.over_ms.is_none())
+    }
+
+    /// Whether the answer has said its last word, and its backend has not ended it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.exchange.borrow().pulse.is_some_and(|pulse| pulse.over_ms.is_some())
     }
 
     /// What is due in a stream whose headers the client has.

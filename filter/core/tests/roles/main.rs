@@ -29,4 +29,5 @@ mod host;
 mod models;
 mod pass_through;
 mod refused;
+mod repeated;
 mod usage;

@@ -29,7 +29,7 @@ fn a_byte_order_mark_reaches_no_backend() {
     let body = "{\"model\":\"qwen3\", \"n\":1e1}";
     let gateway = gateway();
     let outcome =
-        gateway.post(CHAT, &format!("\u{feff}{body}")).answered_by(Answer::json(200, COMPLETION)).send();
+        gateway.post(CHAT, format!("\u{feff}{body}")).answered_by(Answer::json(200, COMPLETION)).send();
     assert_eq!(outcome.sent[0].text(), body);
 }
 

@@ -1,6 +1,6 @@
 //! What Envoy keeps of ours, and what is done with a filter's verdict.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::OnceLock;
@@ -45,6 +45,8 @@ pub(super) struct Instance {
     filter: RefCell<State>,
     keep: Keep,
     panics: Option<Counter>,
+    /// A piece of the filter's own is on its way through the chain: it is not asked about it.
+    sends: Cell<bool>,
 }
 
 enum State {
@@ -101,7 +103,7 @@ impl Verdict {
 impl Instance {
     pub(super) fn new(filter: Option<Box<dyn HttpFilter>>, panics: Option<Counter>) -> Instance {
         let state = filter.map_or(State::Unmade, State::Live);
-        Instance { filter: RefCell::new(state), keep: Keep::default(), panics }
+        Instance { filter: RefCell::new(state), keep: Keep::default(), panics, sends: Cell::new(false) }
     }
 
     /// Asks the filter; `None` if there is none to ask.
@@ -165,14 +167,23 @@ pub(super) unsafe fn run(
     hook: Hook,
     call: impl FnOnce(&mut dyn HttpFilter, &mut Stream<'_>) -> Next,
 ) -> u32 {
-    let verdict = {
+    // SAFETY: as the caller says.
+    let instance = unsafe { hold(ours) };
+    let verdict = match &instance {
+        None => Some(Verdict::failed()),
+        Some(instance) if hook == Hook::ResponseBody && instance.sends.get() => return CONTINUE,
         // SAFETY: as the caller says.
-        let instance = unsafe { hold(ours) };
-        // SAFETY: likewise.
-        instance.map_or_else(|| Some(Verdict::failed()), |instance| unsafe { instance.ask(envoy, call) })
+        Some(instance) => unsafe { instance.ask(envoy, call) },
     };
-    // From here on nothing of ours is referred to: what follows may make Envoy destroy the filter before it
-    // returns.
+    // What follows may make Envoy destroy the filter before it returns: of ours only what is held here is referred to.
+    let is_sent = matches!(&verdict, Some(Verdict { next: Next::Send { .. }, .. }));
+    if let Some(instance) = instance.filter(|_| is_sent) {
+        instance.sends.set(true);
+        // SAFETY: as the caller says.
+        let told = verdict.map_or(CONTINUE, |verdict| unsafe { carry_out(envoy, hook, verdict) });
+        instance.sends.set(false);
+        return told;
+    }
     match verdict {
         // SAFETY: as the caller says.
         Some(verdict) => unsafe { carry_out(envoy, hook, verdict) },
@@ -233,7 +244,7 @@ unsafe fn carry_out(envoy: ffi::Envoy, hook: Hook, verdict: Verdict) -> u32 {
             CONTINUE
         }
         (Hook::Scheduled, Next::Send { body, end }) => {
-            // SAFETY: as the caller says; Envoy copies the body. It comes to the filter's own hook before this returns, and
+            // SAFETY: as the caller says; Envoy copies the body. It may come to the filter's own hook before this returns, and
             // when it ends the answer the filter may be destroyed by then.
             unsafe {
                 ffi::envoy_dynamic_module_callback_http_send_response_data(envoy, Buffer::of(&body), end);

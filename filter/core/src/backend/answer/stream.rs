@@ -273,15 +273,28 @@ impl Stream {
 
     /// Keeps the pulse of a stream that goes to the client.
     fn note(&self, chunk: &Chunk, end: bool, exchange: &mut Exchange, now_ms: u64) {
-        if end || self.ended || self.broken || !self.released {
+        let is_over = self.is_over();
+        if end || !self.released || self.ended && !is_over {
             exchange.pulse = None;
             return;
         }
         let pulse = exchange.pulse.get_or_insert(Pulse::new(now_ms));
+        if is_over {
+            pulse.over_ms.get_or_insert(now_ms);
+        }
         pulse.heard_ms = now_ms;
         if !matches!(chunk, Chunk::Replace(made) if made.is_empty()) {
             pulse.told_ms = now_ms;
         }
+    }
+
+    /// Whether the client waits for nothing more: the API's last word has gone to it, or an error.
+    fn is_over(&self) -> bool {
+        self.broken
+            || match &self.mode {
+                Mode::Watch(observer) => observer.is_over() || observer.observed().error.is_some(),
+                Mode::Translate(translation) => translation.encoder.is_closed(),
+            }
     }
 
     /// What is due of the headers at `now_ms`.

@@ -131,7 +131,7 @@ fn a_comment_lets_the_headers_of_the_last_attempt_go() {
     let (mut stream, mut exchange) = (stream_of(LAST), exchange());
     let Chunk::Release(_, body) = chunk(&mut stream, COMMENT, &mut exchange, 7).unwrap() else { panic!() };
     assert_eq!(body, COMMENT);
-    assert_eq!(exchange.pulse, Some(Pulse { heard_ms: 7, told_ms: 7 }));
+    assert_eq!(exchange.pulse, Some(Pulse::new(7)));
     assert_eq!(exchange.answer, Answer::None, "nothing was answered yet");
     assert_eq!(stream.held(200), HeldHeaders::Over);
     assert_eq!(chunk(&mut stream, ERROR, &mut exchange, 8).unwrap(), Chunk::Pass, "as the provider says it");
@@ -170,5 +170,5 @@ fn what_is_hidden_keeps_nobody_waiting() {
     chunk(&mut stream, format!("data: {CONTENT}\n\n").as_bytes(), &mut exchange, 10).unwrap();
     let taken = chunk(&mut stream, format!("data: {USAGE}\n\n").as_bytes(), &mut exchange, 20).unwrap();
     assert_eq!(taken, Chunk::Replace(Vec::new()));
-    assert_eq!(exchange.pulse, Some(Pulse { heard_ms: 20, told_ms: 10 }));
+    assert_eq!(exchange.pulse, Some(Pulse { heard_ms: 20, ..Pulse::new(10) }));
 }
