@@ -146,7 +146,7 @@ def small_disk():
     disk = SmallDisk()
     try:
         if not disk.is_mounted:
-            pytest.skip("needs the right to mount a file system")
+            missing("there is no right to mount a file system")
         yield disk
     finally:
         disk.close()
