@@ -54,17 +54,21 @@ fn sent(path: &str, body: &str) -> (Edge, HeaderEdits) {
 }
 
 #[test]
-fn a_reset_is_no_timeout_where_the_answer_comes_whole() {
-    for (path, body, whole) in [
-        ("/v1/chat/completions", r#"{"model":"m"}"#, true),
-        ("/anthropic/v1/messages", r#"{"model":"m"}"#, true),
-        ("/v1/chat/completions", r#"{"model":"m","stream":true}"#, false),
-        ("/v1/audio/speech", r#"{"model":"m"}"#, false),
+fn a_reset_is_no_timeout_where_somebody_else_keeps_the_time() {
+    // The time of the whole request, that of an attempt, and the filter's own.
+    for (path, body, expected) in [
+        ("/v1/chat/completions", r#"{"model":"m"}"#, [Some("2000"), None]),
+        ("/anthropic/v1/messages", r#"{"model":"m"}"#, [Some("2000"), None]),
+        ("/v1/chat/completions", r#"{"model":"m","stream":true}"#, [None, Some("0")]),
+        ("/v1/audio/speech", r#"{"model":"m"}"#, [None, None]),
     ] {
-        let (_, edits) = sent(path, body);
-        assert_eq!(edits.get("x-envoy-retry-on").flatten(), whole.then_some("reset"), "{path} {body}");
-        let timeout = edits.get("x-envoy-upstream-rq-timeout-ms").flatten();
-        assert_eq!(timeout, whole.then_some("2000"), "{path} {body}");
+        let (edge, edits) = sent(path, body);
+        let names = ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"];
+        assert_eq!(names.map(|name| edits.get(name).flatten()), expected, "{path} {body}");
+        let is_kept = expected != [None, None];
+        assert_eq!(edits.get("x-envoy-retry-on").flatten(), is_kept.then_some("reset"), "{path} {body}");
+        let own = edge.exchange().borrow().answer_timeout_ms;
+        assert_eq!(own, expected[1].map(|_| 2_000), "{path} {body}");
     }
 }
 

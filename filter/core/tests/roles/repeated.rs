@@ -18,7 +18,7 @@ fn second(mut gateway: Gateway, after_ms: u64) -> (Begin, u32) {
     let mut config = gateway.config.clone();
     config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
     let config = Arc::new(config);
-    let headers = Headers::from([(":path", "/anthropic/v1/messages")]);
+    let headers = Headers::from([(":path", "/v1/chat/completions")]);
     let exchange = Rc::new(RefCell::new(Exchange::new(headers, 0)));
     let target = format!("0/0/{}", gateway.route.targets[0].backend);
     let place = Place { route: ROUTE, target: &target };
