@@ -213,6 +213,8 @@ class TestSilence:
         error = json.loads(heard.text)
         assert (heard.status, error["type"]) == (504, "error"), heard.text
         assert error["error"]["type"] in ("server_error", "timeout_error", "api_error"), heard.text
+        assert heard.took < 6
+        assert len(provider.requests()) == 1, "it is bought once"
 
 
 class TestTheEnd:
