@@ -70,15 +70,6 @@ pub struct Message {
     pub name: Option<String>,
 }
 
-impl Message {
-    /// True for a message that is nothing but answers of tools.
-    #[must_use]
-    pub fn is_tool_results(&self) -> bool {
-        !self.content.is_empty()
-            && self.content.iter().all(|part| matches!(part.content, Content::ToolResult { .. }))
-    }
-}
-
 /// Who speaks. Answers of tools are the user's: [`Content::ToolResult`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::rules::{self, Rule};
 use super::types::{Block, CacheControl, Message, Source, Tool, unmark};
-use super::{Envelope, picture, rules};
+use super::{Envelope, picture};
 use crate::chat::{self, Content, Losses, Part, Role};
 use crate::error::Result;
 use crate::wire::fields::Path;
@@ -21,7 +22,6 @@ pub(super) fn encode_messages<'a>(
 ) -> Result<(Vec<Block<'a>>, Vec<Message<'a>>)> {
     let mut system = Vec::new();
     let mut encoded: Vec<Message<'a>> = Vec::with_capacity(messages.len());
-    let mut was_tool_results = false;
     let list = Path::Key(&Path::Root, "messages");
     for (index, message) in messages.iter().enumerate() {
         let path = Path::Index(&list, index);
@@ -46,13 +46,7 @@ pub(super) fn encode_messages<'a>(
             losses.add(path, "an empty message");
             continue;
         }
-        // The results of parallel calls must come in one message.
-        let is_tool_results = message.is_tool_results();
-        match encoded.last_mut() {
-            Some(previous) if was_tool_results && is_tool_results => previous.content.extend(content),
-            _ => encoded.push(Message { role, content }),
-        }
-        was_tool_results = is_tool_results;
+        encoded.push(Message { role, content, origin: index });
     }
     Ok((system, encoded))
 }
@@ -165,7 +159,7 @@ fn encode_part<'a>(
             return Ok(None);
         }
         Content::Text(text) | Content::Refusal(text) if rules::is_blank(text) => {
-            losses.add(path, rules::BLANK_TEXT.reason);
+            losses.add(path, Rule::BlankText);
             mark_on_nothing(path, part, losses);
             return Ok(None);
         }
@@ -186,9 +180,9 @@ fn encode_part<'a>(
         Content::ToolCall { id, name, arguments } => {
             let (input, rule) = rules::arguments(arguments);
             if let Some(rule) = rule {
-                losses.add(Path::Key(path, "arguments"), rule.reason);
+                losses.add(Path::Key(path, "arguments"), rule);
             }
-            Block::ToolUse { id: Cow::Borrowed(id), name, input, cache_control }
+            Block::ToolUse { id: Cow::Borrowed(id), name: rules::tool_name(name), input, cache_control }
         }
         Content::ToolResult { call_id, content, is_error } => Block::ToolResult {
             tool_use_id: Cow::Borrowed(call_id),
@@ -201,7 +195,7 @@ fn encode_part<'a>(
             Block::Thinking { thinking: text, signature }
         }
         Content::Thinking { .. } => {
-            losses.add(path, "Anthropic takes no thought without its signature");
+            losses.add(path, Rule::Unsigned);
             return Ok(None);
         }
         Content::RedactedThinking { data } => {

@@ -5,6 +5,7 @@
 
 mod bedrock;
 pub mod beta;
+mod calls;
 mod encode;
 mod message;
 mod models;
@@ -16,6 +17,7 @@ mod schema;
 mod sse;
 mod stream;
 mod thinking;
+mod tools;
 mod turns;
 mod types;
 pub(crate) mod usage;
@@ -25,6 +27,7 @@ pub use encode::encode_request;
 pub use reply::decode_reply;
 pub use sse::write_event;
 pub use stream::StreamDecoder;
+pub use tools::StandIns;
 
 /// The most tokens of an answer when the client does not say. Anthropic has no default of its own: without
 /// `max_tokens` a request is a 400.

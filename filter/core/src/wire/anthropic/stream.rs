@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::reply::{Block, compact, finish_reason, lost_block, lost_citations, lost_reason};
 use super::sse::event_type;
+use super::tools::StandIns;
 use super::usage::{Counters, Totals};
 use crate::chat::{BlockStart, Delta, Event};
 use crate::error::Error;
@@ -27,6 +28,7 @@ pub struct StreamDecoder {
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
     totals: Totals,
+    stand_ins: StandIns,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -88,6 +90,13 @@ const KNOWN_TYPES: &[&str] = &[
 ];
 
 impl StreamDecoder {
+    /// For an answer to a request whose tools were called by these names.
+    #[must_use]
+    pub fn with_stand_ins(mut self, stand_ins: StandIns) -> Self {
+        self.stand_ins = stand_ins;
+        self
+    }
+
     /// Appends what the data of one event says to `out`. A broken event becomes [`Event::Error`], after which
     /// nothing more is read.
     pub fn event(&mut self, data: &[u8], out: &mut Vec<Event>) {
@@ -170,7 +179,8 @@ impl StreamDecoder {
                 (BlockStart::RedactedThinking { data: block.data.unwrap_or_default() }, None)
             }
             "tool_use" | "server_tool_use" => {
-                let (id, name) = (block.id.unwrap_or_default(), block.name.unwrap_or_default());
+                let name = self.stand_ins.resolve(block.name.unwrap_or_default());
+                let id = block.id.unwrap_or_default();
                 // `{}` announces that the input follows in deltas; anything else is the whole of it.
                 let input = block.input.map(compact).filter(|input| input != "{}");
                 (BlockStart::ToolCall { id, name }, input.map(Delta::Arguments))
