@@ -50,7 +50,7 @@ pub mod usage;
 
 use serde::Serialize;
 
-use crate::chat::{Event, Losses, Reply, Request};
+use crate::chat::{Event, Losses, Reply, Request, Tool};
 use crate::error::Result;
 
 pub use error::{ErrorAnswer, ErrorShape, decode_error, decode_exception, is_error_of};
@@ -126,6 +126,13 @@ pub fn decode_reply(backend: BackendFormat<'_>, body: &[u8]) -> Result<Reply> {
     }
 }
 
+/// Gives the calls of a whole answer to a request with these tools the client's names.
+pub fn resolve_tools(backend: BackendFormat<'_>, tools: &[Tool], reply: &mut Reply) {
+    match backend {
+        BackendFormat::Anthropic(_) => anthropic::StandIns::of(tools).resolve_in(reply),
+    }
+}
+
 /// Writes a whole answer for a client.
 #[must_use]
 pub fn encode_reply(client: ClientFormat, reply: &Reply, defaults: &AnswerDefaults) -> Vec<u8> {
@@ -147,6 +154,16 @@ impl StreamDecoder {
     pub fn new(backend: BackendFormat<'_>) -> Self {
         match backend {
             BackendFormat::Anthropic(_) => Self::Anthropic(anthropic::StreamDecoder::default()),
+        }
+    }
+
+    /// The same, for an answer to a request with these tools: a call comes with the client's name of its tool.
+    #[must_use]
+    pub fn with_tools(self, tools: &[Tool]) -> Self {
+        match self {
+            Self::Anthropic(decoder) => {
+                Self::Anthropic(decoder.with_stand_ins(anthropic::StandIns::of(tools)))
+            }
         }
     }
 

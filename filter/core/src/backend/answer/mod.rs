@@ -194,7 +194,8 @@ impl Attempt {
         }
         let translation = match (&self.answer.request, self.conversion) {
             (Some(request), Conversion::Translate) => Some(stream::Translation {
-                decoder: wire::StreamDecoder::new(self.format(&exchange.request_model)?),
+                decoder: wire::StreamDecoder::new(self.format(&exchange.request_model)?)
+                    .with_tools(&request.tools),
                 encoder: wire::StreamEncoder::new(
                     wire::ClientFormat::OpenAiChat,
                     request,

@@ -100,8 +100,11 @@ impl Attempt {
     fn translate_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
         let mut exchange = self.exchange.borrow_mut();
         let format = self.format(&exchange.request_model)?;
-        let reply = wire::decode_reply(format, body)
+        let mut reply = wire::decode_reply(format, body)
             .map_err(|error| if json::scan(body, []).is_err() { self.wrong_body() } else { error })?;
+        if let Some(request) = &self.answer.request {
+            wire::resolve_tools(format, &request.tools, &mut reply);
+        }
         let body =
             wire::encode_reply(wire::ClientFormat::OpenAiChat, &reply, &self.defaults(&exchange, now_ms));
         exchange.usage.merge(reply.usage);
