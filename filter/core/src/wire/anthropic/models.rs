@@ -41,10 +41,6 @@ const BETWEEN_TOOLS: &[&str] = &["sonnet-5-5"];
 /// Models that do not turn thinking off beside an effort of `xhigh` or `max`.
 const HIGH_EFFORT_THINKS: &[&str] = &["opus-5", "sonnet-5-5"];
 
-/// Models that think at no time: <https://platform.claude.com/docs/en/build-with-claude/extended-thinking>.
-const NO_THINKING: &[&str] =
-    &["claude-3-5", "claude-3.5", "claude-3-haiku", "claude-3-opus", "claude-3-sonnet"];
-
 /// Models that reject `tool_choice` of type `any` and `tool`, by
 /// <https://platform.claude.com/docs/en/build-with-claude/thinking#response-prefill-and-forced-tool-use>.
 const NO_FORCED_CALL: &[&str] =
@@ -99,10 +95,6 @@ impl ModelNames<'_> {
 
     pub(super) fn thinks_within_budget(self) -> bool {
         !self.is_one_of(NO_BUDGET)
-    }
-
-    pub(super) fn thinks(self) -> bool {
-        !self.is_one_of(NO_THINKING)
     }
 
     /// Whether it takes `thinking` of type `adaptive`, which came with 4.6.

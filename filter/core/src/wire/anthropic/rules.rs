@@ -34,8 +34,8 @@ macro_rules! rules {
                 match self { $(Self::$rule => $reason),* }
             }
 
-            /// For readers, and a test wants it to be there.
-            #[cfg(test)]
+            /// Where it is documented.
+            #[cfg_attr(not(test), allow(dead_code, reason = "it is for readers, and a test wants it to be there"))]
             const fn source(self) -> &'static str {
                 match self { $(Self::$rule => $source),* }
             }
@@ -81,8 +81,6 @@ rules! {
     Budget: "Anthropic wants a budget from 1024 tokens to less than max_tokens: one was chosen that fits",
         EXTENDED;
     NoRoomToThink: "Claude thinks with 1024 tokens or more, and max_tokens leaves no room for that",
-        EXTENDED;
-    NoThinking: "this model does not think",
         EXTENDED;
     NoAdaptive: "this model thinks within a budget only: half of max_tokens was chosen",
         REJECTED;

@@ -29,10 +29,6 @@ pub(super) fn thinking<'a>(
         |kind, budget_tokens| Some(Thinking { kind, budget_tokens, display: thinking.display.as_deref() });
     match thinking.mode {
         ThinkingMode::Disabled => off(request, names, losses),
-        _ if !names.thinks() => {
-            losses.add("thinking", Rule::NoThinking);
-            None
-        }
         ThinkingMode::Adaptive if names.thinks_as_it_sees_fit() => {
             if thinking.budget_tokens.is_some() {
                 losses.add("thinking.budget_tokens", "a model that thinks as it sees fit takes no budget");
@@ -242,7 +238,10 @@ mod tests {
         let call = json!({"role": "assistant", "content": null,
             "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]});
         let mut thought = call.clone();
-        thought["thinking_blocks"] = json!([{"type": "thinking", "thinking": "t", "signature": "s"}]);
+        thought["thinking_blocks"] = json!([{"type": "thinking", "thinking": "t", "signature": "claude:s"}]);
+        // From before the gateway marked them, or of another provider: the conversation goes on without.
+        let mut foreign = thought.clone();
+        foreign["thinking_blocks"][0]["signature"] = json!("s");
         let mut unsigned = call.clone();
         unsigned["reasoning_content"] = json!("t");
         let mut text = call.clone();
@@ -257,6 +256,7 @@ mod tests {
             (list(&[&call, &result]), false),
             (list(&[&text, &result]), false),
             (list(&[&unsigned, &result]), false),
+            (list(&[&foreign, &result]), false),
             (list(&[&call, &result, &user]), false),
             (list(&[&call, &result, &call, &result]), false),
             (list(&[&thought, &result]), true),

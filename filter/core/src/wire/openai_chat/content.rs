@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::thoughts::{NOT_CLAUDES, signature as signature_of, unmarked};
 use crate::chat::{CacheControl, Content, Losses, Part, Source};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
@@ -29,13 +30,16 @@ pub(super) fn decode_content(
         Value::Array(parts) => parts
             .into_iter()
             .enumerate()
-            .map(|(index, part)| decode_part(&Path::Index(path, index), part, allowed, losses))
+            .filter_map(|(index, part)| {
+                decode_part(&Path::Index(path, index), part, allowed, losses).transpose()
+            })
             .collect(),
         _ => Err(path.malformed("expected a string or a list of parts")),
     }
 }
 
-fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Losses) -> Result<Part> {
+/// `None` for a part that is nothing to anybody.
+fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Losses) -> Result<Option<Part>> {
     let mut fields = Fields::new(path, part)?;
     let kind = fields.required_string("type")?;
     let content = match (kind.as_str(), allowed) {
@@ -43,7 +47,10 @@ fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Loss
         ("image_url", Allowed::User) => decode_image(&mut fields, losses)?,
         ("file", Allowed::User) => decode_file(&mut fields, losses)?,
         ("refusal", Allowed::Assistant) => Content::Refusal(fields.required_string("refusal")?),
-        ("thinking" | "redacted_thinking", Allowed::Assistant) => decode_thinking(&mut fields, &kind)?,
+        ("thinking" | "redacted_thinking", Allowed::Assistant) => {
+            let Some(content) = decode_thinking(&mut fields, &kind, losses)? else { return Ok(None) };
+            content
+        }
         _ => {
             let path = fields.path("type");
             return Err(path.unprocessable(format_args!("content of type {kind:?} is not supported here")));
@@ -51,19 +58,49 @@ fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Loss
     };
     let cache_control = cache_control(&mut fields, losses)?;
     fields.finish(losses);
-    Ok(Part { content, cache_control })
+    Ok(Some(Part { content, cache_control }))
 }
 
-/// A thought is `text` in a part and `thinking` in a block; both are taken in both.
-fn decode_thinking(fields: &mut Fields<'_>, kind: &str) -> Result<Content> {
+/// A thought is `text` in a part and `thinking` in a block; both are taken in both. A ciphertext of whom nobody knows is
+/// `None`.
+fn decode_thinking(fields: &mut Fields<'_>, kind: &str, losses: &mut Losses) -> Result<Option<Content>> {
     if kind == "redacted_thinking" {
-        let data = fields.string("redactedContent")?;
-        let data = fields.string("data")?.or(data);
-        return Ok(Content::RedactedThinking { data: data.ok_or_else(|| fields.missing("data"))? });
+        let data = first_of(fields, ["data", "redactedContent"], losses)?;
+        let data = unmarked(data.ok_or_else(|| fields.missing("data"))?);
+        if data.is_none() {
+            losses.add(fields.path("data"), NOT_CLAUDES);
+        }
+        return Ok(data.map(|data| Content::RedactedThinking { data }));
     }
-    let text = fields.string("text")?;
-    let text = fields.string("thinking")?.or(text).unwrap_or_default();
-    Ok(Content::Thinking { text, signature: fields.string("signature")? })
+    let text = first_of(fields, ["thinking", "text"], losses)?.unwrap_or_default();
+    let signature = fields.string("signature")?.unwrap_or_default();
+    let signature = signature_of(&fields.path("signature"), signature, losses);
+    Ok(Some(Content::Thinking { text, signature }))
+}
+
+/// One of two members that are two words for one text: the first. Where the other says something else, that is a loss.
+pub(super) fn first_of(
+    fields: &mut Fields<'_>,
+    [first, other]: [&str; 2],
+    losses: &mut Losses,
+) -> Result<Option<String>> {
+    let (said, also) = (fields.string(first)?, fields.string(other)?);
+    Ok(prefer(said, also, first, &fields.path(other), losses))
+}
+
+/// The first of two values that are there for one, which `name` says where it is, or the other, at `path`. That the
+/// other goes is a loss if it is not the same.
+pub(super) fn prefer<T: PartialEq>(
+    first: Option<T>,
+    other: Option<T>,
+    name: &str,
+    path: &Path<'_>,
+    losses: &mut Losses,
+) -> Option<T> {
+    if first.is_some() && other.is_some() && first != other {
+        losses.add(path, format!("{name} says something else, which counts"));
+    }
+    first.or(other)
 }
 
 fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {

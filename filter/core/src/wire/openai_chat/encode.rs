@@ -1,7 +1,7 @@
 //! A whole answer, in OpenAI's words.
 
 use super::types::{
-    Choice, Completion, Function, Message, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
+    Choice, Completion, Function, Marked, Message, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
 };
 use crate::chat::{self, Content, Part, Reply};
 use crate::wire::{AnswerDefaults, to_json};
@@ -50,11 +50,12 @@ fn message(parts: &[Part]) -> Message<'_> {
                 if !text.is_empty() {
                     append(&mut message.reasoning_content, text);
                 }
-                let thought = Thought::Thinking { thinking: text, signature: signature.as_deref() };
+                let thought =
+                    Thought::Thinking { thinking: text, signature: signature.as_deref().map(Marked) };
                 message.thinking_blocks.push(ThinkingBlock { index: None, thought, place });
             }
             Content::RedactedThinking { data } => {
-                let thought = Thought::RedactedThinking { data };
+                let thought = Thought::RedactedThinking { data: Marked(data) };
                 message.thinking_blocks.push(ThinkingBlock { index: None, thought, place });
             }
             Content::ToolCall { id, name, arguments } => message.tool_calls.push(ToolCall {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::content::{Allowed, cache_control, decode_content};
+use super::content::{Allowed, cache_control, decode_content, prefer};
 use super::thoughts::{put_together, take_thoughts};
 use crate::chat::{Content, Losses, Message, Part, Role};
 use crate::error::Result;
@@ -85,19 +85,26 @@ fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Me
     let mut content = decode_content(&fields.path("content"), content, Allowed::Text, losses)?;
     // A mark on its last part is one on the result. One further in stays there: what comes behind it may change.
     let last = content.last_mut().and_then(|part| part.cache_control.take());
-    let cache_control = cache_control(fields, losses)?.or(last);
+    let mark = cache_control(fields, losses)?;
+    let cache_control = prefer(mark, last, MESSAGES_OWN, &fields.path("content"), losses);
     let result = Content::ToolResult { call_id, content, is_error: None };
     // Older clients name the tool, which the call does already.
     fields.take("name");
     Ok(Message { role: Role::User, content: vec![Part { content: result, cache_control }], name: None })
 }
 
+/// Whose cache mark counts beside that of a message's last part.
+const MESSAGES_OWN: &str = "the message's own cache_control";
+
 /// A mark on a message is one on its last part.
 fn mark_last(fields: &mut Fields<'_>, content: &mut [Part], losses: &mut Losses) -> Result<()> {
     let mark = cache_control(fields, losses)?;
     match (mark, content.last_mut()) {
         (None, _) => {}
-        (Some(mark), Some(part)) => part.cache_control = Some(mark),
+        (Some(mark), Some(part)) => {
+            part.cache_control =
+                prefer(Some(mark), part.cache_control.take(), MESSAGES_OWN, &fields.path("content"), losses);
+        }
         (Some(_), None) => {
             losses.add(fields.path("cache_control"), "there is nothing to cache in the message")
         }

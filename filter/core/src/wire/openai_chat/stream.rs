@@ -1,7 +1,7 @@
 //! A streamed answer, in OpenAI's words.
 
 use super::types::{
-    ChunkDelta, CompletionUsage, Function, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
+    ChunkDelta, CompletionUsage, Function, Marked, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
 };
 use crate::chat::{BlockStart, Delta, Event, FinishReason};
 use crate::endpoint::ClientApi;
@@ -133,7 +133,7 @@ impl StreamEncoder {
             BlockStart::RedactedThinking { data } => {
                 let place = choice.place();
                 delta.thinking_blocks =
-                    Some([choice.thinking_block(Thought::RedactedThinking { data }, place)]);
+                    Some([choice.thinking_block(Thought::RedactedThinking { data: Marked(data) }, place)]);
                 BlockKind::Message
             }
             BlockStart::ToolCall { id, name } => {
@@ -197,7 +197,7 @@ impl StreamEncoder {
             }
             BlockKind::Thinking { text, signature, place } => {
                 let Some(choice) = self.choice(block.choice) else { return };
-                let signature = (!signature.is_empty()).then_some(signature.as_str());
+                let signature = (!signature.is_empty()).then_some(Marked(&signature));
                 let thought = choice.thinking_block(Thought::Thinking { thinking: &text, signature }, place);
                 let delta = ChunkDelta { thinking_blocks: Some([thought]), ..ChunkDelta::default() };
                 self.content(block.choice, delta, out);

@@ -6,10 +6,35 @@
 
 use serde_json::Value;
 
-use super::content::cache_control;
+use super::content::{cache_control, first_of};
 use crate::chat::{CacheControl, Content, Losses, Part};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
+
+/// Stands before the proof of each thought that goes to a client, its signature or ciphertext, and says whose it is: only
+/// Claude's thoughts are translated. A client may come back with a thought of another provider, which Claude refuses.
+pub(super) const CLAUDE: &str = "claude:";
+
+/// The proof that a client sends back, as its provider wrote it; `None` where it does not say whose it is.
+pub(super) fn unmarked(mut proof: String) -> Option<String> {
+    proof.starts_with(CLAUDE).then(|| proof.split_off(CLAUDE.len()))
+}
+
+/// The signature that the client sends back, if it is known whose it is.
+pub(super) fn signature(path: &Path<'_>, signature: String, losses: &mut Losses) -> Option<String> {
+    if signature.is_empty() {
+        return None;
+    }
+    let unmarked = unmarked(signature);
+    if unmarked.is_none() {
+        losses.add(path, NOT_CLAUDES);
+    }
+    unmarked
+}
+
+/// The reason of the loss.
+pub(super) const NOT_CLAUDES: &str =
+    "not a proof that this gateway gave: it may be of another provider's model";
 
 /// A thought and where it was in the message.
 pub(super) struct Thought {
@@ -61,7 +86,11 @@ pub(super) fn take_thoughts(fields: &mut Fields<'_>, losses: &mut Losses) -> Res
     } else {
         give_text_back(&mut blocks, &reasoning, &path, losses);
     }
-    Ok(blocks.into_iter().map(Thought::from).collect())
+    let mut thoughts = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        thoughts.extend(block.thought(&path, losses));
+    }
+    Ok(thoughts)
 }
 
 fn decode_block(
@@ -73,10 +102,8 @@ fn decode_block(
     let path = Path::Index(path, position);
     let mut fields = Fields::new(&path, block)?;
     let kind = fields.string("type")?;
-    let text = fields.string("text")?;
-    let text = fields.string("thinking")?.or(text);
-    let data = fields.string("redactedContent")?;
-    let data = fields.string("data")?.or(data);
+    let text = first_of(&mut fields, ["thinking", "text"], losses)?;
+    let data = first_of(&mut fields, ["data", "redactedContent"], losses)?;
     let signature = fields.string("signature")?.unwrap_or_default();
     let kind = match kind.as_deref() {
         Some("redacted_thinking") | None if data.is_some() => {
@@ -216,21 +243,28 @@ impl Block {
             after_calls: 0,
         }
     }
-}
 
-impl From<Block> for Thought {
-    fn from(block: Block) -> Self {
-        let content = match block.kind {
-            Kind::Redacted { data } => Content::RedactedThinking { data },
+    /// The thought that the block is. Without a proof there is the text; a ciphertext that is nobody's is nothing.
+    fn thought(self, list: &Path<'_>, losses: &mut Losses) -> Option<Thought> {
+        let path = Path::Index(list, self.position);
+        let content = match self.kind {
+            Kind::Redacted { data } => {
+                let Some(data) = unmarked(data) else {
+                    losses.add(Path::Key(&path, "data"), NOT_CLAUDES);
+                    return None;
+                };
+                Content::RedactedThinking { data }
+            }
             Kind::Thinking { text, signature } => {
-                Content::Thinking { text, signature: (!signature.is_empty()).then_some(signature) }
+                let signature = self::signature(&Path::Key(&path, "signature"), signature, losses);
+                Content::Thinking { text, signature }
             }
         };
-        Self {
-            part: Part { content, cache_control: block.cache_control },
-            after_text: block.after_text,
-            after_calls: block.after_calls,
-        }
+        Some(Thought {
+            part: Part { content, cache_control: self.cache_control },
+            after_text: self.after_text,
+            after_calls: self.after_calls,
+        })
     }
 }
 
@@ -264,13 +298,28 @@ mod tests {
     }
 
     fn signed(text: &str, signature: &str) -> Value {
-        json!({"type": "thinking", "thinking": text, "signature": signature})
+        json!({"type": "thinking", "thinking": text, "signature": format!("{CLAUDE}{signature}")})
+    }
+
+    fn redacted(data: &str) -> Value {
+        json!({"type": "redacted_thinking", "data": format!("{CLAUDE}{data}")})
+    }
+
+    #[test]
+    fn a_proof_that_does_not_say_whose_it_is_does_not_count() {
+        let foreign = json!({"type": "thinking", "thinking": "a", "signature": "EtYCCkYIBxgC"});
+        let other = json!({"type": "redacted_thinking", "data": "gAAAAABo"});
+        let named = json!({"type": "thinking", "thinking": "c", "signature": "gemini:CpQB"});
+        let blocks = json!({"thinking_blocks": [foreign, other, signed("b", "s"), named]});
+        assert_eq!(thoughts(blocks), (["a/", "b/s", "c/"].map(str::to_owned).to_vec(), 3));
     }
 
     #[test]
     fn whole_blocks_stay_as_they_are() {
-        let redacted = json!({"type": "redacted_thinking", "data": "d"});
-        assert_eq!(of(json!([signed("a", "s"), redacted, signed("b", "t")]), "ab"), ["a/s", "[d]", "b/t"]);
+        assert_eq!(
+            of(json!([signed("a", "s"), redacted("d"), signed("b", "t")]), "ab"),
+            ["a/s", "[d]", "b/t"]
+        );
         assert_eq!(
             of(json!([signed("", "s"), signed("", "t")]), ""),
             ["/s", "/t"],
@@ -285,10 +334,14 @@ mod tests {
         let pieces = json!([text("a"), text("b"), signed("", "s"), text("c"), signed("", "t")]);
         assert_eq!(of(pieces, "abc"), ["ab/s", "c/t"]);
         let unsigned = json!({"type": "thinking", "thinking": "a", "signature": null});
-        assert_eq!(of(json!([unsigned, {"type": "thinking", "signature": "s"}]), ""), ["a/s"]);
+        assert_eq!(of(json!([unsigned, {"type": "thinking", "signature": "claude:s"}]), ""), ["a/s"]);
         let numbered = |index: u64, text: &str, signature: &str| json!({"type": "thinking", "index": index, "thinking": text, "signature": signature});
-        let pieces =
-            json!([numbered(0, "a", ""), numbered(0, "b", "s"), numbered(0, "", "+"), numbered(1, "", "t")]);
+        let pieces = json!([
+            numbered(0, "a", ""),
+            numbered(0, "b", "claude:s"),
+            numbered(0, "", "+"),
+            numbered(1, "", "claude:t")
+        ]);
         assert_eq!(of(pieces, "ab"), ["ab/s+", "/t"]);
     }
 
@@ -299,8 +352,7 @@ mod tests {
             of(json!([signed("a", "s"), signed("", "t"), signed("c", "u")]), "abc"),
             ["a/s", "b/t", "c/u"]
         );
-        let redacted = json!({"type": "redacted_thinking", "data": "d"});
-        assert_eq!(of(json!([redacted, signed("", "t")]), "b"), ["[d]", "b/t"]);
+        assert_eq!(of(json!([redacted("d"), signed("", "t")]), "b"), ["[d]", "b/t"]);
     }
 
     #[test]

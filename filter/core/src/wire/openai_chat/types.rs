@@ -3,8 +3,9 @@
 //! Members that OpenAI's own SDKs require are always there, `null` where there is nothing to say; those of the
 //! gateways' extensions only when there is.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::thoughts::CLAUDE;
 use crate::chat::FinishReason;
 use crate::usage::Usage;
 
@@ -60,11 +61,20 @@ pub(super) enum Thought<'a> {
     Thinking {
         thinking: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        signature: Option<&'a str>,
+        signature: Option<Marked<'a>>,
     },
     RedactedThinking {
-        data: &'a str,
+        data: Marked<'a>,
     },
+}
+
+/// The proof of a thought, with whose it is.
+pub(super) struct Marked<'a>(pub(super) &'a str);
+
+impl Serialize for Marked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{CLAUDE}{}", self.0))
+    }
 }
 
 /// Where a thought was, unless it was at the beginning: OpenAI's messages keep text, thoughts and calls apart.

@@ -145,12 +145,6 @@ fn case(rule: Rule) -> Case {
             "/thinking",
             Value::Null,
         ),
-        Rule::NoThinking => (
-            json!({"model": "claude-3-5-sonnet-20241022", "thinking": thinks("adaptive", None)}),
-            "thinking",
-            "/thinking",
-            Value::Null,
-        ),
         Rule::NoAdaptive => (
             json!({"thinking": thinks("adaptive", None), "max_tokens": 4000}),
             "thinking",
