@@ -78,6 +78,10 @@ pub struct Config {
     /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.
     #[serde(default)]
     pub plain_routes: bool,
+    /// The proxy is about to stop: streams that still run are to end, each with an error of its client's API. It is said to all
+    /// configurations by the latest, since those streams began with an earlier one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopping: bool,
     /// See [`Config::tells_apart_by`].
     #[serde(skip)]
     pub told_apart: Derived<BTreeSet<String>>,
@@ -156,6 +160,7 @@ impl Default for Config {
             keepalive_ms: default_keepalive_ms(),
             silence_ms: default_silence_ms(),
             plain_routes: false,
+            stopping: false,
             told_apart: Derived::default(),
         }
     }

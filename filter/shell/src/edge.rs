@@ -303,7 +303,8 @@ impl EdgeFilter {
         let now_ms = host.now_ms();
         self.beats_awaited = self.beats_awaited.saturating_sub(1);
         let is_early = self.beat_at.is_some_and(|at| now_ms.saturating_add(TOO_EARLY_MS) < at);
-        if self.closed || is_early && self.beats_awaited > 0 {
+        let is_stopping = worker::is_stopping();
+        if self.closed || is_early && self.beats_awaited > 0 && !is_stopping {
             return Beat::Rest;
         }
         self.beat_at = None;
@@ -324,7 +325,7 @@ impl EdgeFilter {
             return beat;
         }
         let Some(edge) = &mut self.edge else { return Beat::Rest };
-        let beat = edge.beat(now_ms);
+        let beat = if is_stopping { edge.stop() } else { edge.beat(now_ms) };
         let (due, beat) = match beat {
             pulse::Beat::Over | pulse::Beat::Wait(_) => (wait_of(&beat), Beat::Rest),
             // What the backend role would not see any more it could not translate, nor count.

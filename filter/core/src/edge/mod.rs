@@ -286,6 +286,12 @@ impl Edge {
         self.exchange.borrow().pulse.is_some_and(|pulse| pulse.over_ms.is_some())
     }
 
+    /// The end of a stream whose headers the client has, where the gateway stops.
+    pub fn stop(&mut self) -> Beat {
+        let exchange = &mut *self.exchange.borrow_mut();
+        exchange.pulse.take().map_or(Beat::Over, |pulse| pulse.end(exchange.api))
+    }
+
     /// What is due in a stream whose headers the client has.
     pub fn beat(&mut self, now_ms: u64) -> Beat {
         let exchange = &mut *self.exchange.borrow_mut();
