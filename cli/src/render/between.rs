@@ -219,7 +219,9 @@ mod tests {
             let before: Config = serde_json::from_value(one()).unwrap();
             assert_eq!(config, Config { stopping: true, ..before });
         }
-        assert!(stopping(&File { content: json!({"version_info": "v"}).to_string(), secret: false }).is_none());
+        assert!(
+            stopping(&File { content: json!({"version_info": "v"}).to_string(), secret: false }).is_none()
+        );
     }
 
     #[test]
