@@ -113,7 +113,8 @@ def test_streams_that_last_longer_end_with_an_error(manifest, start_gateway, pro
         text += next(pieces)
         gateway.process.popen.send_signal(signal.SIGTERM)
         try:
-            text += "".join(pieces)
+            for piece in pieces:
+                text += piece
         except httpx.RemoteProtocolError:
             broken = True
     assert gateway.process.wait(20) == 0

@@ -229,9 +229,15 @@ pub struct Route {
     /// Request headers that together name the user in the ledger. Empty: `x-user-id`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_headers: Vec<String>,
+    /// Requests without one of [`Route::user_headers`] are refused: no budget would count them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requires_identity: bool,
     /// Request headers that Envoy's rate limit reads once more when it charges: what attempts made of them is undone before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limit_headers: Vec<String>,
+    /// Envoy's rate limit counts requests before an attempt is made: what cannot be sent is to be refused before that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counted_ahead: bool,
     /// The most attempts that Envoy makes where a backend's answer is an error: the last of them has nothing to hold its
     /// headers back for. `None`: there may always be another.
     #[serde(default, skip_serializing_if = "Option::is_none")]

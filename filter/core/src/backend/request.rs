@@ -143,7 +143,7 @@ impl Attempt {
     }
 
     /// The body for the backend; `None` when it is the client's own.
-    fn body(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(super) fn body(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
         let translated: Option<Vec<u8>> = match self.conversion {
             Conversion::PassThrough => self.spliced(body)?,
             Conversion::AnthropicOnBedrock => Some(self.bedrock_envelope(body)?),

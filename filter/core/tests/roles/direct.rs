@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use weir_core::config::{Config, Direct, Route};
+use weir_core::config::{Config, Direct, Route, SchemaName};
 use weir_core::edge::{Edge, Request};
 use weir_core::exchange::Exchange;
 use weir_core::headers::{CLUSTER_HEADER, HeaderEdits, Headers};
+
+use crate::gateway::Gateway;
 
 #[test]
 fn the_way_is_for_clients_of_openais_api() {
@@ -82,4 +84,44 @@ fn attempts_are_counted_by_the_proxy() {
     assert_eq!(edge.exchange().borrow().attempts, 1);
     edge.count_attempts(|| Some(4));
     assert_eq!(edge.exchange().borrow().attempts, 4);
+}
+
+/// What is refused costs nothing: on the way of two roles the rate limit stands before the attempt.
+#[test]
+fn what_cannot_be_sent_is_refused_before_it_is_counted() {
+    let sent = |counted: bool, path: &str, schema: SchemaName, body: &str| {
+        let mut gateway = Gateway::new().backend("one", schema);
+        gateway.route.counted_ahead = counted;
+        let way =
+            Direct { route: "r".into(), target: "0/0/default/one".into(), cluster: "c".into(), only: false };
+        let config = Config {
+            routes: [("r".to_owned(), Arc::new(gateway.route))].into(),
+            direct: [("m".to_owned(), way)].into(),
+            direct_streams: false,
+            ..gateway.config
+        };
+        let headers = Headers::from([(":method", "POST"), (":path", path)]);
+        let exchange = Rc::new(RefCell::new(Exchange::new(headers, 0)));
+        let mut edge = Edge::new(Arc::new(config), Rc::clone(&exchange));
+        edge.request_headers(false);
+        let request = edge.request_body(body.as_bytes());
+        assert_eq!((exchange.borrow().attempts, exchange.borrow().sent), (0, false));
+        assert!(exchange.borrow().backend.is_empty() && exchange.borrow().losses.is_empty());
+        match request {
+            Request::Reply(reply) => reply.status,
+            _ => 200,
+        }
+    };
+    let good = r#"{"model":"m","stream":true,"seed":1,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let bad = r#"{"model":"m","stream":true,"messages":[{"role":"nobody","content":"Hi"}]}"#;
+    let (chat, messages) = ("/v1/chat/completions", "/anthropic/v1/messages");
+    for (path, schema, body, status) in [
+        (chat, SchemaName::Anthropic, good, 200),
+        (chat, SchemaName::Anthropic, bad, 422),
+        (messages, SchemaName::OpenAI, good, 501),
+        (messages, SchemaName::Anthropic, bad, 200),
+    ] {
+        assert_eq!(sent(true, path, schema, body), status, "{path} {schema:?} {body}");
+        assert_eq!(sent(false, path, schema, body), 200, "the attempt says it");
+    }
 }
