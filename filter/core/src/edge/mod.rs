@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use percent_encoding::percent_decode_str;
 
-use crate::backend::Place;
+use crate::backend::{Attempt, Place};
 use crate::codec::json::{self, ScanError};
 use crate::codec::multipart;
 use crate::codec::text::BYTE_ORDER_MARK;
@@ -215,7 +215,8 @@ impl Edge {
 
     /// The request's body is whole.
     pub fn request_body(&mut self, body: &[u8]) -> Request {
-        match self.read_body(body) {
+        let read = self.read_body(body).and_then(|edits| self.rehearse(body).map(|()| edits));
+        match read {
             Ok(edits) => Request::Pass(edits),
             Err(error) => Request::Reply(self.refuse(&error)),
         }
@@ -264,6 +265,20 @@ impl Edge {
         exchange.choices = fields.choices;
         exchange.has_mark = body.starts_with(BYTE_ORDER_MARK);
         Ok(edits)
+    }
+
+    /// Refuses what the one backend of a model cannot be asked before the rate limit counts it. On a direct way the attempt itself comes
+    /// before that.
+    fn rehearse(&mut self, body: &[u8]) -> Result<(), Error> {
+        let place = {
+            let exchange = self.exchange.borrow();
+            let direct = self.config.direct.get(&exchange.model).filter(|_| !exchange.direct);
+            direct.map(|direct| Place { route: &direct.route, target: &direct.target })
+        };
+        let Some(place) = place else { return Ok(()) };
+        let rehearsed = Attempt::rehearse(&self.config, &self.exchange, place, body);
+        self.exchange.borrow_mut().forget_attempt();
+        rehearsed
     }
 
     /// Where the request goes if there is but one place. Whoever has this role then plays the backend role there as well.
@@ -429,6 +444,7 @@ impl Edge {
     /// Closes the books of the request, which ended at `now_ms` with `status` (0: the client left before any).
     pub fn close(&mut self, status: u16, now_ms: u64, store: &dyn Store) -> Closing {
         let mut exchange = self.exchange.borrow_mut();
+        exchange.count_abandoned(status);
         let (usage, _) = exchange.settle();
         let record = exchange.take_record(status, now_ms);
         let costs: Vec<(String, u64)> = match &exchange.route {
