@@ -201,6 +201,7 @@ impl Compiler<'_, '_> {
                     attempts: Some(retries::answers(rule.retry.as_ref())),
                     attempt_ms: rule.attempt_timeout.map(milliseconds),
                     silence_ms: rule.attempt_idle_timeout.map(milliseconds),
+                    request_ms: rule.request_timeout.map(milliseconds),
                     answer_timeout_ms: None,
                 };
                 self.filter.routes.insert(name, Arc::new(route));

@@ -249,8 +249,11 @@ pub struct Route {
     /// [`Config::silence_ms`], or as long as an attempt may take where that is longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence_ms: Option<u64>,
-    /// On a direct way: milliseconds for an answer that comes whole, over all attempts. With it Envoy may repeat a request whose connection
-    /// was reset, for that is then no timeout.
+    /// Envoy's `timeout` of the whole request, streams included, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_ms: Option<u64>,
+    /// On a direct way: milliseconds for an answer that comes whole, over all attempts, which Envoy keeps there, and for a stream to begin.
+    /// With it Envoy may repeat a request whose connection was reset, for that is then no timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_timeout_ms: Option<u64>,
 }

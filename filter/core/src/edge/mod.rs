@@ -242,20 +242,14 @@ impl Edge {
         {
             edits.set(CLUSTER_HEADER, direct.cluster.clone());
             exchange.direct = true;
-            // A kept connection that the backend has closed is a reset, too, and so is a timeout of an attempt: its answer would be bought
-            // again. Where the answer comes whole, its time is the request's, which is final. A stream's is not, and speech is one: of
-            // those that the client asks for the filter itself keeps the time.
-            if let Some((_, route)) = self.config.route(&direct.route)
+            // Envoy's route has the time of an answer that comes whole. A stream's is not over with it, and speech is one: for those the
+            // filter itself waits so long for the answer to begin.
+            if (fields.stream || exchange.endpoint == Some(Endpoint::Speech))
+                && let Some((_, route)) = self.config.route(&direct.route)
                 && let Some(timeout) = route.answer_timeout_ms
-                && exchange.endpoint != Some(Endpoint::Speech)
             {
-                edits.set("x-envoy-retry-on", "reset");
-                if fields.stream {
-                    edits.set("x-envoy-upstream-rq-per-try-timeout-ms", "0");
-                    exchange.answer_timeout_ms = Some(timeout);
-                } else {
-                    edits.set("x-envoy-upstream-rq-timeout-ms", timeout.to_string());
-                }
+                edits.set("x-envoy-upstream-rq-timeout-ms", route.request_ms.unwrap_or_default().to_string());
+                exchange.answer_timeout_ms = Some(timeout);
             }
         }
         exchange.body_size = body.len();
