@@ -1,6 +1,6 @@
 //! A model's answer as a stream.
 
-use super::{FinishReason, Loss};
+use super::FinishReason;
 use crate::error::Error;
 use crate::usage::Usage;
 
@@ -49,8 +49,6 @@ pub enum Event {
     },
     /// Nothing yet: keeps the connection alive.
     Ping,
-    /// The provider said something that the neutral form has no word for.
-    Loss(Loss),
     /// The provider gave up, or broke its own API.
     Error(Error),
     /// The provider said that the answer is complete.

@@ -39,7 +39,7 @@ impl fmt::Display for Loss {
     }
 }
 
-/// The losses of one request, at most [`MAX_LOSSES`] of them in full.
+/// The losses of one request and its answer, at most [`MAX_LOSSES`] of them in full.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Losses {
     kept: Vec<Loss>,
@@ -54,11 +54,6 @@ impl Losses {
             return;
         }
         self.kept.push(Loss::new(path, reason));
-    }
-
-    /// Records `loss`.
-    pub fn push(&mut self, loss: Loss) {
-        self.add(loss.path, loss.reason);
     }
 
     /// The losses kept in full, in the order they were found.

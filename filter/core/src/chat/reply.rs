@@ -1,6 +1,6 @@
 //! A model's whole answer.
 
-use super::{Content, Losses, Part};
+use super::{Content, Part};
 use crate::usage::Usage;
 
 /// A model's whole answer. What the provider left out is `None`; the client's encoder fills it in.
@@ -16,8 +16,6 @@ pub struct Reply {
     pub usage: Usage,
     /// The capacity it was served from, in OpenAI's words.
     pub service_tier: Option<String>,
-    /// What the provider said and the neutral form has no word for.
-    pub losses: Losses,
 }
 
 impl Reply {

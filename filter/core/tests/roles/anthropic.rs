@@ -144,7 +144,7 @@ fn a_pair_without_a_way_is_a_501_in_the_clients_shape() {
             .post("/anthropic/v1/messages/count_tokens", r#"{"model":"m"}"#)
             .answered_by(Answer::json(200, "{}"))
             .send();
-        assert_eq!((outcome.status, outcome.sent.len()), (501, 0));
+        assert_eq!((outcome.status, outcome.sent.len()), (422, 0));
         assert!(outcome.error().contains("count_tokens"));
     }
 }

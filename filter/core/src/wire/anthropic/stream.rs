@@ -8,11 +8,12 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::reply::{Block, compact, finish_reason, lost_block, lost_citations, lost_reason};
+use super::reply::{Block, compact, finish_reason, lose_block, lose_citations, lose_reason};
 use super::sse::event_type;
 use super::usage::{Counters, Totals};
-use crate::chat::{BlockStart, Delta, Event};
+use crate::chat::{BlockStart, Delta, Event, Losses};
 use crate::error::Error;
+use crate::wire::EventReader;
 use crate::wire::error::event_error;
 
 /// Blocks that may be open at once. Anthropic opens one after the other.
@@ -87,10 +88,9 @@ const KNOWN_TYPES: &[&str] = &[
     "ping",
 ];
 
-impl StreamDecoder {
-    /// Appends what the data of one event says to `out`. A broken event becomes [`Event::Error`], after which
-    /// nothing more is read.
-    pub fn event(&mut self, data: &[u8], out: &mut Vec<Event>) {
+impl EventReader for StreamDecoder {
+    /// The data says what the event is, and its name the same. After a broken one nothing more is read.
+    fn event(&mut self, _: Option<&str>, data: &[u8], losses: &mut Losses, out: &mut Vec<Event>) {
         if self.is_closed || data.trim_ascii().is_empty() {
             return;
         }
@@ -98,7 +98,7 @@ impl StreamDecoder {
             return self.fail(error, out);
         }
         match serde_json::from_slice(data) {
-            Ok(event) => self.known(event, out),
+            Ok(event) => self.known(event, losses, out),
             Err(_) if is_of_unknown_type(data) => {}
             Err(error) => {
                 let message = format!("the backend sent an event that is not Anthropic's: {error}");
@@ -107,18 +107,21 @@ impl StreamDecoder {
         }
     }
 
-    /// The connection ended: appends [`Event::Error`] if the answer had not.
-    pub fn finish(&mut self, out: &mut Vec<Event>) {
+    fn finish(&mut self, out: &mut Vec<Event>) {
         if !self.is_closed {
             self.fail(Error::bad_answer("the backend's stream ended before its answer was complete"), out);
         }
     }
+}
 
-    fn known(&mut self, event: WireEvent<'_>, out: &mut Vec<Event>) {
+impl StreamDecoder {
+    fn known(&mut self, event: WireEvent<'_>, losses: &mut Losses, out: &mut Vec<Event>) {
         match event.kind.as_ref() {
             "message_start" => self.message_start(event.message, out),
-            "content_block_start" => self.block_start(event.index, event.content_block, out),
-            "content_block_delta" => self.block_delta(event.index, event.delta.unwrap_or_default(), out),
+            "content_block_start" => self.block_start(event.index, event.content_block, losses, out),
+            "content_block_delta" => {
+                self.block_delta(event.index, event.delta.unwrap_or_default(), losses, out);
+            }
             "content_block_stop" => {
                 if let Some(position) = self.position(event.index) {
                     let block = self.open.remove(position);
@@ -135,7 +138,7 @@ impl StreamDecoder {
                     out.push(Event::Usage(self.totals.usage()));
                 }
             }
-            "message_stop" => self.message_stop(out),
+            "message_stop" => self.message_stop(losses, out),
             "ping" if self.is_started => out.push(Event::Ping),
             _ => {}
         }
@@ -157,7 +160,13 @@ impl StreamDecoder {
         }
     }
 
-    fn block_start(&mut self, index: Option<u32>, block: Option<Block<'_>>, out: &mut Vec<Event>) {
+    fn block_start(
+        &mut self,
+        index: Option<u32>,
+        block: Option<Block<'_>>,
+        losses: &mut Losses,
+        out: &mut Vec<Event>,
+    ) {
         let Some(block) = block else {
             return self.fail(Error::bad_answer("the backend started a block without saying which"), out);
         };
@@ -177,7 +186,7 @@ impl StreamDecoder {
             }
             kind => {
                 self.open(OpenBlock { index, kind: BlockKind::Skipped }, None, out);
-                out.push(Event::Loss(lost_block(index, kind)));
+                lose_block(index, kind, losses);
                 return;
             }
         };
@@ -192,7 +201,13 @@ impl StreamDecoder {
         }
     }
 
-    fn block_delta(&mut self, index: Option<u32>, delta: WireDelta, out: &mut Vec<Event>) {
+    fn block_delta(
+        &mut self,
+        index: Option<u32>,
+        delta: WireDelta,
+        losses: &mut Losses,
+        out: &mut Vec<Event>,
+    ) {
         let block = match self.position(index).and_then(|position| self.open.get(position)) {
             Some(block) => *block,
             None if delta.partial_json.is_some() => {
@@ -222,19 +237,19 @@ impl StreamDecoder {
                 self.delta(block.index, delta.thinking.map(Delta::Thinking), out);
                 self.delta(block.index, delta.signature.map(Delta::Signature), out);
                 if delta.citation.is_some() {
-                    out.push(Event::Loss(lost_citations(block.index)));
+                    lose_citations(block.index, losses);
                 }
             }
         }
     }
 
-    fn message_stop(&mut self, out: &mut Vec<Event>) {
+    fn message_stop(&mut self, losses: &mut Losses, out: &mut Vec<Event>) {
         self.start_if_not_started(out);
         for block in self.open.drain(..) {
             stop(block, out);
         }
         let reason = finish_reason(self.stop_reason.take(), self.stop_sequence.take());
-        out.extend(lost_reason(&reason).map(Event::Loss));
+        lose_reason(&reason, losses);
         out.extend([Event::Finish { choice: 0, reason }, Event::End]);
         self.is_closed = true;
     }

@@ -149,8 +149,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::chat::Losses;
-    use crate::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params};
-    use crate::wire::{BackendFormat, ClientFormat, decode_request, encode_request};
+    use crate::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, encode_request};
+    use crate::wire::openai_chat::decode_request;
 
     /// What Claude gets of `extra` and a history, and what is lost.
     fn sent(model: &str, extra: Value, history: &[Value]) -> (Value, Vec<String>) {
@@ -158,10 +158,9 @@ mod tests {
         request["messages"].as_array_mut().unwrap().extend_from_slice(history);
         request.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let mut losses = Losses::default();
-        let request =
-            decode_request(ClientFormat::OpenAiChat, request.to_string().as_bytes(), &mut losses).unwrap();
+        let request = decode_request(request.to_string().as_bytes(), &mut losses).unwrap();
         let params = Params { envelope: Envelope::Native, model, default_max_tokens: DEFAULT_MAX_TOKENS };
-        let body = encode_request(BackendFormat::Anthropic(params), &request, &mut losses).unwrap();
+        let body = encode_request(&params, &request, &mut losses).unwrap();
         (serde_json::from_slice(&body).unwrap(), losses.lines())
     }
 

@@ -4,16 +4,16 @@ use super::types::{
     Choice, Completion, Function, Message, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
 };
 use crate::chat::{self, Content, Part, Reply};
-use crate::wire::{AnswerDefaults, to_json};
+use crate::wire::{Asked, to_json};
 
-/// Writes a `chat.completion`. What `reply` leaves out comes from `defaults`: strict SDKs reject an answer with holes.
+/// Writes a `chat.completion`. What `reply` leaves out comes from `asked`: strict SDKs reject an answer with holes.
 #[must_use]
-pub fn encode_reply(reply: &Reply, defaults: &AnswerDefaults) -> Vec<u8> {
+pub fn encode_reply(asked: &Asked, reply: &Reply) -> Vec<u8> {
     to_json(&Completion {
-        id: reply.id.as_deref().unwrap_or(&defaults.id),
+        id: reply.id.as_deref().unwrap_or(&asked.id),
         object: "chat.completion",
-        created: defaults.created,
-        model: reply.model.as_deref().unwrap_or(&defaults.model),
+        created: asked.created,
+        model: reply.model.as_deref().unwrap_or(&asked.model),
         choices: reply.choices.iter().enumerate().map(choice).collect(),
         usage: reply.usage.into(),
         service_tier: reply.service_tier.as_deref(),

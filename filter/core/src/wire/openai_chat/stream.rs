@@ -3,10 +3,11 @@
 use super::types::{
     ChunkDelta, CompletionUsage, Function, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
 };
-use crate::chat::{BlockStart, Delta, Event, FinishReason};
-use crate::endpoint::ClientApi;
+use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses};
 use crate::usage::Usage;
-use crate::wire::{AnswerDefaults, to_json, write_json};
+use crate::wire::api::Api as _;
+use crate::wire::openai::API;
+use crate::wire::{Asked, EventWriter, to_json, write_json};
 
 /// Blocks that may be open at once, and choices of one answer. A provider that goes beyond does not follow its API,
 /// and what goes beyond is left out.
@@ -18,8 +19,7 @@ const MAX_OPEN: usize = 256;
 /// ends in one of two ways: finish reason, usage if the client asked for it, `[DONE]`; or an error.
 #[derive(Debug)]
 pub struct StreamEncoder {
-    defaults: AnswerDefaults,
-    include_usage: bool,
+    asked: Asked,
     /// Everything of a chunk up to its first choice; the same for the whole stream.
     head: Option<Vec<u8>>,
     blocks: Vec<OpenBlock>,
@@ -63,13 +63,22 @@ struct Choice {
     finish_reason: FinishReason,
 }
 
+impl EventWriter for StreamEncoder {
+    fn event(&mut self, event: &Event, _: &mut Losses, out: &mut Vec<u8>) {
+        self.tell(event, out);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+}
+
 impl StreamEncoder {
-    /// An encoder for one answer. The usage chunk is written if `include_usage`.
+    /// An encoder for one answer.
     #[must_use]
-    pub fn new(defaults: AnswerDefaults, include_usage: bool) -> Self {
+    pub fn new(asked: &Asked) -> Self {
         Self {
-            defaults,
-            include_usage,
+            asked: asked.clone(),
             head: None,
             blocks: Vec::new(),
             choices: Vec::new(),
@@ -78,18 +87,17 @@ impl StreamEncoder {
         }
     }
 
-    /// Appends what `event` means to the client to `out`.
-    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+    fn tell(&mut self, event: &Event, out: &mut Vec<u8>) {
         if self.is_closed {
             return;
         }
         match event {
             Event::Start { id, model } => {
                 if let Some(id) = id {
-                    self.defaults.id.clone_from(id);
+                    self.asked.id.clone_from(id);
                 }
                 if let Some(model) = model {
-                    self.defaults.model.clone_from(model);
+                    self.asked.model.clone_from(model);
                 }
             }
             Event::BlockStart { index, choice, block } => self.block_start(*index, *choice, block, out),
@@ -104,18 +112,11 @@ impl StreamEncoder {
             // Whatever comes first says whose answer it is: clients take the role from the first chunk.
             Event::Ping => self.content(0, ChunkDelta { content: Some(""), ..ChunkDelta::default() }, out),
             Event::Error(error) => {
-                out.extend(error.stream_event(ClientApi::OpenAi));
+                out.extend(API.error_event(error));
                 self.is_closed = true;
             }
-            Event::Loss(_) => {}
             Event::End => self.end(out),
         }
-    }
-
-    /// True after the end of the answer or an error: nothing more will be written.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.is_closed
     }
 
     fn block_start(&mut self, index: u32, choice_index: u32, block: &BlockStart, out: &mut Vec<u8>) {
@@ -217,7 +218,7 @@ impl StreamEncoder {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             self.chunk(index, &delta, Some(finish_reason(&choice.finish_reason)), out);
         }
-        if self.include_usage {
+        if self.asked.request.include_usage {
             let usage = CompletionUsage::from(self.usage);
             out.extend_from_slice(self.head());
             out.extend_from_slice(b"],\"usage\":");
@@ -257,7 +258,7 @@ impl StreamEncoder {
     }
 
     fn head(&mut self) -> &[u8] {
-        let AnswerDefaults { id, model, created } = &self.defaults;
+        let Asked { id, model, created, .. } = &self.asked;
         self.head.get_or_insert_with(|| {
             let mut head = b"data: {\"id\":".to_vec();
             head.extend(to_json(id));
