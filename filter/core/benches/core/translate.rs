@@ -33,6 +33,6 @@ fn anthropic_answer_to_chat(bencher: Bencher<'_, '_>) {
     };
     bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
         let reply = decode_reply(black_box(&body), &mut Losses::default()).unwrap();
-        encode_reply(&asked, &reply)
+        encode_reply(&asked, &reply, &mut Losses::default())
     });
 }

@@ -257,7 +257,7 @@ proptest! {
             (whole.to_string(), events.iter().map(Value::to_string).collect());
 
         let reply = reply_of(whole.as_bytes()).unwrap();
-        let completion = encode_reply(&asked(true), &reply);
+        let completion = encode_reply(&asked(true), &reply, &mut Losses::default());
         let (stream, charged) = translate(events.iter().map(String::as_bytes), true);
         prop_assert_eq!(accumulate(&stream), flatten(&completion));
         prop_assert_eq!(reply.usage, reported);
@@ -298,7 +298,7 @@ proptest! {
         let (whole, events) = answer(&blocks, &json!({}), "end_turn", false);
         let reply = reply_of(whole.to_string().as_bytes()).unwrap();
         let completion: Value =
-            serde_json::from_slice(&encode_reply(&asked(true), &reply)).unwrap();
+            serde_json::from_slice(&encode_reply(&asked(true), &reply, &mut Losses::default())).unwrap();
         let events: Vec<String> = events.iter().map(Value::to_string).collect();
         let (stream, _) = translate(events.iter().map(String::as_bytes), false);
         let gathered = accumulate(&stream);

@@ -9,7 +9,7 @@ use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinki
 use super::{Envelope, Params, rules, turns};
 use crate::chat::{self, Losses, Request, ResponseFormat, ThinkingMode};
 use crate::error::Result;
-use crate::wire::fields::Path;
+use crate::wire::fields::{Path, Taken, lose_extra};
 use crate::wire::to_json;
 
 /// Writes the body for the place `params` names. What Anthropic's API cannot express is recorded in `losses`.
@@ -18,6 +18,7 @@ use crate::wire::to_json;
 ///
 /// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see.
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    lose_extra(request, &Taken::default(), losses);
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
     let mut tools = tools(request, losses);
@@ -57,10 +58,9 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
 /// `max_tokens` has no default at Anthropic and must be over the thinking budget, so ours makes room for both.
 fn max_tokens(params: &Params<'_>, request: &Request) -> u64 {
     request.max_tokens.unwrap_or_else(|| {
-        let budget = request
-            .thinking
-            .as_ref()
-            .filter(|thinking| thinking.mode == ThinkingMode::Enabled)
+        let thinking =
+            Some(&request.thinking).filter(|thinking| thinking.mode == Some(ThinkingMode::Enabled));
+        let budget = thinking
             .and_then(|thinking| thinking.budget_tokens)
             .filter(|budget| *budget >= params.default_max_tokens);
         params.default_max_tokens.saturating_add(budget.unwrap_or(0))
@@ -91,10 +91,20 @@ fn metadata<'a>(request: &'a Request, losses: &mut Losses) -> Option<Metadata<'a
 fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Vec<Tool<'a>> {
     let list = Path::Key(&Path::Root, "tools");
     let tools = request.tools.iter().enumerate();
-    tools.map(|(index, tool)| self::tool(&Path::Index(&list, index), tool, losses)).collect()
+    let tools = tools.filter_map(|(index, tool)| {
+        let path = Path::Index(&list, index);
+        match tool {
+            chat::Tool::Function(function) => Some(self::tool(&path, function, losses)),
+            chat::Tool::Hosted(hosted) => {
+                losses.add(path, format!("only its own provider runs {}", hosted.kind));
+                None
+            }
+        }
+    });
+    tools.collect()
 }
 
-fn tool<'a>(path: &Path<'_>, tool: &'a chat::Tool, losses: &mut Losses) -> Tool<'a> {
+fn tool<'a>(path: &Path<'_>, tool: &'a chat::Function, losses: &mut Losses) -> Tool<'a> {
     let path = Path::Key(path, "parameters");
     Tool {
         name: &tool.name,
@@ -108,7 +118,7 @@ fn tool<'a>(path: &Path<'_>, tool: &'a chat::Tool, losses: &mut Losses) -> Tool<
 /// Anthropic says whether calls may be parallel inside `tool_choice`, and takes that only beside `tools`.
 fn tool_choice<'a>(request: &'a Request, losses: &mut Losses) -> Option<ToolChoice<'a>> {
     if request.tools.is_empty() {
-        if matches!(request.tool_choice, Some(chat::ToolChoice::Required | chat::ToolChoice::Tool(_))) {
+        if request.tool_choice.as_ref().is_some_and(chat::ToolChoice::is_forced) {
             losses.add("tool_choice", "there are no tools to choose from");
         }
         return None;
@@ -122,6 +132,11 @@ fn tool_choice<'a>(request: &'a Request, losses: &mut Losses) -> Option<ToolChoi
         Some(chat::ToolChoice::Required) => ToolChoice { kind: "any", name: None, disable_parallel_tool_use },
         Some(chat::ToolChoice::Tool(name)) => {
             ToolChoice { kind: "tool", name: Some(name), disable_parallel_tool_use }
+        }
+        Some(chat::ToolChoice::Among { required, .. }) => {
+            losses.add("tool_choice", "Anthropic has no choice among some of the tools");
+            let kind = if *required { "any" } else { "auto" };
+            ToolChoice { kind, name: None, disable_parallel_tool_use }
         }
         Some(chat::ToolChoice::None) => {
             ToolChoice { kind: "none", name: None, disable_parallel_tool_use: None }
@@ -162,6 +177,10 @@ fn record_unsaid(request: &Request, losses: &mut Losses) {
         ("top_logprobs", request.top_logprobs.is_some()),
         ("service_tier", request.service_tier.as_deref().is_some_and(|tier| tier != "auto")),
         ("metadata", !request.metadata.is_empty()),
+        ("verbosity", request.verbosity.is_some()),
+        ("prompt_cache_key", request.cache.key.is_some()),
+        ("prompt_cache_retention", request.cache.retention.is_some()),
+        ("cached_content", request.cache.content.is_some()),
     ];
     for (path, is_said) in unsaid {
         if is_said {

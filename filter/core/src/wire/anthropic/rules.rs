@@ -205,7 +205,7 @@ mod tests {
             (
                 &BLANK_TEXT,
                 json!({"messages": [text("user", "Hi"), text("assistant", "\n\n"), text("user", "Go")]}),
-                "messages[1].content[0]",
+                "messages[1].content",
                 "/messages/1/content/0/text",
                 json!("Go"),
             ),
@@ -241,14 +241,14 @@ mod tests {
             (
                 &ARGUMENTS,
                 json!({"messages": [text("user", "Hi"), call("c", "{\"path\": \"a"), result("c")]}),
-                "messages[1].content[0].arguments",
+                "messages[1].tool_calls[0].arguments",
                 "/messages/1/content/0/input",
                 json!({"arguments": "{\"path\": \"a"}),
             ),
             (
                 &HALF_CHARACTER,
                 json!({"messages": [text("user", "Hi"), call("c", r#"{"a": "\ud800"}"#), result("c")]}),
-                "messages[1].content[0].arguments",
+                "messages[1].tool_calls[0].arguments",
                 "/messages/1/content/0/input/a",
                 json!("\u{fffd}"),
             ),

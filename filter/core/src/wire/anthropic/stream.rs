@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::reply::{Block, compact, finish_reason, lose_block, lose_citations, lose_reason};
+use super::reply::{Block, compact, finish_reason, lose_block, lose_citations, openai_tier, seal};
 use super::sse::event_type;
 use super::usage::{Counters, Totals};
-use crate::chat::{BlockStart, Delta, Event, Losses};
+use crate::chat::{BlockStart, Delta, Event, Family, Losses};
 use crate::error::Error;
 use crate::wire::EventReader;
 use crate::wire::error::event_error;
@@ -138,7 +138,7 @@ impl StreamDecoder {
                     out.push(Event::Usage(self.totals.usage()));
                 }
             }
-            "message_stop" => self.message_stop(losses, out),
+            "message_stop" => self.message_stop(out),
             "ping" if self.is_started => out.push(Event::Ping),
             _ => {}
         }
@@ -155,6 +155,8 @@ impl StreamDecoder {
             out.push(Event::Start { id: id.filter(named), model: model.filter(named) });
         }
         if let Some(usage) = usage {
+            let tier = usage.service_tier.as_deref().and_then(openai_tier);
+            out.extend(tier.map(|tier| Event::ServiceTier(tier.to_owned())));
             self.totals.start(&usage);
             out.push(Event::Usage(self.totals.usage()));
         }
@@ -175,9 +177,7 @@ impl StreamDecoder {
         let (start, first) = match block.kind.as_str() {
             "text" => (BlockStart::Text, block.text.map(Delta::Text)),
             "thinking" => (BlockStart::Thinking, block.thinking.map(Delta::Thinking)),
-            "redacted_thinking" => {
-                (BlockStart::RedactedThinking { data: block.data.unwrap_or_default() }, None)
-            }
+            "redacted_thinking" => (BlockStart::RedactedThinking(seal(block.data.unwrap_or_default())), None),
             "tool_use" | "server_tool_use" => {
                 let (id, name) = (block.id.unwrap_or_default(), block.name.unwrap_or_default());
                 // `{}` announces that the input follows in deltas; anything else is the whole of it.
@@ -197,7 +197,7 @@ impl StreamDecoder {
         self.open(OpenBlock { index, kind }, Some(start), out);
         self.delta(index, first, out);
         if kind == BlockKind::Plain {
-            self.delta(index, block.signature.map(Delta::Signature), out);
+            self.delta(index, block.signature.map(signature), out);
         }
     }
 
@@ -235,7 +235,7 @@ impl StreamDecoder {
             BlockKind::Plain => {
                 self.delta(block.index, delta.text.map(Delta::Text), out);
                 self.delta(block.index, delta.thinking.map(Delta::Thinking), out);
-                self.delta(block.index, delta.signature.map(Delta::Signature), out);
+                self.delta(block.index, delta.signature.map(signature), out);
                 if delta.citation.is_some() {
                     lose_citations(block.index, losses);
                 }
@@ -243,13 +243,12 @@ impl StreamDecoder {
         }
     }
 
-    fn message_stop(&mut self, losses: &mut Losses, out: &mut Vec<Event>) {
+    fn message_stop(&mut self, out: &mut Vec<Event>) {
         self.start_if_not_started(out);
         for block in self.open.drain(..) {
             stop(block, out);
         }
         let reason = finish_reason(self.stop_reason.take(), self.stop_sequence.take());
-        lose_reason(&reason, losses);
         out.extend([Event::Finish { choice: 0, reason }, Event::End]);
         self.is_closed = true;
     }
@@ -264,14 +263,23 @@ impl StreamDecoder {
             return self.fail(Error::bad_answer("the backend has too many blocks open at once"), out);
         }
         self.open.push(block);
-        out.extend(start.map(|start| Event::BlockStart { index: block.index, choice: 0, block: start }));
+        out.extend(start.map(|start| Event::BlockStart {
+            index: block.index,
+            choice: 0,
+            id: None,
+            block: start,
+        }));
     }
 
     fn delta(&mut self, index: u32, delta: Option<Delta>, out: &mut Vec<Event>) {
         let Some(delta) = delta else { return };
-        let (Delta::Text(text) | Delta::Thinking(text) | Delta::Signature(text) | Delta::Arguments(text)) =
-            &delta;
-        if !text.is_empty() && !self.is_closed {
+        let is_empty = match &delta {
+            Delta::Text(text) | Delta::Thinking(text) | Delta::Seal(_, text) | Delta::Arguments(text) => {
+                text.is_empty()
+            }
+            Delta::Annotation(_) => false,
+        };
+        if !is_empty && !self.is_closed {
             out.push(Event::BlockDelta { index, delta });
         }
     }
@@ -294,6 +302,10 @@ impl StreamDecoder {
             None => self.open.len().checked_sub(1),
         }
     }
+}
+
+fn signature(piece: String) -> Delta {
+    Delta::Seal(Family::Anthropic, piece)
 }
 
 fn stop(block: OpenBlock, out: &mut Vec<Event>) {

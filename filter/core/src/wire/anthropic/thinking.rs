@@ -4,7 +4,7 @@
 
 use super::models::{EFFORT_LEVELS, ModelNames};
 use super::types::{Block, Message, Thinking};
-use crate::chat::{self, Losses, Request, ThinkingMode};
+use crate::chat::{Losses, Request, ThinkingMode, ToolChoice};
 use crate::error::{Error, Result};
 
 /// `thinking`. What the model or the conversation does not allow is a 400 at Claude's, and a loss here.
@@ -14,19 +14,20 @@ pub(super) fn thinking<'a>(
     messages: &[Message<'_>],
     losses: &mut Losses,
 ) -> Option<Thinking<'a>> {
-    let Some(thinking) = request.thinking.as_ref() else {
-        // A model that thinks unless it is told not to.
-        let is_off = request.reasoning_effort.as_deref() == Some("none") && names.takes_effort();
-        return is_off.then(|| off(request, names, &mut Losses::default())).flatten();
-    };
+    let thinking = &request.thinking;
     if thinking.include_thoughts.is_some() {
         losses.add("thinking.include_thoughts", "Anthropic always shows thoughts");
     }
+    let Some(mode) = thinking.mode else {
+        // A model that thinks unless it is told not to.
+        let is_off = thinking.effort.as_deref() == Some("none") && names.takes_effort();
+        return is_off.then(|| off(request, names, &mut Losses::default())).flatten();
+    };
     let mut left_out = |reason: &'static str| {
         losses.add("thinking", reason);
         None
     };
-    let (kind, budget_tokens) = match thinking.mode {
+    let (kind, budget_tokens) = match mode {
         ThinkingMode::Disabled => return off(request, names, losses),
         ThinkingMode::Adaptive => {
             if thinking.budget_tokens.is_some() {
@@ -52,7 +53,7 @@ pub(super) fn thinking<'a>(
 fn off<'a>(request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> Option<Thinking<'a>> {
     let kind = if names.thinks_between_tools() {
         // Which it does not take beside the highest levels.
-        if matches!(request.reasoning_effort.as_deref(), Some("xhigh" | "max")) {
+        if matches!(request.thinking.effort.as_deref(), Some("xhigh" | "max")) {
             losses.add("thinking", "this model thinks with an effort this high");
             return None;
         }
@@ -68,9 +69,7 @@ fn off<'a>(request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> Opt
 
 /// <https://platform.claude.com/docs/en/build-with-claude/extended-thinking>: with a budget, only `auto` and `none`.
 fn must_call(request: &Request) -> bool {
-    let is_forced =
-        matches!(request.tool_choice, Some(chat::ToolChoice::Required | chat::ToolChoice::Tool(_)));
-    is_forced && !request.tools.is_empty()
+    request.tool_choice.as_ref().is_some_and(ToolChoice::is_forced) && !request.tools.is_empty()
 }
 
 /// Whether Claude is in the middle of a turn that it did not begin with a thought: "When `thinking` is enabled, a final
@@ -111,7 +110,7 @@ pub(super) fn effort<'a>(
     names: ModelNames<'_>,
     losses: &mut Losses,
 ) -> Result<Option<&'a str>> {
-    let Some(effort) = request.reasoning_effort.as_deref() else { return Ok(None) };
+    let Some(effort) = request.thinking.effort.as_deref() else { return Ok(None) };
     if !names.takes_effort() {
         // These think only when they are told to, so that is what `none` asks for.
         if effort != "none" {

@@ -136,7 +136,7 @@ pub(super) fn unmark(mark: &mut Option<CacheControl<'_>>, count: &mut usize) {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Source<'a> {
     Base64 { media_type: &'a str, data: &'a str },
-    Text { media_type: &'static str, data: String },
+    Text { media_type: &'static str, data: Cow<'a, str> },
     Url { url: &'a str },
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::chat::{CacheControl, Content, Losses, Part, Source};
+use crate::chat::{CacheControl, Content, Family, Losses, MediaKind, Origin, Part, Seal, Source};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 
@@ -25,45 +25,63 @@ pub(super) fn decode_content(
     losses: &mut Losses,
 ) -> Result<Vec<Part>> {
     match content {
-        Value::String(text) => Ok(vec![Part::text(text)]),
+        Value::String(text) => Ok(vec![Part { origin: CONTENT, ..Part::text(text) }]),
         Value::Array(parts) => parts
             .into_iter()
             .enumerate()
-            .map(|(index, part)| decode_part(&Path::Index(path, index), part, allowed, losses))
+            .map(|(index, part)| {
+                let part = decode_part(&Path::Index(path, index), part, allowed, losses)?;
+                Ok(Part { origin: Origin::new(CONTENT.member, index), ..part })
+            })
             .collect(),
         _ => Err(path.malformed("expected a string or a list of parts")),
     }
 }
 
+/// Where a message that is a text has it.
+pub(super) const CONTENT: Origin = Origin { member: "content", index: None };
+
 fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Losses) -> Result<Part> {
     let mut fields = Fields::new(path, part)?;
     let kind = fields.required_string("type")?;
-    let content = match (kind.as_str(), allowed) {
-        ("text", _) => Content::Text(fields.required_string("text")?),
-        ("image_url", Allowed::User) => decode_image(&mut fields, losses)?,
-        ("file", Allowed::User) => decode_file(&mut fields, losses)?,
-        ("refusal", Allowed::Assistant) => Content::Refusal(fields.required_string("refusal")?),
+    let mut part = match (kind.as_str(), allowed) {
+        ("text", _) => Part::text(fields.required_string("text")?),
+        ("image_url", Allowed::User) => Part::new(decode_image(&mut fields, losses)?),
+        ("file", Allowed::User) => Part::new(decode_file(&mut fields, losses)?),
+        ("refusal", Allowed::Assistant) => Part::new(Content::Refusal(fields.required_string("refusal")?)),
         ("thinking" | "redacted_thinking", Allowed::Assistant) => decode_thinking(&mut fields, &kind)?,
         _ => {
             let path = fields.path("type");
             return Err(path.unprocessable(format_args!("content of type {kind:?} is not supported here")));
         }
     };
-    let cache_control = cache_control(&mut fields, losses)?;
-    fields.finish(losses);
-    Ok(Part { content, cache_control })
+    part.cache_control = cache_control(&mut fields, losses)?;
+    part.extra = fields.extra(Family::OpenAi);
+    Ok(part)
 }
 
 /// A thought is `text` in a part and `thinking` in a block; both are taken in both.
-fn decode_thinking(fields: &mut Fields<'_>, kind: &str) -> Result<Content> {
+fn decode_thinking(fields: &mut Fields<'_>, kind: &str) -> Result<Part> {
     if kind == "redacted_thinking" {
         let data = fields.string("redactedContent")?;
         let data = fields.string("data")?.or(data);
-        return Ok(Content::RedactedThinking { data: data.ok_or_else(|| fields.missing("data"))? });
+        return Ok(redacted(data.ok_or_else(|| fields.missing("data"))?));
     }
     let text = fields.string("text")?;
     let text = fields.string("thinking")?.or(text).unwrap_or_default();
-    Ok(Content::Thinking { text, signature: fields.string("signature")? })
+    Ok(thought(text, fields.string("signature")?))
+}
+
+/// A thought with its signature. What is signed in this API is Claude's.
+pub(super) fn thought(text: String, signature: Option<String>) -> Part {
+    let seal = signature.filter(|signature| !signature.is_empty());
+    Part::thinking(text, seal.map(|data| Seal { by: Family::Anthropic, data }))
+}
+
+/// A thought that only Claude can read.
+pub(super) fn redacted(data: String) -> Part {
+    let seal = Some(Seal { by: Family::Anthropic, data });
+    Part { seal, ..Part::new(Content::RedactedThinking) }
 }
 
 fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
@@ -76,15 +94,16 @@ fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content>
     image.finish(losses);
     let is_document = match &source {
         Source::Base64 { media_type, .. } => media_type == "application/pdf",
-        Source::Url(url) => is_pdf(url),
+        Source::Url { url, .. } => is_pdf(url),
+        Source::Text(_) | Source::File { .. } => false,
     };
     if !is_document {
-        return Ok(Content::Image { source, detail });
+        return Ok(Content::Media { kind: MediaKind::Image, source, detail, name: None });
     }
     if detail.is_some_and(|detail| detail != "auto") {
         losses.add(Path::Key(&path, "detail"), "documents have no levels of detail");
     }
-    Ok(Content::Document { source, name: None })
+    Ok(Content::Media { kind: MediaKind::Document, source, detail: None, name: None })
 }
 
 fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
@@ -110,9 +129,9 @@ fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> 
             if name.is_some() {
                 losses.add(Path::Key(&path, "filename"), "images have no names");
             }
-            Content::Image { source, detail: None }
+            Content::Media { kind: MediaKind::Image, source, detail: None, name: None }
         }
-        source => Content::Document { source, name },
+        source => Content::Media { kind: MediaKind::Document, source, detail: None, name },
     })
 }
 
@@ -120,7 +139,7 @@ fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> 
 fn decode_url(path: &Path<'_>, mut url: String) -> Result<Source> {
     let Some(rest) = url.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:")).and(url.get(5..))
     else {
-        return Ok(Source::Url(url));
+        return Ok(Source::url(url));
     };
     let Some((head, data)) = rest.split_once(',') else {
         return Err(path.unprocessable("a data URL without a comma"));

@@ -30,8 +30,8 @@ impl ClientCodec for Client {
         decode_request(body, losses)
     }
 
-    fn reply(&self, asked: &Asked, reply: &Reply, _: &mut Losses) -> Vec<u8> {
-        encode_reply(asked, reply)
+    fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {
+        encode_reply(asked, reply, losses)
     }
 
     fn events(&self, asked: &Asked) -> Box<dyn EventWriter> {

@@ -1,9 +1,10 @@
 //! A streamed answer, in OpenAI's words.
 
 use super::types::{
-    ChunkDelta, CompletionUsage, Function, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
+    ChunkDelta, CompletionUsage, Function, Logprobs, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
+    lose_extra,
 };
-use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses};
+use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, Seal};
 use crate::usage::Usage;
 use crate::wire::api::Api as _;
 use crate::wire::openai::API;
@@ -25,6 +26,7 @@ pub struct StreamEncoder {
     blocks: Vec<OpenBlock>,
     choices: Vec<Choice>,
     usage: Usage,
+    service_tier: Option<String>,
     is_closed: bool,
 }
 
@@ -64,8 +66,8 @@ struct Choice {
 }
 
 impl EventWriter for StreamEncoder {
-    fn event(&mut self, event: &Event, _: &mut Losses, out: &mut Vec<u8>) {
-        self.tell(event, out);
+    fn event(&mut self, event: &Event, losses: &mut Losses, out: &mut Vec<u8>) {
+        self.tell(event, losses, out);
     }
 
     fn is_closed(&self) -> bool {
@@ -83,11 +85,12 @@ impl StreamEncoder {
             blocks: Vec::new(),
             choices: Vec::new(),
             usage: Usage::default(),
+            service_tier: None,
             is_closed: false,
         }
     }
 
-    fn tell(&mut self, event: &Event, out: &mut Vec<u8>) {
+    fn tell(&mut self, event: &Event, losses: &mut Losses, out: &mut Vec<u8>) {
         if self.is_closed {
             return;
         }
@@ -100,8 +103,10 @@ impl StreamEncoder {
                     self.asked.model.clone_from(model);
                 }
             }
-            Event::BlockStart { index, choice, block } => self.block_start(*index, *choice, block, out),
-            Event::BlockDelta { index, delta } => self.block_delta(*index, delta, out),
+            Event::BlockStart { index, choice, block, .. } => {
+                self.block_start(*index, *choice, block, losses, out);
+            }
+            Event::BlockDelta { index, delta } => self.block_delta(*index, delta, losses, out),
             Event::BlockStop { index } => self.block_stop(*index, out),
             Event::Usage(usage) => self.usage.merge(*usage),
             Event::Finish { choice, reason } => {
@@ -109,17 +114,34 @@ impl StreamEncoder {
                     choice.finish_reason = reason.clone();
                 }
             }
+            Event::Logprobs { choice, tokens } => {
+                if let Some(logprobs) = Logprobs::of(tokens) {
+                    self.chunk(*choice, &ChunkDelta::default(), Some(&logprobs), None, out);
+                }
+            }
+            Event::ServiceTier(tier) => {
+                self.service_tier = Some(tier.clone());
+                self.head = None;
+            }
+            Event::Extra { extra, .. } => lose_extra("answer", Some(extra), losses),
             // Whatever comes first says whose answer it is: clients take the role from the first chunk.
             Event::Ping => self.content(0, ChunkDelta { content: Some(""), ..ChunkDelta::default() }, out),
             Event::Error(error) => {
                 out.extend(API.error_event(error));
                 self.is_closed = true;
             }
-            Event::End => self.end(out),
+            Event::End => self.end(losses, out),
         }
     }
 
-    fn block_start(&mut self, index: u32, choice_index: u32, block: &BlockStart, out: &mut Vec<u8>) {
+    fn block_start(
+        &mut self,
+        index: u32,
+        choice_index: u32,
+        block: &BlockStart,
+        losses: &mut Losses,
+        out: &mut Vec<u8>,
+    ) {
         if self.blocks.len() >= MAX_OPEN {
             return;
         }
@@ -131,11 +153,22 @@ impl StreamEncoder {
                 BlockKind::Thinking { text: String::new(), signature: String::new(), place: choice.place() }
             }
             BlockStart::Refusal => BlockKind::Refusal,
-            BlockStart::RedactedThinking { data } => {
+            BlockStart::RedactedThinking(Seal { data, .. }) => {
                 let place = choice.place();
                 delta.thinking_blocks =
                     Some([choice.thinking_block(Thought::RedactedThinking { data }, place)]);
                 BlockKind::Message
+            }
+            BlockStart::Media { .. } => {
+                losses.add(format_args!("answer.content[{index}]"), "this API answers with text only");
+                return;
+            }
+            BlockStart::Foreign(foreign) => {
+                losses.add(
+                    format_args!("answer.content[{index}].{}", foreign.kind),
+                    "blocks of this type are not known to this gateway",
+                );
+                return;
             }
             BlockStart::ToolCall { id, name } => {
                 let index = choice.tool_calls;
@@ -155,7 +188,7 @@ impl StreamEncoder {
         }
     }
 
-    fn block_delta(&mut self, index: u32, delta: &Delta, out: &mut Vec<u8>) {
+    fn block_delta(&mut self, index: u32, delta: &Delta, losses: &mut Losses, out: &mut Vec<u8>) {
         let Some(block) = self.blocks.iter_mut().rfind(|block| block.index == index) else { return };
         let choice = block.choice;
         let delta = match (delta, &mut block.kind) {
@@ -174,11 +207,18 @@ impl StreamEncoder {
                 }
                 ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() }
             }
-            (Delta::Signature(more), BlockKind::Thinking { signature, .. }) => {
+            (Delta::Seal(_, more), BlockKind::Thinking { signature, .. }) => {
                 signature.push_str(more);
                 return;
             }
-            (Delta::Signature(_), _) => return,
+            (Delta::Seal(..), _) => return,
+            (Delta::Annotation(_), _) => {
+                losses.add(
+                    format_args!("answer.content[{index}].citations"),
+                    "the text comes without its sources",
+                );
+                return;
+            }
             (Delta::Arguments(arguments), BlockKind::ToolCall { index, has_arguments }) => {
                 *has_arguments = true;
                 arguments_delta(*index, arguments)
@@ -207,7 +247,7 @@ impl StreamEncoder {
         }
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) {
+    fn end(&mut self, losses: &mut Losses, out: &mut Vec<u8>) {
         self.choice(0);
         for (index, choice) in std::mem::take(&mut self.choices).iter().enumerate() {
             let delta = if choice.has_role {
@@ -216,7 +256,8 @@ impl StreamEncoder {
                 ChunkDelta { role: Some("assistant"), content: Some(""), ..ChunkDelta::default() }
             };
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            self.chunk(index, &delta, Some(finish_reason(&choice.finish_reason)), out);
+            let reason = finish_reason(&choice.finish_reason, losses);
+            self.chunk(index, &delta, None, Some(reason), out);
         }
         if self.asked.request.include_usage {
             let usage = CompletionUsage::from(self.usage);
@@ -237,13 +278,14 @@ impl StreamEncoder {
             choice.has_role = true;
             delta.role = Some("assistant");
         }
-        self.chunk(choice, &delta, None, out);
+        self.chunk(choice, &delta, None, None, out);
     }
 
     fn chunk(
         &mut self,
         choice: u32,
         delta: &ChunkDelta<'_>,
+        logprobs: Option<&Logprobs<'_>>,
         finish_reason: Option<&'static str>,
         out: &mut Vec<u8>,
     ) {
@@ -252,7 +294,9 @@ impl StreamEncoder {
         write_json(out, &choice);
         out.extend_from_slice(b",\"delta\":");
         write_json(out, delta);
-        out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":");
+        out.extend_from_slice(b",\"logprobs\":");
+        write_json(out, &logprobs);
+        out.extend_from_slice(b",\"finish_reason\":");
         write_json(out, &finish_reason);
         out.extend_from_slice(b"}]}\n\n");
     }
@@ -266,6 +310,10 @@ impl StreamEncoder {
             head.extend(to_json(created));
             head.extend_from_slice(b",\"model\":");
             head.extend(to_json(model));
+            if let Some(tier) = &self.service_tier {
+                head.extend_from_slice(b",\"service_tier\":");
+                head.extend(to_json(tier));
+            }
             head.extend_from_slice(b",\"choices\":[");
             head
         })

@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-use super::content::cache_control;
-use crate::chat::{CacheControl, Content, Losses, Part};
+use super::content::{cache_control, redacted, thought};
+use crate::chat::{CacheControl, Content, Losses, Origin, Part};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 
@@ -24,6 +24,7 @@ pub(super) struct Thought {
 struct Block {
     /// Where its first element is in `thinking_blocks`.
     position: usize,
+    origin: Origin,
     /// Which block it is a part of, where the client still knows.
     index: Option<u64>,
     kind: Kind,
@@ -93,6 +94,7 @@ fn decode_block(
     let place = |count: Option<u64>| count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     let block = Block {
         position,
+        origin: Origin::new("thinking_blocks", position),
         index: fields.u64("index")?,
         kind,
         cache_control,
@@ -172,10 +174,11 @@ pub(super) fn put_together(thoughts: Vec<Thought>, content: Vec<Part>, calls: Ve
     let mut thoughts = thoughts.into_iter().peekable();
     let mut written = 0_usize;
     for part in content {
-        let Part { content: Content::Text(mut text), cache_control } = part else {
+        let Part { content: Content::Text { mut text, annotations }, .. } = part else {
             parts.push(part);
             continue;
         };
+        let part = Part { content: Content::text(""), ..part };
         while let Some(thought) = thoughts.next_if(|thought| {
             let is_inside =
                 thought.after_text <= written || thought.after_text < written.saturating_add(text.len());
@@ -185,12 +188,13 @@ pub(super) fn put_together(thoughts: Vec<Thought>, content: Vec<Part>, calls: Ve
             if cut > 0 {
                 let rest = text.split_off(cut);
                 written = written.saturating_add(cut);
-                parts.push(Part::text(std::mem::replace(&mut text, rest)));
+                let before = Content::text(std::mem::replace(&mut text, rest));
+                parts.push(Part { origin: part.origin, ..Part::new(before) });
             }
             parts.push(thought.part);
         }
         written = written.saturating_add(text.len());
-        parts.push(Part { content: Content::Text(text), cache_control });
+        parts.push(Part { content: Content::Text { text, annotations }, ..part });
     }
     while let Some(thought) = thoughts.next_if(|thought| thought.after_calls == 0) {
         parts.push(thought.part);
@@ -209,6 +213,7 @@ impl Block {
     fn unsigned(text: String) -> Self {
         Self {
             position: 0,
+            origin: Origin { member: "reasoning_content", index: None },
             index: None,
             kind: Kind::Thinking { text, signature: String::new() },
             cache_control: None,
@@ -220,14 +225,12 @@ impl Block {
 
 impl From<Block> for Thought {
     fn from(block: Block) -> Self {
-        let content = match block.kind {
-            Kind::Redacted { data } => Content::RedactedThinking { data },
-            Kind::Thinking { text, signature } => {
-                Content::Thinking { text, signature: (!signature.is_empty()).then_some(signature) }
-            }
+        let part = match block.kind {
+            Kind::Redacted { data } => redacted(data),
+            Kind::Thinking { text, signature } => thought(text, Some(signature)),
         };
         Self {
-            part: Part { content, cache_control: block.cache_control },
+            part: Part { cache_control: block.cache_control, origin: block.origin, ..part },
             after_text: block.after_text,
             after_calls: block.after_calls,
         }
@@ -245,10 +248,13 @@ mod tests {
         let mut losses = Losses::default();
         let mut fields = Fields::new(&Path::Root, message).unwrap();
         let thoughts = take_thoughts(&mut fields, &mut losses).unwrap();
-        let shown = thoughts.into_iter().map(|thought| match thought.part.content {
-            Content::Thinking { text, signature } => format!("{text}/{}", signature.unwrap_or_default()),
-            Content::RedactedThinking { data } => format!("[{data}]"),
-            other => format!("{other:?}"),
+        let shown = thoughts.into_iter().map(|thought| {
+            let seal = thought.part.seal.map(|seal| seal.data).unwrap_or_default();
+            match thought.part.content {
+                Content::Thinking { text } => format!("{text}/{seal}"),
+                Content::RedactedThinking => format!("[{seal}]"),
+                other => format!("{other:?}"),
+            }
         });
         (shown.collect(), losses.count())
     }
@@ -319,7 +325,7 @@ mod tests {
     #[test]
     fn thoughts_stand_where_they_were() {
         let thought = |name: &str, after_text, after_calls| Thought {
-            part: Part::new(Content::Thinking { text: name.to_owned(), signature: None }),
+            part: Part::thinking(name, None),
             after_text,
             after_calls,
         };
@@ -329,8 +335,8 @@ mod tests {
         let order = |thoughts, content, calls| -> String {
             let parts = put_together(thoughts, content, calls);
             let shown = parts.into_iter().map(|part| match part.content {
-                Content::Text(text) => text,
-                Content::Thinking { text, .. } => format!("<{text}>"),
+                Content::Text { text, .. } => text,
+                Content::Thinking { text } => format!("<{text}>"),
                 Content::ToolCall { id, .. } => format!("({id})"),
                 _ => "?".to_owned(),
             });
