@@ -16,7 +16,7 @@ use crate::exchange::Exchange;
 use crate::headers::HeaderEdits;
 use crate::wire::error::malformed;
 use crate::wire::schema::ApiHeader;
-use crate::wire::{BackendCodec, ClientCodec, Reach, To};
+use crate::wire::{BackendCodec, ClientCodec, Reach, To, Translated, translate};
 
 /// The request as the backend shall have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,15 +183,12 @@ impl Attempt {
 
     fn translated(&mut self, body: &[u8]) -> Result<Vec<u8>> {
         let (client, backend) = self.codecs()?;
-        let mut losses = Losses::default();
-        let mut request = client.decode(body, &mut losses)?;
         let exchange = self.exchange.borrow();
-        request.model.clone_from(&exchange.request_model);
-        let encoded = backend.encode(&self.to(&exchange)?, &request, &mut losses)?;
+        let Translated { body, request, losses } = translate(client, backend, &self.to(&exchange)?, body)?;
         drop(exchange);
         self.record(losses)?;
         self.answer.remember(request);
-        Ok(encoded)
+        Ok(body)
     }
 
     /// Puts what does not reach the backend on the record, or refuses the request for it.

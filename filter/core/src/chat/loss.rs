@@ -56,6 +56,15 @@ impl Losses {
         self.kept.push(Loss::new(path, reason));
     }
 
+    /// Adds those of `others`, at other paths where there is one.
+    pub fn append(&mut self, others: Losses, path: impl Fn(&str) -> Option<String>) {
+        for loss in others.kept {
+            let path = path(&loss.path).unwrap_or(loss.path);
+            self.add(path, loss.reason);
+        }
+        self.more = self.more.saturating_add(others.more);
+    }
+
     /// The losses kept in full, in the order they were found.
     pub fn iter(&self) -> std::slice::Iter<'_, Loss> {
         self.kept.iter()

@@ -65,6 +65,11 @@ pub trait ClientCodec: fmt::Debug + Sync {
     /// 400 for a body that is not the API's, 422 for a value that cannot be served; both name the field.
     fn decode(&self, body: &[u8], losses: &mut Losses) -> Result<Request>;
 
+    /// What clients call the fields that losses name as the neutral form does: its name for one, and the client's. A name that
+    /// begins with a dot or a bracket stands at the end of a path, any other at its beginning. Messages and their parts know
+    /// their places themselves, see [`crate::chat::Origin`].
+    fn words(&self) -> &'static [(&'static str, &'static str)];
+
     /// Writes a whole answer. What the API cannot express is recorded in `losses`.
     fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8>;
 

@@ -66,6 +66,7 @@ pub mod openai_chat;
 mod properties;
 mod raw;
 pub mod schema;
+mod translate;
 pub mod usage;
 
 use serde::Serialize;
@@ -74,6 +75,7 @@ pub use api::{Asked, ClientCodec, EventWriter};
 pub use error::{ErrorAnswer, decode_error, decode_exception, is_error_of};
 pub use lists::{ClientApi, SchemaName};
 pub use schema::{BackendCodec, EventReader, Framing, Reach, Schema, To, reach};
+pub use translate::{Translated, translate};
 
 /// `value` as JSON.
 fn to_json(value: &impl Serialize) -> Vec<u8> {

@@ -14,7 +14,7 @@ use super::opening::Opening;
 use super::{Chunk, HeldHeaders, MAX_EVENT, Whole};
 use crate::backend::Attempt;
 use crate::backend::secrets::Secrets;
-use crate::chat;
+use crate::chat::{self, Losses};
 use crate::codec::encoding::ContentDecoder;
 use crate::codec::event_stream::{EventStreamDecoder, Frame, MessageType, invoke_payload};
 use crate::codec::json;
@@ -334,7 +334,14 @@ impl Stream {
         self.broken = true;
         if !std::mem::replace(&mut self.ended, true) {
             let error = self.secrets.blanked_error(error);
-            out.bytes().extend_from_slice(&self.api.api().error_event(&error));
+            let out = out.bytes();
+            match &mut self.mode {
+                Mode::Watch(_) => out.extend_from_slice(&self.api.api().error_event(&error)),
+                // It knows what was said before.
+                Mode::Translate(translation) => {
+                    translation.writer.event(&chat::Event::Error(error), &mut Losses::default(), out);
+                }
+            }
         }
     }
 }

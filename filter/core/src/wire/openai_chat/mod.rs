@@ -30,6 +30,14 @@ impl ClientCodec for Client {
         decode_request(body, losses)
     }
 
+    fn words(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("thinking.include_thoughts", "thinking.includeThoughts"),
+            ("].parameters", "].function.parameters"),
+            (".arguments", ".function.arguments"),
+        ]
+    }
+
     fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {
         encode_reply(asked, reply, losses)
     }

@@ -294,8 +294,13 @@ impl StreamEncoder {
         write_json(out, &choice);
         out.extend_from_slice(b",\"delta\":");
         write_json(out, delta);
-        out.extend_from_slice(b",\"logprobs\":");
-        write_json(out, &logprobs);
+        match logprobs {
+            None => out.extend_from_slice(b",\"logprobs\":null"),
+            Some(logprobs) => {
+                out.extend_from_slice(b",\"logprobs\":");
+                write_json(out, logprobs);
+            }
+        }
         out.extend_from_slice(b",\"finish_reason\":");
         write_json(out, &finish_reason);
         out.extend_from_slice(b"}]}\n\n");
