@@ -25,22 +25,16 @@ impl Family {
     pub const ALL: &[Family] =
         &[Family::OpenAi, Family::Anthropic, Family::Google, Family::Amazon, Family::Cohere];
 
-    /// Its name, as it stands in what clients are to send back.
-    #[must_use]
-    pub fn name(self) -> &'static str {
+    /// Stands before its seals where a client is to send them back: nothing else says whose they are. Conversations that have
+    /// begun have it in them, so it stays as it is.
+    fn prefix(self) -> &'static str {
         match self {
-            Family::OpenAi => "openai",
-            Family::Anthropic => "anthropic",
-            Family::Google => "google",
-            Family::Amazon => "amazon",
-            Family::Cohere => "cohere",
+            Family::OpenAi => "openai:",
+            Family::Anthropic => "claude:",
+            Family::Google => "gemini:",
+            Family::Amazon => "nova:",
+            Family::Cohere => "cohere:",
         }
-    }
-
-    /// The family of this name.
-    #[must_use]
-    pub fn of_name(name: &str) -> Option<Family> {
-        Family::ALL.iter().find(|family| family.name() == name).copied()
     }
 }
 
@@ -52,6 +46,22 @@ pub struct Seal {
     pub by: Family,
     /// What it is, in its provider's words.
     pub data: String,
+}
+
+impl Seal {
+    /// The seal with whose it is, as a client gets it.
+    #[must_use]
+    pub fn marked(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| write!(f, "{}{}", self.by.prefix(), self.data))
+    }
+
+    /// The seal that a client sends back; `None` where it does not say whose it is.
+    #[must_use]
+    pub fn of_marked(mut marked: String) -> Option<Seal> {
+        let by = *Family::ALL.iter().find(|family| marked.starts_with(family.prefix()))?;
+        let data = marked.split_off(by.prefix().len());
+        Some(Seal { by, data })
+    }
 }
 
 /// Members of an object for which the neutral form has no word. The codec of the same family may know them; what no codec
@@ -122,5 +132,22 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.member)?;
         self.index.map_or(Ok(()), |index| write!(f, "[{index}]"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_comes_back_as_whose_it_was() {
+        for by in Family::ALL {
+            let seal = Seal { by: *by, data: "claude:x".to_owned() };
+            let marked = seal.marked().to_string();
+            assert_eq!(Seal::of_marked(marked), Some(seal));
+        }
+        for marked in ["", "x", "claude", "Claude:x", " claude:x", "someone:x"] {
+            assert_eq!(Seal::of_marked(marked.to_owned()), None, "{marked}");
+        }
     }
 }

@@ -99,13 +99,6 @@ impl Message {
     pub fn new(role: Role, content: Vec<Part>) -> Self {
         Self { role, content, name: None, origin: Origin::default(), extra: None }
     }
-
-    /// True for a message that is nothing but answers of tools.
-    #[must_use]
-    pub fn is_tool_results(&self) -> bool {
-        !self.content.is_empty()
-            && self.content.iter().all(|part| matches!(part.content, Content::ToolResult { .. }))
-    }
 }
 
 /// Who speaks. Answers of tools are the user's: [`Content::ToolResult`].

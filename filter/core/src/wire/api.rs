@@ -66,7 +66,7 @@ pub trait ClientCodec: fmt::Debug + Sync {
     fn decode(&self, body: &[u8], losses: &mut Losses) -> Result<Request>;
 
     /// What clients call the fields that losses name as the neutral form does: its name for one, and the client's. A name that
-    /// begins with a dot or a bracket stands at the end of a path, any other at its beginning. Messages and their parts know
+    /// begins with a dot stands at the end of a path, any other at its beginning; `[]` is any element of a list. Messages and their parts know
     /// their places themselves, see [`crate::chat::Origin`].
     fn words(&self) -> &'static [(&'static str, &'static str)];
 

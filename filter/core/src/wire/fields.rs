@@ -304,8 +304,7 @@ pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) 
     let tools = Path::Key(&Path::Root, "tools");
     for (index, tool) in request.tools.iter().enumerate() {
         if let Tool::Function(function) = tool {
-            let path = Path::Index(&tools, index);
-            lose(&Path::Key(&path, "function"), function.extra.as_deref(), taken.function);
+            lose(&Path::Index(&tools, index), function.extra.as_deref(), taken.function);
         }
     }
     lose(&Path::Root, request.extra.as_deref(), taken.request);

@@ -35,12 +35,16 @@ pub fn translate(
     Ok(Translated { body, request, losses })
 }
 
-/// A path of the neutral form in the client's words. A word that begins with a dot or a bracket stands at its end, any other at its
-/// beginning.
+/// A path of the neutral form in the client's words, see [`ClientCodec::words`].
 fn reworded(path: &str, words: &[(&str, &str)]) -> Option<String> {
     words.iter().find_map(|(ours, theirs)| {
-        if ours.starts_with(['.', ']']) {
+        if ours.starts_with('.') {
             return Some(format!("{}{theirs}", path.strip_suffix(ours)?));
+        }
+        if let Some((list, member)) = ours.split_once("[]") {
+            let (index, rest) = path.strip_prefix(list)?.strip_prefix('[')?.split_once(']')?;
+            let rest = rest.strip_prefix(member)?;
+            return Some(format!("{}{rest}", theirs.replacen("[]", &format!("[{index}]"), 1)));
         }
         let rest = path.strip_prefix(ours)?;
         (rest.is_empty() || rest.starts_with(['.', '['])).then(|| format!("{theirs}{rest}"))
@@ -53,7 +57,12 @@ mod tests {
 
     #[test]
     fn a_path_is_told_in_the_clients_words() {
-        let words = [("stop", "stop_sequences"), ("user", "metadata.user_id"), (".arguments", ".input")];
+        let words = [
+            ("stop", "stop_sequences"),
+            ("user", "metadata.user_id"),
+            (".arguments", ".input"),
+            ("tools[].", "tools[].function."),
+        ];
         for (path, expected) in [
             ("stop[1]", Some("stop_sequences[1]")),
             ("stop", Some("stop_sequences")),
@@ -61,6 +70,10 @@ mod tests {
             ("user", Some("metadata.user_id")),
             ("messages[0].content[1].arguments", Some("messages[0].content[1].input")),
             ("messages[0].arguments.x", None),
+            ("tools[12].name", Some("tools[12].function.name")),
+            ("tools[0].parameters.type", Some("tools[0].function.parameters.type")),
+            ("tools[0]", None),
+            ("tools", None),
         ] {
             assert_eq!(reworded(path, &words).as_deref(), expected, "{path}");
         }

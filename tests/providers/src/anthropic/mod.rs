@@ -71,11 +71,11 @@ impl Provider {
         let body: Value = serde_json::from_slice(ask.body)
             .map_err(|error| invalid(format!("The request body is not valid JSON: {error}")))?;
         let count = ask.path.ends_with("count_tokens");
-        check(&body, Rules { carrier: Carrier::Native, latest, count }).map_err(invalid)?;
+        let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
+        check(&body, Rules { model, carrier: Carrier::Native, latest, count }).map_err(invalid)?;
         if count {
             return Ok(Answer::json(200, &json!({"input_tokens": input_tokens(&body)})));
         }
-        let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
         let message = Message::new(ask, model, &body);
         if body.get("stream").and_then(Value::as_bool) == Some(true) {
             let events = message.events().iter().map(named).collect();

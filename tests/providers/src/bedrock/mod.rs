@@ -98,7 +98,7 @@ impl Provider {
         })?;
         let checked = |body: &Value| {
             let latest = version(body, &model)?;
-            anthropic::check(body, Rules { carrier: Carrier::Bedrock, latest, count: false })
+            anthropic::check(body, Rules { model: &model, carrier: Carrier::Bedrock, latest, count: false })
                 .map_err(|message| Refusal::new(400, "ValidationException", message))
         };
         match operation {

@@ -1,28 +1,32 @@
 //! A request, in Anthropic's words.
 
-use super::message::{cache_control, encode_messages, limit_marks};
+use super::message::{encode_messages, limit_marks};
 use super::models::ModelNames;
+use super::rules::{self, Rule};
 use super::sampling::{Sampling, sampling};
-use super::schema::input_schema;
 use super::thinking::{effort, thinking};
-use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking, Tool, ToolChoice};
-use super::{Envelope, Params, rules, turns};
-use crate::chat::{self, Losses, Request, ResponseFormat, ThinkingMode};
+use super::tools::{tool_choice, tools};
+use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking};
+use super::{Envelope, Params, calls, turns};
+use crate::chat::{Losses, Request, ResponseFormat, ThinkingMode};
 use crate::error::Result;
-use crate::wire::fields::{Path, Taken, lose_extra};
+use crate::wire::fields::{Taken, lose_extra};
 use crate::wire::to_json;
 
 /// Writes the body for the place `params` names. What Anthropic's API cannot express is recorded in `losses`.
 ///
 /// # Errors
 ///
-/// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see.
+/// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see, two tools of one
+/// name, a call at the end.
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
     lose_extra(request, &Taken::default(), losses);
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
-    let mut tools = tools(request, losses);
-    let thinking = thinking(request, names, &messages, losses);
+    messages = calls::pair(messages, &request.messages, losses)?;
+    let mut tools = tools(request, losses)?;
+    let max_tokens = max_tokens(params, request, names, losses);
+    let thinking = thinking(request, names, &messages, max_tokens, losses);
     let thinks = thinking.as_ref().is_some_and(Thinking::is_on);
     turns::mend(&mut system, &mut messages, names, request, thinks, losses)?;
     limit_marks(&mut tools, &mut system, &mut messages, losses);
@@ -35,11 +39,11 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         anthropic_version,
         model,
         stream,
-        max_tokens: max_tokens(params, request),
+        max_tokens,
         system,
         messages,
         tools,
-        tool_choice: tool_choice(request, losses),
+        tool_choice: tool_choice(request, names, losses),
         thinking,
         output_config: OutputConfig {
             effort: effort(request, names, losses)?,
@@ -55,23 +59,33 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
     Ok(to_json(&body))
 }
 
-/// `max_tokens` has no default at Anthropic and must be over the thinking budget, so ours makes room for both.
-fn max_tokens(params: &Params<'_>, request: &Request) -> u64 {
-    request.max_tokens.unwrap_or_else(|| {
+/// `max_tokens` has no default at Anthropic and must be over the thinking budget, so ours makes room for both. No model
+/// takes more than it can give.
+fn max_tokens(params: &Params<'_>, request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> u64 {
+    let wanted = request.max_tokens.unwrap_or_else(|| {
         let thinking =
             Some(&request.thinking).filter(|thinking| thinking.mode == Some(ThinkingMode::Enabled));
         let budget = thinking
             .and_then(|thinking| thinking.budget_tokens)
             .filter(|budget| *budget >= params.default_max_tokens);
         params.default_max_tokens.saturating_add(budget.unwrap_or(0))
-    })
+    });
+    match names.output_limit() {
+        Some(limit) if wanted > limit => {
+            if request.max_tokens.is_some() {
+                losses.add("max_tokens", Rule::MaxTokens);
+            }
+            limit
+        }
+        _ => wanted,
+    }
 }
 
 fn stop_sequences<'a>(request: &'a Request, losses: &mut Losses) -> Vec<&'a str> {
     let mut sequences = Vec::with_capacity(request.stop.len());
     for (index, stop) in request.stop.iter().enumerate() {
         if rules::is_blank(stop) {
-            losses.add(format_args!("stop[{index}]"), rules::STOP.reason);
+            losses.add(format_args!("stop[{index}]"), Rule::Stop);
         } else {
             sequences.push(stop.as_str());
         }
@@ -83,65 +97,9 @@ fn metadata<'a>(request: &'a Request, losses: &mut Losses) -> Option<Metadata<'a
     let user = request.user.as_deref().filter(|user| !user.is_empty())?;
     let (user_id, rule) = rules::user(user);
     if let Some(rule) = rule {
-        losses.add("user", rule.reason);
+        losses.add("user", rule);
     }
     Some(Metadata { user_id })
-}
-
-fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Vec<Tool<'a>> {
-    let list = Path::Key(&Path::Root, "tools");
-    let tools = request.tools.iter().enumerate();
-    let tools = tools.filter_map(|(index, tool)| {
-        let path = Path::Index(&list, index);
-        match tool {
-            chat::Tool::Function(function) => Some(self::tool(&path, function, losses)),
-            chat::Tool::Hosted(hosted) => {
-                losses.add(path, format!("only its own provider runs {}", hosted.kind));
-                None
-            }
-        }
-    });
-    tools.collect()
-}
-
-fn tool<'a>(path: &Path<'_>, tool: &'a chat::Function, losses: &mut Losses) -> Tool<'a> {
-    let path = Path::Key(path, "parameters");
-    Tool {
-        name: &tool.name,
-        description: tool.description.as_deref().unwrap_or_default(),
-        input_schema: input_schema(&path, tool.parameters.as_deref(), losses),
-        strict: tool.strict.unwrap_or(false),
-        cache_control: cache_control(tool.cache_control.as_ref()),
-    }
-}
-
-/// Anthropic says whether calls may be parallel inside `tool_choice`, and takes that only beside `tools`.
-fn tool_choice<'a>(request: &'a Request, losses: &mut Losses) -> Option<ToolChoice<'a>> {
-    if request.tools.is_empty() {
-        if request.tool_choice.as_ref().is_some_and(chat::ToolChoice::is_forced) {
-            losses.add("tool_choice", "there are no tools to choose from");
-        }
-        return None;
-    }
-    let disable_parallel_tool_use = Some(request.parallel_tool_calls == Some(false));
-    Some(match request.tool_choice.as_ref() {
-        None if request.parallel_tool_calls != Some(false) => return None,
-        None | Some(chat::ToolChoice::Auto) => {
-            ToolChoice { kind: "auto", name: None, disable_parallel_tool_use }
-        }
-        Some(chat::ToolChoice::Required) => ToolChoice { kind: "any", name: None, disable_parallel_tool_use },
-        Some(chat::ToolChoice::Tool(name)) => {
-            ToolChoice { kind: "tool", name: Some(name), disable_parallel_tool_use }
-        }
-        Some(chat::ToolChoice::Among { required, .. }) => {
-            losses.add("tool_choice", "Anthropic has no choice among some of the tools");
-            let kind = if *required { "any" } else { "auto" };
-            ToolChoice { kind, name: None, disable_parallel_tool_use }
-        }
-        Some(chat::ToolChoice::None) => {
-            ToolChoice { kind: "none", name: None, disable_parallel_tool_use: None }
-        }
-    })
 }
 
 fn output_format<'a>(

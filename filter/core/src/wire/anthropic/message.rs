@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::rules::{self, Rule};
 use super::types::{Block, CacheControl, Message, Source, Tool, unmark};
-use super::{Envelope, picture, rules};
+use super::{Envelope, picture};
 use crate::chat::{self, Content, Family, Losses, MediaKind, Part, Role, Seal};
 use crate::error::{Error, Result};
 use crate::wire::fields::Path;
@@ -19,8 +20,7 @@ pub(super) fn encode_messages<'a>(
 ) -> Result<(Vec<Block<'a>>, Vec<Message<'a>>)> {
     let mut system = Vec::new();
     let mut encoded: Vec<Message<'a>> = Vec::with_capacity(messages.len());
-    let mut was_tool_results = false;
-    for message in messages {
+    for (index, message) in messages.iter().enumerate() {
         let path = Path::At(&Path::Root, message.origin);
         if message.name.is_some() {
             losses.add(Path::Key(&path, "name"), "speakers have no names at Anthropic");
@@ -43,13 +43,7 @@ pub(super) fn encode_messages<'a>(
             losses.add(path, "an empty message");
             continue;
         }
-        // The results of parallel calls must come in one message.
-        let is_tool_results = message.is_tool_results();
-        match encoded.last_mut() {
-            Some(previous) if was_tool_results && is_tool_results => previous.content.extend(content),
-            _ => encoded.push(Message { role, content }),
-        }
-        was_tool_results = is_tool_results;
+        encoded.push(Message { role, content, origin: index });
     }
     Ok((system, encoded))
 }
@@ -160,7 +154,7 @@ fn encode_part<'a>(
             return Ok(None);
         }
         Content::Text { text, .. } | Content::Refusal(text) if rules::is_blank(text) => {
-            losses.add(path, rules::BLANK_TEXT.reason);
+            losses.add(path, Rule::BlankText);
             mark_on_nothing(path, part, losses);
             return Ok(None);
         }
@@ -188,9 +182,9 @@ fn encode_part<'a>(
         Content::ToolCall { id, name, arguments } => {
             let (input, rule) = rules::arguments(arguments);
             if let Some(rule) = rule {
-                losses.add(Path::Key(path, "arguments"), rule.reason);
+                losses.add(Path::Key(path, "arguments"), rule);
             }
-            Block::ToolUse { id: Cow::Borrowed(id), name, input, cache_control }
+            Block::ToolUse { id: Cow::Borrowed(id), name: rules::tool_name(name), input, cache_control }
         }
         Content::ToolResult { call_id, content, is_error } => Block::ToolResult {
             tool_use_id: Cow::Borrowed(call_id),
@@ -200,7 +194,7 @@ fn encode_part<'a>(
         },
         Content::Thinking { text } => {
             let Some(signature) = own_seal(part) else {
-                losses.add(path, "Anthropic takes no thought without its signature");
+                losses.add(path, Rule::Unsigned);
                 return Ok(None);
             };
             mark_on_nothing(path, part, losses);

@@ -7,6 +7,7 @@
 mod api;
 mod bedrock;
 pub mod beta;
+mod calls;
 mod encode;
 mod message;
 mod models;
@@ -19,6 +20,7 @@ mod schema;
 mod sse;
 mod stream;
 mod thinking;
+mod tools;
 mod turns;
 mod types;
 pub(crate) mod usage;
@@ -29,6 +31,7 @@ pub use encode::encode_request;
 pub(crate) use places::{INVOKE_MODEL, SCHEMA};
 pub use reply::decode_reply;
 pub use stream::StreamDecoder;
+pub use tools::StandIns;
 
 /// The most tokens of an answer when the client does not say. Anthropic has no default of its own: without
 /// `max_tokens` a request is a 400.

@@ -35,8 +35,42 @@ const NO_XHIGH: &[&str] = &["opus-4-5", "opus-4-6", "sonnet-4-6", "mythos-previe
 const NO_BUDGET: &[&str] = &["opus-4-7", "opus-4-8", "opus-5", "sonnet-5", "haiku-5", "fable-5", "mythos-5"];
 
 /// Models that reject `disabled`; one of them has `between_tools` instead.
-const ALWAYS_THINKING: &[&str] = &["opus-5-5", "fable-5", "mythos-5"];
+const ALWAYS_THINKING: &[&str] = &["opus-5-5", "fable-5", "mythos-5", "mythos-preview"];
 const BETWEEN_TOOLS: &[&str] = &["sonnet-5-5"];
+
+/// Models that do not turn thinking off beside an effort of `xhigh` or `max`.
+const HIGH_EFFORT_THINKS: &[&str] = &["opus-5", "sonnet-5-5"];
+
+/// Models that reject `tool_choice` of type `any` and `tool`, by
+/// <https://platform.claude.com/docs/en/build-with-claude/thinking#response-prefill-and-forced-tool-use>.
+const NO_FORCED_CALL: &[&str] =
+    &["opus-5-5", "sonnet-5-5", "fable-5-1", "fable-5-2", "mythos-5-1", "mythos-5-2"];
+
+/// The most tokens of an answer, by
+/// <https://platform.claude.com/docs/en/build-with-claude/thinking#output-limits> and, for the older ones,
+/// <https://platform.claude.com/docs/en/about-claude/models/overview>. Sonnet 3.7 is not here: its limit is another with
+/// a beta header.
+const OUTPUT_LIMITS: &[(u64, &[&str])] = &[
+    (4096, &["claude-3-haiku", "claude-3-opus", "claude-3-sonnet"]),
+    (8192, &["claude-3-5"]),
+    (32_000, &["opus-4-1", "opus-4-0", "opus-4-2025"]),
+    (64_000, &["opus-4-5", "sonnet-4-5", "haiku-4-5", "sonnet-4-0", "sonnet-4-2025"]),
+    (
+        128_000,
+        &[
+            "opus-4-6",
+            "opus-4-7",
+            "opus-4-8",
+            "opus-5",
+            "sonnet-4-6",
+            "sonnet-5",
+            "haiku-5-5",
+            "fable-5",
+            "mythos-5",
+            "mythos-preview",
+        ],
+    ),
+];
 
 /// The levels of `output_config.effort`.
 pub(super) const EFFORT_LEVELS: &[&str] = &["low", "medium", "high", "xhigh", "max"];
@@ -61,6 +95,25 @@ impl ModelNames<'_> {
 
     pub(super) fn thinks_within_budget(self) -> bool {
         !self.is_one_of(NO_BUDGET)
+    }
+
+    /// Whether it takes `thinking` of type `adaptive`, which came with 4.6.
+    pub(super) fn thinks_as_it_sees_fit(self) -> bool {
+        !self.is_one_of(&["claude-3-7", "claude-3.7"]) && !self.is_until((4, 5))
+    }
+
+    /// Whether it thinks with an effort of `xhigh` or `max`, whatever else is asked for.
+    pub(super) fn thinks_with_high_effort(self) -> bool {
+        self.is_one_of(HIGH_EFFORT_THINKS)
+    }
+
+    pub(super) fn can_be_made_to_call(self) -> bool {
+        !self.is_one_of(NO_FORCED_CALL)
+    }
+
+    /// The most tokens of an answer, where that is known.
+    pub(super) fn output_limit(self) -> Option<u64> {
+        OUTPUT_LIMITS.iter().find(|(_, models)| self.is_one_of(models)).map(|(limit, _)| *limit)
     }
 
     pub(super) fn always_thinks(self) -> bool {
@@ -92,9 +145,16 @@ impl ModelNames<'_> {
     /// Whether either name says that the model is of this version or a later one. A name that says nothing, an alias,
     /// is of none: what its model refuses is for the backend to say.
     fn is_from(self, version: (u32, u32)) -> bool {
-        self.0
-            .iter()
-            .any(|name| self::version(&name.to_ascii_lowercase()).is_some_and(|found| found >= version))
+        self.versions().any(|found| found >= version)
+    }
+
+    /// Whether either name says that the model is of this version or an earlier one.
+    fn is_until(self, version: (u32, u32)) -> bool {
+        self.versions().any(|found| found <= version)
+    }
+
+    fn versions(self) -> impl Iterator<Item = (u32, u32)> {
+        self.0.into_iter().filter_map(|name| version(&name.to_ascii_lowercase()))
     }
 
     fn is_one_of(self, list: &[&str]) -> bool {

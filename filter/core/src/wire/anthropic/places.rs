@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{API_VERSION, BEDROCK_VERSION, Envelope, Params, StreamDecoder, beta, decode_reply};
+use super::{API_VERSION, BEDROCK_VERSION, Envelope, Params, StandIns, StreamDecoder, beta, decode_reply};
 use super::{edits_for_bedrock, encode_request};
 use crate::chat::{Losses, Reply, Request};
 use crate::codec::json;
@@ -62,12 +62,15 @@ impl BackendCodec for Anthropic {
         encode_request(&params(to, Envelope::Native), request, losses)
     }
 
-    fn reply(&self, _: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {
-        decode_reply(body, losses)
+    /// A call comes back with the client's name of its tool.
+    fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {
+        let mut reply = decode_reply(body, losses)?;
+        StandIns::of(&asked.request.tools).resolve_in(&mut reply);
+        Ok(reply)
     }
 
-    fn events(&self, _: &Asked) -> Box<dyn EventReader> {
-        Box::<StreamDecoder>::default()
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        Box::new(StreamDecoder::default().with_stand_ins(StandIns::of(&asked.request.tools)))
     }
 }
 

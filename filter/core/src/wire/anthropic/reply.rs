@@ -97,7 +97,10 @@ fn part(block: Block<'_>) -> Option<Part> {
             let signature = block.signature.filter(|signature| !signature.is_empty());
             Part::thinking(block.thinking.unwrap_or_default(), signature.map(seal))
         }
-        "redacted_thinking" => Part { seal: block.data.map(seal), ..Part::new(Content::RedactedThinking) },
+        "redacted_thinking" => {
+            let seal = Some(seal(block.data.unwrap_or_default()));
+            Part { seal, ..Part::new(Content::RedactedThinking) }
+        }
         "tool_use" | "server_tool_use" => Part::new(Content::ToolCall {
             id: block.id.unwrap_or_default(),
             name: block.name.unwrap_or_default(),

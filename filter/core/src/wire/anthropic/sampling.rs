@@ -1,7 +1,7 @@
 //! Temperature and its kin, of which the newer Claude models take less.
 
 use super::models::ModelNames;
-use super::rules::{NO_SAMPLING, ONE_SAMPLING, SAMPLING_AND_THOUGHTS};
+use super::rules::Rule;
 use crate::chat::{Losses, Request};
 use crate::error::{Error, Result};
 
@@ -26,9 +26,9 @@ pub(super) fn sampling(
 ) -> Result<Sampling> {
     let Request { mut temperature, mut top_p, mut top_k, .. } = *request;
     if !names.takes_sampling() {
-        leave_out(&mut temperature, |value| is_default(*value), "temperature", NO_SAMPLING.reason, losses);
-        leave_out(&mut top_p, |value| is_default(*value), "top_p", NO_SAMPLING.reason, losses);
-        leave_out(&mut top_k, |_| false, "top_k", NO_SAMPLING.reason, losses);
+        leave_out(&mut temperature, |value| is_default(*value), "temperature", Rule::NoSampling, losses);
+        leave_out(&mut top_p, |value| is_default(*value), "top_p", Rule::NoSampling, losses);
+        leave_out(&mut top_k, |_| false, "top_k", Rule::NoSampling, losses);
         return Ok(Sampling::default());
     }
     if let Some(temperature) = temperature.filter(|value| !(0.0..=1.0).contains(value)) {
@@ -39,18 +39,18 @@ pub(super) fn sampling(
     }
     if thinks {
         if temperature.is_some_and(|value| !is_default(value)) {
-            leave_out(&mut temperature, |_| false, "temperature", SAMPLING_AND_THOUGHTS.reason, losses);
+            leave_out(&mut temperature, |_| false, "temperature", Rule::SamplingAndThoughts, losses);
         }
         if top_p.is_some_and(|value| value < 0.95) {
-            leave_out(&mut top_p, |_| false, "top_p", SAMPLING_AND_THOUGHTS.reason, losses);
+            leave_out(&mut top_p, |_| false, "top_p", Rule::SamplingAndThoughts, losses);
         }
-        leave_out(&mut top_k, |_| false, "top_k", SAMPLING_AND_THOUGHTS.reason, losses);
+        leave_out(&mut top_k, |_| false, "top_k", Rule::SamplingAndThoughts, losses);
     }
     if !names.takes_both_temperature_and_top_p() && temperature.is_some() && top_p.is_some() {
         if temperature.is_some_and(is_default) && !top_p.is_some_and(is_default) {
             temperature = None;
         } else {
-            leave_out(&mut top_p, |value| is_default(*value), "top_p", ONE_SAMPLING.reason, losses);
+            leave_out(&mut top_p, |value| is_default(*value), "top_p", Rule::OneSampling, losses);
         }
     }
     Ok(Sampling { temperature, top_p, top_k })
@@ -65,7 +65,7 @@ fn leave_out<T>(
     value: &mut Option<T>,
     is_default: impl FnOnce(&T) -> bool,
     path: &str,
-    reason: &'static str,
+    reason: Rule,
     losses: &mut Losses,
 ) {
     if value.take().is_some_and(|value| !is_default(&value)) {

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::rules::{SCHEMA_TYPE, SCHEMA_UNION};
+use super::rules::Rule;
 use crate::chat::Losses;
 use crate::wire::fields::Path;
 use crate::wire::raw::Members;
@@ -36,12 +36,12 @@ pub(super) fn input_schema<'a>(
     if !is_object {
         out.push((Cow::Borrowed("type"), owned("object")));
         if kind.is_some() {
-            losses.add(Path::Key(path, "type"), SCHEMA_TYPE.reason);
+            losses.add(Path::Key(path, "type"), Rule::SchemaType);
         }
     }
     let joined = Joined::of(&members);
     if joined.is_some() {
-        losses.add(path, SCHEMA_UNION.reason);
+        losses.add(path, Rule::SchemaUnion);
     }
     for (key, value) in members.0 {
         let is_replaced = match key.as_str() {

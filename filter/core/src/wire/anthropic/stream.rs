@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::reply::{Block, compact, finish_reason, lose_block, lose_citations, openai_tier, seal};
 use super::sse::event_type;
+use super::tools::StandIns;
 use super::usage::{Counters, Totals};
 use crate::chat::{BlockStart, Delta, Event, Family, Losses};
 use crate::error::Error;
@@ -28,6 +29,7 @@ pub struct StreamDecoder {
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
     totals: Totals,
+    stand_ins: StandIns,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +89,15 @@ const KNOWN_TYPES: &[&str] = &[
     "message_stop",
     "ping",
 ];
+
+impl StreamDecoder {
+    /// For an answer to a request whose tools were called by these names.
+    #[must_use]
+    pub fn with_stand_ins(mut self, stand_ins: StandIns) -> Self {
+        self.stand_ins = stand_ins;
+        self
+    }
+}
 
 impl EventReader for StreamDecoder {
     /// The data says what the event is, and its name the same. After a broken one nothing more is read.
@@ -179,7 +190,8 @@ impl StreamDecoder {
             "thinking" => (BlockStart::Thinking, block.thinking.map(Delta::Thinking)),
             "redacted_thinking" => (BlockStart::RedactedThinking(seal(block.data.unwrap_or_default())), None),
             "tool_use" | "server_tool_use" => {
-                let (id, name) = (block.id.unwrap_or_default(), block.name.unwrap_or_default());
+                let name = self.stand_ins.resolve(block.name.unwrap_or_default());
+                let id = block.id.unwrap_or_default();
                 // `{}` announces that the input follows in deltas; anything else is the whole of it.
                 let input = block.input.map(compact).filter(|input| input != "{}");
                 (BlockStart::ToolCall { id, name }, input.map(Delta::Arguments))

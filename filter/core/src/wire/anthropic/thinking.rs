@@ -3,8 +3,10 @@
 //! <https://platform.claude.com/docs/en/build-with-claude/thinking>
 
 use super::models::{EFFORT_LEVELS, ModelNames};
+use super::rules::Rule;
+use super::tools::must_call;
 use super::types::{Block, Message, Thinking};
-use crate::chat::{Losses, Request, ThinkingMode, ToolChoice};
+use crate::chat::{Losses, Request, ThinkingMode};
 use crate::error::{Error, Result};
 
 /// `thinking`. What the model or the conversation does not allow is a 400 at Claude's, and a loss here.
@@ -12,6 +14,7 @@ pub(super) fn thinking<'a>(
     request: &'a Request,
     names: ModelNames<'_>,
     messages: &[Message<'_>],
+    max_tokens: u64,
     losses: &mut Losses,
 ) -> Option<Thinking<'a>> {
     let thinking = &request.thinking;
@@ -23,53 +26,70 @@ pub(super) fn thinking<'a>(
         let is_off = thinking.effort.as_deref() == Some("none") && names.takes_effort();
         return is_off.then(|| off(request, names, &mut Losses::default())).flatten();
     };
-    let mut left_out = |reason: &'static str| {
-        losses.add("thinking", reason);
-        None
-    };
-    let (kind, budget_tokens) = match mode {
-        ThinkingMode::Disabled => return off(request, names, losses),
-        ThinkingMode::Adaptive => {
+    let on =
+        |kind, budget_tokens| Some(Thinking { kind, budget_tokens, display: thinking.display.as_deref() });
+    match mode {
+        ThinkingMode::Disabled => off(request, names, losses),
+        ThinkingMode::Adaptive if names.thinks_as_it_sees_fit() => {
             if thinking.budget_tokens.is_some() {
                 losses.add("thinking.budget_tokens", "a model that thinks as it sees fit takes no budget");
             }
-            ("adaptive", None)
+            on("adaptive", None)
         }
         ThinkingMode::Enabled if !names.thinks_within_budget() => {
-            losses.add("thinking.budget_tokens", "this model takes no budget, it thinks as it sees fit");
-            ("adaptive", None)
+            losses.add("thinking.budget_tokens", Rule::NoBudget);
+            on("adaptive", None)
         }
-        ThinkingMode::Enabled if must_call(request) => {
-            return left_out("Claude does not think within a budget where it must call a tool");
+        mode => {
+            let refused = if must_call(request) {
+                Some(Rule::ForcedCallAndBudget)
+            } else if is_thoughtless(messages) {
+                Some(Rule::TurnWithoutThought)
+            } else if max_tokens <= MIN_BUDGET {
+                Some(Rule::NoRoomToThink)
+            } else {
+                None
+            };
+            if let Some(rule) = refused {
+                losses.add("thinking", rule);
+                return None;
+            }
+            let budget = budget(thinking.budget_tokens, max_tokens);
+            if mode == ThinkingMode::Adaptive && thinking.budget_tokens.is_none() {
+                losses.add("thinking", Rule::NoAdaptive);
+            } else if Some(budget) != thinking.budget_tokens {
+                losses.add("thinking.budget_tokens", Rule::Budget);
+            }
+            on("enabled", Some(budget))
         }
-        ThinkingMode::Enabled if is_thoughtless(messages) => {
-            return left_out("the calls that are being answered came without a signed thought");
-        }
-        ThinkingMode::Enabled => ("enabled", thinking.budget_tokens),
-    };
-    Some(Thinking { kind, budget_tokens, display: thinking.display.as_deref() })
+    }
+}
+
+/// The least `budget_tokens`, here and below by
+/// <https://platform.claude.com/docs/en/build-with-claude/extended-thinking>.
+const MIN_BUDGET: u64 = 1024;
+
+/// A budget that Claude takes beside this `max_tokens`, which is over [`MIN_BUDGET`] and counts thoughts, too: half of it
+/// where the client's leaves no room for an answer, or there is none.
+fn budget(asked: Option<u64>, max_tokens: u64) -> u64 {
+    asked.filter(|budget| *budget < max_tokens).unwrap_or(max_tokens / 2).max(MIN_BUDGET)
 }
 
 fn off<'a>(request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> Option<Thinking<'a>> {
-    let kind = if names.thinks_between_tools() {
-        // Which it does not take beside the highest levels.
-        if matches!(request.thinking.effort.as_deref(), Some("xhigh" | "max")) {
-            losses.add("thinking", "this model thinks with an effort this high");
-            return None;
-        }
-        "between_tools"
-    } else if names.always_thinks() {
-        losses.add("thinking", "this model always thinks");
-        return None;
+    let has_high_effort = matches!(request.thinking.effort.as_deref(), Some("xhigh" | "max"));
+    let refused = if names.always_thinks() {
+        Some(Rule::AlwaysThinks)
+    } else if has_high_effort && names.thinks_with_high_effort() {
+        Some(Rule::HighEffortThinks)
     } else {
-        "disabled"
+        None
     };
+    if let Some(rule) = refused {
+        losses.add("thinking", rule);
+        return None;
+    }
+    let kind = if names.thinks_between_tools() { "between_tools" } else { "disabled" };
     Some(Thinking { kind, budget_tokens: None, display: None })
-}
-
-/// <https://platform.claude.com/docs/en/build-with-claude/extended-thinking>: with a budget, only `auto` and `none`.
-fn must_call(request: &Request) -> bool {
-    request.tool_choice.as_ref().is_some_and(ToolChoice::is_forced) && !request.tools.is_empty()
 }
 
 /// Whether Claude is in the middle of a turn that it did not begin with a thought: "When `thinking` is enabled, a final
@@ -218,7 +238,12 @@ mod tests {
         let call = json!({"role": "assistant", "content": null,
             "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]});
         let mut thought = call.clone();
-        thought["thinking_blocks"] = json!([{"type": "thinking", "thinking": "t", "signature": "s"}]);
+        thought["thinking_blocks"] = json!([{"type": "thinking", "thinking": "t", "signature": "claude:s"}]);
+        // From before the gateway marked them, or of another provider: the conversation goes on without.
+        let mut foreign = thought.clone();
+        foreign["thinking_blocks"][0]["signature"] = json!("s");
+        let mut of_gemini = thought.clone();
+        of_gemini["thinking_blocks"][0]["signature"] = json!("gemini:s");
         let mut unsigned = call.clone();
         unsigned["reasoning_content"] = json!("t");
         let mut text = call.clone();
@@ -233,6 +258,8 @@ mod tests {
             (list(&[&call, &result]), false),
             (list(&[&text, &result]), false),
             (list(&[&unsigned, &result]), false),
+            (list(&[&foreign, &result]), false),
+            (list(&[&of_gemini, &result]), false),
             (list(&[&call, &result, &user]), false),
             (list(&[&call, &result, &call, &result]), false),
             (list(&[&thought, &result]), true),

@@ -44,6 +44,9 @@ pub(super) struct MessagesRequest<'a> {
 pub(super) struct Message<'a> {
     pub(super) role: &'static str,
     pub(super) content: Vec<Block<'a>>,
+    /// Which of the request's messages it was.
+    #[serde(skip)]
+    pub(super) origin: usize,
 }
 
 #[derive(Serialize)]
@@ -68,7 +71,7 @@ pub(super) enum Block<'a> {
     },
     ToolUse {
         id: Cow<'a, str>,
-        name: &'a str,
+        name: Cow<'a, str>,
         input: Cow<'a, RawValue>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl<'a>>,
@@ -93,6 +96,10 @@ pub(super) enum Block<'a> {
 impl<'a> Block<'a> {
     pub(super) fn is_thought(&self) -> bool {
         matches!(self, Self::Thinking { .. } | Self::RedactedThinking { .. })
+    }
+
+    pub(super) fn is_result(&self) -> bool {
+        matches!(self, Self::ToolResult { .. })
     }
 
     /// How many cache marks are on the block and in it.
@@ -149,7 +156,7 @@ pub(super) struct CacheControl<'a> {
 
 #[derive(Serialize)]
 pub(super) struct Tool<'a> {
-    pub(super) name: &'a str,
+    pub(super) name: Cow<'a, str>,
     pub(super) description: &'a str,
     pub(super) input_schema: InputSchema<'a>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -163,7 +170,7 @@ pub(super) struct ToolChoice<'a> {
     #[serde(rename = "type")]
     pub(super) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) name: Option<&'a str>,
+    pub(super) name: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) disable_parallel_tool_use: Option<bool>,
 }

@@ -29,9 +29,9 @@ pub(super) fn decode_content(
         Value::Array(parts) => parts
             .into_iter()
             .enumerate()
-            .map(|(index, part)| {
-                let part = decode_part(&Path::Index(path, index), part, allowed, losses)?;
-                Ok(Part { origin: Origin::new(CONTENT.member, index), ..part })
+            .filter_map(|(index, part)| {
+                let part = decode_part(&Path::Index(path, index), part, allowed, losses).transpose()?;
+                Some(part.map(|part| Part { origin: Origin::new(CONTENT.member, index), ..part }))
             })
             .collect(),
         _ => Err(path.malformed("expected a string or a list of parts")),
@@ -41,7 +41,8 @@ pub(super) fn decode_content(
 /// Where a message that is a text has it.
 pub(super) const CONTENT: Origin = Origin { member: "content", index: None };
 
-fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Losses) -> Result<Part> {
+/// `None` for a part that is nothing to anybody.
+fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Losses) -> Result<Option<Part>> {
     let mut fields = Fields::new(path, part)?;
     let kind = fields.required_string("type")?;
     let mut part = match (kind.as_str(), allowed) {
@@ -49,7 +50,10 @@ fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Loss
         ("image_url", Allowed::User) => Part::new(decode_image(&mut fields, losses)?),
         ("file", Allowed::User) => Part::new(decode_file(&mut fields, losses)?),
         ("refusal", Allowed::Assistant) => Part::new(Content::Refusal(fields.required_string("refusal")?)),
-        ("thinking" | "redacted_thinking", Allowed::Assistant) => decode_thinking(&mut fields, &kind)?,
+        ("thinking" | "redacted_thinking", Allowed::Assistant) => {
+            let Some(part) = decode_thinking(&mut fields, &kind, losses)? else { return Ok(None) };
+            part
+        }
         _ => {
             let path = fields.path("type");
             return Err(path.unprocessable(format_args!("content of type {kind:?} is not supported here")));
@@ -57,31 +61,67 @@ fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Loss
     };
     part.cache_control = cache_control(&mut fields, losses)?;
     part.extra = fields.extra(Family::OpenAi);
-    Ok(part)
+    Ok(Some(part))
 }
 
 /// A thought is `text` in a part and `thinking` in a block; both are taken in both.
-fn decode_thinking(fields: &mut Fields<'_>, kind: &str) -> Result<Part> {
+fn decode_thinking(fields: &mut Fields<'_>, kind: &str, losses: &mut Losses) -> Result<Option<Part>> {
     if kind == "redacted_thinking" {
-        let data = fields.string("redactedContent")?;
-        let data = fields.string("data")?.or(data);
-        return Ok(redacted(data.ok_or_else(|| fields.missing("data"))?));
+        let data = first_of(fields, ["data", "redactedContent"], losses)?;
+        let data = data.ok_or_else(|| fields.missing("data"))?;
+        return Ok(redacted(&fields.path("data"), data, losses));
     }
-    let text = fields.string("text")?;
-    let text = fields.string("thinking")?.or(text).unwrap_or_default();
-    Ok(thought(text, fields.string("signature")?))
+    let text = first_of(fields, ["thinking", "text"], losses)?.unwrap_or_default();
+    let signature = fields.string("signature")?.unwrap_or_default();
+    Ok(Some(thought(text, &fields.path("signature"), signature, losses)))
 }
 
-/// A thought with its signature. What is signed in this API is Claude's.
-pub(super) fn thought(text: String, signature: Option<String>) -> Part {
-    let seal = signature.filter(|signature| !signature.is_empty());
-    Part::thinking(text, seal.map(|data| Seal { by: Family::Anthropic, data }))
+/// A thought with its signature, which is at `path`, if it is known whose it is.
+pub(super) fn thought(text: String, path: &Path<'_>, signature: String, losses: &mut Losses) -> Part {
+    Part::thinking(text, seal(path, signature, losses))
 }
 
-/// A thought that only Claude can read.
-pub(super) fn redacted(data: String) -> Part {
-    let seal = Some(Seal { by: Family::Anthropic, data });
-    Part { seal, ..Part::new(Content::RedactedThinking) }
+/// A thought that only its provider can read, with its ciphertext at `path`. One that is nobody's is nothing.
+pub(super) fn redacted(path: &Path<'_>, data: String, losses: &mut Losses) -> Option<Part> {
+    let seal = Some(seal(path, data, losses)?);
+    Some(Part { seal, ..Part::new(Content::RedactedThinking) })
+}
+
+/// The signature or ciphertext that a client sends back, if it is known whose it is.
+fn seal(path: &Path<'_>, marked: String, losses: &mut Losses) -> Option<Seal> {
+    if marked.is_empty() {
+        return None;
+    }
+    let seal = Seal::of_marked(marked);
+    if seal.is_none() {
+        losses.add(path, "it does not say whose it is, and may be of another provider's model");
+    }
+    seal
+}
+
+/// One of two members that are two words for one text: the first. Where the other says something else, that is a loss.
+pub(super) fn first_of(
+    fields: &mut Fields<'_>,
+    [first, other]: [&str; 2],
+    losses: &mut Losses,
+) -> Result<Option<String>> {
+    let (said, also) = (fields.string(first)?, fields.string(other)?);
+    Ok(prefer(said, also, first, &fields.path(other), losses))
+}
+
+/// The first of two values that are there for one, which `name` says where it is, or the other, at `path`. That the
+/// other goes is a loss if it is not the same.
+pub(super) fn prefer<T: PartialEq>(
+    first: Option<T>,
+    other: Option<T>,
+    name: &str,
+    path: &Path<'_>,
+    losses: &mut Losses,
+) -> Option<T> {
+    if first.is_some() && other.is_some() && first != other {
+        losses.add(path, format!("{name} says something else, which counts"));
+    }
+    first.or(other)
 }
 
 fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {

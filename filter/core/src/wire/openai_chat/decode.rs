@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::content::cache_control;
+use super::content::{cache_control, first_of, prefer};
 use super::message::decode_message;
 use crate::chat::{
     Family, Function, Losses, Origin, Request, ResponseFormat, Thinking, ThinkingMode, Tool, ToolChoice,
@@ -50,8 +50,8 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     request.parallel_tool_calls = fields.bool("parallel_tool_calls")?;
 
     // `max_tokens` is the older name.
-    let max_tokens = fields.u64("max_tokens")?;
-    request.max_tokens = fields.u64("max_completion_tokens")?.or(max_tokens);
+    let (newer, older) = (fields.u64("max_completion_tokens")?, fields.u64("max_tokens")?);
+    request.max_tokens = prefer(newer, older, "max_completion_tokens", &fields.path("max_tokens"), losses);
     request.temperature = fields.f64("temperature")?;
     request.top_p = fields.f64("top_p")?;
     request.top_k = fields.u64("top_k")?;
@@ -68,8 +68,7 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     request.thinking.effort = effort;
 
     // `safety_identifier` is the newer name.
-    let user = fields.string("user")?;
-    request.user = fields.string("safety_identifier")?.or(user);
+    request.user = first_of(&mut fields, ["safety_identifier", "user"], losses)?;
     request.metadata = fields.map("metadata")?.unwrap_or_default();
     request.stream = fields.bool("stream")?.unwrap_or(false);
     if let Some(options) = fields.take("stream_options") {
@@ -137,9 +136,10 @@ fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Func
         extra: None,
     };
     tool.extra = function.extra(Family::OpenAi);
-    if let Some(mark) = cache_control(&mut fields, losses)? {
-        tool.cache_control = Some(mark);
-    }
+    let mark = cache_control(&mut fields, losses)?;
+    let path = fields.path("function");
+    let path = Path::Key(&path, "cache_control");
+    tool.cache_control = prefer(mark, tool.cache_control.take(), "the tool's own", &path, losses);
     fields.finish(losses);
     Ok(tool)
 }
@@ -218,4 +218,68 @@ fn decode_thinking(path: &Path<'_>, thinking: Value, losses: &mut Losses) -> Res
     };
     fields.finish(losses);
     Ok(thinking)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Of two words for one thing the newer, or the outer, counts; the other is a loss where it says something else.
+    #[test]
+    fn what_is_said_twice_goes_with_a_loss() {
+        let mark = |ttl: &str| json!({"type": "ephemeral", "ttl": ttl});
+        let text = json!({"type": "text", "text": "t", "cache_control": mark("5m")});
+        let message = |role: &str, ttl: &str| json!({"messages": [{"role": role, "content": [text], "tool_call_id": "c", "cache_control": mark(ttl)}]});
+        let tool = |ttl: &str| json!({"tools": [{"cache_control": mark(ttl), "function": {"name": "f", "cache_control": mark("5m")}}]});
+        let block = |text: &str, data: &str| {
+            json!({"messages": [{"role": "assistant", "content": "x", "thinking_blocks": [
+                {"type": "thinking", "thinking": "a", "text": text, "signature": "claude:s"},
+                {"type": "redacted_thinking", "data": "claude:d", "redactedContent": data}]}]})
+        };
+        let part = |text: &str, data: &str| {
+            json!({"messages": [{"role": "assistant", "content": [
+                {"type": "thinking", "thinking": "a", "text": text, "signature": "claude:s"},
+                {"type": "redacted_thinking", "data": "claude:d", "redactedContent": data}]}]})
+        };
+        for (same, other, lost) in [
+            (
+                json!({"max_completion_tokens": 5, "max_tokens": 5}),
+                json!({"max_completion_tokens": 5, "max_tokens": 6}),
+                vec!["max_tokens"],
+            ),
+            (
+                json!({"safety_identifier": "a", "user": "a"}),
+                json!({"safety_identifier": "a", "user": "b"}),
+                vec!["user"],
+            ),
+            (message("user", "5m"), message("user", "1h"), vec!["messages[0].content"]),
+            (message("tool", "5m"), message("tool", "1h"), vec!["messages[0].content"]),
+            (tool("5m"), tool("1h"), vec!["tools[0].function.cache_control"]),
+            (
+                block("a", "claude:d"),
+                block("b", "claude:e"),
+                vec!["messages[0].thinking_blocks[0].text", "messages[0].thinking_blocks[1].redactedContent"],
+            ),
+            (
+                part("a", "claude:d"),
+                part("b", "claude:e"),
+                vec!["messages[0].content[0].text", "messages[0].content[1].redactedContent"],
+            ),
+        ] {
+            for (mut asked, lost) in [(same, vec![]), (other, lost)] {
+                asked["model"] = json!("m");
+                asked.as_object_mut().unwrap().entry("messages").or_insert(json!([]));
+                let is_tool = asked["messages"][0]["role"] == "tool";
+                if !is_tool && let Some(message) = asked["messages"].get_mut(0) {
+                    message.as_object_mut().unwrap().remove("tool_call_id");
+                }
+                let mut losses = Losses::default();
+                decode_request(asked.to_string().as_bytes(), &mut losses).unwrap();
+                let paths: Vec<&str> = losses.iter().map(|loss| loss.path.as_str()).collect();
+                assert_eq!(paths, lost, "{asked}");
+            }
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! A whole answer, in OpenAI's words.
 
 use super::types::{
-    Choice, Completion, Function, Logprobs, Message, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
-    lose_extra,
+    Choice, Completion, Function, Logprobs, Marked, Message, Place, ThinkingBlock, Thought, ToolCall,
+    finish_reason, lose_extra,
 };
 use crate::chat::{self, Content, Losses, Part, Reply};
 use crate::wire::{Asked, to_json};
@@ -47,7 +47,7 @@ fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
         tool_calls: Vec::new(),
     };
     for (position, part) in parts.iter().enumerate() {
-        let seal = part.seal.as_ref().map(|seal| seal.data.as_str());
+        let seal = part.seal.as_ref().map(Marked);
         let place = Place {
             after_text: message.content.as_ref().map_or(0, String::len),
             after_calls: u32::try_from(message.tool_calls.len()).unwrap_or(u32::MAX),
@@ -71,8 +71,9 @@ fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
                 message.thinking_blocks.push(ThinkingBlock { index: None, thought, place });
             }
             Content::RedactedThinking => {
-                let thought = Thought::RedactedThinking { data: seal.unwrap_or_default() };
-                message.thinking_blocks.push(ThinkingBlock { index: None, thought, place });
+                let thought = seal.map(|data| Thought::RedactedThinking { data });
+                let block = thought.map(|thought| ThinkingBlock { index: None, thought, place });
+                message.thinking_blocks.extend(block);
             }
             Content::ToolCall { id, name, arguments } => message.tool_calls.push(ToolCall {
                 index: None,

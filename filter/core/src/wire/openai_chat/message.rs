@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::content::{Allowed, cache_control, decode_content};
+use super::content::{Allowed, cache_control, decode_content, prefer};
 use super::thoughts::{put_together, take_thoughts};
 use crate::chat::{Content, Family, Losses, Message, Origin, Part, Role};
 use crate::error::Result;
@@ -92,7 +92,8 @@ fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Me
     let mut content = decode_content(&fields.path("content"), content, Allowed::Text, losses)?;
     // A mark on its last part is one on the result. One further in stays there: what comes behind it may change.
     let last = content.last_mut().and_then(|part| part.cache_control.take());
-    let cache_control = cache_control(fields, losses)?.or(last);
+    let mark = cache_control(fields, losses)?;
+    let cache_control = prefer(mark, last, MESSAGES_OWN, &fields.path("content"), losses);
     let is_error = says_error(&content).then_some(true);
     let result = Content::ToolResult { call_id, content, is_error };
     // Older clients name the tool, which the call does already.
@@ -102,12 +103,18 @@ fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Me
     Ok(Message::new(Role::User, vec![result]))
 }
 
+/// Whose cache mark counts beside that of a message's last part.
+const MESSAGES_OWN: &str = "the message's own cache_control";
+
 /// A mark on a message is one on its last part.
 fn mark_last(fields: &mut Fields<'_>, content: &mut [Part], losses: &mut Losses) -> Result<()> {
     let mark = cache_control(fields, losses)?;
     match (mark, content.last_mut()) {
         (None, _) => {}
-        (Some(mark), Some(part)) => part.cache_control = Some(mark),
+        (Some(mark), Some(part)) => {
+            part.cache_control =
+                prefer(Some(mark), part.cache_control.take(), MESSAGES_OWN, &fields.path("content"), losses);
+        }
         (Some(_), None) => {
             losses.add(fields.path("cache_control"), "there is nothing to cache in the message")
         }

@@ -33,7 +33,7 @@ impl ClientCodec for Client {
     fn words(&self) -> &'static [(&'static str, &'static str)] {
         &[
             ("thinking.include_thoughts", "thinking.includeThoughts"),
-            ("].parameters", "].function.parameters"),
+            ("tools[].", "tools[].function."),
             (".arguments", ".function.arguments"),
         ]
     }

@@ -1,8 +1,8 @@
 //! A streamed answer, in OpenAI's words.
 
 use super::types::{
-    ChunkDelta, CompletionUsage, Function, Logprobs, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
-    lose_extra,
+    ChunkDelta, CompletionUsage, Function, Logprobs, Marked, Place, ThinkingBlock, Thought, ToolCall,
+    finish_reason, lose_extra,
 };
 use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, Seal};
 use crate::usage::Usage;
@@ -45,7 +45,7 @@ enum BlockKind {
     /// one block with its signature, however they put lists of deltas together.
     Thinking {
         text: String,
-        signature: String,
+        seal: Option<Seal>,
         place: Place,
     },
     ToolCall {
@@ -150,13 +150,13 @@ impl StreamEncoder {
         let kind = match block {
             BlockStart::Text => BlockKind::Message,
             BlockStart::Thinking => {
-                BlockKind::Thinking { text: String::new(), signature: String::new(), place: choice.place() }
+                BlockKind::Thinking { text: String::new(), seal: None, place: choice.place() }
             }
             BlockStart::Refusal => BlockKind::Refusal,
-            BlockStart::RedactedThinking(Seal { data, .. }) => {
+            BlockStart::RedactedThinking(seal) => {
                 let place = choice.place();
                 delta.thinking_blocks =
-                    Some([choice.thinking_block(Thought::RedactedThinking { data }, place)]);
+                    Some([choice.thinking_block(Thought::RedactedThinking { data: Marked(seal) }, place)]);
                 BlockKind::Message
             }
             BlockStart::Media { .. } => {
@@ -207,8 +207,9 @@ impl StreamEncoder {
                 }
                 ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() }
             }
-            (Delta::Seal(_, more), BlockKind::Thinking { signature, .. }) => {
-                signature.push_str(more);
+            (Delta::Seal(by, more), BlockKind::Thinking { seal, .. }) => {
+                let seal = seal.get_or_insert_with(|| Seal { by: *by, data: String::new() });
+                seal.data.push_str(more);
                 return;
             }
             (Delta::Seal(..), _) => return,
@@ -236,9 +237,9 @@ impl StreamEncoder {
             BlockKind::ToolCall { index, has_arguments: false } => {
                 self.content(block.choice, arguments_delta(index, "{}"), out);
             }
-            BlockKind::Thinking { text, signature, place } => {
+            BlockKind::Thinking { text, seal, place } => {
                 let Some(choice) = self.choice(block.choice) else { return };
-                let signature = (!signature.is_empty()).then_some(signature.as_str());
+                let signature = seal.as_ref().filter(|seal| !seal.data.is_empty()).map(Marked);
                 let thought = choice.thinking_block(Thought::Thinking { thinking: &text, signature }, place);
                 let delta = ChunkDelta { thinking_blocks: Some([thought]), ..ChunkDelta::default() };
                 self.content(block.choice, delta, out);

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::content::{cache_control, redacted, thought};
+use super::content::{cache_control, first_of, redacted, thought};
 use crate::chat::{CacheControl, Content, Losses, Origin, Part};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
@@ -62,7 +62,11 @@ pub(super) fn take_thoughts(fields: &mut Fields<'_>, losses: &mut Losses) -> Res
     } else {
         give_text_back(&mut blocks, &reasoning, &path, losses);
     }
-    Ok(blocks.into_iter().map(Thought::from).collect())
+    let mut thoughts = Vec::with_capacity(blocks.len());
+    for block in blocks {
+        thoughts.extend(block.thought(&path, losses));
+    }
+    Ok(thoughts)
 }
 
 fn decode_block(
@@ -74,10 +78,8 @@ fn decode_block(
     let path = Path::Index(path, position);
     let mut fields = Fields::new(&path, block)?;
     let kind = fields.string("type")?;
-    let text = fields.string("text")?;
-    let text = fields.string("thinking")?.or(text);
-    let data = fields.string("redactedContent")?;
-    let data = fields.string("data")?.or(data);
+    let text = first_of(&mut fields, ["thinking", "text"], losses)?;
+    let data = first_of(&mut fields, ["data", "redactedContent"], losses)?;
     let signature = fields.string("signature")?.unwrap_or_default();
     let kind = match kind.as_deref() {
         Some("redacted_thinking") | None if data.is_some() => {
@@ -221,19 +223,21 @@ impl Block {
             after_calls: 0,
         }
     }
-}
 
-impl From<Block> for Thought {
-    fn from(block: Block) -> Self {
-        let part = match block.kind {
-            Kind::Redacted { data } => redacted(data),
-            Kind::Thinking { text, signature } => thought(text, Some(signature)),
+    /// The thought that the block is. Without a signature that counts there is the text.
+    fn thought(self, list: &Path<'_>, losses: &mut Losses) -> Option<Thought> {
+        let path = Path::Index(list, self.position);
+        let part = match self.kind {
+            Kind::Redacted { data } => redacted(&Path::Key(&path, "data"), data, losses)?,
+            Kind::Thinking { text, signature } => {
+                thought(text, &Path::Key(&path, "signature"), signature, losses)
+            }
         };
-        Self {
-            part: Part { cache_control: block.cache_control, origin: block.origin, ..part },
-            after_text: block.after_text,
-            after_calls: block.after_calls,
-        }
+        Some(Thought {
+            part: Part { cache_control: self.cache_control, origin: self.origin, ..part },
+            after_text: self.after_text,
+            after_calls: self.after_calls,
+        })
     }
 }
 
@@ -270,13 +274,30 @@ mod tests {
     }
 
     fn signed(text: &str, signature: &str) -> Value {
-        json!({"type": "thinking", "thinking": text, "signature": signature})
+        json!({"type": "thinking", "thinking": text, "signature": format!("claude:{signature}")})
+    }
+
+    fn redacted(data: &str) -> Value {
+        json!({"type": "redacted_thinking", "data": format!("claude:{data}")})
+    }
+
+    #[test]
+    fn a_proof_that_does_not_say_whose_it_is_does_not_count() {
+        let foreign = json!({"type": "thinking", "thinking": "a", "signature": "EtYCCkYIBxgC"});
+        let other = json!({"type": "redacted_thinking", "data": "gAAAAABo"});
+        let unknown = json!({"type": "thinking", "thinking": "c", "signature": "someone:CpQB"});
+        let blocks = json!({"thinking_blocks": [foreign, other, signed("b", "s"), unknown]});
+        assert_eq!(thoughts(blocks), (["a/", "b/s", "c/"].map(str::to_owned).to_vec(), 3));
+        // That of another provider stays with its name on it, and counts there.
+        assert_eq!(of(json!([{"type": "thinking", "thinking": "a", "signature": "gemini:s"}]), ""), ["a/s"]);
     }
 
     #[test]
     fn whole_blocks_stay_as_they_are() {
-        let redacted = json!({"type": "redacted_thinking", "data": "d"});
-        assert_eq!(of(json!([signed("a", "s"), redacted, signed("b", "t")]), "ab"), ["a/s", "[d]", "b/t"]);
+        assert_eq!(
+            of(json!([signed("a", "s"), redacted("d"), signed("b", "t")]), "ab"),
+            ["a/s", "[d]", "b/t"]
+        );
         assert_eq!(
             of(json!([signed("", "s"), signed("", "t")]), ""),
             ["/s", "/t"],
@@ -291,10 +312,14 @@ mod tests {
         let pieces = json!([text("a"), text("b"), signed("", "s"), text("c"), signed("", "t")]);
         assert_eq!(of(pieces, "abc"), ["ab/s", "c/t"]);
         let unsigned = json!({"type": "thinking", "thinking": "a", "signature": null});
-        assert_eq!(of(json!([unsigned, {"type": "thinking", "signature": "s"}]), ""), ["a/s"]);
+        assert_eq!(of(json!([unsigned, {"type": "thinking", "signature": "claude:s"}]), ""), ["a/s"]);
         let numbered = |index: u64, text: &str, signature: &str| json!({"type": "thinking", "index": index, "thinking": text, "signature": signature});
-        let pieces =
-            json!([numbered(0, "a", ""), numbered(0, "b", "s"), numbered(0, "", "+"), numbered(1, "", "t")]);
+        let pieces = json!([
+            numbered(0, "a", ""),
+            numbered(0, "b", "claude:s"),
+            numbered(0, "", "+"),
+            numbered(1, "", "claude:t")
+        ]);
         assert_eq!(of(pieces, "ab"), ["ab/s+", "/t"]);
     }
 
@@ -305,8 +330,7 @@ mod tests {
             of(json!([signed("a", "s"), signed("", "t"), signed("c", "u")]), "abc"),
             ["a/s", "b/t", "c/u"]
         );
-        let redacted = json!({"type": "redacted_thinking", "data": "d"});
-        assert_eq!(of(json!([redacted, signed("", "t")]), "b"), ["[d]", "b/t"]);
+        assert_eq!(of(json!([redacted("d"), signed("", "t")]), "b"), ["[d]", "b/t"]);
     }
 
     #[test]

@@ -5,9 +5,9 @@
 
 use std::fmt::Display;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use crate::chat::{self, FinishReason, Losses};
+use crate::chat::{self, FinishReason, Losses, Seal};
 use crate::usage::Usage;
 
 /// `chat.completion`
@@ -96,11 +96,20 @@ pub(super) enum Thought<'a> {
     Thinking {
         thinking: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
-        signature: Option<&'a str>,
+        signature: Option<Marked<'a>>,
     },
     RedactedThinking {
-        data: &'a str,
+        data: Marked<'a>,
     },
+}
+
+/// A signature or ciphertext, with whose it is.
+pub(super) struct Marked<'a>(pub(super) &'a Seal);
+
+impl Serialize for Marked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.marked())
+    }
 }
 
 /// Where a thought was, unless it was at the beginning: OpenAI's messages keep text, thoughts and calls apart.

@@ -1,0 +1,273 @@
+//! The tools of a request, in Anthropic's words, and the names that an answer calls them by.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::message::cache_control;
+use super::models::ModelNames;
+use super::rules::{self, Rule};
+use super::schema::input_schema;
+use super::types::{Tool, ToolChoice};
+use crate::chat::{self, Content, Function, Losses, Reply, Request};
+use crate::error::Result;
+use crate::wire::fields::Path;
+
+/// The functions, each once.
+///
+/// # Errors
+///
+/// 422 for two tools of one name that are not the same.
+pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec<Tool<'a>>> {
+    let list = Path::Key(&Path::Root, "tools");
+    let mut encoded = Vec::with_capacity(request.tools.len());
+    let mut seen = HashMap::with_capacity(request.tools.len());
+    for (index, tool) in request.tools.iter().enumerate() {
+        let path = Path::Index(&list, index);
+        let tool = match tool {
+            chat::Tool::Function(function) => function,
+            chat::Tool::Hosted(hosted) => {
+                losses.add(path, format!("only its own provider runs {}", hosted.kind));
+                continue;
+            }
+        };
+        let name = rules::tool_name(&tool.name);
+        if let Some(first) = seen.insert(name.clone(), tool) {
+            if !is_same(first, tool) {
+                // Errors are told as they are; the only client there is has it in `function`.
+                let path = Path::Key(&path, "function");
+                return Err(Path::Key(&path, "name")
+                    .unprocessable(format_args!("there is another tool of the name {:?}", tool.name)));
+            }
+            losses.add(path, Rule::SameTool);
+            continue;
+        }
+        if *name != *tool.name {
+            losses.add(Path::Key(&path, "name"), Rule::ToolName);
+        }
+        encoded.push(self::tool(&path, name, tool, losses));
+    }
+    Ok(encoded)
+}
+
+/// But for a cache mark, which says nothing of the tool.
+fn is_same(one: &Function, other: &Function) -> bool {
+    let said = |tool: &Function| Function { cache_control: None, ..tool.clone() };
+    said(one) == said(other)
+}
+
+fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a Function, losses: &mut Losses) -> Tool<'a> {
+    let path = Path::Key(path, "parameters");
+    Tool {
+        name,
+        description: tool.description.as_deref().unwrap_or_default(),
+        input_schema: input_schema(&path, tool.parameters.as_deref(), losses),
+        strict: tool.strict.unwrap_or(false),
+        cache_control: cache_control(tool.cache_control.as_ref()),
+    }
+}
+
+/// Whether the request makes the model call a tool.
+pub(super) fn must_call(request: &Request) -> bool {
+    is_forced(request) && functions(&request.tools).next().is_some()
+}
+
+fn is_forced(request: &Request) -> bool {
+    request.tool_choice.as_ref().is_some_and(chat::ToolChoice::is_forced)
+}
+
+/// The tools that Claude can be told of.
+fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
+    tools.iter().filter_map(|tool| match tool {
+        chat::Tool::Function(function) => Some(function),
+        chat::Tool::Hosted(_) => None,
+    })
+}
+
+/// Anthropic says whether calls may be parallel inside `tool_choice`, and takes that only beside `tools`.
+pub(super) fn tool_choice<'a>(
+    request: &'a Request,
+    names: ModelNames<'_>,
+    losses: &mut Losses,
+) -> Option<ToolChoice<'a>> {
+    if functions(&request.tools).next().is_none() {
+        if is_forced(request) {
+            losses.add("tool_choice", "there are no tools to choose from");
+        }
+        return None;
+    }
+    let disable_parallel_tool_use = Some(request.parallel_tool_calls == Some(false));
+    let mut choice = request.tool_choice.as_ref();
+    if matches!(choice, Some(chat::ToolChoice::Among { .. })) {
+        losses.add("tool_choice", "Anthropic has no choice among some of the tools");
+    }
+    if must_call(request) && !names.can_be_made_to_call() {
+        losses.add("tool_choice", Rule::ForcedCall);
+        choice = Some(&chat::ToolChoice::Auto);
+    }
+    Some(match choice {
+        None if request.parallel_tool_calls != Some(false) => return None,
+        None | Some(chat::ToolChoice::Auto) => {
+            ToolChoice { kind: "auto", name: None, disable_parallel_tool_use }
+        }
+        Some(chat::ToolChoice::Required) => ToolChoice { kind: "any", name: None, disable_parallel_tool_use },
+        Some(chat::ToolChoice::Tool(name)) => {
+            ToolChoice { kind: "tool", name: Some(rules::tool_name(name)), disable_parallel_tool_use }
+        }
+        Some(chat::ToolChoice::Among { required, .. }) => {
+            let kind = if *required { "any" } else { "auto" };
+            ToolChoice { kind, name: None, disable_parallel_tool_use }
+        }
+        Some(chat::ToolChoice::None) => {
+            ToolChoice { kind: "none", name: None, disable_parallel_tool_use: None }
+        }
+    })
+}
+
+/// The names that stand for those of a request's tools, with the way back. Most requests have none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StandIns(Vec<(String, String)>);
+
+impl StandIns {
+    /// Those of `tools`.
+    #[must_use]
+    pub fn of(tools: &[chat::Tool]) -> Self {
+        let renamed = functions(tools).filter_map(|tool| match rules::tool_name(&tool.name) {
+            Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
+            Cow::Borrowed(_) => None,
+        });
+        Self(renamed.collect())
+    }
+
+    /// The client's name of the tool that the model calls by `name`.
+    pub(super) fn resolve(&self, name: String) -> String {
+        self.0.iter().find(|(stand_in, _)| *stand_in == name).map_or(name, |(_, name)| name.clone())
+    }
+
+    /// Gives the calls of a whole answer the client's names.
+    pub fn resolve_in(&self, reply: &mut Reply) {
+        for part in reply.choices.iter_mut().flat_map(|choice| &mut choice.content) {
+            if let Content::ToolCall { name, .. } = &mut part.content {
+                *name = self.resolve(std::mem::take(name));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::chat::{BlockStart, Event};
+    use crate::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, SCHEMA, encode_request};
+    use crate::wire::openai_chat::decode_request;
+    use crate::wire::{Asked, BackendCodec as _};
+
+    fn request(tools: &[Value], more: Value) -> Request {
+        let mut asked = json!({"model": "claude-sonnet-4-5", "tools": tools, "messages": [{"role": "user", "content": "Hi"}]});
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        decode_request(asked.to_string().as_bytes(), &mut Losses::default()).unwrap()
+    }
+
+    fn sent(request: &Request) -> Result<(Value, Vec<String>)> {
+        let mut losses = Losses::default();
+        let params = Params {
+            envelope: Envelope::Native,
+            model: &request.model,
+            default_max_tokens: DEFAULT_MAX_TOKENS,
+        };
+        let body = encode_request(&params, request, &mut losses)?;
+        Ok((serde_json::from_slice(&body).unwrap(), losses.lines()))
+    }
+
+    fn named(name: &str) -> Value {
+        json!({"type": "function", "function": {"name": name}})
+    }
+
+    #[test]
+    fn a_name_that_claude_does_not_take_goes_out_as_another_and_comes_back() {
+        let long = "mcp__".repeat(40);
+        for name in ["actions/download-logs", "files.read", "files:read", "wetter für heute", "🚀", "", &long]
+        {
+            let call = json!({"id": "c", "function": {"name": name, "arguments": "{}"}});
+            let asked = request(
+                &[named("files_read"), named(name)],
+                json!({"tool_choice": {"type": "function", "function": {"name": name}}, "messages": [
+                    {"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": [call]},
+                    {"role": "tool", "tool_call_id": "c", "content": "r"}]}),
+            );
+            let (body, losses) = sent(&asked).unwrap();
+            let stand_in = body["tools"][1]["name"].as_str().unwrap();
+            let is_allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
+            assert!((1..=128).contains(&stand_in.len()) && stand_in.chars().all(is_allowed), "{stand_in}");
+            assert_ne!(stand_in, "files_read");
+            assert_eq!(body["tool_choice"]["name"], stand_in);
+            assert_eq!(body["messages"][1]["content"][0]["name"], stand_in);
+            assert_eq!(losses, [format!("tools[1].name: {}", Rule::ToolName.reason())]);
+
+            let asked = Asked {
+                request: Asked::remembered(asked),
+                id: String::new(),
+                model: String::new(),
+                created: 0,
+            };
+            let answer = json!({"content": [{"type": "tool_use", "id": "t", "name": stand_in, "input": {}},
+                {"type": "tool_use", "id": "u", "name": "files_read", "input": {}}]});
+            let reply = SCHEMA.reply(&asked, answer.to_string().as_bytes(), &mut Losses::default()).unwrap();
+            let called = reply.choices[0].content.iter().map(|part| match &part.content {
+                Content::ToolCall { name, .. } => name.as_str(),
+                _ => "",
+            });
+            assert_eq!(called.collect::<Vec<_>>(), [name, "files_read"]);
+
+            let mut reader = SCHEMA.events(&asked);
+            let mut events = Vec::new();
+            let start = json!({"type": "content_block_start", "index": 0,
+                "content_block": {"type": "tool_use", "id": "t", "name": stand_in, "input": {}}});
+            reader.event(None, start.to_string().as_bytes(), &mut Losses::default(), &mut events);
+            let is_named = |event: &Event| matches!(event, Event::BlockStart { block: BlockStart::ToolCall { name: called, .. }, .. } if called == name);
+            assert!(events.iter().any(is_named), "{events:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_claude_takes_stay() {
+        let tools = [named("a"), named("A-1_b"), named(&"x".repeat(128))];
+        let (body, losses) = sent(&request(&tools, json!({}))).unwrap();
+        let names: Vec<&Value> = body["tools"].as_array().unwrap().iter().map(|tool| &tool["name"]).collect();
+        assert_eq!(names, ["a", "A-1_b", &"x".repeat(128)]);
+        assert!(losses.is_empty());
+    }
+
+    #[test]
+    fn two_tools_of_one_name_are_one_or_an_error() {
+        let (body, losses) = sent(&request(&[named("f"), named("g"), named("f")], json!({}))).unwrap();
+        assert_eq!(body["tools"].as_array().unwrap().len(), 2);
+        assert_eq!(losses, [format!("tools[2]: {}", Rule::SameTool.reason())]);
+        let mut other = named("f");
+        other["function"]["description"] = json!("Another one.");
+        let error = sent(&request(&[named("f"), other], json!({}))).unwrap_err();
+        assert_eq!(error.status(), 422);
+        assert!(error.message().contains("tools[1].function.name"), "{}", error.message());
+    }
+
+    #[test]
+    fn models_that_cannot_be_made_to_call_a_tool_decide_by_themselves() {
+        for (model, kind) in [
+            ("claude-opus-5-5", "auto"),
+            ("us.anthropic.claude-sonnet-5-5", "auto"),
+            ("claude-fable-5-1", "auto"),
+            ("claude-mythos-5-2", "auto"),
+            ("claude-opus-5", "any"),
+            ("claude-fable-5", "any"),
+            ("claude-haiku-5-5", "any"),
+            ("claude-sonnet-4-6", "any"),
+        ] {
+            let mut asked = request(&[named("f")], json!({"tool_choice": "required"}));
+            model.clone_into(&mut asked.model);
+            let (body, losses) = sent(&asked).unwrap();
+            assert_eq!(body["tool_choice"]["type"], kind, "{model}");
+            assert_eq!(losses.len(), usize::from(kind == "auto"), "{model}: {losses:?}");
+        }
+    }
+}
