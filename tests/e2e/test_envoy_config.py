@@ -212,7 +212,7 @@ def test_one_filter_leads_nowhere_else(direct, providers):
     # Anthropic's API has no translation to OpenAI's.
     body = {"model": "mini", "max_tokens": 9, "messages": HELLO}
     answer = direct.http.post("/anthropic/v1/messages", json=body, headers=forged)
-    assert (answer.status_code, answer.json()["type"]) == (501, "error")
+    assert (answer.status_code, answer.json()["type"]) == (422, "error")
     assert not providers["main"].requests()
 
 

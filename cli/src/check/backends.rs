@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use weir_core::config::{self, BodyMutation, HeaderMutation, SchemaName};
+use weir_core::config::{self, AuthKind, BodyMutation, HeaderMutation, SchemaName};
 
 use super::credentials::{Attached, Credential, attach};
 use super::environment::Environment;
 use super::mutations;
 use super::names::hostname_mistake;
 use crate::plan::{Endpoint, Tls, authority};
-use crate::resources::ai::{AiServiceBackendSpec, SchemaKind, SchemaSpec, SecurityKind};
+use crate::resources::ai::{AiServiceBackendSpec, SchemaSpec, SecurityKind};
 use crate::resources::decode::MISSING;
 use crate::resources::envoy::{BackendEndpoint, BackendKind, BackendSpec};
 use crate::resources::gateway::{BackendTlsPolicySpec, ObjectRef, TargetRef};
@@ -331,9 +331,10 @@ fn ai_backend(
     {
         check_fit(id, schema.name, credential, report);
     }
-    if attached.is_none() && schema.as_ref().is_some_and(|schema| schema.name == SchemaName::AWSAnthropic) {
-        let message = "no BackendSecurityPolicy names it, so that AWS will refuse its requests";
-        report.warning(id, "", message);
+    if let (None, Some(schema)) = (&attached, &schema)
+        && let Some(outcome) = schema.name.schema().fits().without_auth
+    {
+        report.warning(id, "", format!("no BackendSecurityPolicy names it, so that {outcome}"));
     }
     let credential = match attached {
         Some(Attached { credential: None, .. }) => return None,
@@ -386,27 +387,18 @@ fn backend_reference(
 }
 
 fn schema(id: &ResourceId, spec: &SchemaSpec, report: &mut Report) -> Option<config::Schema> {
-    let name = match spec.name {
-        SchemaKind::OpenAI => SchemaName::OpenAI,
-        SchemaKind::Anthropic => SchemaName::Anthropic,
-        SchemaKind::AWSAnthropic => SchemaName::AWSAnthropic,
-        SchemaKind::Cohere => SchemaName::Cohere,
-        // Reported already.
-        SchemaKind::AWSBedrock
-        | SchemaKind::AzureOpenAI
-        | SchemaKind::GCPVertexAI
-        | SchemaKind::GCPAnthropic => return None,
-    };
+    // What is not there yet was reported already.
+    let name = spec.name.known()?;
+    let fits = name.schema().fits();
     let given = |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(str::to_owned);
     let (mut version, mut prefix) = (given(&spec.version), given(&spec.prefix));
     // The others have their version in the prefix of their paths, or in a header that clients set.
-    let has_version = matches!(name, SchemaName::AWSAnthropic | SchemaName::Cohere);
-    if version.is_some() && !has_version {
+    if version.is_some() && !fits.version {
         let message = format!("has no effect on schema {name:?}; for other paths than /v1 set `prefix`");
         report.warning(id, "spec.schema.version", message);
         version = None;
     }
-    if prefix.is_some() && has_version {
+    if prefix.is_some() && !fits.prefix {
         report.warning(id, "spec.schema.prefix", format!("has no effect on schema {name:?}"));
         prefix = None;
     }
@@ -423,26 +415,30 @@ fn check_fit(id: &ResourceId, schema: SchemaName, credential: &Credential, repor
     if report.has_error(id, "spec.schema") || report.has_error(&credential.policy, "spec.type") {
         return;
     }
-    let right = match (schema, credential.kind) {
-        // Bedrock also takes API keys as bearer tokens.
-        (SchemaName::AWSAnthropic, SecurityKind::AWSCredentials | SecurityKind::APIKey)
-        | (SchemaName::OpenAI | SchemaName::Cohere, SecurityKind::APIKey)
-        | (SchemaName::Anthropic, SecurityKind::AnthropicAPIKey) => return,
-        (SchemaName::Anthropic, SecurityKind::APIKey) => {
-            let message = format!(
-                "sends `authorization: Bearer` to {id}, which has schema Anthropic; Anthropic itself wants type \
-                 AnthropicAPIKey"
-            );
-            report.warning(&credential.policy, "spec.type", message);
-            return;
-        }
-        (SchemaName::AWSAnthropic, _) => "AWSCredentials",
-        (SchemaName::Anthropic, _) => "AnthropicAPIKey",
-        (SchemaName::OpenAI | SchemaName::Cohere, _) => "APIKey",
-    };
+    let fits = schema.schema().fits();
+    let kind = credential.auth.kind();
+    if fits.auth.contains(&kind) {
+        return;
+    }
+    let usual = fits.auth.first().map_or("none", |usual| SecurityKind::word(*usual));
+    if let Some((_, whose)) = fits.unusual.iter().find(|(unusual, _)| *unusual == kind) {
+        let message =
+            format!("sends {} to {id}, which has schema {schema:?}; {whose} type {usual}", sent(kind));
+        report.warning(&credential.policy, "spec.type", message);
+        return;
+    }
     let message = format!(
-        "{:?} does not fit {id}, which has schema {schema:?}; use {right}, or take it out of `targetRefs`",
+        "{:?} does not fit {id}, which has schema {schema:?}; use {usual}, or take it out of `targetRefs`",
         credential.kind
     );
     report.error(&credential.policy, "spec.type", message);
+}
+
+/// How a request shows who it is from.
+fn sent(kind: AuthKind) -> &'static str {
+    match kind {
+        AuthKind::Bearer => "`authorization: Bearer`",
+        AuthKind::AnthropicKey => "`x-api-key`",
+        AuthKind::AwsSigv4 => "a signature of AWS",
+    }
 }

@@ -243,10 +243,13 @@ fn past_filters(expression: &str, error: &ClientError) -> Vec<Value> {
             "body_format_override": {"text_format_source": {"inline_string": text}, "content_type": "application/json"},
         })
     };
-    vec![
-        mapper(&format!("{expression} && request.path.startsWith('/anthropic/')"), ClientApi::Anthropic),
-        mapper(expression, ClientApi::OpenAi),
-    ]
+    // Those with paths of their own first: the last one takes what is left.
+    let prefixed = ClientApi::ALL.iter().filter_map(|api| Some((api.api().prefix()?, *api)));
+    let mut mappers: Vec<Value> = prefixed
+        .map(|(prefix, api)| mapper(&format!("{expression} && request.path.startsWith('/{prefix}/')"), api))
+        .collect();
+    mappers.push(mapper(expression, ClientApi::default()));
+    mappers
 }
 
 /// Envoy has no memory left for a request.

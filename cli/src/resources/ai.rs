@@ -2,8 +2,12 @@
 //! [`super::unsupported`]. Source: that project's API reference, v1beta1 and v1alpha1.
 
 use serde::Deserialize;
+use serde::de::{Deserializer, IntoDeserializer as _};
+use weir_core::config::{AuthKind, SchemaName};
 
 use super::gateway::{NameMatch, ObjectRef, ParentRef, TargetRef, Timeouts, one};
+use super::kinds::Kind;
+use super::unsupported;
 use super::values::GatewayDuration;
 
 /// AIGatewayRoute
@@ -195,17 +199,33 @@ pub struct SchemaSpec {
 }
 
 /// The APIs that the resource knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[allow(missing_docs, reason = "the resource's own words")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SchemaKind {
-    OpenAI,
-    Cohere,
-    AWSBedrock,
-    AzureOpenAI,
-    GCPVertexAI,
-    GCPAnthropic,
-    Anthropic,
-    AWSAnthropic,
+    /// The filter can talk to it.
+    Known(SchemaName),
+    /// It cannot yet, which is reported by the table of what is not supported.
+    Unsupported,
+}
+
+impl SchemaKind {
+    /// The one that the filter can talk to.
+    #[must_use]
+    pub fn known(self) -> Option<SchemaName> {
+        match self {
+            SchemaKind::Known(name) => Some(name),
+            SchemaKind::Unsupported => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SchemaKind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        if unsupported::is_refused(Kind::AIServiceBackend, "spec.schema.name", &name) {
+            return Ok(SchemaKind::Unsupported);
+        }
+        SchemaName::deserialize(name.into_deserializer()).map(SchemaKind::Known)
+    }
 }
 
 /// BackendSecurityPolicy
@@ -237,6 +257,18 @@ pub enum SecurityKind {
     AzureCredentials,
     GCPCredentials,
     AnthropicAPIKey,
+}
+
+impl SecurityKind {
+    /// The resource's word for a way to authenticate.
+    #[must_use]
+    pub fn word(kind: AuthKind) -> &'static str {
+        match kind {
+            AuthKind::Bearer => "APIKey",
+            AuthKind::AnthropicKey => "AnthropicAPIKey",
+            AuthKind::AwsSigv4 => "AWSCredentials",
+        }
+    }
 }
 
 /// A key in a Secret.

@@ -286,6 +286,11 @@ pub fn remove(kind: Kind, resource: &mut Value, platform: Platform) -> (Vec<Mist
     (refused, without_effect)
 }
 
+/// Whether a value of a field is one that is refused.
+pub fn is_refused(kind: Kind, path: &str, value: &str) -> bool {
+    REFUSED.iter().any(|field| field.kind == kind && field.path == path && field.value == Some(value))
+}
+
 fn visit(value: &mut Value, steps: &[&str], path: String, wanted: Option<&str>, hits: &mut Vec<String>) {
     let Some((step, rest)) = steps.split_first() else { return };
     let name = step.trim_end_matches("[]");

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::auth::Source;
 use crate::headers::{MODEL_HEADER, USER_HEADER};
 
+pub use crate::wire::SchemaName;
+
 /// Everything the filter must know, the same for both of its roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -326,19 +328,6 @@ pub struct Schema {
     pub version: Option<String>,
 }
 
-/// The schemas that the filter can talk to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum SchemaName {
-    /// OpenAI's API and everything compatible with it.
-    OpenAI,
-    /// Anthropic's Messages API.
-    Anthropic,
-    /// Anthropic's models through Bedrock's InvokeModel.
-    AWSAnthropic,
-    /// Cohere's API v2.
-    Cohere,
-}
-
 /// How requests to a backend are authenticated.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
@@ -362,7 +351,28 @@ pub enum Auth {
     },
 }
 
+/// A way to authenticate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthKind {
+    /// [`Auth::Bearer`]
+    Bearer,
+    /// [`Auth::AnthropicKey`]
+    AnthropicKey,
+    /// [`Auth::AwsSigv4`]
+    AwsSigv4,
+}
+
 impl Auth {
+    /// Which way it is.
+    #[must_use]
+    pub fn kind(&self) -> AuthKind {
+        match self {
+            Auth::Bearer { .. } => AuthKind::Bearer,
+            Auth::AnthropicKey { .. } => AuthKind::AnthropicKey,
+            Auth::AwsSigv4 { .. } => AuthKind::AwsSigv4,
+        }
+    }
+
     /// The credential it needs: a key into [`Config::credentials`].
     #[must_use]
     pub fn credential(&self) -> &str {

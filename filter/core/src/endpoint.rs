@@ -1,161 +1,191 @@
-//! Client-facing paths: which endpoint a request is for, and which API's conventions its client expects.
+//! Client-facing paths: which endpoint a request is for, and what its clients send and expect.
 
 use serde::Serialize;
 
-/// The API whose shapes a client expects, also in errors.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ClientApi {
-    /// `{"error": {...}}`, `data: [DONE]`.
-    OpenAi,
-    /// `{"type": "error", "error": {...}}`, named SSE events.
-    Anthropic,
-    /// `{"message": "..."}`.
-    Cohere,
+use crate::headers::Headers;
+use crate::wire::api::{Api, ClientCodec};
+use crate::wire::glance::Glance;
+use crate::wire::usage::Watch;
+use crate::wire::{anthropic, cohere, openai};
+
+pub use crate::wire::ClientApi;
+
+/// What there is to know of an endpoint.
+#[derive(Debug)]
+pub struct Operation {
+    /// The name in logs, metrics and the ledger: OpenTelemetry's operation name where it has one.
+    pub name: &'static str,
+    /// Where it is.
+    pub path: Path,
+    /// The API whose shapes its clients expect.
+    pub api: ClientApi,
+    /// What its requests bring.
+    pub body: Body,
+    /// Finds what the edge must know of a request in its headers and its body, or says what is wrong with them.
+    pub glance: fn(&Headers, &[u8]) -> Result<Glance, String>,
+    /// How its answers are watched where they pass untranslated.
+    pub watch: Watch,
+    /// The client's side of a translation, where there is one.
+    pub codec: Option<&'static dyn ClientCodec>,
 }
 
-/// One client-facing operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Endpoint {
+/// The paths of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// This one.
+    Exact(&'static str),
+    /// This one, and all below it: the rest is a model's name, slashes included.
+    List(&'static str),
+}
+
+impl Path {
+    /// The rest of `path`, which is empty where nothing follows, if it is one of these.
+    fn rest(self, path: &str) -> Option<&str> {
+        match self {
+            Path::Exact(exact) => (path == exact).then_some(""),
+            Path::List(list) => match path.strip_prefix(list)? {
+                "" => Some(""),
+                rest => rest.strip_prefix('/').filter(|model| !model.is_empty()),
+            },
+        }
+    }
+}
+
+/// What the requests of an endpoint bring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    /// Nothing: a `GET`, which the gateway answers.
+    None,
+    /// JSON.
+    Json,
+    /// `multipart/form-data`.
+    Form,
+}
+
+/// The endpoints, each with what is known of it.
+macro_rules! endpoints {
+    ($($(#[$doc:meta])* $name:ident: $operation:expr,)*) => {
+        /// One client-facing operation.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Endpoint {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Endpoint {
+            /// All of them.
+            pub const ALL: &[Endpoint] = &[$(Endpoint::$name,)*];
+
+            /// What there is to know of it.
+            #[must_use]
+            pub fn operation(self) -> &'static Operation {
+                match self {
+                    $(Endpoint::$name => &$operation,)*
+                }
+            }
+        }
+    };
+}
+
+endpoints! {
     /// `POST /v1/chat/completions`
-    ChatCompletions,
+    ChatCompletions: openai::CHAT_COMPLETIONS,
     /// `POST /v1/completions`
-    Completions,
+    Completions: openai::COMPLETIONS,
     /// `POST /v1/embeddings`
-    Embeddings,
+    Embeddings: openai::EMBEDDINGS,
     /// `POST /v1/responses`
-    Responses,
+    Responses: openai::RESPONSES,
     /// `POST /v1/responses/input_tokens`
-    ResponsesInputTokens,
+    ResponsesInputTokens: openai::RESPONSES_INPUT_TOKENS,
     /// `POST /v1/images/generations`
-    ImageGenerations,
+    ImageGenerations: openai::IMAGE_GENERATIONS,
     /// `POST /v1/audio/speech`
-    Speech,
+    Speech: openai::SPEECH,
     /// `POST /v1/audio/transcriptions`, a multipart form
-    Transcriptions,
+    Transcriptions: openai::TRANSCRIPTIONS,
     /// `POST /v1/audio/translations`, a multipart form
-    Translations,
+    Translations: openai::TRANSLATIONS,
     /// `POST /tokenize`, in the shape of vLLM
-    Tokenize,
+    Tokenize: openai::TOKENIZE,
     /// `GET /v1/models` and `GET /v1/models/{id}`, answered by the gateway
-    Models,
+    Models: openai::MODELS,
     /// `POST /anthropic/v1/messages`
-    Messages,
+    Messages: anthropic::MESSAGES,
     /// `POST /anthropic/v1/messages/count_tokens`
-    CountTokens,
+    CountTokens: anthropic::COUNT_TOKENS,
     /// `GET /anthropic/v1/models` and `GET /anthropic/v1/models/{id}`, answered by the gateway
-    AnthropicModels,
+    AnthropicModels: anthropic::MODELS,
     /// `POST /cohere/v2/rerank`
-    Rerank,
+    Rerank: cohere::RERANK,
 }
-
-/// Below these the rest of the path is a model's name, slashes included.
-const MODELS: &str = "/v1/models/";
-const ANTHROPIC_MODELS: &str = "/anthropic/v1/models/";
 
 impl Endpoint {
     /// The endpoint of a `:path`; the query string does not count. `None` for any other path.
     #[must_use]
     pub fn of_path(path: &str) -> Option<Endpoint> {
         let path = path.split_once(['?', '#']).map_or(path, |(path, _)| path);
-        Some(match path {
-            "/v1/chat/completions" => Endpoint::ChatCompletions,
-            "/v1/completions" => Endpoint::Completions,
-            "/v1/embeddings" => Endpoint::Embeddings,
-            "/v1/responses" => Endpoint::Responses,
-            "/v1/responses/input_tokens" => Endpoint::ResponsesInputTokens,
-            "/v1/images/generations" => Endpoint::ImageGenerations,
-            "/v1/audio/speech" => Endpoint::Speech,
-            "/v1/audio/transcriptions" => Endpoint::Transcriptions,
-            "/v1/audio/translations" => Endpoint::Translations,
-            "/tokenize" => Endpoint::Tokenize,
-            "/v1/models" => Endpoint::Models,
-            "/anthropic/v1/messages" => Endpoint::Messages,
-            "/anthropic/v1/messages/count_tokens" => Endpoint::CountTokens,
-            "/anthropic/v1/models" => Endpoint::AnthropicModels,
-            "/cohere/v2/rerank" => Endpoint::Rerank,
-            _ if Self::model_of_path(path).is_some() => match path.starts_with(MODELS) {
-                true => Endpoint::Models,
-                false => Endpoint::AnthropicModels,
-            },
-            _ => return None,
-        })
+        Endpoint::ALL.iter().find(|endpoint| endpoint.operation().path.rest(path).is_some()).copied()
     }
 
-    /// The name of the model that a path, without its query, asks about, as it stands there: it may be percent-encoded.
+    /// The name of the model that a path of this endpoint, without its query, asks about, as it stands there: it may be
+    /// percent-encoded.
     #[must_use]
-    pub fn model_of_path(path: &str) -> Option<&str> {
-        let model = path.strip_prefix(MODELS).or_else(|| path.strip_prefix(ANTHROPIC_MODELS))?;
-        (!model.is_empty()).then_some(model)
+    pub fn model_of_path(self, path: &str) -> Option<&str> {
+        self.operation().path.rest(path).filter(|model| !model.is_empty())
     }
 
     /// The API whose shapes this endpoint's clients expect.
     #[must_use]
     pub fn client_api(self) -> ClientApi {
-        match self {
-            Endpoint::Messages | Endpoint::CountTokens | Endpoint::AnthropicModels => ClientApi::Anthropic,
-            Endpoint::Rerank => ClientApi::Cohere,
-            _ => ClientApi::OpenAi,
-        }
+        self.operation().api
     }
 
-    /// The API of a path that is no endpoint, so that even a 404 comes in the shape its sender can read.
+    /// The same as its conventions.
     #[must_use]
-    pub fn client_api_of_path(path: &str) -> ClientApi {
-        match path.trim_start_matches('/').split('/').next() {
-            Some("anthropic") => ClientApi::Anthropic,
-            Some("cohere") => ClientApi::Cohere,
-            _ => ClientApi::OpenAi,
-        }
+    pub fn api(self) -> &'static dyn Api {
+        self.client_api().api()
     }
 
     /// The method the endpoint takes.
     #[must_use]
     pub fn method(self) -> &'static str {
-        match self {
-            Endpoint::Models | Endpoint::AnthropicModels => "GET",
-            _ => "POST",
+        match self.operation().body {
+            Body::None => "GET",
+            Body::Json | Body::Form => "POST",
         }
     }
 
     /// True when the request body is `multipart/form-data`, not JSON.
     #[must_use]
     pub fn takes_multipart(self) -> bool {
-        matches!(self, Endpoint::Transcriptions | Endpoint::Translations)
+        self.operation().body == Body::Form
     }
 
-    /// True when its answers cost tokens that a provider reports, so that a missing report is worth estimating.
+    /// How its answers are watched where they pass untranslated.
     #[must_use]
-    pub fn uses_tokens(self) -> bool {
-        matches!(
-            self,
-            Endpoint::ChatCompletions
-                | Endpoint::Completions
-                | Endpoint::Embeddings
-                | Endpoint::Responses
-                | Endpoint::Messages
-        )
+    pub fn watch(self) -> &'static Watch {
+        &self.operation().watch
     }
+}
 
-    /// The name in logs, metrics and the ledger: OpenTelemetry's operation name where it has one.
-    #[must_use]
-    pub fn operation(self) -> &'static str {
-        match self {
-            Endpoint::ChatCompletions => "chat",
-            Endpoint::Completions => "completion",
-            Endpoint::Embeddings => "embeddings",
-            Endpoint::Responses => "responses",
-            Endpoint::ResponsesInputTokens => "responses_input_tokens",
-            Endpoint::ImageGenerations => "image_generation",
-            Endpoint::Speech => "speech",
-            Endpoint::Transcriptions => "transcription",
-            Endpoint::Translations => "translation",
-            Endpoint::Tokenize => "tokenize",
-            Endpoint::Models | Endpoint::AnthropicModels => "models",
-            Endpoint::Messages => "messages",
-            Endpoint::CountTokens => "count_tokens",
-            Endpoint::Rerank => "rerank",
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_endpoints_share_a_path_and_each_path_says_its_api() {
+        for endpoint in Endpoint::ALL {
+            let (Path::Exact(path) | Path::List(path)) = endpoint.operation().path;
+            assert_eq!(Endpoint::of_path(path), Some(*endpoint));
+            assert_eq!(Endpoint::of_path(&format!("{path}?a=/b#c")), Some(*endpoint));
+            assert_eq!(ClientApi::of_path(path), endpoint.client_api(), "{path}");
+        }
+        assert_eq!(Endpoint::of_path("/v1/models/org/name"), Some(Endpoint::Models));
+        assert_eq!(Endpoint::Models.model_of_path("/v1/models/org/name"), Some("org/name"));
+        assert_eq!(Endpoint::Models.model_of_path("/v1/models"), None);
+        for path in ["/v1/models/", "/v1/modelsx", "/v1/chat/completions/", "/v1", ""] {
+            assert_eq!(Endpoint::of_path(path), None, "{path}");
         }
     }
 }

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde_json::{Value, json};
-
 use crate::endpoint::ClientApi;
 
 /// A result whose error is [`Error`].
@@ -101,6 +99,12 @@ impl Error {
         error
     }
 
+    /// The provider's own error type, such as `ThrottlingException`.
+    #[must_use]
+    pub fn provider_type(&self) -> Option<&str> {
+        self.provider_type.as_deref()
+    }
+
     /// What went wrong.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -124,9 +128,10 @@ impl Error {
             | Kind::TooLarge
             | Kind::UnsupportedMedia
             | Kind::Unprocessable
+            | Kind::Unsupported
             | Kind::RateLimited => Fault::Client,
             Kind::Provider(_) | Kind::BadAnswer | Kind::Timeout => Fault::Upstream,
-            Kind::Unsupported | Kind::Unavailable | Kind::Internal => Fault::Gateway,
+            Kind::Unavailable | Kind::Internal => Fault::Gateway,
         }
     }
 
@@ -139,10 +144,9 @@ impl Error {
             Kind::MethodNotAllowed => 405,
             Kind::TooLarge => 413,
             Kind::UnsupportedMedia => 415,
-            Kind::Unprocessable => 422,
+            Kind::Unprocessable | Kind::Unsupported => 422,
             Kind::RateLimited => 429,
             Kind::Internal => 500,
-            Kind::Unsupported => 501,
             Kind::BadAnswer => 502,
             Kind::Unavailable => 503,
             Kind::Timeout => 504,
@@ -153,83 +157,7 @@ impl Error {
     /// The body of the answer, in the shape `api`'s clients expect.
     #[must_use]
     pub fn body(&self, api: ClientApi) -> Vec<u8> {
-        self.to_json(api).to_string().into_bytes()
-    }
-
-    /// The same as an event of a stream that has begun.
-    #[must_use]
-    pub fn stream_event(&self, api: ClientApi) -> Vec<u8> {
-        let json = self.to_json(api);
-        match api {
-            ClientApi::Anthropic => format!("event: error\ndata: {json}\n\n"),
-            ClientApi::OpenAi | ClientApi::Cohere => format!("data: {json}\n\n"),
-        }
-        .into_bytes()
-    }
-
-    fn to_json(&self, api: ClientApi) -> Value {
-        match api {
-            // OpenAI's own members, plus the `type` and string `code` that users of Envoy AI Gateway know.
-            ClientApi::OpenAi => json!({
-                "type": "error",
-                "error": {
-                    "message": self.message,
-                    "type": self.provider_type.as_deref().unwrap_or_else(|| self.openai_type()),
-                    "param": null,
-                    "code": self.openai_code(),
-                },
-            }),
-            ClientApi::Anthropic => json!({
-                "type": "error",
-                "error": { "type": self.anthropic_type(), "message": self.message },
-            }),
-            ClientApi::Cohere => json!({ "message": self.message }),
-        }
-    }
-
-    /// The provider's own type, if it is of the kind that this API has; those of AWS and of proxies are written otherwise.
-    fn anthropic_type(&self) -> &str {
-        let is_of_kind = |kind: &&str| kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        let own = self.provider_type.as_deref().filter(|kind| !kind.is_empty()).filter(is_of_kind);
-        own.unwrap_or_else(|| anthropic_type(self.status()))
-    }
-
-    /// <https://platform.openai.com/docs/guides/error-codes>
-    fn openai_type(&self) -> &'static str {
-        match self.status() {
-            401 => "authentication_error",
-            403 => "permission_error",
-            429 => "rate_limit_error",
-            400..=499 => "invalid_request_error",
-            503 => "service_unavailable_error",
-            504 => "timeout_error",
-            _ => "server_error",
-        }
-    }
-
-    fn openai_code(&self) -> String {
-        match self.kind {
-            Kind::UnknownModel => "model_not_found".to_owned(),
-            Kind::RateLimited => "rate_limit_exceeded".to_owned(),
-            _ => self.status().to_string(),
-        }
-    }
-}
-
-/// Anthropic's error type of an HTTP status: <https://docs.anthropic.com/en/api/errors>.
-#[must_use]
-pub fn anthropic_type(status: u16) -> &'static str {
-    match status {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        400..=499 => "invalid_request_error",
-        504 => "timeout_error",
-        503 => "service_unavailable_error",
-        529 => "overloaded_error",
-        _ => "api_error",
+        api.api().error(self).to_string().into_bytes()
     }
 }
 

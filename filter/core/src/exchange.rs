@@ -9,7 +9,7 @@ use std::mem::take;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::chat::{Loss, MAX_LOSSES};
+use crate::chat::Losses;
 use crate::config::Route;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
@@ -18,6 +18,7 @@ use crate::limit::{Claim, Standing};
 use crate::pulse::Pulse;
 use crate::usage::Usage;
 use crate::usage::record::{Record, UsageStatus};
+use crate::wire::usage::Tokens;
 
 /// The longest name of a model that is taken from an answer into a record, in characters.
 const MAX_RESPONSE_MODEL: usize = 200;
@@ -92,8 +93,8 @@ pub struct Exchange {
     pub usage: Usage,
     /// How much content was seen of the answer, in bytes of UTF-8: for answers whose provider reports nothing.
     pub seen_output_bytes: u64,
-    /// `field: reason` of what the backend's API could not express, or, of an answer, the client's.
-    pub losses: Vec<String>,
+    /// What the backend's API could not express, or, of an answer, the client's.
+    pub losses: Losses,
     /// When the first content came, in milliseconds since 1970.
     pub first_content_ms: Option<u64>,
     /// What an answer that has no body means. It is given one by the edge role, since an attempt cannot.
@@ -120,7 +121,7 @@ impl Exchange {
     pub fn new(headers: Headers, started_ms: u64) -> Exchange {
         let path = headers.get(":path").unwrap_or_default();
         let endpoint = Endpoint::of_path(path);
-        let api = endpoint.map_or_else(|| Endpoint::client_api_of_path(path), Endpoint::client_api);
+        let api = endpoint.map_or_else(|| ClientApi::of_path(path), Endpoint::client_api);
         let user = headers.get(USER_HEADER).unwrap_or_default().to_owned();
         Exchange {
             headers,
@@ -148,7 +149,7 @@ impl Exchange {
             passing: None,
             usage: Usage::default(),
             seen_output_bytes: 0,
-            losses: Vec::new(),
+            losses: Losses::default(),
             first_content_ms: None,
             headers_only: None,
             pulse: None,
@@ -177,13 +178,6 @@ impl Exchange {
         Some(Cow::Owned(format!("{first},{}", rest.join(","))))
     }
 
-    /// Records what does not reach the client of an answer. A provider decides how much that is, so the list has an end.
-    pub fn lose(&mut self, loss: &Loss) {
-        if self.losses.len() <= MAX_LOSSES {
-            self.losses.push(loss.to_string());
-        }
-    }
-
     /// Forgets what an earlier attempt learnt of its answer.
     pub fn begin_attempt(&mut self) {
         self.answer = Answer::None;
@@ -191,7 +185,7 @@ impl Exchange {
         self.passing = None;
         self.usage = Usage::default();
         self.seen_output_bytes = 0;
-        self.losses.clear();
+        self.losses = Losses::default();
         self.response_model.clear();
         self.first_content_ms = None;
         self.headers_only = None;
@@ -219,9 +213,12 @@ impl Exchange {
     /// The usage to charge, and how far it can be trusted.
     #[must_use]
     pub fn settle(&self) -> (Usage, UsageStatus) {
-        let has_tokens = self.endpoint.is_some_and(Endpoint::uses_tokens);
-        // What comes back from embedding is numbers: only the input counts.
-        let has_output = self.endpoint != Some(Endpoint::Embeddings);
+        let (has_tokens, has_output) = match self.endpoint.map(|endpoint| endpoint.watch().tokens) {
+            None | Some(Tokens::None) => (false, false),
+            // What comes back from embedding is numbers.
+            Some(Tokens::Input) => (true, false),
+            Some(Tokens::InputAndOutput) => (true, true),
+        };
         // Four bytes of English or code are about a token in every tokenizer in use.
         let tokens = |bytes: u64| bytes.div_ceil(4);
         let seen_output = if has_output { tokens(self.seen_output_bytes) } else { 0 };
@@ -260,7 +257,7 @@ impl Exchange {
             time_ms: started_ms,
             request_id: self.headers.get("x-request-id").unwrap_or_default().to_owned(),
             user: take(&mut self.user),
-            endpoint: self.endpoint.map_or("", Endpoint::operation),
+            endpoint: self.endpoint.map_or("", |endpoint| endpoint.operation().name),
             original_model: take(&mut self.model),
             request_model: take(&mut self.request_model),
             response_model: clipped(take(&mut self.response_model)),
@@ -275,7 +272,7 @@ impl Exchange {
             reasoning_tokens: None,
             total_tokens: None,
             usage_status: UsageStatus::None,
-            losses: take(&mut self.losses),
+            losses: take(&mut self.losses).lines(),
             ttft_ms: self.first_content_ms.map(since_start),
             duration_ms: since_start(now_ms),
         };

@@ -17,12 +17,6 @@ const HOLD_FOR_ANOTHER_MS: u64 = 90_000;
 /// How long a backend may keep its connection open after its last word before the client is let go, in milliseconds.
 const KEPT_OPEN_MS: u64 = 1_000;
 
-/// What an SSE client takes for a sign of life and nothing else: <https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes>.
-const COMMENT: &[u8] = b": keepalive\n\n";
-
-/// The same in an API that has an event for it: <https://docs.claude.com/en/docs/build-with-claude/streaming#ping-events>.
-const PING: &[u8] = b"event: ping\ndata: {\"type\": \"ping\"}\n\n";
-
 /// When a stream is looked at again that may be silent for ever, in milliseconds.
 const FAR_AWAY_MS: u64 = 24 * 3_600_000;
 
@@ -73,12 +67,12 @@ impl Pulse {
             let said = Duration::from_millis(silence);
             let error =
                 Error::new(Kind::Timeout, format!("the backend sent nothing for {} s", said.as_secs()));
-            return Beat::End(error.stream_event(api));
+            return Beat::End(api.api().error_event(&error));
         }
         let quiet = now_ms.saturating_sub(self.told_ms);
         if config.keepalive_ms > 0 && quiet >= config.keepalive_ms {
             self.told_ms = now_ms;
-            return Beat::Write(if api == ClientApi::Anthropic { PING } else { COMMENT }.to_vec());
+            return Beat::Write(api.api().sign_of_life().to_vec());
         }
         let until = |limit: u64, passed: u64| (limit > 0).then(|| limit.saturating_sub(passed));
         let next = until(allowed, silence).into_iter().chain(until(config.keepalive_ms, quiet)).min();
@@ -92,7 +86,7 @@ impl Pulse {
             return Beat::End(Vec::new());
         }
         let error = Error::new(Kind::Unavailable, "the gateway is stopping, and ends this answer; try again");
-        Beat::End(error.stream_event(api))
+        Beat::End(api.api().error_event(&error))
     }
 }
 
@@ -144,7 +138,7 @@ mod tests {
         let config = Config::default();
         let route = Route { silence_ms: Some(20_000), ..Route::default() };
         let mut pulse = Pulse::new(0);
-        assert_eq!(beat(&mut pulse, &config, &route, 15_000), Beat::Write(COMMENT.to_vec()));
+        assert_eq!(beat(&mut pulse, &config, &route, 15_000), Beat::Write(b": keepalive\n\n".to_vec()));
         assert_eq!(beat(&mut pulse, &config, &route, 15_000), Beat::Wait(5_000));
         let Beat::End(event) = beat(&mut pulse, &config, &route, 20_000) else { panic!("it goes on") };
         let event = String::from_utf8(event).unwrap();

@@ -13,30 +13,29 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use weir_core::chat::{Event, Losses, Request};
-use weir_core::endpoint::ClientApi;
-use weir_core::wire::anthropic::{BEDROCK_VERSION, DEFAULT_MAX_TOKENS, Envelope, Params};
-use weir_core::wire::{
-    AnswerDefaults, BackendFormat, ClientFormat, StreamDecoder, StreamEncoder, decode_reply, decode_request,
-    encode_reply, encode_request,
-};
+use weir_core::config::Schema;
+use weir_core::endpoint::Endpoint;
+use weir_core::headers::Headers;
+use weir_core::wire::{Asked, BackendCodec, ClientCodec, SchemaName, To, Translated, translate};
 
 #[test]
 fn openai_chat_requests_to_anthropic() {
-    requests("anthropic", Envelope::Native);
+    requests("anthropic", SchemaName::Anthropic);
 }
 
 #[test]
 fn openai_chat_requests_to_bedrock() {
-    requests("bedrock", Envelope::Bedrock { version: BEDROCK_VERSION });
+    requests("bedrock", SchemaName::AWSAnthropic);
 }
 
 #[test]
 fn anthropic_answers_to_openai_chat() {
     for case in cases("anthropic", "json") {
-        let answer = match decode_reply(anthropic("claude-x", Envelope::Native), &read(&case)) {
-            Ok(reply) => pretty(&encode_reply(ClientFormat::OpenAiChat, &reply, &defaults())),
+        let mut losses = Losses::default();
+        let answer = match backend(SchemaName::Anthropic).reply(&asked(), &read(&case), &mut losses) {
+            Ok(reply) => pretty(&client(CHAT).reply(&asked(), &reply, &mut losses)),
             Err(error) => {
-                format!("{}\n{}", error.status(), pretty(&error.body(ClientApi::OpenAi)))
+                format!("{}\n{}", error.status(), pretty(&error.body(CHAT.client_api())))
             }
         };
         snapshot("anthropic", &name(&case, "openai_chat"), &answer);
@@ -47,45 +46,67 @@ fn anthropic_answers_to_openai_chat() {
 fn anthropic_streams_to_openai_chat() {
     for case in cases("anthropic", "sse") {
         let text = String::from_utf8(read(&case)).unwrap();
-        let mut decoder = StreamDecoder::new(anthropic("claude-x", Envelope::Native));
-        let request = Request { include_usage: true, ..Request::default() };
-        let mut encoder = StreamEncoder::new(ClientFormat::OpenAiChat, &request, defaults());
+        let mut losses = Losses::default();
+        let mut reader = backend(SchemaName::Anthropic).events(&asked());
+        let mut writer = client(CHAT).events(&asked());
         let mut events: Vec<Event> = Vec::new();
         for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
-            decoder.event(data.as_bytes(), &mut events);
+            reader.event(None, data.as_bytes(), &mut losses, &mut events);
         }
-        decoder.finish(&mut events);
+        reader.finish(&mut events);
         let mut out = Vec::new();
         for event in &events {
-            encoder.event(event, &mut out);
+            writer.event(event, &mut losses, &mut out);
         }
-        assert!(encoder.is_closed(), "{case:?} has no end");
+        assert!(writer.is_closed(), "{case:?} has no end");
         snapshot("anthropic", &name(&case, "openai_chat"), &String::from_utf8(out).unwrap());
     }
 }
 
-fn requests(schema: &str, envelope: Envelope<'_>) {
+const CHAT: Endpoint = Endpoint::ChatCompletions;
+
+fn requests(name_of_schema: &str, schema: SchemaName) {
     for case in cases("openai_chat", "json") {
-        let mut losses = Losses::default();
-        let body = decode_request(ClientFormat::OpenAiChat, &read(&case), &mut losses)
-            .and_then(|request| encode_request(anthropic(&request.model, envelope), &request, &mut losses));
-        let outcome = match body {
-            Ok(body) => json!({
+        let outcome = match sent(schema, &read(&case)) {
+            Ok(Translated { body, losses, .. }) => json!({
                 "body": serde_json::from_slice::<Value>(&body).unwrap(),
                 "losses": losses.iter().map(|loss| format!("{}: {}", loss.path, loss.reason)).collect::<Vec<_>>(),
             }),
             Err(error) => json!({ "status": error.status(), "error": error.message() }),
         };
-        snapshot("openai_chat", &name(&case, schema), &serde_json::to_string_pretty(&outcome).unwrap());
+        snapshot(
+            "openai_chat",
+            &name(&case, name_of_schema),
+            &serde_json::to_string_pretty(&outcome).unwrap(),
+        );
     }
 }
 
-fn anthropic<'a>(model: &'a str, envelope: Envelope<'a>) -> BackendFormat<'a> {
-    BackendFormat::Anthropic(Params { envelope, model, default_max_tokens: DEFAULT_MAX_TOKENS })
+fn sent(schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
+    // What the edge reads of a body, also where the rest of it is wrong.
+    let model = (CHAT.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
+    let to = To {
+        endpoint: CHAT,
+        schema: &Schema { name: schema, prefix: None, version: None },
+        model: &model.unwrap_or_default(),
+        stream: false,
+        default_max_tokens: 4096,
+        headers: &Headers::default(),
+    };
+    translate(client(CHAT), backend(schema), &to, body)
 }
 
-fn defaults() -> AnswerDefaults {
-    AnswerDefaults { id: "chatcmpl-own".to_owned(), model: "asked-model".to_owned(), created: 1_790_000_000 }
+fn client(endpoint: Endpoint) -> &'static dyn ClientCodec {
+    endpoint.operation().codec.unwrap()
+}
+
+fn backend(schema: SchemaName) -> &'static dyn BackendCodec {
+    schema.schema().codec().unwrap()
+}
+
+fn asked() -> Asked {
+    let request = Request { include_usage: true, ..Request::default() }.into();
+    Asked { request, id: "chatcmpl-own".to_owned(), model: "asked-model".to_owned(), created: 1_790_000_000 }
 }
 
 fn pretty(json: &[u8]) -> String {

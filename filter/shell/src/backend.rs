@@ -111,7 +111,7 @@ impl BackendFilter {
         let Some(exchange) = host.exchange().and_then(worker::find) else {
             // As it is, it would carry the client's credentials; or those of the one backend that a direct way goes to.
             let message = "the edge role of the gateway has not seen this request";
-            return Reply::of_error(&Error::new(Kind::Internal, message), ClientApi::OpenAi).into();
+            return Reply::of_error(&Error::new(Kind::Internal, message), ClientApi::default()).into();
         };
         let (route, target) = (host.route_name(), host.target());
         let place = Place { route: &route, target: &target };

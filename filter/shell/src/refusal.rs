@@ -1,22 +1,20 @@
 //! Without a configuration every request is refused: what it would do with one nobody can know.
 
 use weir_core::edge::Reply;
-use weir_core::endpoint::Endpoint;
+use weir_core::endpoint::ClientApi;
 use weir_core::error::{Error, Kind};
 use weir_core::headers::Headers;
 
 /// The answer to a request where there is no configuration.
 #[must_use]
 pub fn refusal(request: &Headers) -> Reply {
-    let api = Endpoint::client_api_of_path(request.get(":path").unwrap_or_default());
+    let api = ClientApi::of_path(request.get(":path").unwrap_or_default());
     let message = "this gateway has no configuration that it can read; its log says what is wrong";
     Reply::of_error(&Error::new(Kind::Unavailable, message), api)
 }
 
 #[cfg(test)]
 mod tests {
-    use weir_core::endpoint::ClientApi;
-
     use super::*;
 
     #[test]

@@ -33,7 +33,7 @@ impl Renderer<'_> {
         }
         // What the filter takes for no request of an API gets these words.
         let error = ClientError::new(Kind::UnknownPath, "unknown path or model: no route takes it");
-        let body = String::from_utf8_lossy(&error.body(ClientApi::OpenAi)).into_owned();
+        let body = String::from_utf8_lossy(&error.body(ClientApi::default())).into_owned();
         for (gateway, listeners) in open {
             let (namespace, gateway) = halves(gateway);
             let filter = self.names.unique("HTTPRouteFilter", namespace, &format!("{gateway}-unknown-model"));

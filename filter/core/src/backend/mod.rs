@@ -6,7 +6,6 @@
 //! try the next backend.
 
 mod answer;
-mod conversion;
 mod headers;
 mod request;
 mod secrets;
@@ -25,8 +24,7 @@ use crate::error::{Error, Kind, Result};
 use crate::exchange::SharedExchange;
 use crate::limit;
 use crate::store::Store;
-
-use conversion::Conversion;
+use crate::wire::{self, Reach, Schema};
 
 pub use answer::{Chunk, Headers as AnswerHeaders, HeldHeaders, Whole};
 pub use request::{Identity, Outgoing, may_change};
@@ -65,7 +63,8 @@ pub struct Attempt {
     target_index: usize,
     host_index: usize,
     endpoint: Endpoint,
-    conversion: Conversion,
+    schema: &'static dyn Schema,
+    reach: Reach,
     started_ms: u64,
     answer: answer::State,
 }
@@ -186,7 +185,8 @@ impl Attempt {
             name.clone_into(&mut exchange.backend);
             exchange.request_model = target.model.clone().unwrap_or_else(|| exchange.model.clone());
         }
-        let conversion = Conversion::of(endpoint, backend.schema.name)?;
+        let name = backend.schema.name;
+        let (schema, reach) = (name.schema(), wire::reach(endpoint, name)?);
         Ok(Attempt {
             config: Arc::clone(config),
             exchange: Rc::clone(exchange),
@@ -194,7 +194,8 @@ impl Attempt {
             target_index,
             host_index,
             endpoint,
-            conversion,
+            schema,
+            reach,
             started_ms: now_ms,
             answer: answer::State::default(),
         })

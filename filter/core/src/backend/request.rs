@@ -2,22 +2,21 @@
 
 use std::borrow::Cow;
 
-use super::conversion::{self, Conversion};
 use super::headers::AttemptHeaders;
 use super::secrets::Secrets;
 use super::{Attempt, gone, refuse};
-use crate::auth::{Credential, KeyHeader, is_credential_header, sigv4};
+use crate::auth::{Credential, KeyHeader, is_credential_header, query_without_credentials, sigv4};
 use crate::chat::Losses;
-use crate::codec::json::{self, ScanError};
 use crate::codec::multipart;
 use crate::codec::splice::{self, Edit};
 use crate::config::{Auth, BodyMutation, HeaderMutation, SchemaName, Target};
 use crate::edge::Reply;
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Exchange;
 use crate::headers::HeaderEdits;
-use crate::wire;
+use crate::wire::error::malformed;
+use crate::wire::schema::ApiHeader;
+use crate::wire::{BackendCodec, ClientCodec, Reach, To, Translated, translate};
 
 /// The request as the backend shall have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,19 +38,20 @@ pub struct Identity<'a> {
     pub now: u64,
 }
 
-/// What an attempt may set or remove for the sake of its backend's API.
-const API_HEADERS: &[&str] =
-    &["accept", "accept-encoding", "anthropic-beta", "anthropic-version", "content-length", "content-type"];
+/// What an attempt may set or remove at any backend.
+const BODY_HEADERS: &[&str] = &["accept-encoding", "content-length", "content-type"];
 
 /// Whether an attempt at `target` may change the header `name`, which is in lower case.
 #[must_use]
 pub fn may_change(target: &Target, name: &str) -> bool {
     let HeaderMutation { set, remove } = &target.headers;
     let mut mutated = set.iter().map(|(name, _)| name).chain(remove);
+    let mut of_apis = SchemaName::ALL.iter().flat_map(|schema| schema.schema().headers());
     name.starts_with(':')
         || name == "host"
         || is_credential_header(name)
-        || API_HEADERS.contains(&name)
+        || BODY_HEADERS.contains(&name)
+        || of_apis.any(|header| header.name() == name)
         || mutated.any(|mutated| mutated.eq_ignore_ascii_case(name))
 }
 
@@ -64,7 +64,7 @@ impl Attempt {
         let is_mutated = !target.body.is_empty() && !self.endpoint.takes_multipart();
         let exchange = self.exchange.borrow();
         let is_renamed = exchange.request_model != exchange.model;
-        self.conversion != Conversion::PassThrough
+        self.reach != Reach::Same
             || is_signed
             || is_mutated
             || is_renamed
@@ -74,8 +74,7 @@ impl Attempt {
 
     /// A stream says what was used only if it is asked to.
     fn must_ask_for_usage(&self, exchange: &Exchange) -> bool {
-        let streams_tokens = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-        streams_tokens && exchange.stream && !exchange.usage_asked
+        self.endpoint.watch().shape.tells_usage_if_asked() && exchange.stream && !exchange.usage_asked
     }
 
     /// Makes the request. `body` is the client's own, whole; what it is does not matter unless [`Attempt::reads_body`].
@@ -94,7 +93,7 @@ impl Attempt {
         let backend = self.backend()?;
         let host = backend.hosts.get(self.host_index).ok_or_else(gone)?;
         let mut exchange = self.exchange.borrow_mut();
-        let path = conversion::path(&exchange, self.endpoint, backend, &exchange.request_model);
+        let path = self.path(&exchange)?;
         let accepts_gzip = exchange.headers.all("accept-encoding").any(names_gzip);
 
         let mut headers = AttemptHeaders::new(&mut exchange);
@@ -108,23 +107,20 @@ impl Attempt {
         }
         // Usage must be readable: an answer comes plain, or in the one encoding that both the client and this gateway
         // read.
-        if self.conversion == Conversion::PassThrough && accepts_gzip {
+        if self.reach == Reach::Same && accepts_gzip {
             headers.ensure("accept-encoding", "gzip");
         } else {
             headers.ensure_none("accept-encoding");
         }
-        match backend.schema.name {
-            SchemaName::Anthropic if headers.original("anthropic-version").is_none() => {
-                headers.set("anthropic-version", wire::anthropic::API_VERSION);
+        for header in self.schema.headers() {
+            match *header {
+                ApiHeader::Default(name, value) if headers.original(name).is_none() => {
+                    headers.set(name, value)
+                }
+                ApiHeader::Default(..) => {}
+                ApiHeader::Set(name, value) => headers.ensure(name, value),
+                ApiHeader::Remove(name) => headers.ensure_none(name),
             }
-            SchemaName::AWSAnthropic => {
-                headers.ensure_none("anthropic-version");
-                headers.ensure_none("anthropic-beta");
-                // The type of the model's answer; the framing of a stream follows from the path. A client's `accept` asks for
-                // neither.
-                headers.ensure("accept", "application/json");
-            }
-            _ => {}
         }
         for (name, value) in &target.headers.set {
             headers.set(name.to_ascii_lowercase(), value.clone());
@@ -144,10 +140,10 @@ impl Attempt {
 
     /// The body for the backend; `None` when it is the client's own.
     pub(super) fn body(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
-        let translated: Option<Vec<u8>> = match self.conversion {
-            Conversion::PassThrough => self.spliced(body)?,
-            Conversion::AnthropicOnBedrock => Some(self.bedrock_envelope(body)?),
-            Conversion::Translate => Some(self.translated(body)?),
+        let translated: Option<Vec<u8>> = match self.reach {
+            Reach::Same => self.spliced(body)?,
+            Reach::Envelope => Some(self.enveloped(body)?),
+            Reach::Translate => Some(self.translated(body)?),
         };
         let mutation = &self.target()?.body;
         if mutation.is_empty() || self.endpoint.takes_multipart() {
@@ -176,90 +172,64 @@ impl Attempt {
         splice::edit(body, &edits).map(Some).map_err(malformed)
     }
 
-    fn bedrock_envelope(&mut self, body: &[u8]) -> Result<Vec<u8>> {
+    fn enveloped(&mut self, body: &[u8]) -> Result<Vec<u8>> {
         let mut losses = Losses::default();
-        let unknown = wire::anthropic::edits_for_bedrock(body, &mut losses);
         let exchange = self.exchange.borrow();
-        let version = conversion::bedrock_version(&self.backend()?.schema);
-        let mut edits = vec![
-            Edit::Remove("model"),
-            Edit::Remove("stream"),
-            Edit::set_string("anthropic_version", version),
-        ];
-        edits.extend(unknown);
-        edits.extend(bedrock_betas(&exchange, body, &mut losses)?);
+        let enveloped = self.schema.envelope(&self.to(&exchange)?, body, &mut losses)?;
         drop(exchange);
-        self.record(&losses)?;
-        splice::edit(body, &edits).map_err(malformed)
+        self.record(losses)?;
+        Ok(enveloped)
     }
 
     fn translated(&mut self, body: &[u8]) -> Result<Vec<u8>> {
-        let mut losses = Losses::default();
-        let mut request = wire::decode_request(wire::ClientFormat::OpenAiChat, body, &mut losses)?;
+        let (client, backend) = self.codecs()?;
         let exchange = self.exchange.borrow();
-        request.model.clone_from(&exchange.request_model);
-        let mut encoded = wire::encode_request(self.format(&request.model)?, &request, &mut losses)?;
-        // Anthropic itself takes the features from the client's header, which passes.
-        if self.backend()?.schema.name == SchemaName::AWSAnthropic
-            && let Some(betas) = bedrock_betas(&exchange, b"{}", &mut losses)?
-        {
-            encoded = splice::edit(&encoded, &[betas]).map_err(malformed)?;
-        }
+        let Translated { body, request, losses } = translate(client, backend, &self.to(&exchange)?, body)?;
         drop(exchange);
-        self.record(&losses)?;
+        self.record(losses)?;
         self.answer.remember(request);
-        Ok(encoded)
+        Ok(body)
     }
 
     /// Puts what does not reach the backend on the record, or refuses the request for it.
-    fn record(&self, losses: &Losses) -> Result<()> {
-        let lines = losses.lines();
-        if self.config.strict && !lines.is_empty() {
-            return Err(Error::bad_request(lines.join("; ")));
+    fn record(&self, losses: Losses) -> Result<()> {
+        if self.config.strict && !losses.is_empty() {
+            return Err(Error::bad_request(losses.lines().join("; ")));
         }
-        self.exchange.borrow_mut().losses = lines;
+        self.exchange.borrow_mut().losses = losses;
         Ok(())
     }
 
-    /// The conversation API of the backend.
-    pub(super) fn format<'a>(&'a self, model: &'a str) -> Result<wire::BackendFormat<'a>> {
-        let schema = &self.backend()?.schema;
-        let envelope = match schema.name {
-            SchemaName::AWSAnthropic => {
-                wire::anthropic::Envelope::Bedrock { version: conversion::bedrock_version(schema) }
-            }
-            _ => wire::anthropic::Envelope::Native,
-        };
-        Ok(wire::BackendFormat::Anthropic(wire::anthropic::Params {
-            envelope,
-            model,
-            default_max_tokens: self.config.default_max_tokens,
-        }))
+    /// Both sides of the translation.
+    pub(super) fn codecs(&self) -> Result<(&'static dyn ClientCodec, &'static dyn BackendCodec)> {
+        let codecs = self.endpoint.operation().codec.zip(self.schema.codec());
+        codecs.ok_or_else(|| Error::new(Kind::Internal, "there is no translation for this backend"))
     }
-}
 
-/// The beta features that the client's headers ask for, where Bedrock wants them, behind those that are in its body.
-fn bedrock_betas(exchange: &Exchange, body: &[u8], losses: &mut Losses) -> Result<Option<Edit<'static>>> {
-    let asked = wire::anthropic::beta::for_bedrock(exchange.headers.all("anthropic-beta"), losses);
-    if asked.is_empty() {
-        return Ok(None);
+    /// Where the request goes.
+    fn to<'a>(&'a self, exchange: &'a Exchange) -> Result<To<'a>> {
+        Ok(To {
+            endpoint: self.endpoint,
+            schema: &self.backend()?.schema,
+            model: &exchange.request_model,
+            stream: exchange.stream,
+            default_max_tokens: self.config.default_max_tokens,
+            headers: &exchange.headers,
+        })
     }
-    let [own] = json::scan(body, ["anthropic_beta"]).map_err(malformed)?.members;
-    let own = own.filter(|own| !own.is_null(body)).map(|own| own.raw(body));
-    let mut betas: Vec<Cow<'_, str>> = match own.map(serde_json::from_slice) {
-        None => Vec::new(),
-        Some(Ok(betas)) => betas,
-        Some(Err(_)) => {
-            return Err(Error::bad_request("malformed request: anthropic_beta: expected a list of strings"));
+
+    /// The `:path` at the backend. What a client adds behind its own path means something only to its own API.
+    fn path(&self, exchange: &Exchange) -> Result<String> {
+        let mut path = self.schema.path(&self.to(exchange)?);
+        if let (Reach::Same, (_, Some(query))) = (self.reach, exchange.headers.path_and_query()) {
+            let query = query_without_credentials(query);
+            if !query.is_empty() {
+                path.push(if path.contains('?') { '&' } else { '?' });
+                path.push_str(&query);
+            }
         }
-    };
-    for beta in asked {
-        if !betas.iter().any(|known| known == beta) {
-            betas.push(Cow::Borrowed(beta));
-        }
+        Ok(path)
     }
-    let betas = serde_json::to_vec(&betas).unwrap_or_default();
-    Ok(Some(Edit::Set("anthropic_beta", Cow::Owned(betas))))
 }
 
 /// True when a value of `accept-encoding` names gzip and does not rule it out (RFC 9110, 12.5.3).
@@ -269,10 +239,6 @@ fn names_gzip(accepted: &str) -> bool {
         let weight = weight.trim().trim_start_matches("q=").parse::<f32>();
         name.trim().eq_ignore_ascii_case("gzip") && weight != Ok(0.0)
     })
-}
-
-fn malformed(error: ScanError) -> Error {
-    Error::bad_request(format!("malformed request: {error}"))
 }
 
 fn renamed_form(exchange: &Exchange, body: &[u8]) -> Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! A model's answer as a stream.
 
-use super::{FinishReason, Loss};
+use super::{Annotation, Extra, Family, FinishReason, Foreign, MediaKind, Seal, Source, TokenLogprob};
 use crate::error::Error;
 use crate::usage::Usage;
 
@@ -23,6 +23,8 @@ pub enum Event {
         index: u32,
         /// The choice it belongs to: 0, unless the client asked for more than one.
         choice: u32,
+        /// The provider's name for it, as [`super::Part::id`].
+        id: Option<String>,
         /// What it will be.
         block: BlockStart,
     },
@@ -47,10 +49,24 @@ pub enum Event {
         /// Why the model stopped.
         reason: FinishReason,
     },
+    /// The log probabilities of tokens of a choice's text.
+    Logprobs {
+        /// The choice.
+        choice: u32,
+        /// Its next tokens.
+        tokens: Vec<TokenLogprob>,
+    },
+    /// The capacity that the answer is served from, in OpenAI's words.
+    ServiceTier(String),
+    /// What the neutral form has no word for, of a choice, such as ratings of its safety.
+    Extra {
+        /// The choice.
+        choice: u32,
+        /// It.
+        extra: Extra,
+    },
     /// Nothing yet: keeps the connection alive.
     Ping,
-    /// The provider said something that the neutral form has no word for.
-    Loss(Loss),
     /// The provider gave up, or broke its own API.
     Error(Error),
     /// The provider said that the answer is complete.
@@ -65,10 +81,7 @@ pub enum BlockStart {
     /// A thought.
     Thinking,
     /// A thought that only its provider can read; it comes whole.
-    RedactedThinking {
-        /// Its ciphertext.
-        data: String,
-    },
+    RedactedThinking(Seal),
     /// A call of a tool. Its arguments follow as deltas; none stands for `{}`.
     ToolCall {
         /// The name of this call.
@@ -78,6 +91,15 @@ pub enum BlockStart {
     },
     /// The model declines, and says so in text.
     Refusal,
+    /// A picture or sound that the model made; it comes whole.
+    Media {
+        /// Which.
+        kind: MediaKind,
+        /// Where it is.
+        source: Source,
+    },
+    /// What only its provider understands; it comes whole.
+    Foreign(Foreign),
 }
 
 /// What a block grows by.
@@ -87,8 +109,10 @@ pub enum Delta {
     Text(String),
     /// Of a thought.
     Thinking(String),
-    /// A thought's signature.
-    Signature(String),
+    /// The next piece of the seal of the thought, the call or the text, and whose it is.
+    Seal(Family, String),
+    /// Something that is said of the text.
+    Annotation(Box<Annotation>),
     /// Of a call's arguments: a piece of JSON text.
     Arguments(String),
 }
@@ -99,7 +123,7 @@ impl Delta {
     pub fn content(&self) -> usize {
         match self {
             Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text) => text.len(),
-            Delta::Signature(_) => 0,
+            Delta::Seal(..) | Delta::Annotation(_) => 0,
         }
     }
 }

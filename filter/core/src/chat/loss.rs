@@ -39,7 +39,7 @@ impl fmt::Display for Loss {
     }
 }
 
-/// The losses of one request, at most [`MAX_LOSSES`] of them in full.
+/// The losses of one request and its answer, at most [`MAX_LOSSES`] of them in full.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Losses {
     kept: Vec<Loss>,
@@ -56,9 +56,13 @@ impl Losses {
         self.kept.push(Loss::new(path, reason));
     }
 
-    /// Records `loss`.
-    pub fn push(&mut self, loss: Loss) {
-        self.add(loss.path, loss.reason);
+    /// Adds those of `others`, at other paths where there is one.
+    pub fn append(&mut self, others: Losses, path: impl Fn(&str) -> Option<String>) {
+        for loss in others.kept {
+            let path = path(&loss.path).unwrap_or(loss.path);
+            self.add(path, loss.reason);
+        }
+        self.more = self.more.saturating_add(others.more);
     }
 
     /// The losses kept in full, in the order they were found.

@@ -6,14 +6,16 @@
 //! that drops it.
 
 mod event;
+mod family;
 mod loss;
 mod reply;
 mod request;
 
 pub use event::{BlockStart, Delta, Event};
+pub use family::{Annotation, Extra, Family, Foreign, Origin, Seal};
 pub use loss::{Loss, Losses, MAX_LOSSES};
-pub use reply::{Choice, FinishReason, Reply};
+pub use reply::{Choice, FinishReason, Reply, TokenLogprob};
 pub use request::{
-    CacheControl, Content, Message, Part, Request, ResponseFormat, Role, Source, Thinking, ThinkingMode,
-    Tool, ToolChoice,
+    Cache, CacheControl, Content, Function, MediaKind, Message, Part, Request, ResponseFormat, Role, Source,
+    Thinking, ThinkingMode, Tool, ToolChoice,
 };

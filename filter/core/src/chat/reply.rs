@@ -1,6 +1,6 @@
 //! A model's whole answer.
 
-use super::{Content, Losses, Part};
+use super::{Content, Extra, Part};
 use crate::usage::Usage;
 
 /// A model's whole answer. What the provider left out is `None`; the client's encoder fills it in.
@@ -16,8 +16,8 @@ pub struct Reply {
     pub usage: Usage,
     /// The capacity it was served from, in OpenAI's words.
     pub service_tier: Option<String>,
-    /// What the provider said and the neutral form has no word for.
-    pub losses: Losses,
+    /// Members that the neutral form has no word for.
+    pub extra: Option<Box<Extra>>,
 }
 
 impl Reply {
@@ -26,9 +26,12 @@ impl Reply {
     pub fn content(&self) -> u64 {
         let parts = self.choices.iter().flat_map(|choice| &choice.content);
         let bytes = parts.map(|part| match &part.content {
-            Content::Text(text) | Content::Refusal(text) | Content::Thinking { text, .. } => text.len(),
+            Content::Text { text, .. } | Content::Refusal(text) | Content::Thinking { text } => text.len(),
             Content::ToolCall { arguments, .. } => arguments.len(),
-            _ => 0,
+            Content::Media { .. }
+            | Content::ToolResult { .. }
+            | Content::RedactedThinking
+            | Content::Foreign(_) => 0,
         });
         bytes.fold(0, |sum, bytes| sum.saturating_add(bytes as u64))
     }
@@ -37,10 +40,26 @@ impl Reply {
 /// One of the answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// Text, thoughts, calls and refusals in the model's order; never images, documents or tool results.
+    /// What the model said, in its order: text, thoughts, calls, refusals, what it painted or spoke, and what its provider did
+    /// for it.
     pub content: Vec<Part>,
     /// Why the model stopped.
     pub finish_reason: FinishReason,
+    /// The log probabilities of the text's tokens, where they were asked for.
+    pub logprobs: Vec<TokenLogprob>,
+    /// Members that the neutral form has no word for, such as ratings of its safety.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// How probable a token of the answer was.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TokenLogprob {
+    /// The token as text.
+    pub token: String,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// The same of the most likely tokens in its place.
+    pub top: Vec<(String, f64)>,
 }
 
 /// Why the model stopped.
@@ -51,12 +70,18 @@ pub enum FinishReason {
     Stop,
     /// It came to one of the request's stop texts; which one, where the provider tells.
     StopSequence(Option<String>),
-    /// It came to the most tokens, or to the end of its context window.
+    /// It came to the most tokens.
     Length,
+    /// It came to the end of its context window.
+    ContextWindow,
     /// It waits for the results of tools.
     ToolCalls,
     /// It declined, or a filter stepped in.
     ContentFilter,
+    /// It paused a long turn; sent back as it is, the answer goes on.
+    Pause,
+    /// Its call of a tool, or what it said, could not be read by its provider.
+    Malformed,
     /// Anything else, in the provider's words.
     Other(String),
 }

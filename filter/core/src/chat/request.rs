@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use super::{Annotation, Extra, Family, Foreign, Origin, Seal};
+
 /// What a client asks of a model.
 ///
 /// `None` and empty lists mean that the client said nothing, so the backend's own default holds.
@@ -11,7 +13,7 @@ pub struct Request {
     pub model: String,
     /// The conversation in the client's order, system and developer messages included.
     pub messages: Vec<Message>,
-    /// The functions the model may call.
+    /// The tools the model may use.
     pub tools: Vec<Tool>,
     /// Whether and which of `tools` must be called.
     pub tool_choice: Option<ToolChoice>,
@@ -29,10 +31,10 @@ pub struct Request {
     pub stop: Vec<String>,
     /// What the answer's text must look like.
     pub response_format: Option<ResponseFormat>,
-    /// How hard to think, in OpenAI's words (`low`, `medium`, ...); which are allowed is the target's to say.
-    pub reasoning_effort: Option<String>,
-    /// Thinking, where the client asks for it in tokens.
-    pub thinking: Option<Thinking>,
+    /// Whether and how hard to think before the answer.
+    pub thinking: Thinking,
+    /// How much to say, in OpenAI's words (`low`, `medium`, `high`).
+    pub verbosity: Option<String>,
     /// A stable name of the end user, for the provider's abuse detection.
     pub user: Option<String>,
     /// Labels for the provider's own log.
@@ -57,6 +59,23 @@ pub struct Request {
     pub logprobs: bool,
     /// How many alternatives to tell per token.
     pub top_logprobs: Option<u64>,
+    /// What the provider's prompt cache is to be told beyond the marks on parts and tools.
+    pub cache: Cache,
+    /// Members of the request that the neutral form has no word for.
+    pub extra: Option<Box<Extra>>,
+}
+
+/// Settings of the provider's prompt cache.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Cache {
+    /// Requests of the same key are served where their beginning is cached (`prompt_cache_key`).
+    pub key: Option<String>,
+    /// For how long to keep, in the client's words (`prompt_cache_retention`: `in_memory`, `24h`).
+    pub retention: Option<String>,
+    /// The mark that the API sets by itself, at the end of what can be cached (Anthropic's top-level `cache_control`).
+    pub automatic: Option<CacheControl>,
+    /// A cached beginning by the name that its provider gave it (Gemini's `cachedContent`).
+    pub content: Option<String>,
 }
 
 /// One message of the conversation.
@@ -68,6 +87,18 @@ pub struct Message {
     pub content: Vec<Part>,
     /// Tells speakers of the same role apart.
     pub name: Option<String>,
+    /// Where the client has it.
+    pub origin: Origin,
+    /// Members that the neutral form has no word for.
+    pub extra: Option<Box<Extra>>,
+}
+
+impl Message {
+    /// A message of nobody in particular.
+    #[must_use]
+    pub fn new(role: Role, content: Vec<Part>) -> Self {
+        Self { role, content, name: None, origin: Origin::default(), extra: None }
+    }
 }
 
 /// Who speaks. Answers of tools are the user's: [`Content::ToolResult`].
@@ -88,21 +119,35 @@ pub enum Role {
 pub struct Part {
     /// What it is.
     pub content: Content,
+    /// The provider's name for it, where parts have names of their own (items of OpenAI's responses).
+    pub id: Option<String>,
+    /// What its provider wants to see again with it: the signature of a thought, of a call or of a text.
+    pub seal: Option<Seal>,
     /// The prompt up to here may be kept for later requests.
     pub cache_control: Option<CacheControl>,
+    /// Where the client has it in its message.
+    pub origin: Origin,
+    /// Members that the neutral form has no word for.
+    pub extra: Option<Box<Extra>>,
 }
 
 impl Part {
-    /// A part without a cache mark.
+    /// A part that is nothing but its content.
     #[must_use]
     pub fn new(content: Content) -> Self {
-        Self { content, cache_control: None }
+        Self { content, id: None, seal: None, cache_control: None, origin: Origin::default(), extra: None }
     }
 
-    /// A text without a cache mark.
+    /// A text, and nothing else.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self::new(Content::Text(text.into()))
+        Self::new(Content::text(text))
+    }
+
+    /// A thought with the seal of its provider, if it has one.
+    #[must_use]
+    pub fn thinking(text: impl Into<String>, seal: Option<Seal>) -> Self {
+        Self { seal, ..Self::new(Content::Thinking { text: text.into() }) }
     }
 }
 
@@ -110,19 +155,21 @@ impl Part {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Content {
     /// Text.
-    Text(String),
-    /// A picture.
-    Image {
+    Text {
+        /// The text.
+        text: String,
+        /// Where it comes from, and what else is said of it.
+        annotations: Vec<Annotation>,
+    },
+    /// A picture, a document, sound or a film.
+    Media {
+        /// Which.
+        kind: MediaKind,
         /// Where it is.
         source: Source,
         /// How closely to look: `low`, `high`, `auto`.
         detail: Option<String>,
-    },
-    /// A PDF or another document.
-    Document {
-        /// Where it is.
-        source: Source,
-        /// Its file name.
+        /// Its file name, or the title of a document.
         name: Option<String>,
     },
     /// The model calls a tool.
@@ -146,21 +193,39 @@ pub enum Content {
     },
     /// What the model thought.
     Thinking {
-        /// The thought, or the provider's summary of it.
+        /// The thought, or the provider's summary of it. The proof that it is the model's own is [`Part::seal`].
         text: String,
-        /// The provider's proof that the thought is the model's own.
-        signature: Option<String>,
     },
-    /// A thought that only its provider can read.
-    RedactedThinking {
-        /// Its ciphertext.
-        data: String,
-    },
+    /// A thought that only its provider can read: [`Part::seal`].
+    RedactedThinking,
     /// The model declined, and said so in this text.
     Refusal(String),
+    /// What only its provider understands, such as a search that the provider made itself.
+    Foreign(Foreign),
 }
 
-/// Where the bytes of an image or a document are.
+impl Content {
+    /// A text that nothing is said of.
+    #[must_use]
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::Text { text: text.into(), annotations: Vec::new() }
+    }
+}
+
+/// What a medium is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MediaKind {
+    /// A picture.
+    Image,
+    /// A PDF, a text or another document.
+    Document,
+    /// Sound.
+    Audio,
+    /// A film.
+    Video,
+}
+
+/// Where the bytes of a medium are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// In the request.
@@ -170,8 +235,30 @@ pub enum Source {
         /// Base64 with padding, unchecked.
         data: String,
     },
-    /// To be fetched by the provider.
-    Url(String),
+    /// The text of a document itself.
+    Text(String),
+    /// To be fetched by the provider: `https:`, or where its own storage is, `s3:` or `gs:`.
+    Url {
+        /// Where.
+        url: String,
+        /// What it is said to be, such as `image/png`.
+        media_type: Option<String>,
+    },
+    /// A file that was given to the provider before.
+    File {
+        /// Whose file it is.
+        by: Family,
+        /// Its name there.
+        id: String,
+    },
+}
+
+impl Source {
+    /// An address of which nothing else is known.
+    #[must_use]
+    pub fn url(url: impl Into<String>) -> Self {
+        Self::Url { url: url.into(), media_type: None }
+    }
 }
 
 /// A mark that the prompt up to here may be cached.
@@ -181,9 +268,18 @@ pub struct CacheControl {
     pub ttl: Option<String>,
 }
 
-/// A function the model may call.
+/// What the model may use.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tool {
+pub enum Tool {
+    /// A function that the client runs.
+    Function(Function),
+    /// What its provider runs itself, such as a web search: of use there only.
+    Hosted(Foreign),
+}
+
+/// A function the model may call.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Function {
     /// Its name.
     pub name: String,
     /// What it does and when to use it.
@@ -195,6 +291,8 @@ pub struct Tool {
     pub strict: Option<bool>,
     /// The tools up to this one may be cached.
     pub cache_control: Option<CacheControl>,
+    /// Members that the neutral form has no word for.
+    pub extra: Option<Box<Extra>>,
 }
 
 /// Whether and which tool must be called.
@@ -208,6 +306,25 @@ pub enum ToolChoice {
     Required,
     /// This one must be called.
     Tool(String),
+    /// The others are not to be called.
+    Among {
+        /// The names of those that may be.
+        names: Vec<String>,
+        /// One of them must be.
+        required: bool,
+    },
+}
+
+impl ToolChoice {
+    /// Whether the model is forced to call a tool.
+    #[must_use]
+    pub fn is_forced(&self) -> bool {
+        match self {
+            ToolChoice::Auto | ToolChoice::None => false,
+            ToolChoice::Required | ToolChoice::Tool(_) => true,
+            ToolChoice::Among { required, .. } => *required,
+        }
+    }
 }
 
 /// What the answer's text must look like.
@@ -226,11 +343,13 @@ pub enum ResponseFormat {
     },
 }
 
-/// Thinking before the answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Thinking before the answer: one idea in the words of several vendors, of which a client may use more than one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Thinking {
+    /// How hard, as a word (`none`, `low`, `medium`, ...); which are allowed is the target's to say.
+    pub effort: Option<String>,
     /// Whether.
-    pub mode: ThinkingMode,
+    pub mode: Option<ThinkingMode>,
     /// The most tokens to think with.
     pub budget_tokens: Option<u64>,
     /// How thoughts are shown: `summarized` or `omitted`.

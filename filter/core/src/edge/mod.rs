@@ -10,14 +10,10 @@ mod models;
 
 use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
-
 use crate::backend::{Attempt, Place};
-use crate::codec::json::{self, ScanError};
-use crate::codec::multipart;
 use crate::codec::text::BYTE_ORDER_MARK;
 use crate::config::Config;
-use crate::endpoint::{ClientApi, Endpoint};
+use crate::endpoint::{Body, ClientApi};
 use crate::error::{Error, Kind, no_room};
 use crate::exchange::SharedExchange;
 use crate::headers::{CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER, is_internal};
@@ -28,9 +24,6 @@ use crate::usage::record::Record;
 use crate::usage::{cost, ledger};
 
 pub use local_reply::{ANSWER_BROKEN, ANSWER_TOO_LARGE, LocalReply, OWN_DETAILS};
-
-/// The longest model name that is taken, in bytes. ARNs of inference profiles are below 200.
-const MAX_MODEL: usize = 512;
 
 /// By these a client inside the network tells Envoy's router how often to try and how long to wait:
 /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#http-headers-consumed-from-downstream-clients>.
@@ -166,12 +159,14 @@ impl Edge {
             return Err(Error::new(Kind::MethodNotAllowed, message));
         }
         let host = headers.get(":authority").unwrap_or_default();
-        if matches!(endpoint, Endpoint::Models | Endpoint::AnthropicModels) {
+        if endpoint.operation().body == Body::None {
+            let list = endpoint.api().models().ok_or_else(|| {
+                Error::new(Kind::UnknownPath, format!("unknown path {path}: this API has no list of models"))
+            })?;
             let models = &self.config.models;
-            let body = match (Endpoint::model_of_path(path), exchange.api) {
-                (Some(name), api) => models::one(models, host, name, api)?,
-                (None, ClientApi::Anthropic) => models::anthropic(models, host),
-                (None, _) => models::openai(models, host),
+            let body = match endpoint.model_of_path(path) {
+                Some(name) => models::one(list, models, host, name)?,
+                None => models::all(list, models, host),
             };
             drop(exchange);
             return Ok(Request::Reply(self.answer(Reply::json(body))));
@@ -227,24 +222,23 @@ impl Edge {
         let mut exchange = self.exchange.borrow_mut();
         let exchange = &mut *exchange;
         let (path, _) = exchange.headers.path_and_query();
-        let fields = if exchange.endpoint.is_some_and(Endpoint::takes_multipart) {
-            Fields::of_form(&exchange.headers, body)
-        } else {
-            Fields::of_json(body)
-        }
-        .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
+        let Some(endpoint) = exchange.endpoint else {
+            return Err(Error::new(Kind::UnknownPath, format!("unknown path {path}: no endpoint has it")));
+        };
+        let seen = (endpoint.operation().glance)(&exchange.headers, body)
+            .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
         let mut edits = HeaderEdits::default();
-        edits.set(MODEL_HEADER, fields.model.clone());
+        edits.set(MODEL_HEADER, seen.model.clone());
         // Envoy answers itself when a backend breaks off an answer that is held, and nothing can give that another shape.
-        if let Some(direct) = self.config.direct.get(&fields.model)
+        if let Some(direct) = self.config.direct.get(&seen.model)
             && (direct.only
-                || exchange.api == ClientApi::OpenAi && (self.config.direct_streams || !fields.stream))
+                || exchange.api == ClientApi::default() && (self.config.direct_streams || !seen.stream))
         {
             edits.set(CLUSTER_HEADER, direct.cluster.clone());
             exchange.direct = true;
             // Envoy's route has the time of an answer that comes whole. A stream's is not over with it, and speech is one: for those the
             // filter itself waits so long for the answer to begin.
-            if (fields.stream || exchange.endpoint == Some(Endpoint::Speech))
+            if (seen.stream || endpoint.watch().always_streams)
                 && let Some((_, route)) = self.config.route(&direct.route)
                 && let Some(timeout) = route.answer_timeout_ms
             {
@@ -253,10 +247,10 @@ impl Edge {
             }
         }
         exchange.body_size = body.len();
-        exchange.model = fields.model;
-        exchange.stream = fields.stream;
-        exchange.usage_asked = fields.usage_asked;
-        exchange.choices = fields.choices;
+        exchange.model = seen.model;
+        exchange.stream = seen.stream;
+        exchange.usage_asked = seen.usage_asked;
+        exchange.choices = seen.choices;
         exchange.has_mark = body.starts_with(BYTE_ORDER_MARK);
         Ok(edits)
     }
@@ -486,84 +480,4 @@ fn announced_size(headers: &Headers) -> u64 {
 /// Providers have headers of this name too, with values such as `1s`.
 fn is_seconds(value: &str) -> bool {
     !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// What the edge needs to know of a request body.
-#[derive(Debug, PartialEq, Eq)]
-struct Fields {
-    model: String,
-    stream: bool,
-    usage_asked: bool,
-    choices: u32,
-}
-
-impl Fields {
-    fn of_json(body: &[u8]) -> Result<Fields, String> {
-        let explain = |error: ScanError| error.to_string();
-        let [model, stream, options, choices] =
-            json::scan(body, ["model", "stream", "stream_options", "n"]).map_err(explain)?.members;
-        let model = model.ok_or("the field model is missing")?;
-        let model = model.as_str(body).ok_or("the field model must be a string")?;
-        let usage_asked = match options.filter(|options| !options.is_null(body)) {
-            None => false,
-            Some(options) => {
-                let raw = options.raw(body);
-                let [include] = json::scan(raw, ["include_usage"])
-                    .map_err(|error| format!("the field stream_options: {error}"))?
-                    .members;
-                include.and_then(|include| include.as_bool(raw)).unwrap_or(false)
-            }
-        };
-        let stream = stream.and_then(|stream| stream.as_bool(body)).unwrap_or(false);
-        let choices = choices.and_then(|choices| serde_json::from_slice(choices.raw(body)).ok());
-        Ok(Fields { model: valid_model(&model)?, stream, usage_asked, choices: choices.unwrap_or(1) })
-    }
-
-    fn of_form(headers: &Headers, body: &[u8]) -> Result<Fields, String> {
-        let mut content_types = headers.all("content-type");
-        let content_type = content_types.next().unwrap_or_default();
-        if content_types.next().is_some() {
-            return Err("there are two content-type headers".to_owned());
-        }
-        let (_, query) = headers.path_and_query();
-        // Go's `FormValue` finds it there first.
-        if query.is_some_and(|query| names_parameter(query, "model")) {
-            return Err("the query has the parameter model, which belongs in the form".to_owned());
-        }
-        let form = multipart::scan(content_type, body).map_err(|error| error.to_string())?;
-        let text = |name: &str| form.text(name).map_err(|error| error.to_string());
-        let model = text("model")?.ok_or("the form has no part named model")?;
-        if form.named("file").next().is_none() {
-            return Err("the form has no part named file".to_owned());
-        }
-        let stream = text("stream")?.is_some_and(|value| value.trim() == "true");
-        Ok(Fields { model: valid_model(model)?, stream, usage_asked: false, choices: 1 })
-    }
-}
-
-/// Whether a query has the parameter `name`, however it is written.
-fn names_parameter(query: &str, name: &str) -> bool {
-    query.split(['&', ';']).any(|parameter| {
-        let key = parameter.split('=').next().unwrap_or_default();
-        let key = percent_decode_str(key).decode_utf8_lossy();
-        key.split('[').next().unwrap_or_default().trim().eq_ignore_ascii_case(name)
-    })
-}
-
-/// The model becomes a header that routes match on: it must survive that unchanged.
-fn valid_model(model: &str) -> Result<String, String> {
-    if model.is_empty() {
-        return Err("the field model is empty".to_owned());
-    }
-    if model.len() > MAX_MODEL {
-        return Err(format!("the field model is longer than {MAX_MODEL} bytes"));
-    }
-    if model.trim() != model || model.chars().any(char::is_control) {
-        return Err("the field model has spaces around it or control characters in it".to_owned());
-    }
-    // As a path segment, which it is for some backends, these would lead to another path however they are escaped.
-    if matches!(model, "." | "..") {
-        return Err(format!("the field model cannot be {model:?}"));
-    }
-    Ok(model.to_owned())
 }

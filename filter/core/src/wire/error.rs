@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::codec::json::ScanError;
 use crate::endpoint::ClientApi;
 use crate::error::Error;
 
@@ -16,31 +17,6 @@ const MAX_MESSAGE: usize = 4096;
 
 /// The longest error answer that is parsed, in bytes.
 const MAX_PARSED: usize = 256 * 1024;
-
-/// Whose errors they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorShape {
-    /// OpenAI, Azure and all that speak like them.
-    OpenAi,
-    /// Anthropic.
-    Anthropic,
-    /// AWS Bedrock, whichever model is behind it.
-    AwsBedrock,
-    /// Cohere.
-    Cohere,
-}
-
-impl ErrorShape {
-    /// The error type of an answer that is no error of the provider's API: from a proxy or a load balancer on the way.
-    fn type_of_foreign_answer(self) -> &'static str {
-        match self {
-            ErrorShape::OpenAi => "OpenAIBackendError",
-            ErrorShape::Anthropic => "AnthropicBackendError",
-            ErrorShape::AwsBedrock => "AWSBedrockBackendError",
-            ErrorShape::Cohere => "CohereBackendError",
-        }
-    }
-}
 
 /// An answer whose status says that it is an error.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +31,9 @@ pub struct ErrorAnswer<'a> {
     pub body: &'a [u8],
 }
 
-/// Reads an error answer. It cannot fail: what is not understood is the message.
+/// Reads an error answer. It cannot fail: what is not understood is the message, and `foreign` its type.
 #[must_use]
-pub fn decode_error(shape: ErrorShape, answer: &ErrorAnswer<'_>) -> Error {
+pub fn decode_error(foreign: &str, answer: &ErrorAnswer<'_>) -> Error {
     // Many gateways on the way label their JSON as text, so JSON is what parses.
     let is_html = answer.content_type.is_some_and(|media| media.starts_with("text/html"));
     let may_be_json = !is_html && answer.body.len() <= MAX_PARSED;
@@ -77,7 +53,7 @@ pub fn decode_error(shape: ErrorShape, answer: &ErrorAnswer<'_>) -> Error {
                 "" => format!("the backend answered with status {} and an empty body", answer.status),
                 text => text.to_owned(),
             };
-            let kind = header.unwrap_or_else(|| shape.type_of_foreign_answer().to_owned());
+            let kind = header.unwrap_or_else(|| foreign.to_owned());
             Error::provider(answer.status, Some(kind), message)
         }
     }
@@ -89,16 +65,18 @@ pub fn is_error_of(api: ClientApi, body: &[u8]) -> bool {
     if body.len() > MAX_PARSED {
         return false;
     }
-    let Some(value) = parsed(body) else { return false };
-    let is_text = |pointer| value.pointer(pointer).is_some_and(Value::is_string);
-    let has_error = is_text("/error/type") && is_text("/error/message");
-    match api {
-        // <https://docs.anthropic.com/en/api/errors#error-shapes>
-        ClientApi::Anthropic => has_error && value.get("type").is_some_and(|kind| kind == "error"),
-        // <https://platform.openai.com/docs/guides/error-codes>. Anthropic's is another, though it has the same members.
-        ClientApi::OpenAi => has_error && value.get("type").is_none(),
-        ClientApi::Cohere => is_text("/message"),
-    }
+    parsed(body).is_some_and(|body| api.api().is_error(&body))
+}
+
+/// Whether a body has an error with a type and a message.
+pub(super) fn has_type_and_message(body: &Value) -> bool {
+    let is_text = |pointer| body.pointer(pointer).is_some_and(Value::is_string);
+    is_text("/error/type") && is_text("/error/message")
+}
+
+/// 400: a body in which nothing can be found.
+pub(crate) fn malformed(error: ScanError) -> Error {
+    Error::bad_request(format!("malformed request: {error}"))
 }
 
 /// Reads an exception frame of an AWS event stream: its `:exception-type` (or `:error-code`) and its payload.
@@ -288,7 +266,7 @@ mod tests {
             let error = event_error(body.as_bytes()).unwrap();
             assert_eq!((error.status(), error.message()), (429, "a \"NaN\""));
             assert!(is_error_of(ClientApi::OpenAi, body.as_bytes()));
-            let error = decode_error(ErrorShape::OpenAi, &answer(500, None, &body));
+            let error = decode_error("OpenAIBackendError", &answer(500, None, &body));
             assert_eq!(error.message(), "a \"NaN\"");
         }
         assert!(event_error(br#"{"error":null,"x":NaN}"#).is_none());
@@ -299,18 +277,19 @@ mod tests {
     #[test]
     fn the_type_of_a_bedrock_error_is_in_its_header() {
         let header = Some("ThrottlingException:http://internal.amazon.com/coral/com.amazon.bedrock/");
-        let error = decode_error(ErrorShape::AwsBedrock, &answer(429, header, r#"{"message":"slow down"}"#));
+        let error =
+            decode_error("AWSBedrockBackendError", &answer(429, header, r#"{"message":"slow down"}"#));
         let shown = shown(&error);
         assert_eq!(error.status(), 429);
         assert_eq!(shown["type"], "ThrottlingException");
         assert_eq!(shown["code"], "429");
         assert_eq!(shown["message"], "slow down");
 
-        let error = decode_error(ErrorShape::AwsBedrock, &answer(503, header, ""));
+        let error = decode_error("AWSBedrockBackendError", &answer(503, header, ""));
         assert_eq!(shown_type(&error), "ThrottlingException");
 
         let body = r#"{"__type":"com.amazon.coral#ValidationException","Message":"no"}"#;
-        let error = decode_error(ErrorShape::AwsBedrock, &answer(400, None, body));
+        let error = decode_error("AWSBedrockBackendError", &answer(400, None, body));
         assert_eq!(error, Error::provider(400, Some("ValidationException".to_owned()), "no"));
     }
 
@@ -318,19 +297,19 @@ mod tests {
     fn provider_errors_keep_status_type_and_message() {
         for (shape, body, kind, message) in [
             (
-                ErrorShape::Anthropic,
+                "AnthropicBackendError",
                 r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"r"}"#,
                 "overloaded_error",
                 "Overloaded",
             ),
             (
-                ErrorShape::OpenAi,
+                "OpenAIBackendError",
                 r#"{"error":{"message":"no such model","type":"invalid_request_error","code":"model_not_found"}}"#,
                 "invalid_request_error",
                 "no such model",
             ),
             (
-                ErrorShape::OpenAi,
+                "OpenAIBackendError",
                 r#"{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT"}}"#,
                 "INVALID_ARGUMENT",
                 "bad",
@@ -349,13 +328,13 @@ mod tests {
             error_type: None,
             body: b"overload",
         };
-        let error = decode_error(ErrorShape::OpenAi, &html);
+        let error = decode_error("OpenAIBackendError", &html);
         assert_eq!(error, Error::provider(503, Some("OpenAIBackendError".to_owned()), "overload"));
 
         let long = vec![b'x'; 1 << 20];
-        let error = decode_error(ErrorShape::AwsBedrock, &ErrorAnswer { body: &long, ..html });
+        let error = decode_error("AWSBedrockBackendError", &ErrorAnswer { body: &long, ..html });
         assert_eq!(error.message().len(), MAX_MESSAGE);
-        let error = decode_error(ErrorShape::Anthropic, &ErrorAnswer { body: b" ", ..html });
+        let error = decode_error("AnthropicBackendError", &ErrorAnswer { body: b" ", ..html });
         assert_eq!(error.message(), "the backend answered with status 503 and an empty body");
     }
 

@@ -7,7 +7,7 @@ use memchr::memchr2;
 use serde::de::DeserializeSeed as _;
 use serde_json::{Map, Value};
 
-use crate::chat::Losses;
+use crate::chat::{Content, Extra, Family, Losses, Origin, Request, Tool};
 use crate::codec::text::{with_whole_characters, without_mark};
 use crate::error::{Error, Kind, Result};
 use crate::wire::raw::Shape;
@@ -73,6 +73,8 @@ pub(crate) enum Path<'a> {
     Key(&'a Path<'a>, &'a str),
     /// An element of a list.
     Index(&'a Path<'a>, usize),
+    /// Where the client has it.
+    At(&'a Path<'a>, Origin),
 }
 
 impl fmt::Display for Path<'_> {
@@ -82,6 +84,9 @@ impl fmt::Display for Path<'_> {
             Path::Key(Path::Root, key) => f.write_str(key),
             Path::Key(parent, key) => write!(f, "{parent}.{key}"),
             Path::Index(parent, index) => write!(f, "{parent}[{index}]"),
+            Path::At(Path::Root, origin) => write!(f, "{origin}"),
+            Path::At(parent, origin) if origin.member.is_empty() => write!(f, "{parent}"),
+            Path::At(parent, origin) => write!(f, "{parent}.{origin}"),
         }
     }
 }
@@ -229,17 +234,16 @@ impl<'p> Fields<'p> {
 
     /// Records every member that was not taken and says something.
     pub(crate) fn finish(self, losses: &mut Losses) {
-        for (key, value) in &self.map {
-            let empty = match value {
-                Value::Null => true,
-                Value::Array(list) => list.is_empty(),
-                Value::Object(map) => map.is_empty(),
-                _ => false,
-            };
-            if !empty {
-                losses.add(Path::Key(self.path, key), "not known to this gateway");
-            }
+        for (key, _) in self.map.iter().filter(|(_, value)| says_something(value)) {
+            losses.add(Path::Key(self.path, key), UNKNOWN);
         }
+    }
+
+    /// Keeps every member that was not taken and says something: a backend may know it.
+    pub(crate) fn extra(self, family: Family) -> Option<Box<Extra>> {
+        let members = self.map.into_iter().filter(|(_, value)| says_something(value));
+        let members: Vec<_> = members.map(|(key, value)| (key, value.to_string())).collect();
+        (!members.is_empty()).then(|| Box::new(Extra { family, members }))
     }
 
     fn typed<T>(&mut self, key: &str, expected: &str, read: fn(&Value) -> Option<T>) -> Result<Option<T>> {
@@ -249,6 +253,61 @@ impl<'p> Fields<'p> {
             None => Err(self.path(key).wrong_type(expected, &value)),
         }
     }
+}
+
+/// Why a member is not sent on that nobody has a word for.
+const UNKNOWN: &str = "not known to this gateway";
+
+fn says_something(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
+}
+
+/// The members in `extra` of a request that a codec takes.
+#[derive(Default)]
+pub(crate) struct Taken {
+    /// Of the request itself.
+    pub(crate) request: &'static [&'static str],
+    /// Of its messages.
+    pub(crate) message: &'static [&'static str],
+    /// Of their parts.
+    pub(crate) part: &'static [&'static str],
+    /// Of its functions.
+    pub(crate) function: &'static [&'static str],
+}
+
+/// Records what is in the `extra` of a request and its codec does not take.
+pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) {
+    let mut lose = |path: &Path<'_>, extra: Option<&Extra>, taken: &[&str]| {
+        let names = extra.into_iter().flat_map(|extra| &extra.members).map(|(name, _)| name.as_str());
+        for name in names.filter(|name| !taken.contains(name)) {
+            losses.add(Path::Key(path, name), UNKNOWN);
+        }
+    };
+    for message in &request.messages {
+        let path = Path::At(&Path::Root, message.origin);
+        for part in &message.content {
+            lose(&Path::At(&path, part.origin), part.extra.as_deref(), taken.part);
+            if let Content::ToolResult { content, .. } = &part.content {
+                for inner in content {
+                    let path = Path::At(&path, part.origin);
+                    lose(&Path::At(&path, inner.origin), inner.extra.as_deref(), taken.part);
+                }
+            }
+        }
+        lose(&path, message.extra.as_deref(), taken.message);
+    }
+    let tools = Path::Key(&Path::Root, "tools");
+    for (index, tool) in request.tools.iter().enumerate() {
+        if let Tool::Function(function) = tool {
+            lose(&Path::Index(&tools, index), function.extra.as_deref(), taken.function);
+        }
+    }
+    lose(&Path::Root, request.extra.as_deref(), taken.request);
 }
 
 #[cfg(test)]

@@ -3,17 +3,20 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::anthropic::{self, decode_reply, encode_request};
+use super::openai_chat::{StreamEncoder, decode_request, encode_reply};
 use super::*;
-use crate::chat::{Event, Losses, Request};
+use crate::chat::{Event, Losses, Reply, Request};
 use crate::endpoint::Endpoint;
+use crate::error::Result;
 use crate::usage::Usage;
 use crate::wire::usage::{StreamObserver, observe_body};
 
-const BACKEND: BackendFormat<'_> = BackendFormat::Anthropic(anthropic::Params {
+const BACKEND: anthropic::Params<'_> = anthropic::Params {
     envelope: anthropic::Envelope::Native,
     model: "claude-x",
     default_max_tokens: anthropic::DEFAULT_MAX_TOKENS,
-});
+};
 
 /// One content block of an Anthropic answer, with the pieces it is streamed in.
 #[derive(Debug, Clone)]
@@ -97,18 +100,23 @@ fn answer(blocks: &[Block], counters: &Value, stop_reason: &str, pings: bool) ->
     (whole, events)
 }
 
-fn defaults() -> AnswerDefaults {
-    AnswerDefaults { id: "own".to_owned(), model: "asked".to_owned(), created: 1 }
+fn asked(include_usage: bool) -> Asked {
+    let request = Request { include_usage, ..Request::default() }.into();
+    Asked { request, id: "own".to_owned(), model: "asked".to_owned(), created: 1 }
+}
+
+fn reply_of(body: &[u8]) -> Result<Reply> {
+    decode_reply(body, &mut Losses::default())
 }
 
 /// The client's stream, and the usage that is charged for it.
 fn translate<'a>(events: impl IntoIterator<Item = &'a [u8]>, include_usage: bool) -> (String, Usage) {
-    let mut decoder = StreamDecoder::new(BACKEND);
-    let request = Request { include_usage, ..Request::default() };
-    let mut encoder = StreamEncoder::new(ClientFormat::OpenAiChat, &request, defaults());
+    let mut decoder = anthropic::StreamDecoder::default();
+    let mut encoder = StreamEncoder::new(&asked(include_usage));
+    let mut losses = Losses::default();
     let mut neutral: Vec<Event> = Vec::new();
     for data in events {
-        decoder.event(data, &mut neutral);
+        decoder.event(None, data, &mut losses, &mut neutral);
     }
     decoder.finish(&mut neutral);
     let mut out = Vec::new();
@@ -117,7 +125,7 @@ fn translate<'a>(events: impl IntoIterator<Item = &'a [u8]>, include_usage: bool
         if let Event::Usage(usage) = event {
             charged.merge(*usage);
         }
-        encoder.event(event, &mut out);
+        encoder.event(event, &mut losses, &mut out);
     }
     assert!(encoder.is_closed());
     (String::from_utf8(out).unwrap(), charged)
@@ -248,8 +256,8 @@ proptest! {
         let (whole, events): (String, Vec<String>) =
             (whole.to_string(), events.iter().map(Value::to_string).collect());
 
-        let reply = decode_reply(BACKEND, whole.as_bytes()).unwrap();
-        let completion = encode_reply(ClientFormat::OpenAiChat, &reply, &defaults());
+        let reply = reply_of(whole.as_bytes()).unwrap();
+        let completion = encode_reply(&asked(true), &reply, &mut Losses::default());
         let (stream, charged) = translate(events.iter().map(String::as_bytes), true);
         prop_assert_eq!(accumulate(&stream), flatten(&completion));
         prop_assert_eq!(reply.usage, reported);
@@ -288,9 +296,9 @@ proptest! {
             blocks.into_iter().partition(|block| matches!(block, Block::ToolUse(..)));
         let blocks: Vec<Block> = said.into_iter().chain(calls).collect();
         let (whole, events) = answer(&blocks, &json!({}), "end_turn", false);
-        let reply = decode_reply(BACKEND, whole.to_string().as_bytes()).unwrap();
+        let reply = reply_of(whole.to_string().as_bytes()).unwrap();
         let completion: Value =
-            serde_json::from_slice(&encode_reply(ClientFormat::OpenAiChat, &reply, &defaults())).unwrap();
+            serde_json::from_slice(&encode_reply(&asked(true), &reply, &mut Losses::default())).unwrap();
         let events: Vec<String> = events.iter().map(Value::to_string).collect();
         let (stream, _) = translate(events.iter().map(String::as_bytes), false);
         let gathered = accumulate(&stream);
@@ -309,8 +317,8 @@ proptest! {
             let user = json!({"role": "user", "content": "x"});
             let asked = json!({"model": "m", "messages": [user, message, user]}).to_string();
             let mut losses = Losses::default();
-            let request = decode_request(ClientFormat::OpenAiChat, asked.as_bytes(), &mut losses).unwrap();
-            let body = encode_request(BACKEND, &request, &mut losses).unwrap();
+            let request = decode_request(asked.as_bytes(), &mut losses).unwrap();
+            let body = encode_request(&BACKEND, &request, &mut losses).unwrap();
             let body: Value = serde_json::from_slice(&body).unwrap();
             let sent = Some(&body["messages"][1]).filter(|message| message["role"] == "assistant");
             let sent = sent.and_then(|message| message["content"].as_array());
@@ -374,8 +382,8 @@ proptest! {
         let mut request: Value = serde_json::from_str(REQUEST).unwrap();
         *request.pointer_mut(pointer).unwrap() = value;
         let mut losses = Losses::default();
-        let body = decode_request(ClientFormat::OpenAiChat, request.to_string().as_bytes(), &mut losses)
-            .and_then(|request| encode_request(BACKEND, &request, &mut losses));
+        let body = decode_request(request.to_string().as_bytes(), &mut losses)
+            .and_then(|request| encode_request(&BACKEND, &request, &mut losses));
         match body {
             Ok(body) => prop_assert!(serde_json::from_slice::<Value>(&body).unwrap()["messages"].is_array()),
             Err(error) => {
@@ -389,11 +397,11 @@ proptest! {
     /// Bytes that are nothing at all are refused, not worse.
     #[test]
     fn garbage_never_panics(data in prop::collection::vec(any::<u8>(), 0..40)) {
-        prop_assert!(decode_reply(BACKEND, &data).is_err());
-        let _ = decode_request(ClientFormat::OpenAiChat, &data, &mut Losses::default());
+        prop_assert!(reply_of(&data).is_err());
+        let _ = decode_request(&data, &mut Losses::default());
         let _ = observe_body(Endpoint::Messages, &data);
         let answer = ErrorAnswer { status: 500, content_type: None, error_type: None, body: &data };
-        prop_assert_eq!(decode_error(ErrorShape::AwsBedrock, &answer).status(), 500);
+        prop_assert_eq!(decode_error("AWSBedrockBackendError", &answer).status(), 500);
     }
 }
 

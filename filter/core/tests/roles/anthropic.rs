@@ -137,14 +137,14 @@ fn the_backends_schema_says_which_version_of_the_envelope() {
 }
 
 #[test]
-fn a_pair_without_a_way_is_a_501_in_the_clients_shape() {
+fn a_pair_without_a_way_is_a_422_in_the_clients_shape() {
     for schema in [OpenAI, AWSAnthropic] {
         let gateway = Gateway::new().backend("b", schema);
         let outcome = gateway
             .post("/anthropic/v1/messages/count_tokens", r#"{"model":"m"}"#)
             .answered_by(Answer::json(200, "{}"))
             .send();
-        assert_eq!((outcome.status, outcome.sent.len()), (501, 0));
+        assert_eq!((outcome.status, outcome.sent.len()), (422, 0));
         assert!(outcome.error().contains("count_tokens"));
     }
 }

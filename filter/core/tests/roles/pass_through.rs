@@ -25,6 +25,18 @@ fn a_body_without_an_override_is_the_clients_to_the_byte() {
 }
 
 #[test]
+fn the_query_passes_but_for_credentials() {
+    let gateway = gateway();
+    for (query, sent) in
+        [("?api-version=1", "?api-version=1"), ("?api-key=k&api-version=1", "?api-version=1"), ("?key=k", "")]
+    {
+        let call = gateway.post(&format!("{CHAT}{query}"), r#"{"model":"m"}"#);
+        let outcome = call.answered_by(Answer::json(200, COMPLETION)).send();
+        assert_eq!(outcome.sent[0].path(), format!("{CHAT}{sent}"));
+    }
+}
+
+#[test]
 fn a_byte_order_mark_reaches_no_backend() {
     let body = "{\"model\":\"qwen3\", \"n\":1e1}";
     let gateway = gateway();

@@ -95,7 +95,7 @@ struct Verdict {
 impl Verdict {
     fn failed() -> Verdict {
         let error = Error::new(Kind::Internal, "the gateway failed; its log says where");
-        let next = Next::Reply(Reply::of_error(&error, ClientApi::OpenAi));
+        let next = Next::Reply(Reply::of_error(&error, ClientApi::default()));
         Verdict { next, request_body: None, response_body: None }
     }
 }

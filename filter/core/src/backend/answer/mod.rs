@@ -9,21 +9,19 @@ mod stream;
 mod unwanted;
 mod whole;
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::Attempt;
-use super::conversion::Conversion;
 use super::secrets::Secrets;
-use crate::chat;
+use crate::chat::Request;
 use crate::codec::encoding::ContentDecoder;
 use crate::codec::event_stream;
-use crate::config::SchemaName;
-use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Result};
 use crate::exchange::{Answer, Exchange};
 use crate::headers::{HeaderEdits, Headers as HeaderMap};
 use crate::pulse::HOLD_MS;
-use crate::wire;
+use crate::wire::{Asked, Framing, Reach};
 
 use opening::Opening;
 use stream::{Hold, Stream};
@@ -79,8 +77,8 @@ pub enum HeldHeaders {
 /// What an attempt knows of its answer.
 #[derive(Debug, Default)]
 pub(super) struct State {
-    /// The request in the neutral form, when it was translated.
-    request: Option<Box<chat::Request>>,
+    /// What the backend was asked, when it was translated.
+    request: Option<Rc<Request>>,
     /// What the request showed the backend.
     pub(super) secrets: Secrets,
     /// When the headers came, in milliseconds since 1970.
@@ -102,10 +100,8 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn remember(&mut self, mut request: chat::Request) {
-        // An answer depends on what was asked for, not on the conversation, which may be large.
-        request.messages = Vec::new();
-        self.request = Some(Box::new(request));
+    pub(super) fn remember(&mut self, request: Request) {
+        self.request = Some(Asked::remembered(request));
     }
 }
 
@@ -168,10 +164,8 @@ impl Attempt {
         }
         // Sound, and transcripts as plain text or subtitles: nothing in them is for the gateway. A page of HTML is none
         // of these, but what a proxy on the way says.
-        let opaque =
-            matches!(self.endpoint, Endpoint::Speech | Endpoint::Transcriptions | Endpoint::Translations);
         let json = self.answer.media_type.ends_with("json");
-        if opaque && !json && self.answer.media_type != "text/html" {
+        if self.endpoint.watch().is_opaque && !json && self.answer.media_type != "text/html" {
             let mut exchange = self.exchange.borrow_mut();
             exchange.answer = Answer::Complete;
             exchange.first_content_ms = Some(now_ms);
@@ -188,32 +182,27 @@ impl Attempt {
     fn open_stream(&self, now_ms: u64) -> Result<Stream> {
         let decoder = self.content_decoder()?;
         let exchange = self.exchange.borrow();
-        let schema = self.backend()?.schema.name;
-        let aws = self.answer.media_type == event_stream::CONTENT_TYPE;
-        if aws != (schema == SchemaName::AWSAnthropic) {
+        let framing = self.schema.framing();
+        let is_aws = self.answer.media_type == event_stream::CONTENT_TYPE;
+        if is_aws == (framing == Framing::Sse) {
             return Err(self.wrong_media_type());
         }
-        let translation = match (&self.answer.request, self.conversion) {
-            (Some(request), Conversion::Translate) => Some(stream::Translation {
-                decoder: wire::StreamDecoder::new(self.format(&exchange.request_model)?)
-                    .with_tools(&request.tools),
-                encoder: wire::StreamEncoder::new(
-                    wire::ClientFormat::OpenAiChat,
-                    request,
-                    self.defaults(&exchange, now_ms),
-                ),
-            }),
-            _ => None,
+        let translation = match self.reach {
+            Reach::Same | Reach::Envelope => None,
+            Reach::Translate => {
+                let (client, backend) = self.codecs()?;
+                let asked = self.asked(&exchange, now_ms);
+                Some(stream::Translation { reader: backend.events(&asked), writer: client.events(&asked) })
+            }
         };
         Ok(Stream::new(stream::Params {
             endpoint: self.endpoint,
             api: exchange.api,
             decoder,
             secrets: self.answer.secrets.clone(),
-            aws,
+            framing,
             translation,
-            hide_usage: matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions)
-                && !exchange.usage_asked,
+            hide_usage: self.endpoint.watch().shape.tells_usage_if_asked() && !exchange.usage_asked,
             hold: self.hold(&exchange, self.answer.headers_ms),
             choices: exchange.choices,
             retyped: self.answer.retyped,
@@ -244,15 +233,12 @@ impl Attempt {
         ))
     }
 
-    fn defaults(&self, exchange: &Exchange, now_ms: u64) -> wire::AnswerDefaults {
+    /// What the codecs of the answer need of the question.
+    fn asked(&self, exchange: &Exchange, now_ms: u64) -> Asked {
         let id = self.answer.id.as_deref().or_else(|| exchange.headers.get("x-request-id")).unwrap_or("0");
-        let id = match exchange.api {
-            ClientApi::OpenAi => format!("chatcmpl-{id}"),
-            ClientApi::Anthropic => format!("msg_{id}"),
-            ClientApi::Cohere => id.to_owned(),
-        };
-        wire::AnswerDefaults {
-            id,
+        Asked {
+            request: self.answer.request.clone().unwrap_or_default(),
+            id: exchange.api.api().answer_id(id),
             model: exchange.request_model.clone(),
             created: Duration::from_millis(now_ms).as_secs(),
         }

@@ -7,8 +7,8 @@ use super::whole::too_large;
 use super::{Chunk, HeldHeaders};
 use crate::backend::Attempt;
 use crate::codec::event_stream;
-use crate::config::SchemaName;
 use crate::error::Error;
+use crate::wire::Framing;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -43,8 +43,8 @@ impl Opening {
 
 impl Form {
     /// `None` until there are enough bytes to tell.
-    fn of(bytes: &[u8], schema: SchemaName) -> Option<Form> {
-        if schema == SchemaName::AWSAnthropic && bytes.first() == Some(&0) {
+    fn of(bytes: &[u8], framing: Framing) -> Option<Form> {
+        if framing != Framing::Sse && bytes.first() == Some(&0) {
             return event_stream::begins_with_frame(bytes)
                 .map(|is| if is { Form::Frames } else { Form::Other });
         }
@@ -74,9 +74,8 @@ impl Attempt {
         }
         let bytes = if opening.bytes.is_empty() { chunk } else { opening.bytes.as_slice() };
         if !opening.is_whole {
-            let Ok(schema) = self.backend().map(|backend| backend.schema.name) else { return Chunk::Pass };
             let is_typed = self.is_typed_as_stream();
-            match Form::of(bytes, schema) {
+            match Form::of(bytes, self.schema.framing()) {
                 None if !end => {
                     if opening.bytes.is_empty() {
                         opening.bytes = chunk.to_vec();
@@ -179,12 +178,12 @@ mod tests {
             (b"dat", None),
             (b"\xef\xbb", None),
         ] {
-            assert_eq!(Form::of(bytes, SchemaName::OpenAI), form, "{bytes:?}");
+            assert_eq!(Form::of(bytes, Framing::Sse), form, "{bytes:?}");
         }
         let frame = event_stream::encode(&[], b"{}");
-        assert_eq!(Form::of(&frame, SchemaName::AWSAnthropic), Some(Form::Frames));
-        assert_eq!(Form::of(&frame, SchemaName::OpenAI), Some(Form::Other));
-        assert_eq!(Form::of(&frame[..11], SchemaName::AWSAnthropic), None);
-        assert_eq!(Form::of(&[0; 12], SchemaName::AWSAnthropic), Some(Form::Other));
+        assert_eq!(Form::of(&frame, Framing::AwsWrapped), Some(Form::Frames));
+        assert_eq!(Form::of(&frame, Framing::Sse), Some(Form::Other));
+        assert_eq!(Form::of(&frame[..11], Framing::AwsWrapped), None);
+        assert_eq!(Form::of(&[0; 12], Framing::AwsWrapped), Some(Form::Other));
     }
 }

@@ -5,6 +5,7 @@
 
 mod out;
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::ops::Range;
 
@@ -13,7 +14,7 @@ use super::opening::Opening;
 use super::{Chunk, HeldHeaders, MAX_EVENT, Whole};
 use crate::backend::Attempt;
 use crate::backend::secrets::Secrets;
-use crate::chat;
+use crate::chat::{self, Losses};
 use crate::codec::encoding::ContentDecoder;
 use crate::codec::event_stream::{EventStreamDecoder, Frame, MessageType, invoke_payload};
 use crate::codec::json;
@@ -23,7 +24,8 @@ use crate::error::{Error, Result, no_room};
 use crate::exchange::{Answer, Exchange};
 use crate::headers::HeaderEdits;
 use crate::pulse::Pulse;
-use crate::wire::{self, usage::StreamObserver};
+use crate::wire::usage::{End, StreamObserver};
+use crate::wire::{self, EventReader, EventWriter, Framing};
 use out::{Out, Passed};
 
 /// What ends a stream in OpenAI's older APIs.
@@ -37,8 +39,8 @@ pub(super) struct Params {
     pub(super) decoder: Option<ContentDecoder>,
     /// What no error may show.
     pub(super) secrets: Secrets,
-    /// AWS's binary frames, not server-sent events.
-    pub(super) aws: bool,
+    /// The backend's.
+    pub(super) framing: Framing,
     /// `None`: the events pass, in the client's framing.
     pub(super) translation: Option<Translation>,
     /// The client did not ask for the usage chunk that the backend sends.
@@ -65,14 +67,18 @@ pub(super) struct Hold {
 /// From the backend's API to the client's.
 #[derive(Debug)]
 pub(super) struct Translation {
-    pub(super) decoder: wire::StreamDecoder,
-    pub(super) encoder: wire::StreamEncoder,
+    pub(super) reader: Box<dyn EventReader>,
+    pub(super) writer: Box<dyn EventWriter>,
 }
 
 #[derive(Debug)]
-enum Framing {
+enum Frames {
     Sse(SseDecoder),
-    Aws(EventStreamDecoder),
+    /// `is_wrapped`: what a frame carries is an event of another API.
+    Aws {
+        decoder: EventStreamDecoder,
+        is_wrapped: bool,
+    },
 }
 
 #[derive(Debug)]
@@ -89,7 +95,7 @@ pub(super) struct Stream {
     api: ClientApi,
     content: Option<ContentDecoder>,
     secrets: Secrets,
-    framing: Framing,
+    frames: Frames,
     mode: Mode,
     hide_usage: bool,
     hold: Hold,
@@ -110,10 +116,12 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(params: Params) -> Stream {
-        let framing = if params.aws {
-            Framing::Aws(EventStreamDecoder::new(MAX_EVENT))
-        } else {
-            Framing::Sse(SseDecoder::new(MAX_EVENT))
+        let frames = match params.framing {
+            Framing::Sse => Frames::Sse(SseDecoder::new(MAX_EVENT)),
+            Framing::AwsWrapped | Framing::AwsNamed => Frames::Aws {
+                decoder: EventStreamDecoder::new(MAX_EVENT),
+                is_wrapped: params.framing == Framing::AwsWrapped,
+            },
         };
         let mode = match params.translation {
             Some(translation) => Mode::Translate(Box::new(translation)),
@@ -124,7 +132,7 @@ impl Stream {
             api: params.api,
             content: params.decoder,
             secrets: params.secrets,
-            framing,
+            frames,
             mode,
             hide_usage: params.hide_usage,
             hold: params.hold,
@@ -196,7 +204,7 @@ impl Stream {
 
     fn headers(&self) -> HeaderEdits {
         let mut headers = HeaderEdits::default();
-        if self.retyped || matches!(self.framing, Framing::Aws(_)) {
+        if self.retyped || matches!(self.frames, Frames::Aws { .. }) {
             headers.set("content-type", "text/event-stream");
         }
         headers.remove("content-length");
@@ -209,7 +217,7 @@ impl Stream {
         out: &'a mut Out<'c>,
         exchange: &'a mut Exchange,
         now_ms: u64,
-    ) -> (&'a mut Framing, Handler<'a, 'c>) {
+    ) -> (&'a mut Frames, Handler<'a, 'c>) {
         let handler = Handler {
             endpoint: self.endpoint,
             mode: &mut self.mode,
@@ -225,16 +233,16 @@ impl Stream {
             exchange,
             now_ms,
         };
-        (&mut self.framing, handler)
+        (&mut self.frames, handler)
     }
 
     fn take(&mut self, bytes: &[u8], out: &mut Out<'_>, exchange: &mut Exchange, now_ms: u64) -> Result<()> {
         if self.broken {
             return Ok(());
         }
-        let (framing, mut handler) = self.handler(out, exchange, now_ms);
-        match framing {
-            Framing::Sse(decoder) => {
+        let (frames, mut handler) = self.handler(out, exchange, now_ms);
+        match frames {
+            Frames::Sse(decoder) => {
                 let mut rest = bytes;
                 loop {
                     let start = bytes.len() - rest.len();
@@ -247,10 +255,10 @@ impl Stream {
                     handler.sse(event.data, event.raw, part)?;
                 }
             }
-            Framing::Aws(decoder) => {
+            Frames::Aws { decoder, is_wrapped } => {
                 decoder.push(bytes);
                 while let Some(frame) = decoder.next().map_err(|error| unreadable(&error))? {
-                    handler.frame(&frame)?;
+                    handler.frame(&frame, *is_wrapped)?;
                 }
                 Ok(())
             }
@@ -262,14 +270,14 @@ impl Stream {
         if self.broken {
             return Ok(());
         }
-        let (framing, mut handler) = self.handler(out, exchange, now_ms);
-        match framing {
-            Framing::Sse(decoder) => {
+        let (frames, mut handler) = self.handler(out, exchange, now_ms);
+        match frames {
+            Frames::Sse(decoder) => {
                 if let Some(rest) = decoder.finish().map_err(|error| unreadable(&error))? {
                     handler.rest(&rest)?;
                 }
             }
-            Framing::Aws(decoder) => decoder.finish().map_err(|error| unreadable(&error))?,
+            Frames::Aws { decoder, .. } => decoder.finish().map_err(|error| unreadable(&error))?,
         }
         handler.finish()?;
         self.content.take().map_or(Ok(()), ContentDecoder::finish).map_err(|error| unreadable(&error))
@@ -297,7 +305,7 @@ impl Stream {
         self.broken
             || match &self.mode {
                 Mode::Watch(observer) => observer.is_over() || observer.observed().error.is_some(),
-                Mode::Translate(translation) => translation.encoder.is_closed(),
+                Mode::Translate(translation) => translation.writer.is_closed(),
             }
     }
 
@@ -319,9 +327,9 @@ impl Stream {
     }
 
     fn held_bytes(&self) -> usize {
-        match &self.framing {
-            Framing::Sse(decoder) => decoder.held(),
-            Framing::Aws(decoder) => decoder.held(),
+        match &self.frames {
+            Frames::Sse(decoder) => decoder.held(),
+            Frames::Aws { decoder, .. } => decoder.held(),
         }
     }
 
@@ -330,7 +338,14 @@ impl Stream {
         self.broken = true;
         if !std::mem::replace(&mut self.ended, true) {
             let error = self.secrets.blanked_error(error);
-            out.bytes().extend_from_slice(&error.stream_event(self.api));
+            let out = out.bytes();
+            match &mut self.mode {
+                Mode::Watch(_) => out.extend_from_slice(&self.api.api().error_event(&error)),
+                // It knows what was said before.
+                Mode::Translate(translation) => {
+                    translation.writer.event(&chat::Event::Error(error), &mut Losses::default(), out);
+                }
+            }
         }
     }
 }
@@ -384,7 +399,7 @@ impl Handler<'_, '_> {
             if sse::has_comment(raw) && self.passes_comment() {
                 sse::write_comments(self.out.bytes(), raw);
             }
-            return if data.is_empty() { Ok(()) } else { self.translate(data) };
+            return if data.is_empty() { Ok(()) } else { self.translate(None, data) };
         }
         let watched = match () {
             () if !data.is_empty() => self.watch(data)?,
@@ -422,7 +437,7 @@ impl Handler<'_, '_> {
         self.sse(rest.data, &[rest.raw.trim_ascii_end(), b"\n\n"].concat(), None)
     }
 
-    fn frame(&mut self, frame: &Frame) -> Result<()> {
+    fn frame(&mut self, frame: &Frame, is_wrapped: bool) -> Result<()> {
         match frame.message_type() {
             MessageType::Event => {}
             MessageType::Other => return Ok(()),
@@ -431,15 +446,21 @@ impl Handler<'_, '_> {
                 return Err(wire::decode_exception(name, frame.payload()));
             }
         }
-        let Some(data) = invoke_payload(frame.payload()) else { return Ok(()) };
+        let (name, data) = if is_wrapped {
+            let Some(data) = invoke_payload(frame.payload()) else { return Ok(()) };
+            (None, Cow::Owned(data))
+        } else {
+            (frame.event_type(), Cow::Borrowed(frame.payload()))
+        };
         if let Mode::Translate(_) = self.mode {
-            return self.translate(&data);
+            return self.translate(name, &data);
         }
         let watched = self.watch(&data)?;
         *self.begun = true;
         let blanked = if watched == Watched::Error { self.secrets.blanked(&data) } else { None };
         let data = blanked.as_deref().unwrap_or(&data);
-        sse::write_event(self.out.bytes(), event::name(data).as_deref(), data);
+        let own = event::name(data);
+        sse::write_event(self.out.bytes(), name.or(own.as_deref()), data);
         Ok(())
     }
 
@@ -489,10 +510,10 @@ impl Handler<'_, '_> {
         })
     }
 
-    fn translate(&mut self, data: &[u8]) -> Result<()> {
+    fn translate(&mut self, name: Option<&str>, data: &[u8]) -> Result<()> {
         let mut events = Vec::new();
         if let Mode::Translate(translation) = self.mode {
-            translation.decoder.event(data, &mut events);
+            translation.reader.event(name, data, &mut self.exchange.losses, &mut events);
         }
         self.tell(&events)
     }
@@ -507,13 +528,12 @@ impl Handler<'_, '_> {
                 chat::Event::BlockDelta { delta, .. } => self.content(delta.content()),
                 chat::Event::Error(error) => return Err(error.clone()),
                 chat::Event::End => self.complete(),
-                chat::Event::Loss(loss) => self.exchange.lose(loss),
                 _ => {}
             }
             if let Mode::Translate(translation) = self.mode {
                 let out = self.out.bytes();
                 let before = out.len();
-                translation.encoder.event(event, out);
+                translation.writer.event(event, &mut self.exchange.losses, out);
                 *self.begun |= out.len() > before;
             }
         }
@@ -524,12 +544,11 @@ impl Handler<'_, '_> {
     fn finish(&mut self) -> Result<()> {
         if let Mode::Translate(translation) = self.mode {
             let mut events = Vec::new();
-            translation.decoder.finish(&mut events);
+            translation.reader.finish(&mut events);
             return self.tell(&events);
         }
-        let ends_with_done = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
-        let has_end = ends_with_done || matches!(self.endpoint, Endpoint::Messages | Endpoint::Responses);
-        if !has_end {
+        let end = self.endpoint.watch().shape.end();
+        if end == End::Connection {
             // Endpoints without a word for the end have none to miss.
             self.exchange.answer = Answer::Complete;
             return Ok(());
@@ -538,7 +557,7 @@ impl Handler<'_, '_> {
             return Err(Error::bad_answer("the backend's stream ended before the answer was complete"));
         }
         // Some servers leave it at the finish reason; clients wait for more.
-        if ends_with_done && self.exchange.answer == Answer::Complete && !*self.done {
+        if end == End::Done && self.exchange.answer == Answer::Complete && !*self.done {
             sse::write_event(self.out.bytes(), None, DONE);
         }
         Ok(())
@@ -618,7 +637,7 @@ impl Attempt {
         }
         let Some(stream) = &mut self.answer.stream else { return step };
         // What is held goes.
-        stream.framing = Framing::Sse(SseDecoder::new(MAX_EVENT));
+        stream.frames = Frames::Sse(SseDecoder::new(MAX_EVENT));
         if !stream.released {
             return asked_again(self.stream_failed(&error));
         }

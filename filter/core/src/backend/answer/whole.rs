@@ -2,17 +2,15 @@
 
 use super::Whole;
 use crate::backend::Attempt;
-use crate::backend::conversion::Conversion;
 use crate::codec::json;
-use crate::config::SchemaName;
 use crate::edge::Reply;
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Answer;
 use crate::headers::HeaderEdits;
 use crate::limit::Standing;
 use crate::usage::Usage;
-use crate::wire;
+use crate::wire::usage::Tokens;
+use crate::wire::{self, Reach};
 
 impl Attempt {
     /// The answer is whole.
@@ -62,54 +60,43 @@ impl Attempt {
         if body.is_empty() {
             return Err(Error::bad_answer("the backend answered without a body"));
         }
-        match self.conversion {
-            Conversion::Translate => self.translate_whole(body, now_ms),
-            Conversion::PassThrough | Conversion::AnthropicOnBedrock => self.watch_whole(body, now_ms),
+        match self.reach {
+            Reach::Translate => self.translate_whole(body, now_ms),
+            Reach::Same | Reach::Envelope => self.watch_whole(body, now_ms),
         }
     }
 
     /// An error of the backend's, with a body that the client may not be able to read.
     fn read_error(&self, body: &[u8]) -> Result<Whole> {
-        // Bedrock's own errors are of another shape, but what Claude says there is Anthropic's.
-        let api = self.exchange.borrow().api;
-        let same_api = match self.conversion {
-            Conversion::PassThrough => true,
-            Conversion::AnthropicOnBedrock => wire::is_error_of(api, body),
-            Conversion::Translate => false,
+        // The cloud's own errors are of another shape, but what Claude says there is Anthropic's.
+        let same_api = match self.reach {
+            Reach::Same => true,
+            Reach::Envelope | Reach::Translate => wire::is_error_of(self.exchange.borrow().api, body),
         };
         let blanked = self.answer.secrets.blanked(body);
         let body = blanked.as_deref().unwrap_or(body);
         if same_api && json::scan_answer(body, []).is_ok() {
             return Ok(if blanked.is_some() { replaced(body) } else { self.unchanged(body) });
         }
-        let shape = match self.backend()?.schema.name {
-            SchemaName::OpenAI => wire::ErrorShape::OpenAi,
-            SchemaName::Anthropic => wire::ErrorShape::Anthropic,
-            SchemaName::AWSAnthropic => wire::ErrorShape::AwsBedrock,
-            SchemaName::Cohere => wire::ErrorShape::Cohere,
-        };
         let answer = wire::ErrorAnswer {
             status: self.answer.status,
             content_type: Some(&self.answer.media_type),
             error_type: self.answer.aws_error_type.as_deref(),
             body,
         };
-        Err(wire::decode_error(shape, &answer))
+        Err(self.schema.error(&answer))
     }
 
     fn translate_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
+        let (client, backend) = self.codecs()?;
         let mut exchange = self.exchange.borrow_mut();
-        let format = self.format(&exchange.request_model)?;
-        let mut reply = wire::decode_reply(format, body)
+        let asked = self.asked(&exchange, now_ms);
+        let reply = backend
+            .reply(&asked, body, &mut exchange.losses)
             .map_err(|error| if json::scan(body, []).is_err() { self.wrong_body() } else { error })?;
-        if let Some(request) = &self.answer.request {
-            wire::resolve_tools(format, &request.tools, &mut reply);
-        }
-        let body =
-            wire::encode_reply(wire::ClientFormat::OpenAiChat, &reply, &self.defaults(&exchange, now_ms));
+        let body = client.reply(&asked, &reply, &mut exchange.losses);
         exchange.usage.merge(reply.usage);
         exchange.seen_output_bytes = reply.content();
-        reply.losses.iter().for_each(|loss| exchange.lose(loss));
         if let Some(model) = reply.model {
             exchange.response_model = model;
         }
@@ -147,7 +134,7 @@ impl Attempt {
 
     /// Whether the content of a whole answer is needed for the books: only where its output is not reported.
     fn is_measured(&self, usage: &Usage) -> bool {
-        let has_output = self.endpoint.uses_tokens() && self.endpoint != Endpoint::Embeddings;
+        let has_output = self.endpoint.watch().tokens == Tokens::InputAndOutput;
         has_output && usage.output.is_none_or(|output| output == 0)
     }
 
@@ -167,7 +154,7 @@ impl Attempt {
     #[must_use]
     pub fn reads_ends(&self, size: usize) -> bool {
         size > wire::usage::MAX_READ
-            && self.conversion == Conversion::PassThrough
+            && self.reach == Reach::Same
             && self.answer.encoding.is_none()
             && self.answer.status < 300
             && self.answer.media_type.ends_with("json")

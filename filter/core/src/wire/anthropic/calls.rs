@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::rules::{self, Rule};
 use super::types::{Block, Message};
-use crate::chat::Losses;
+use crate::chat::{self, Content, Losses, Origin};
 use crate::error::Result;
 use crate::wire::fields::Path;
 
@@ -36,17 +36,17 @@ struct Call {
 /// calls anew in each answer.
 type Waiting = HashMap<String, Vec<VecDeque<usize>>>;
 
-/// Puts each result behind its call. `count` is how many messages the client sent.
+/// Puts each result behind its call. `asked` are the messages that `messages` were made of.
 ///
 /// # Errors
 ///
 /// 422 for a conversation that ends with a call.
 pub(super) fn pair<'a>(
     mut messages: Vec<Message<'a>>,
-    count: usize,
+    asked: &[chat::Message],
     losses: &mut Losses,
 ) -> Result<Vec<Message<'a>>> {
-    let list = Path::Key(&Path::Root, "messages");
+    let place = |index: usize| asked.get(index).map(|message| message.origin).unwrap_or_default();
     let mut calls: Vec<Call> = Vec::new();
     let mut used = HashSet::new();
     let mut waiting = Waiting::new();
@@ -60,11 +60,11 @@ pub(super) fn pair<'a>(
         message.content = rest;
         for result in found {
             let Some((call, result)) = answered(result, &mut calls, &mut waiting) else {
-                losses.add(Path::Index(&list, message.origin), Rule::ResultUnasked);
+                losses.add(Path::At(&Path::Root, place(message.origin)), Rule::ResultUnasked);
                 continue;
             };
             if spoke != Some(call) {
-                losses.add(Path::Index(&list, message.origin), Rule::ResultMoved);
+                losses.add(Path::At(&Path::Root, place(message.origin)), Rule::ResultMoved);
             }
             if let Some(results) = results.get_mut(call) {
                 results.push(result);
@@ -76,10 +76,9 @@ pub(super) fn pair<'a>(
     }
     for call in calls.iter().filter(|call| !call.is_answered) {
         let origin = messages.get(call.message).map_or(0, |message| message.origin);
-        let path = Path::Index(&list, origin);
-        let path = Path::Key(&path, "tool_calls");
-        let path = Path::Index(&path, call.number);
-        if origin.saturating_add(1) == count {
+        let path = Path::At(&Path::Root, place(origin));
+        let path = Path::At(&path, place_of_call(asked.get(origin), call.number));
+        if origin.saturating_add(1) == asked.len() {
             return Err(path.unprocessable("there is no result of this call, and Anthropic wants one"));
         }
         losses.add(path, Rule::ResultMissing);
@@ -98,6 +97,13 @@ pub(super) fn pair<'a>(
         }
     }
     Ok(out)
+}
+
+/// Where the client has the call `number` of its message.
+fn place_of_call(message: Option<&chat::Message>, number: usize) -> Origin {
+    let parts = message.into_iter().flat_map(|message| &message.content);
+    let mut calls = parts.filter(|part| matches!(part.content, Content::ToolCall { .. }));
+    calls.nth(number).map(|part| part.origin).unwrap_or_default()
 }
 
 /// Notes the calls of a message, and gives each an id that Claude takes and no other call has. An id says nothing by

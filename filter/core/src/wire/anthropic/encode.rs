@@ -10,6 +10,7 @@ use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinki
 use super::{Envelope, Params, calls, turns};
 use crate::chat::{Losses, Request, ResponseFormat, ThinkingMode};
 use crate::error::Result;
+use crate::wire::fields::{Taken, lose_extra};
 use crate::wire::to_json;
 
 /// Writes the body for the place `params` names. What Anthropic's API cannot express is recorded in `losses`.
@@ -19,9 +20,10 @@ use crate::wire::to_json;
 /// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see, two tools of one
 /// name, a call at the end.
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    lose_extra(request, &Taken::default(), losses);
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
-    messages = calls::pair(messages, request.messages.len(), losses)?;
+    messages = calls::pair(messages, &request.messages, losses)?;
     let mut tools = tools(request, losses)?;
     let max_tokens = max_tokens(params, request, names, losses);
     let thinking = thinking(request, names, &messages, max_tokens, losses);
@@ -61,10 +63,9 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
 /// takes more than it can give.
 fn max_tokens(params: &Params<'_>, request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> u64 {
     let wanted = request.max_tokens.unwrap_or_else(|| {
-        let budget = request
-            .thinking
-            .as_ref()
-            .filter(|thinking| thinking.mode == ThinkingMode::Enabled)
+        let thinking =
+            Some(&request.thinking).filter(|thinking| thinking.mode == Some(ThinkingMode::Enabled));
+        let budget = thinking
             .and_then(|thinking| thinking.budget_tokens)
             .filter(|budget| *budget >= params.default_max_tokens);
         params.default_max_tokens.saturating_add(budget.unwrap_or(0))
@@ -134,6 +135,10 @@ fn record_unsaid(request: &Request, losses: &mut Losses) {
         ("top_logprobs", request.top_logprobs.is_some()),
         ("service_tier", request.service_tier.as_deref().is_some_and(|tier| tier != "auto")),
         ("metadata", !request.metadata.is_empty()),
+        ("verbosity", request.verbosity.is_some()),
+        ("prompt_cache_key", request.cache.key.is_some()),
+        ("prompt_cache_retention", request.cache.retention.is_some()),
+        ("cached_content", request.cache.content.is_some()),
     ];
     for (path, is_said) in unsaid {
         if is_said {

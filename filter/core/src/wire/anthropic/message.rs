@@ -4,14 +4,12 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::rules::{self, Rule};
 use super::types::{Block, CacheControl, Message, Source, Tool, unmark};
 use super::{Envelope, picture};
-use crate::chat::{self, Content, Losses, Part, Role};
-use crate::error::Result;
+use crate::chat::{self, Content, Family, Losses, MediaKind, Part, Role, Seal};
+use crate::error::{Error, Result};
 use crate::wire::fields::Path;
 
 /// The system prompt, which Anthropic keeps apart, and the rest of the conversation.
@@ -22,9 +20,8 @@ pub(super) fn encode_messages<'a>(
 ) -> Result<(Vec<Block<'a>>, Vec<Message<'a>>)> {
     let mut system = Vec::new();
     let mut encoded: Vec<Message<'a>> = Vec::with_capacity(messages.len());
-    let list = Path::Key(&Path::Root, "messages");
     for (index, message) in messages.iter().enumerate() {
-        let path = Path::Index(&list, index);
+        let path = Path::At(&Path::Root, message.origin);
         if message.name.is_some() {
             losses.add(Path::Key(&path, "name"), "speakers have no names at Anthropic");
         }
@@ -59,13 +56,12 @@ fn system_blocks<'a>(
     system: &mut Vec<Block<'a>>,
     losses: &mut Losses,
 ) {
-    let path = Path::Key(path, "content");
     let mut is_open = false;
-    for (index, part) in message.content.iter().enumerate() {
-        let Content::Text(more) = &part.content else { continue };
+    for part in &message.content {
+        let Content::Text { text: more, .. } = &part.content else { continue };
         let mark = cache_control(part.cache_control.as_ref());
         if more.is_empty() {
-            mark_on_nothing(&Path::Index(&path, index), part, losses);
+            mark_on_nothing(&Path::At(path, part.origin), part, losses);
             continue;
         }
         let ends = mark.is_some();
@@ -137,10 +133,9 @@ fn encode_parts<'a>(
     envelope: Envelope<'_>,
     losses: &mut Losses,
 ) -> Result<Vec<Block<'a>>> {
-    let path = Path::Key(path, "content");
     let mut blocks = Vec::with_capacity(parts.len());
-    for (index, part) in parts.iter().enumerate() {
-        blocks.extend(encode_part(&Path::Index(&path, index), part, envelope, losses)?);
+    for part in parts {
+        blocks.extend(encode_part(&Path::At(path, part.origin), part, envelope, losses)?);
     }
     Ok(blocks)
 }
@@ -154,29 +149,36 @@ fn encode_part<'a>(
     let cache_control = cache_control(part.cache_control.as_ref());
     Ok(Some(match &part.content {
         // Anthropic rejects empty texts.
-        Content::Text(text) | Content::Refusal(text) if text.is_empty() => {
+        Content::Text { text, .. } | Content::Refusal(text) if text.is_empty() => {
             mark_on_nothing(path, part, losses);
             return Ok(None);
         }
-        Content::Text(text) | Content::Refusal(text) if rules::is_blank(text) => {
+        Content::Text { text, .. } | Content::Refusal(text) if rules::is_blank(text) => {
             losses.add(path, Rule::BlankText);
             mark_on_nothing(path, part, losses);
             return Ok(None);
         }
-        Content::Text(text) | Content::Refusal(text) => {
+        Content::Text { text, .. } | Content::Refusal(text) => {
             Block::Text { text: Cow::Borrowed(text), cache_control }
         }
-        Content::Image { source, detail } => {
+        Content::Media { kind: MediaKind::Image, source, detail, .. } => {
             if detail.as_deref().is_some_and(|detail| detail != "auto") {
                 losses.add(Path::Key(path, "detail"), "Anthropic has no levels of detail");
             }
             Block::Image { source: image_source(path, source, envelope)?, cache_control }
         }
-        Content::Document { source, name } => Block::Document {
+        Content::Media { kind: MediaKind::Document, source, name, .. } => Block::Document {
             source: document_source(path, source, envelope)?,
             title: name.as_deref(),
             cache_control,
         },
+        Content::Media { kind: MediaKind::Audio | MediaKind::Video, .. } => {
+            return Err(path.unprocessable("Anthropic takes neither sound nor films"));
+        }
+        Content::Foreign(foreign) => {
+            losses.add(path, format!("only its own provider understands {}", foreign.kind));
+            return Ok(None);
+        }
         Content::ToolCall { id, name, arguments } => {
             let (input, rule) = rules::arguments(arguments);
             if let Some(rule) = rule {
@@ -186,28 +188,40 @@ fn encode_part<'a>(
         }
         Content::ToolResult { call_id, content, is_error } => Block::ToolResult {
             tool_use_id: Cow::Borrowed(call_id),
-            is_error: is_error.unwrap_or_else(|| says_error(content)),
+            is_error: is_error.unwrap_or(false),
             content: encode_parts(path, content, envelope, losses)?,
             cache_control,
         },
-        Content::Thinking { text, signature: Some(signature) } if !signature.is_empty() => {
+        Content::Thinking { text } => {
+            let Some(signature) = own_seal(part) else {
+                losses.add(path, Rule::Unsigned);
+                return Ok(None);
+            };
             mark_on_nothing(path, part, losses);
             Block::Thinking { thinking: text, signature }
         }
-        Content::Thinking { .. } => {
-            losses.add(path, Rule::Unsigned);
-            return Ok(None);
-        }
-        Content::RedactedThinking { data } => {
+        Content::RedactedThinking => {
+            let Some(data) = own_seal(part) else {
+                losses.add(path, "only its own provider can read this thought");
+                return Ok(None);
+            };
             mark_on_nothing(path, part, losses);
             Block::RedactedThinking { data }
         }
     }))
 }
 
+/// What Claude signed. Anybody else's signature is a 400 there.
+fn own_seal(part: &Part) -> Option<&str> {
+    let Seal { by, data } = part.seal.as_ref()?;
+    (*by == Family::Anthropic && !data.is_empty()).then_some(data)
+}
+
 fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source, envelope: Envelope<'_>) -> Result<Source<'a>> {
     match source {
-        chat::Source::Url(url) => by_url(path, url, envelope),
+        chat::Source::Url { url, .. } => by_url(path, url, envelope),
+        chat::Source::Text(_) => Err(path.unprocessable("a picture cannot be a text")),
+        chat::Source::File { .. } => Err(by_name(path)),
         chat::Source::Base64 { media_type, data } => match picture::media_type(media_type, data) {
             Some(media_type) => Ok(Source::Base64 { media_type, data }),
             None => Err(path
@@ -227,13 +241,21 @@ fn by_url<'a>(path: &Path<'_>, url: &'a str, envelope: Envelope<'_>) -> Result<S
     }
 }
 
+fn by_name(path: &Path<'_>) -> Error {
+    path.unprocessable("the file is not known to this backend; send its bytes")
+}
+
 fn document_source<'a>(
     path: &Path<'_>,
     source: &'a chat::Source,
     envelope: Envelope<'_>,
 ) -> Result<Source<'a>> {
     match source {
-        chat::Source::Url(url) => by_url(path, url, envelope),
+        chat::Source::Url { url, .. } => by_url(path, url, envelope),
+        chat::Source::Text(text) => {
+            Ok(Source::Text { media_type: "text/plain", data: Cow::Borrowed(text.as_str()) })
+        }
+        chat::Source::File { .. } => Err(by_name(path)),
         chat::Source::Base64 { media_type, data } => match media_type.as_str() {
             "application/pdf" => Ok(Source::Base64 { media_type, data }),
             "text/plain" => {
@@ -241,68 +263,12 @@ fn document_source<'a>(
                     STANDARD.decode(data).map_err(|_| path.unprocessable("the file is not valid base64"))?;
                 let data =
                     String::from_utf8(bytes).map_err(|_| path.unprocessable("the text file is not UTF-8"))?;
-                Ok(Source::Text { media_type: "text/plain", data })
+                Ok(Source::Text { media_type: "text/plain", data: Cow::Owned(data) })
             }
             other => {
                 Err(path
                     .unprocessable(format_args!("files of type {other:?} are not supported by Anthropic")))
             }
         },
-    }
-}
-
-/// A tool's result as far as it says whether the tool failed.
-#[derive(Deserialize)]
-struct ToolOutcome<'a> {
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-/// OpenAI's API cannot say that a tool failed. A result that is a JSON object says so itself if its `error` is `true`, a
-/// text or an object with something in it; `null`, `false`, `""`, `{}`, lists and numbers are what tools write where
-/// all went well, or nobody knows.
-fn says_error(content: &[Part]) -> bool {
-    let [Part { content: Content::Text(text), .. }] = content else { return false };
-    if !text.trim_start().starts_with('{') {
-        return false;
-    }
-    let outcome = serde_json::from_str::<ToolOutcome<'_>>(text);
-    let Some(error) = outcome.ok().and_then(|outcome| outcome.error) else { return false };
-    let within = |open, close| error.get().strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
-    let inside = within('"', '"').or_else(|| within('{', '}'));
-    error.get() == "true" || inside.is_some_and(|inside| !inside.trim().is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_result_is_an_error_only_if_it_says_what_went_wrong() {
-        let says = |text: &str| says_error(&[Part::text(text)]);
-        for error in
-            [r#"{"error": "no such city"}"#, r#"{"data": 1, "error": {"code": 3}}"#, r#" {"error":true}"#]
-        {
-            assert!(says(error), "{error}");
-        }
-        for fine in [
-            r#"{"error": null, "data": "hello"}"#,
-            r#"{"error": "", "data": "hello"}"#,
-            r#"{"error": " "}"#,
-            r#"{"error": false}"#,
-            r#"{"error": {}}"#,
-            r#"{"error": { }}"#,
-            r#"{"error": []}"#,
-            r#"{"error": 0}"#,
-            r#"{"errors": "x"}"#,
-            r#"{"data": {"error": "x"}}"#,
-            r#"{"error": "x""#,
-            r#""error""#,
-            "error",
-            "",
-        ] {
-            assert!(!says(fine), "{fine}");
-        }
-        assert!(!says_error(&[Part::text(r#"{"error": "x"}"#), Part::text("")]));
     }
 }

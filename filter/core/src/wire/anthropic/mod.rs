@@ -1,8 +1,10 @@
-//! Anthropic's messages as a backend's schema: requests are encoded, answers decoded.
+//! Anthropic's messages: their endpoints, and the schemas of those who serve them, by which requests are encoded and
+//! answers decoded.
 //!
 //! <https://docs.anthropic.com/en/api/messages>. The same conversation goes to Anthropic itself and, in another
 //! [`Envelope`], to Claude on AWS Bedrock.
 
+mod api;
 mod bedrock;
 pub mod beta;
 mod calls;
@@ -10,6 +12,7 @@ mod encode;
 mod message;
 mod models;
 mod picture;
+mod places;
 mod reply;
 mod rules;
 mod sampling;
@@ -22,10 +25,11 @@ mod turns;
 mod types;
 pub(crate) mod usage;
 
+pub(crate) use api::{API, COUNT_TOKENS, MESSAGES, MODELS};
 pub use bedrock::edits_for_bedrock;
 pub use encode::encode_request;
+pub(crate) use places::{INVOKE_MODEL, SCHEMA};
 pub use reply::decode_reply;
-pub use sse::write_event;
 pub use stream::StreamDecoder;
 pub use tools::StandIns;
 

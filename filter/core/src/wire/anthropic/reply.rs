@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::usage::{Counters, Totals};
-use crate::chat::{Choice, Content, FinishReason, Loss, Losses, Part, Reply};
+use crate::chat::{Choice, Content, Family, FinishReason, Losses, Part, Reply, Seal};
 use crate::error::{Error, Result};
 use crate::wire::error::event_error;
 
@@ -44,7 +44,7 @@ pub(super) struct Block<'a> {
 /// # Errors
 ///
 /// 502 for a body that is not one; the provider's own error if the body is one, whatever its status said.
-pub fn decode_reply(body: &[u8]) -> Result<Reply> {
+pub fn decode_reply(body: &[u8], losses: &mut Losses) -> Result<Reply> {
     if let Some(error) = event_error(body) {
         return Err(error);
     }
@@ -54,68 +54,65 @@ pub fn decode_reply(body: &[u8]) -> Result<Reply> {
     if answer.content.is_none() && answer.stop_reason.is_none() && answer.usage.is_none() {
         return Err(Error::bad_answer("the backend's answer is not an Anthropic message: it has no content"));
     }
-    let mut losses = Losses::default();
     let mut content = Vec::new();
     for (index, block) in answer.content.unwrap_or_default().into_iter().enumerate() {
         if block.citations.is_some_and(|citations| compact(citations) != "[]") {
-            losses.push(lost_citations(index));
+            lose_citations(index, losses);
         }
         let kind = block.kind.clone();
         match part(block) {
             Some(part) => content.push(part),
-            None => losses.push(lost_block(index, &kind)),
+            None => lose_block(index, &kind, losses),
         }
     }
     let finish_reason = finish_reason(answer.stop_reason, answer.stop_sequence);
-    lost_reason(&finish_reason).into_iter().for_each(|loss| losses.push(loss));
     let counters = answer.usage.unwrap_or_default();
     Ok(Reply {
         id: answer.id.filter(|id| !id.is_empty()),
         model: answer.model.filter(|model| !model.is_empty()),
-        choices: vec![Choice { content, finish_reason }],
+        choices: vec![Choice { content, finish_reason, logprobs: Vec::new(), extra: None }],
         usage: Totals::of_answer(&counters).usage(),
         service_tier: counters.service_tier.as_deref().and_then(openai_tier).map(str::to_owned),
-        losses,
+        extra: None,
     })
 }
 
 /// A block of a type that the neutral form does not have.
-pub(super) fn lost_block(index: impl Display, kind: &str) -> Loss {
-    Loss::new(
+pub(super) fn lose_block(index: impl Display, kind: &str, losses: &mut Losses) {
+    losses.add(
         format_args!("answer.content[{index}].{kind}"),
         "blocks of this type are not known to this gateway",
-    )
+    );
 }
 
-pub(super) fn lost_citations(index: impl Display) -> Loss {
-    Loss::new(format_args!("answer.content[{index}].citations"), "the text comes without its sources")
-}
-
-/// A reason that a client takes for the end of the answer.
-pub(super) fn lost_reason(reason: &FinishReason) -> Option<Loss> {
-    let FinishReason::Other(reason) = reason else { return None };
-    Some(Loss::new(
-        format_args!("answer.stop_reason.{reason}"),
-        "the client is told that the answer is complete",
-    ))
+pub(super) fn lose_citations(index: impl Display, losses: &mut Losses) {
+    losses.add(format_args!("answer.content[{index}].citations"), "the text comes without its sources");
 }
 
 /// Blocks of other types are about tools that Anthropic runs itself; a request from here cannot have asked for them.
 fn part(block: Block<'_>) -> Option<Part> {
-    Some(Part::new(match block.kind.as_str() {
-        "text" => Content::Text(block.text.unwrap_or_default()),
-        "thinking" => Content::Thinking {
-            text: block.thinking.unwrap_or_default(),
-            signature: block.signature.filter(|signature| !signature.is_empty()),
-        },
-        "redacted_thinking" => Content::RedactedThinking { data: block.data.unwrap_or_default() },
-        "tool_use" | "server_tool_use" => Content::ToolCall {
+    Some(match block.kind.as_str() {
+        "text" => Part::text(block.text.unwrap_or_default()),
+        "thinking" => {
+            let signature = block.signature.filter(|signature| !signature.is_empty());
+            Part::thinking(block.thinking.unwrap_or_default(), signature.map(seal))
+        }
+        "redacted_thinking" => {
+            let seal = Some(seal(block.data.unwrap_or_default()));
+            Part { seal, ..Part::new(Content::RedactedThinking) }
+        }
+        "tool_use" | "server_tool_use" => Part::new(Content::ToolCall {
             id: block.id.unwrap_or_default(),
             name: block.name.unwrap_or_default(),
             arguments: block.input.map_or_else(|| "{}".to_owned(), compact),
-        },
+        }),
         _ => return None,
-    }))
+    })
+}
+
+/// What Claude signed or sealed.
+pub(super) fn seal(data: String) -> Seal {
+    Seal { by: Family::Anthropic, data }
 }
 
 /// JSON without the space between its tokens; the tokens stay as the provider wrote them.
@@ -138,14 +135,16 @@ pub(super) fn finish_reason(reason: Option<String>, sequence: Option<String>) ->
     match reason.as_deref() {
         None | Some("end_turn") => FinishReason::Stop,
         Some("stop_sequence") => FinishReason::StopSequence(sequence),
-        Some("max_tokens" | "model_context_window_exceeded") => FinishReason::Length,
+        Some("max_tokens") => FinishReason::Length,
+        Some("model_context_window_exceeded") => FinishReason::ContextWindow,
         Some("tool_use") => FinishReason::ToolCalls,
         Some("refusal") => FinishReason::ContentFilter,
+        Some("pause_turn") => FinishReason::Pause,
         Some(_) => FinishReason::Other(reason.unwrap_or_default()),
     }
 }
 
-fn openai_tier(tier: &str) -> Option<&'static str> {
+pub(super) fn openai_tier(tier: &str) -> Option<&'static str> {
     match tier {
         "standard" => Some("default"),
         "priority" => Some("priority"),

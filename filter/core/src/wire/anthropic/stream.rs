@@ -8,12 +8,13 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::reply::{Block, compact, finish_reason, lost_block, lost_citations, lost_reason};
+use super::reply::{Block, compact, finish_reason, lose_block, lose_citations, openai_tier, seal};
 use super::sse::event_type;
 use super::tools::StandIns;
 use super::usage::{Counters, Totals};
-use crate::chat::{BlockStart, Delta, Event};
+use crate::chat::{BlockStart, Delta, Event, Family, Losses};
 use crate::error::Error;
+use crate::wire::EventReader;
 use crate::wire::error::event_error;
 
 /// Blocks that may be open at once. Anthropic opens one after the other.
@@ -96,10 +97,11 @@ impl StreamDecoder {
         self.stand_ins = stand_ins;
         self
     }
+}
 
-    /// Appends what the data of one event says to `out`. A broken event becomes [`Event::Error`], after which
-    /// nothing more is read.
-    pub fn event(&mut self, data: &[u8], out: &mut Vec<Event>) {
+impl EventReader for StreamDecoder {
+    /// The data says what the event is, and its name the same. After a broken one nothing more is read.
+    fn event(&mut self, _: Option<&str>, data: &[u8], losses: &mut Losses, out: &mut Vec<Event>) {
         if self.is_closed || data.trim_ascii().is_empty() {
             return;
         }
@@ -107,7 +109,7 @@ impl StreamDecoder {
             return self.fail(error, out);
         }
         match serde_json::from_slice(data) {
-            Ok(event) => self.known(event, out),
+            Ok(event) => self.known(event, losses, out),
             Err(_) if is_of_unknown_type(data) => {}
             Err(error) => {
                 let message = format!("the backend sent an event that is not Anthropic's: {error}");
@@ -116,18 +118,21 @@ impl StreamDecoder {
         }
     }
 
-    /// The connection ended: appends [`Event::Error`] if the answer had not.
-    pub fn finish(&mut self, out: &mut Vec<Event>) {
+    fn finish(&mut self, out: &mut Vec<Event>) {
         if !self.is_closed {
             self.fail(Error::bad_answer("the backend's stream ended before its answer was complete"), out);
         }
     }
+}
 
-    fn known(&mut self, event: WireEvent<'_>, out: &mut Vec<Event>) {
+impl StreamDecoder {
+    fn known(&mut self, event: WireEvent<'_>, losses: &mut Losses, out: &mut Vec<Event>) {
         match event.kind.as_ref() {
             "message_start" => self.message_start(event.message, out),
-            "content_block_start" => self.block_start(event.index, event.content_block, out),
-            "content_block_delta" => self.block_delta(event.index, event.delta.unwrap_or_default(), out),
+            "content_block_start" => self.block_start(event.index, event.content_block, losses, out),
+            "content_block_delta" => {
+                self.block_delta(event.index, event.delta.unwrap_or_default(), losses, out);
+            }
             "content_block_stop" => {
                 if let Some(position) = self.position(event.index) {
                     let block = self.open.remove(position);
@@ -161,12 +166,20 @@ impl StreamDecoder {
             out.push(Event::Start { id: id.filter(named), model: model.filter(named) });
         }
         if let Some(usage) = usage {
+            let tier = usage.service_tier.as_deref().and_then(openai_tier);
+            out.extend(tier.map(|tier| Event::ServiceTier(tier.to_owned())));
             self.totals.start(&usage);
             out.push(Event::Usage(self.totals.usage()));
         }
     }
 
-    fn block_start(&mut self, index: Option<u32>, block: Option<Block<'_>>, out: &mut Vec<Event>) {
+    fn block_start(
+        &mut self,
+        index: Option<u32>,
+        block: Option<Block<'_>>,
+        losses: &mut Losses,
+        out: &mut Vec<Event>,
+    ) {
         let Some(block) = block else {
             return self.fail(Error::bad_answer("the backend started a block without saying which"), out);
         };
@@ -175,9 +188,7 @@ impl StreamDecoder {
         let (start, first) = match block.kind.as_str() {
             "text" => (BlockStart::Text, block.text.map(Delta::Text)),
             "thinking" => (BlockStart::Thinking, block.thinking.map(Delta::Thinking)),
-            "redacted_thinking" => {
-                (BlockStart::RedactedThinking { data: block.data.unwrap_or_default() }, None)
-            }
+            "redacted_thinking" => (BlockStart::RedactedThinking(seal(block.data.unwrap_or_default())), None),
             "tool_use" | "server_tool_use" => {
                 let name = self.stand_ins.resolve(block.name.unwrap_or_default());
                 let id = block.id.unwrap_or_default();
@@ -187,7 +198,7 @@ impl StreamDecoder {
             }
             kind => {
                 self.open(OpenBlock { index, kind: BlockKind::Skipped }, None, out);
-                out.push(Event::Loss(lost_block(index, kind)));
+                lose_block(index, kind, losses);
                 return;
             }
         };
@@ -198,11 +209,17 @@ impl StreamDecoder {
         self.open(OpenBlock { index, kind }, Some(start), out);
         self.delta(index, first, out);
         if kind == BlockKind::Plain {
-            self.delta(index, block.signature.map(Delta::Signature), out);
+            self.delta(index, block.signature.map(signature), out);
         }
     }
 
-    fn block_delta(&mut self, index: Option<u32>, delta: WireDelta, out: &mut Vec<Event>) {
+    fn block_delta(
+        &mut self,
+        index: Option<u32>,
+        delta: WireDelta,
+        losses: &mut Losses,
+        out: &mut Vec<Event>,
+    ) {
         let block = match self.position(index).and_then(|position| self.open.get(position)) {
             Some(block) => *block,
             None if delta.partial_json.is_some() => {
@@ -230,9 +247,9 @@ impl StreamDecoder {
             BlockKind::Plain => {
                 self.delta(block.index, delta.text.map(Delta::Text), out);
                 self.delta(block.index, delta.thinking.map(Delta::Thinking), out);
-                self.delta(block.index, delta.signature.map(Delta::Signature), out);
+                self.delta(block.index, delta.signature.map(signature), out);
                 if delta.citation.is_some() {
-                    out.push(Event::Loss(lost_citations(block.index)));
+                    lose_citations(block.index, losses);
                 }
             }
         }
@@ -244,7 +261,6 @@ impl StreamDecoder {
             stop(block, out);
         }
         let reason = finish_reason(self.stop_reason.take(), self.stop_sequence.take());
-        out.extend(lost_reason(&reason).map(Event::Loss));
         out.extend([Event::Finish { choice: 0, reason }, Event::End]);
         self.is_closed = true;
     }
@@ -259,14 +275,23 @@ impl StreamDecoder {
             return self.fail(Error::bad_answer("the backend has too many blocks open at once"), out);
         }
         self.open.push(block);
-        out.extend(start.map(|start| Event::BlockStart { index: block.index, choice: 0, block: start }));
+        out.extend(start.map(|start| Event::BlockStart {
+            index: block.index,
+            choice: 0,
+            id: None,
+            block: start,
+        }));
     }
 
     fn delta(&mut self, index: u32, delta: Option<Delta>, out: &mut Vec<Event>) {
         let Some(delta) = delta else { return };
-        let (Delta::Text(text) | Delta::Thinking(text) | Delta::Signature(text) | Delta::Arguments(text)) =
-            &delta;
-        if !text.is_empty() && !self.is_closed {
+        let is_empty = match &delta {
+            Delta::Text(text) | Delta::Thinking(text) | Delta::Seal(_, text) | Delta::Arguments(text) => {
+                text.is_empty()
+            }
+            Delta::Annotation(_) => false,
+        };
+        if !is_empty && !self.is_closed {
             out.push(Event::BlockDelta { index, delta });
         }
     }
@@ -289,6 +314,10 @@ impl StreamDecoder {
             None => self.open.len().checked_sub(1),
         }
     }
+}
+
+fn signature(piece: String) -> Delta {
+    Delta::Seal(Family::Anthropic, piece)
 }
 
 fn stop(block: OpenBlock, out: &mut Vec<Event>) {

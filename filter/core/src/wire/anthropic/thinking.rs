@@ -17,17 +17,18 @@ pub(super) fn thinking<'a>(
     max_tokens: u64,
     losses: &mut Losses,
 ) -> Option<Thinking<'a>> {
-    let Some(thinking) = request.thinking.as_ref() else {
-        // A model that thinks unless it is told not to.
-        let is_off = request.reasoning_effort.as_deref() == Some("none") && names.takes_effort();
-        return is_off.then(|| off(request, names, &mut Losses::default())).flatten();
-    };
+    let thinking = &request.thinking;
     if thinking.include_thoughts.is_some() {
         losses.add("thinking.include_thoughts", "Anthropic always shows thoughts");
     }
+    let Some(mode) = thinking.mode else {
+        // A model that thinks unless it is told not to.
+        let is_off = thinking.effort.as_deref() == Some("none") && names.takes_effort();
+        return is_off.then(|| off(request, names, &mut Losses::default())).flatten();
+    };
     let on =
         |kind, budget_tokens| Some(Thinking { kind, budget_tokens, display: thinking.display.as_deref() });
-    match thinking.mode {
+    match mode {
         ThinkingMode::Disabled => off(request, names, losses),
         ThinkingMode::Adaptive if names.thinks_as_it_sees_fit() => {
             if thinking.budget_tokens.is_some() {
@@ -75,7 +76,7 @@ fn budget(asked: Option<u64>, max_tokens: u64) -> u64 {
 }
 
 fn off<'a>(request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> Option<Thinking<'a>> {
-    let has_high_effort = matches!(request.reasoning_effort.as_deref(), Some("xhigh" | "max"));
+    let has_high_effort = matches!(request.thinking.effort.as_deref(), Some("xhigh" | "max"));
     let refused = if names.always_thinks() {
         Some(Rule::AlwaysThinks)
     } else if has_high_effort && names.thinks_with_high_effort() {
@@ -129,7 +130,7 @@ pub(super) fn effort<'a>(
     names: ModelNames<'_>,
     losses: &mut Losses,
 ) -> Result<Option<&'a str>> {
-    let Some(effort) = request.reasoning_effort.as_deref() else { return Ok(None) };
+    let Some(effort) = request.thinking.effort.as_deref() else { return Ok(None) };
     if !names.takes_effort() {
         // These think only when they are told to, so that is what `none` asks for.
         if effort != "none" {
@@ -167,8 +168,8 @@ mod tests {
     use serde_json::{Value, json};
 
     use crate::chat::Losses;
-    use crate::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params};
-    use crate::wire::{BackendFormat, ClientFormat, decode_request, encode_request};
+    use crate::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, encode_request};
+    use crate::wire::openai_chat::decode_request;
 
     /// What Claude gets of `extra` and a history, and what is lost.
     fn sent(model: &str, extra: Value, history: &[Value]) -> (Value, Vec<String>) {
@@ -176,10 +177,9 @@ mod tests {
         request["messages"].as_array_mut().unwrap().extend_from_slice(history);
         request.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
         let mut losses = Losses::default();
-        let request =
-            decode_request(ClientFormat::OpenAiChat, request.to_string().as_bytes(), &mut losses).unwrap();
+        let request = decode_request(request.to_string().as_bytes(), &mut losses).unwrap();
         let params = Params { envelope: Envelope::Native, model, default_max_tokens: DEFAULT_MAX_TOKENS };
-        let body = encode_request(BackendFormat::Anthropic(params), &request, &mut losses).unwrap();
+        let body = encode_request(&params, &request, &mut losses).unwrap();
         (serde_json::from_slice(&body).unwrap(), losses.lines())
     }
 
@@ -242,6 +242,8 @@ mod tests {
         // From before the gateway marked them, or of another provider: the conversation goes on without.
         let mut foreign = thought.clone();
         foreign["thinking_blocks"][0]["signature"] = json!("s");
+        let mut of_gemini = thought.clone();
+        of_gemini["thinking_blocks"][0]["signature"] = json!("gemini:s");
         let mut unsigned = call.clone();
         unsigned["reasoning_content"] = json!("t");
         let mut text = call.clone();
@@ -257,6 +259,7 @@ mod tests {
             (list(&[&text, &result]), false),
             (list(&[&unsigned, &result]), false),
             (list(&[&foreign, &result]), false),
+            (list(&[&of_gemini, &result]), false),
             (list(&[&call, &result, &user]), false),
             (list(&[&call, &result, &call, &result]), false),
             (list(&[&thought, &result]), true),

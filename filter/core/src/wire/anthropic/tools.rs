@@ -1,17 +1,18 @@
 //! The tools of a request, in Anthropic's words, and the names that an answer calls them by.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 use super::message::cache_control;
 use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::schema::input_schema;
 use super::types::{Tool, ToolChoice};
-use crate::chat::{self, Content, Losses, Reply, Request};
+use crate::chat::{self, Content, Function, Losses, Reply, Request};
 use crate::error::Result;
 use crate::wire::fields::Path;
 
-/// The tools, each once.
+/// The functions, each once.
 ///
 /// # Errors
 ///
@@ -19,12 +20,20 @@ use crate::wire::fields::Path;
 pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec<Tool<'a>>> {
     let list = Path::Key(&Path::Root, "tools");
     let mut encoded = Vec::with_capacity(request.tools.len());
-    let mut seen = std::collections::HashMap::with_capacity(request.tools.len());
+    let mut seen = HashMap::with_capacity(request.tools.len());
     for (index, tool) in request.tools.iter().enumerate() {
         let path = Path::Index(&list, index);
+        let tool = match tool {
+            chat::Tool::Function(function) => function,
+            chat::Tool::Hosted(hosted) => {
+                losses.add(path, format!("only its own provider runs {}", hosted.kind));
+                continue;
+            }
+        };
         let name = rules::tool_name(&tool.name);
         if let Some(first) = seen.insert(name.clone(), tool) {
             if !is_same(first, tool) {
+                // Errors are told as they are; the only client there is has it in `function`.
                 let path = Path::Key(&path, "function");
                 return Err(Path::Key(&path, "name")
                     .unprocessable(format_args!("there is another tool of the name {:?}", tool.name)));
@@ -41,12 +50,12 @@ pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec
 }
 
 /// But for a cache mark, which says nothing of the tool.
-fn is_same(one: &chat::Tool, other: &chat::Tool) -> bool {
-    let said = |tool: &chat::Tool| chat::Tool { cache_control: None, ..tool.clone() };
+fn is_same(one: &Function, other: &Function) -> bool {
+    let said = |tool: &Function| Function { cache_control: None, ..tool.clone() };
     said(one) == said(other)
 }
 
-fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a chat::Tool, losses: &mut Losses) -> Tool<'a> {
+fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a Function, losses: &mut Losses) -> Tool<'a> {
     let path = Path::Key(path, "parameters");
     Tool {
         name,
@@ -59,9 +68,19 @@ fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a chat::Tool, losses: &
 
 /// Whether the request makes the model call a tool.
 pub(super) fn must_call(request: &Request) -> bool {
-    let is_forced =
-        matches!(request.tool_choice, Some(chat::ToolChoice::Required | chat::ToolChoice::Tool(_)));
-    is_forced && !request.tools.is_empty()
+    is_forced(request) && functions(&request.tools).next().is_some()
+}
+
+fn is_forced(request: &Request) -> bool {
+    request.tool_choice.as_ref().is_some_and(chat::ToolChoice::is_forced)
+}
+
+/// The tools that Claude can be told of.
+fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
+    tools.iter().filter_map(|tool| match tool {
+        chat::Tool::Function(function) => Some(function),
+        chat::Tool::Hosted(_) => None,
+    })
 }
 
 /// Anthropic says whether calls may be parallel inside `tool_choice`, and takes that only beside `tools`.
@@ -70,14 +89,17 @@ pub(super) fn tool_choice<'a>(
     names: ModelNames<'_>,
     losses: &mut Losses,
 ) -> Option<ToolChoice<'a>> {
-    if request.tools.is_empty() {
-        if matches!(request.tool_choice, Some(chat::ToolChoice::Required | chat::ToolChoice::Tool(_))) {
+    if functions(&request.tools).next().is_none() {
+        if is_forced(request) {
             losses.add("tool_choice", "there are no tools to choose from");
         }
         return None;
     }
     let disable_parallel_tool_use = Some(request.parallel_tool_calls == Some(false));
     let mut choice = request.tool_choice.as_ref();
+    if matches!(choice, Some(chat::ToolChoice::Among { .. })) {
+        losses.add("tool_choice", "Anthropic has no choice among some of the tools");
+    }
     if must_call(request) && !names.can_be_made_to_call() {
         losses.add("tool_choice", Rule::ForcedCall);
         choice = Some(&chat::ToolChoice::Auto);
@@ -90,6 +112,10 @@ pub(super) fn tool_choice<'a>(
         Some(chat::ToolChoice::Required) => ToolChoice { kind: "any", name: None, disable_parallel_tool_use },
         Some(chat::ToolChoice::Tool(name)) => {
             ToolChoice { kind: "tool", name: Some(rules::tool_name(name)), disable_parallel_tool_use }
+        }
+        Some(chat::ToolChoice::Among { required, .. }) => {
+            let kind = if *required { "any" } else { "auto" };
+            ToolChoice { kind, name: None, disable_parallel_tool_use }
         }
         Some(chat::ToolChoice::None) => {
             ToolChoice { kind: "none", name: None, disable_parallel_tool_use: None }
@@ -105,7 +131,7 @@ impl StandIns {
     /// Those of `tools`.
     #[must_use]
     pub fn of(tools: &[chat::Tool]) -> Self {
-        let renamed = tools.iter().filter_map(|tool| match rules::tool_name(&tool.name) {
+        let renamed = functions(tools).filter_map(|tool| match rules::tool_name(&tool.name) {
             Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
             Cow::Borrowed(_) => None,
         });
@@ -133,10 +159,9 @@ mod tests {
 
     use super::*;
     use crate::chat::{BlockStart, Event};
-    use crate::wire::anthropic::{
-        DEFAULT_MAX_TOKENS, Envelope, Params, StreamDecoder, decode_reply, encode_request,
-    };
+    use crate::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, SCHEMA, encode_request};
     use crate::wire::openai_chat::decode_request;
+    use crate::wire::{Asked, BackendCodec as _};
 
     fn request(tools: &[Value], more: Value) -> Request {
         let mut asked = json!({"model": "claude-sonnet-4-5", "tools": tools, "messages": [{"role": "user", "content": "Hi"}]});
@@ -180,22 +205,26 @@ mod tests {
             assert_eq!(body["messages"][1]["content"][0]["name"], stand_in);
             assert_eq!(losses, [format!("tools[1].name: {}", Rule::ToolName.reason())]);
 
-            let stand_ins = StandIns::of(&asked.tools);
+            let asked = Asked {
+                request: Asked::remembered(asked),
+                id: String::new(),
+                model: String::new(),
+                created: 0,
+            };
             let answer = json!({"content": [{"type": "tool_use", "id": "t", "name": stand_in, "input": {}},
                 {"type": "tool_use", "id": "u", "name": "files_read", "input": {}}]});
-            let mut reply = decode_reply(answer.to_string().as_bytes()).unwrap();
-            stand_ins.resolve_in(&mut reply);
+            let reply = SCHEMA.reply(&asked, answer.to_string().as_bytes(), &mut Losses::default()).unwrap();
             let called = reply.choices[0].content.iter().map(|part| match &part.content {
                 Content::ToolCall { name, .. } => name.as_str(),
                 _ => "",
             });
             assert_eq!(called.collect::<Vec<_>>(), [name, "files_read"]);
 
-            let mut decoder = StreamDecoder::default().with_stand_ins(stand_ins);
+            let mut reader = SCHEMA.events(&asked);
             let mut events = Vec::new();
             let start = json!({"type": "content_block_start", "index": 0,
                 "content_block": {"type": "tool_use", "id": "t", "name": stand_in, "input": {}}});
-            decoder.event(start.to_string().as_bytes(), &mut events);
+            reader.event(None, start.to_string().as_bytes(), &mut Losses::default(), &mut events);
             let is_named = |event: &Event| matches!(event, Event::BlockStart { block: BlockStart::ToolCall { name: called, .. }, .. } if called == name);
             assert!(events.iter().any(is_named), "{events:?}");
         }

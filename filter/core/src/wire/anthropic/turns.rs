@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::models::ModelNames;
 use super::rules::Rule;
 use super::types::{Block, Message};
-use crate::chat::{Losses, Request, Role};
+use crate::chat::{Losses, Origin, Request, Role};
 use crate::error::Result;
 use crate::wire::fields::Path;
 
@@ -38,10 +38,12 @@ pub(super) fn mend<'a>(
         messages.push(Message { role: "user", content, origin: 0 });
     }
     if messages.first().is_some_and(|first| first.role == "assistant") {
-        losses.add(Path::Index(&path, 0), Rule::AssistantFirst);
+        let first = request.messages.iter().find(|message| message.role == Role::Assistant);
+        let origin = first.map_or_else(Origin::default, |message| message.origin);
+        losses.add(Path::At(&Path::Root, origin), Rule::AssistantFirst);
         messages.insert(0, said_by_user(NOTHING_SAID));
     }
-    end(&path, messages, names, request, thinks, losses);
+    end(messages, names, request, thinks, losses);
     Ok(())
 }
 
@@ -51,17 +53,17 @@ fn said_by_user(text: &'static str) -> Message<'static> {
 }
 
 fn end(
-    path: &Path<'_>,
     messages: &mut Vec<Message<'_>>,
     names: ModelNames<'_>,
     request: &Request,
     thinks: bool,
     losses: &mut Losses,
 ) {
-    let path = Path::Index(path, request.messages.len().saturating_sub(1));
+    let last = request.messages.last();
+    let path = Path::At(&Path::Root, last.map_or_else(Origin::default, |message| message.origin));
     let Some(message) = messages.last_mut().filter(|message| message.role == "assistant") else { return };
     // What the user said last was left out: the assistant is not to go on with its own words for that.
-    let is_users_turn = request.messages.last().is_some_and(|last| last.role == Role::User);
+    let is_users_turn = last.is_some_and(|last| last.role == Role::User);
     match message.content.last_mut() {
         _ if is_users_turn => messages.push(said_by_user(NOTHING_SAID)),
         _ if thinks || !names.continues_assistant() => {

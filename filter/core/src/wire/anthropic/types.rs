@@ -44,7 +44,7 @@ pub(super) struct MessagesRequest<'a> {
 pub(super) struct Message<'a> {
     pub(super) role: &'static str,
     pub(super) content: Vec<Block<'a>>,
-    /// Which of the client's messages it was.
+    /// Which of the request's messages it was.
     #[serde(skip)]
     pub(super) origin: usize,
 }
@@ -143,7 +143,7 @@ pub(super) fn unmark(mark: &mut Option<CacheControl<'_>>, count: &mut usize) {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Source<'a> {
     Base64 { media_type: &'a str, data: &'a str },
-    Text { media_type: &'static str, data: String },
+    Text { media_type: &'static str, data: Cow<'a, str> },
     Url { url: &'a str },
 }
 

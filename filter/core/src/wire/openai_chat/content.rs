@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::thoughts::{NOT_CLAUDES, signature as signature_of, unmarked};
-use crate::chat::{CacheControl, Content, Losses, Part, Source};
+use crate::chat::{CacheControl, Content, Family, Losses, MediaKind, Origin, Part, Seal, Source};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 
@@ -26,56 +25,78 @@ pub(super) fn decode_content(
     losses: &mut Losses,
 ) -> Result<Vec<Part>> {
     match content {
-        Value::String(text) => Ok(vec![Part::text(text)]),
+        Value::String(text) => Ok(vec![Part { origin: CONTENT, ..Part::text(text) }]),
         Value::Array(parts) => parts
             .into_iter()
             .enumerate()
             .filter_map(|(index, part)| {
-                decode_part(&Path::Index(path, index), part, allowed, losses).transpose()
+                let part = decode_part(&Path::Index(path, index), part, allowed, losses).transpose()?;
+                Some(part.map(|part| Part { origin: Origin::new(CONTENT.member, index), ..part }))
             })
             .collect(),
         _ => Err(path.malformed("expected a string or a list of parts")),
     }
 }
 
+/// Where a message that is a text has it.
+pub(super) const CONTENT: Origin = Origin { member: "content", index: None };
+
 /// `None` for a part that is nothing to anybody.
 fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Losses) -> Result<Option<Part>> {
     let mut fields = Fields::new(path, part)?;
     let kind = fields.required_string("type")?;
-    let content = match (kind.as_str(), allowed) {
-        ("text", _) => Content::Text(fields.required_string("text")?),
-        ("image_url", Allowed::User) => decode_image(&mut fields, losses)?,
-        ("file", Allowed::User) => decode_file(&mut fields, losses)?,
-        ("refusal", Allowed::Assistant) => Content::Refusal(fields.required_string("refusal")?),
+    let mut part = match (kind.as_str(), allowed) {
+        ("text", _) => Part::text(fields.required_string("text")?),
+        ("image_url", Allowed::User) => Part::new(decode_image(&mut fields, losses)?),
+        ("file", Allowed::User) => Part::new(decode_file(&mut fields, losses)?),
+        ("refusal", Allowed::Assistant) => Part::new(Content::Refusal(fields.required_string("refusal")?)),
         ("thinking" | "redacted_thinking", Allowed::Assistant) => {
-            let Some(content) = decode_thinking(&mut fields, &kind, losses)? else { return Ok(None) };
-            content
+            let Some(part) = decode_thinking(&mut fields, &kind, losses)? else { return Ok(None) };
+            part
         }
         _ => {
             let path = fields.path("type");
             return Err(path.unprocessable(format_args!("content of type {kind:?} is not supported here")));
         }
     };
-    let cache_control = cache_control(&mut fields, losses)?;
-    fields.finish(losses);
-    Ok(Some(Part { content, cache_control }))
+    part.cache_control = cache_control(&mut fields, losses)?;
+    part.extra = fields.extra(Family::OpenAi);
+    Ok(Some(part))
 }
 
-/// A thought is `text` in a part and `thinking` in a block; both are taken in both. A ciphertext of whom nobody knows is
-/// `None`.
-fn decode_thinking(fields: &mut Fields<'_>, kind: &str, losses: &mut Losses) -> Result<Option<Content>> {
+/// A thought is `text` in a part and `thinking` in a block; both are taken in both.
+fn decode_thinking(fields: &mut Fields<'_>, kind: &str, losses: &mut Losses) -> Result<Option<Part>> {
     if kind == "redacted_thinking" {
         let data = first_of(fields, ["data", "redactedContent"], losses)?;
-        let data = unmarked(data.ok_or_else(|| fields.missing("data"))?);
-        if data.is_none() {
-            losses.add(fields.path("data"), NOT_CLAUDES);
-        }
-        return Ok(data.map(|data| Content::RedactedThinking { data }));
+        let data = data.ok_or_else(|| fields.missing("data"))?;
+        return Ok(redacted(&fields.path("data"), data, losses));
     }
     let text = first_of(fields, ["thinking", "text"], losses)?.unwrap_or_default();
     let signature = fields.string("signature")?.unwrap_or_default();
-    let signature = signature_of(&fields.path("signature"), signature, losses);
-    Ok(Some(Content::Thinking { text, signature }))
+    Ok(Some(thought(text, &fields.path("signature"), signature, losses)))
+}
+
+/// A thought with its signature, which is at `path`, if it is known whose it is.
+pub(super) fn thought(text: String, path: &Path<'_>, signature: String, losses: &mut Losses) -> Part {
+    Part::thinking(text, seal(path, signature, losses))
+}
+
+/// A thought that only its provider can read, with its ciphertext at `path`. One that is nobody's is nothing.
+pub(super) fn redacted(path: &Path<'_>, data: String, losses: &mut Losses) -> Option<Part> {
+    let seal = Some(seal(path, data, losses)?);
+    Some(Part { seal, ..Part::new(Content::RedactedThinking) })
+}
+
+/// The signature or ciphertext that a client sends back, if it is known whose it is.
+fn seal(path: &Path<'_>, marked: String, losses: &mut Losses) -> Option<Seal> {
+    if marked.is_empty() {
+        return None;
+    }
+    let seal = Seal::of_marked(marked);
+    if seal.is_none() {
+        losses.add(path, "it does not say whose it is, and may be of another provider's model");
+    }
+    seal
 }
 
 /// One of two members that are two words for one text: the first. Where the other says something else, that is a loss.
@@ -113,15 +134,16 @@ fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content>
     image.finish(losses);
     let is_document = match &source {
         Source::Base64 { media_type, .. } => media_type == "application/pdf",
-        Source::Url(url) => is_pdf(url),
+        Source::Url { url, .. } => is_pdf(url),
+        Source::Text(_) | Source::File { .. } => false,
     };
     if !is_document {
-        return Ok(Content::Image { source, detail });
+        return Ok(Content::Media { kind: MediaKind::Image, source, detail, name: None });
     }
     if detail.is_some_and(|detail| detail != "auto") {
         losses.add(Path::Key(&path, "detail"), "documents have no levels of detail");
     }
-    Ok(Content::Document { source, name: None })
+    Ok(Content::Media { kind: MediaKind::Document, source, detail: None, name: None })
 }
 
 fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
@@ -147,9 +169,9 @@ fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> 
             if name.is_some() {
                 losses.add(Path::Key(&path, "filename"), "images have no names");
             }
-            Content::Image { source, detail: None }
+            Content::Media { kind: MediaKind::Image, source, detail: None, name: None }
         }
-        source => Content::Document { source, name },
+        source => Content::Media { kind: MediaKind::Document, source, detail: None, name },
     })
 }
 
@@ -157,7 +179,7 @@ fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> 
 fn decode_url(path: &Path<'_>, mut url: String) -> Result<Source> {
     let Some(rest) = url.get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:")).and(url.get(5..))
     else {
-        return Ok(Source::Url(url));
+        return Ok(Source::url(url));
     };
     let Some((head, data)) = rest.split_once(',') else {
         return Err(path.unprocessable("a data URL without a comma"));

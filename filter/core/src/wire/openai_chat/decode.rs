@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::content::{cache_control, first_of, prefer};
 use super::message::decode_message;
-use crate::chat::{Losses, Request, ResponseFormat, Thinking, ThinkingMode, Tool, ToolChoice};
+use crate::chat::{
+    Family, Function, Losses, Origin, Request, ResponseFormat, Thinking, ThinkingMode, Tool, ToolChoice,
+};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path, parse};
 use crate::wire::raw::Shape;
@@ -33,12 +35,14 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     request.messages = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
         let list = fields.path("messages");
-        request.messages.push(decode_message(&Path::Index(&list, index), message, losses)?);
+        let mut message = decode_message(&Path::Index(&list, index), message, losses)?;
+        message.origin = Origin::new("messages", index);
+        request.messages.push(message);
     }
 
     for (index, tool) in fields.list("tools")?.into_iter().enumerate() {
         let list = fields.path("tools");
-        request.tools.push(decode_tool(&Path::Index(&list, index), tool, losses)?);
+        request.tools.push(Tool::Function(decode_tool(&Path::Index(&list, index), tool, losses)?));
     }
     if let Some(choice) = fields.take("tool_choice") {
         request.tool_choice = Some(decode_tool_choice(&fields.path("tool_choice"), choice, losses)?);
@@ -57,10 +61,11 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     if let Some(format) = fields.take("response_format") {
         request.response_format = decode_response_format(&fields.path("response_format"), format, losses)?;
     }
-    request.reasoning_effort = fields.string("reasoning_effort")?;
+    let effort = fields.string("reasoning_effort")?;
     if let Some(thinking) = fields.take("thinking") {
-        request.thinking = Some(decode_thinking(&fields.path("thinking"), thinking, losses)?);
+        request.thinking = decode_thinking(&fields.path("thinking"), thinking, losses)?;
     }
+    request.thinking.effort = effort;
 
     // `safety_identifier` is the newer name.
     request.user = first_of(&mut fields, ["safety_identifier", "user"], losses)?;
@@ -83,8 +88,12 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     request.logprobs = fields.bool("logprobs")?.unwrap_or(false);
     request.top_logprobs = fields.u64("top_logprobs")?;
 
+    request.verbosity = fields.string("verbosity")?;
+    request.cache.key = fields.string("prompt_cache_key")?;
+    request.cache.retention = fields.string("prompt_cache_retention")?;
+
     take_defaults(&mut fields);
-    fields.finish(losses);
+    request.extra = fields.extra(Family::OpenAi);
     Ok(request)
 }
 
@@ -104,7 +113,7 @@ fn decode_stop(path: &Path<'_>, stop: Value) -> Result<Vec<String>> {
     }
 }
 
-fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Tool> {
+fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Function> {
     let mut fields = Fields::new(path, tool)?;
     if let Some(kind) = fields.string("type")?
         && kind != "function"
@@ -118,14 +127,15 @@ fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Tool
     };
     let function_path = fields.path("function");
     let mut function = Fields::new(&function_path, function)?;
-    let mut tool = Tool {
+    let mut tool = Function {
         name: function.required_string("name")?,
         description: function.string("description")?,
         parameters: function.object_text("parameters")?,
         strict: function.bool("strict")?,
         cache_control: cache_control(&mut function, losses)?,
+        extra: None,
     };
-    function.finish(losses);
+    tool.extra = function.extra(Family::OpenAi);
     let mark = cache_control(&mut fields, losses)?;
     let path = fields.path("function");
     let path = Path::Key(&path, "cache_control");
@@ -200,7 +210,8 @@ fn decode_thinking(path: &Path<'_>, thinking: Value, losses: &mut Losses) -> Res
         }
     };
     let thinking = Thinking {
-        mode,
+        effort: None,
+        mode: Some(mode),
         budget_tokens: fields.u64("budget_tokens")?,
         display: fields.string("display")?,
         include_thoughts: fields.bool("includeThoughts")?,

@@ -1,35 +1,43 @@
 //! A whole answer, in OpenAI's words.
 
 use super::types::{
-    Choice, Completion, Function, Marked, Message, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
+    Choice, Completion, Function, Logprobs, Marked, Message, Place, ThinkingBlock, Thought, ToolCall,
+    finish_reason, lose_extra,
 };
-use crate::chat::{self, Content, Part, Reply};
-use crate::wire::{AnswerDefaults, to_json};
+use crate::chat::{self, Content, Losses, Part, Reply};
+use crate::wire::{Asked, to_json};
 
-/// Writes a `chat.completion`. What `reply` leaves out comes from `defaults`: strict SDKs reject an answer with holes.
+/// Writes a `chat.completion`. What `reply` leaves out comes from `asked`: strict SDKs reject an answer with holes.
 #[must_use]
-pub fn encode_reply(reply: &Reply, defaults: &AnswerDefaults) -> Vec<u8> {
+pub fn encode_reply(asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {
+    lose_extra("answer", reply.extra.as_deref(), losses);
     to_json(&Completion {
-        id: reply.id.as_deref().unwrap_or(&defaults.id),
+        id: reply.id.as_deref().unwrap_or(&asked.id),
         object: "chat.completion",
-        created: defaults.created,
-        model: reply.model.as_deref().unwrap_or(&defaults.model),
-        choices: reply.choices.iter().enumerate().map(choice).collect(),
+        created: asked.created,
+        model: reply.model.as_deref().unwrap_or(&asked.model),
+        choices: reply
+            .choices
+            .iter()
+            .enumerate()
+            .map(|(index, choice)| self::choice(index, choice, losses))
+            .collect(),
         usage: reply.usage.into(),
         service_tier: reply.service_tier.as_deref(),
     })
 }
 
-fn choice((index, choice): (usize, &chat::Choice)) -> Choice<'_> {
+fn choice<'a>(index: usize, choice: &'a chat::Choice, losses: &mut Losses) -> Choice<'a> {
+    lose_extra("answer", choice.extra.as_deref(), losses);
     Choice {
         index,
-        message: message(&choice.content),
-        logprobs: (),
-        finish_reason: finish_reason(&choice.finish_reason),
+        message: message(&choice.content, losses),
+        logprobs: Logprobs::of(&choice.logprobs),
+        finish_reason: finish_reason(&choice.finish_reason, losses),
     }
 }
 
-fn message(parts: &[Part]) -> Message<'_> {
+fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
     let mut message = Message {
         role: "assistant",
         content: None,
@@ -38,25 +46,34 @@ fn message(parts: &[Part]) -> Message<'_> {
         thinking_blocks: Vec::new(),
         tool_calls: Vec::new(),
     };
-    for part in parts {
+    for (position, part) in parts.iter().enumerate() {
+        let seal = part.seal.as_ref().map(Marked);
         let place = Place {
             after_text: message.content.as_ref().map_or(0, String::len),
             after_calls: u32::try_from(message.tool_calls.len()).unwrap_or(u32::MAX),
         };
         match &part.content {
-            Content::Text(text) => append(&mut message.content, text),
+            Content::Text { text, annotations } => {
+                append(&mut message.content, text);
+                if !annotations.is_empty() {
+                    losses.add(
+                        format_args!("answer.content[{position}].citations"),
+                        "the text comes without its sources",
+                    );
+                }
+            }
             Content::Refusal(text) => append(&mut message.refusal, text),
-            Content::Thinking { text, signature } => {
+            Content::Thinking { text } => {
                 if !text.is_empty() {
                     append(&mut message.reasoning_content, text);
                 }
-                let thought =
-                    Thought::Thinking { thinking: text, signature: signature.as_deref().map(Marked) };
+                let thought = Thought::Thinking { thinking: text, signature: seal };
                 message.thinking_blocks.push(ThinkingBlock { index: None, thought, place });
             }
-            Content::RedactedThinking { data } => {
-                let thought = Thought::RedactedThinking { data: Marked(data) };
-                message.thinking_blocks.push(ThinkingBlock { index: None, thought, place });
+            Content::RedactedThinking => {
+                let thought = seal.map(|data| Thought::RedactedThinking { data });
+                let block = thought.map(|thought| ThinkingBlock { index: None, thought, place });
+                message.thinking_blocks.extend(block);
             }
             Content::ToolCall { id, name, arguments } => message.tool_calls.push(ToolCall {
                 index: None,
@@ -64,8 +81,15 @@ fn message(parts: &[Part]) -> Message<'_> {
                 kind: Some("function"),
                 function: Function { name: Some(name), arguments },
             }),
-            // No model answers with these, see `chat::Choice`.
-            Content::Image { .. } | Content::Document { .. } | Content::ToolResult { .. } => {}
+            Content::Media { .. } => {
+                losses.add(format_args!("answer.content[{position}]"), "this API answers with text only");
+            }
+            Content::Foreign(foreign) => losses.add(
+                format_args!("answer.content[{position}].{}", foreign.kind),
+                "blocks of this type are not known to this gateway",
+            ),
+            // No model answers with these.
+            Content::ToolResult { .. } => {}
         }
     }
     // `null` says that the answer is in `tool_calls` or `refusal`.

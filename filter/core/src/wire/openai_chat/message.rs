@@ -1,10 +1,12 @@
 //! One message of a client's request, from OpenAI's words.
 
+use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::content::{Allowed, cache_control, decode_content, prefer};
 use super::thoughts::{put_together, take_thoughts};
-use crate::chat::{Content, Losses, Message, Part, Role};
+use crate::chat::{Content, Family, Losses, Message, Origin, Part, Role};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 
@@ -12,7 +14,7 @@ use crate::wire::fields::{Fields, Path};
 pub(super) fn decode_message(path: &Path<'_>, message: Value, losses: &mut Losses) -> Result<Message> {
     let mut fields = Fields::new(path, message)?;
     let role = fields.required_string("role")?;
-    let message = match role.as_str() {
+    let mut message = match role.as_str() {
         "system" => decode_plain(&mut fields, Role::System, Allowed::Text, losses)?,
         "developer" => decode_plain(&mut fields, Role::Developer, Allowed::Text, losses)?,
         "user" => decode_plain(&mut fields, Role::User, Allowed::User, losses)?,
@@ -22,7 +24,7 @@ pub(super) fn decode_message(path: &Path<'_>, message: Value, losses: &mut Losse
             return Err(fields.path("role").unprocessable(format_args!("role {other:?} is not supported")));
         }
     };
-    fields.finish(losses);
+    message.extra = fields.extra(Family::OpenAi);
     Ok(message)
 }
 
@@ -35,7 +37,7 @@ fn decode_plain(
     let Some(content) = fields.take("content") else { return Err(fields.missing("content")) };
     let mut content = decode_content(&fields.path("content"), content, allowed, losses)?;
     mark_last(fields, &mut content, losses)?;
-    Ok(Message { role, content, name: fields.string("name")? })
+    Ok(Message { name: fields.string("name")?, ..Message::new(role, content) })
 }
 
 fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Message> {
@@ -44,16 +46,21 @@ fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Mess
     if let Some(text) = fields.take("content") {
         content.extend(decode_content(&fields.path("content"), text, Allowed::Assistant, losses)?);
     }
-    content.extend(fields.string("refusal")?.map(|text| Part::new(Content::Refusal(text))));
+    let refusal = fields.string("refusal")?;
+    content.extend(refusal.map(|text| Part { origin: REFUSAL, ..Part::new(Content::Refusal(text)) }));
     let mut calls = Vec::new();
     for (index, call) in fields.list("tool_calls")?.into_iter().enumerate() {
         let list = fields.path("tool_calls");
-        calls.push(decode_tool_call(&Path::Index(&list, index), call, losses)?);
+        let call = decode_tool_call(&Path::Index(&list, index), call, losses)?;
+        calls.push(Part { origin: Origin::new("tool_calls", index), ..call });
     }
     let mut content = put_together(thoughts, content, calls);
     mark_last(fields, &mut content, losses)?;
-    Ok(Message { role: Role::Assistant, content, name: fields.string("name")? })
+    Ok(Message { name: fields.string("name")?, ..Message::new(Role::Assistant, content) })
 }
+
+/// Where an assistant's message has the words of its refusal.
+const REFUSAL: Origin = Origin { member: "refusal", index: None };
 
 fn decode_tool_call(path: &Path<'_>, call: Value, losses: &mut Losses) -> Result<Part> {
     let mut fields = Fields::new(path, call)?;
@@ -76,7 +83,7 @@ fn decode_tool_call(path: &Path<'_>, call: Value, losses: &mut Losses) -> Result
     // Streaming clients that echo what they received leave the chunk's index in.
     fields.take("index");
     fields.finish(losses);
-    Ok(Part { content: Content::ToolCall { id, name, arguments }, cache_control })
+    Ok(Part { cache_control, ..Part::new(Content::ToolCall { id, name, arguments }) })
 }
 
 fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Message> {
@@ -87,10 +94,13 @@ fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Me
     let last = content.last_mut().and_then(|part| part.cache_control.take());
     let mark = cache_control(fields, losses)?;
     let cache_control = prefer(mark, last, MESSAGES_OWN, &fields.path("content"), losses);
-    let result = Content::ToolResult { call_id, content, is_error: None };
+    let is_error = says_error(&content).then_some(true);
+    let result = Content::ToolResult { call_id, content, is_error };
     // Older clients name the tool, which the call does already.
     fields.take("name");
-    Ok(Message { role: Role::User, content: vec![Part { content: result, cache_control }], name: None })
+    // It is the message: what is inside of it has the message's own members.
+    let result = Part { cache_control, ..Part::new(result) };
+    Ok(Message::new(Role::User, vec![result]))
 }
 
 /// Whose cache mark counts beside that of a message's last part.
@@ -110,4 +120,60 @@ fn mark_last(fields: &mut Fields<'_>, content: &mut [Part], losses: &mut Losses)
         }
     }
     Ok(())
+}
+
+/// A tool's result as far as it says whether the tool failed.
+#[derive(Deserialize)]
+struct ToolOutcome<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+/// This API cannot say that a tool failed. A result that is a JSON object says so itself if its `error` is `true`, a
+/// text or an object with something in it; `null`, `false`, `""`, `{}`, lists and numbers are what tools write where
+/// all went well, or nobody knows.
+fn says_error(content: &[Part]) -> bool {
+    let [Part { content: Content::Text { text, .. }, .. }] = content else { return false };
+    if !text.trim_start().starts_with('{') {
+        return false;
+    }
+    let outcome = serde_json::from_str::<ToolOutcome<'_>>(text);
+    let Some(error) = outcome.ok().and_then(|outcome| outcome.error) else { return false };
+    let within = |open, close| error.get().strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
+    let inside = within('"', '"').or_else(|| within('{', '}'));
+    error.get() == "true" || inside.is_some_and(|inside| !inside.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_result_is_an_error_only_if_it_says_what_went_wrong() {
+        let says = |text: &str| says_error(&[Part::text(text)]);
+        for error in
+            [r#"{"error": "no such city"}"#, r#"{"data": 1, "error": {"code": 3}}"#, r#" {"error":true}"#]
+        {
+            assert!(says(error), "{error}");
+        }
+        for fine in [
+            r#"{"error": null, "data": "hello"}"#,
+            r#"{"error": "", "data": "hello"}"#,
+            r#"{"error": " "}"#,
+            r#"{"error": false}"#,
+            r#"{"error": {}}"#,
+            r#"{"error": { }}"#,
+            r#"{"error": []}"#,
+            r#"{"error": 0}"#,
+            r#"{"errors": "x"}"#,
+            r#"{"data": {"error": "x"}}"#,
+            r#"{"error": "x""#,
+            r#""error""#,
+            "error",
+            "",
+        ] {
+            assert!(!says(fine), "{fine}");
+        }
+        assert!(!says_error(&[Part::text(r#"{"error": "x"}"#), Part::text("")]));
+    }
 }

@@ -11,6 +11,38 @@ mod stream;
 mod thoughts;
 mod types;
 
+use crate::chat::{Losses, Reply, Request};
+use crate::error::Result;
+use crate::wire::{Asked, ClientCodec, EventWriter};
+
 pub use decode::decode_request;
 pub use encode::encode_reply;
 pub use stream::StreamEncoder;
+
+/// The client's side of a translation.
+pub(crate) static CLIENT: Client = Client;
+
+#[derive(Debug)]
+pub(crate) struct Client;
+
+impl ClientCodec for Client {
+    fn decode(&self, body: &[u8], losses: &mut Losses) -> Result<Request> {
+        decode_request(body, losses)
+    }
+
+    fn words(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            ("thinking.include_thoughts", "thinking.includeThoughts"),
+            ("tools[].", "tools[].function."),
+            (".arguments", ".function.arguments"),
+        ]
+    }
+
+    fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {
+        encode_reply(asked, reply, losses)
+    }
+
+    fn events(&self, asked: &Asked) -> Box<dyn EventWriter> {
+        Box::new(StreamEncoder::new(asked))
+    }
+}

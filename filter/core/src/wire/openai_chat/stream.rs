@@ -1,12 +1,14 @@
 //! A streamed answer, in OpenAI's words.
 
 use super::types::{
-    ChunkDelta, CompletionUsage, Function, Marked, Place, ThinkingBlock, Thought, ToolCall, finish_reason,
+    ChunkDelta, CompletionUsage, Function, Logprobs, Marked, Place, ThinkingBlock, Thought, ToolCall,
+    finish_reason, lose_extra,
 };
-use crate::chat::{BlockStart, Delta, Event, FinishReason};
-use crate::endpoint::ClientApi;
+use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, Seal};
 use crate::usage::Usage;
-use crate::wire::{AnswerDefaults, to_json, write_json};
+use crate::wire::api::Api as _;
+use crate::wire::openai::API;
+use crate::wire::{Asked, EventWriter, to_json, write_json};
 
 /// Blocks that may be open at once, and choices of one answer. A provider that goes beyond does not follow its API,
 /// and what goes beyond is left out.
@@ -18,13 +20,13 @@ const MAX_OPEN: usize = 256;
 /// ends in one of two ways: finish reason, usage if the client asked for it, `[DONE]`; or an error.
 #[derive(Debug)]
 pub struct StreamEncoder {
-    defaults: AnswerDefaults,
-    include_usage: bool,
+    asked: Asked,
     /// Everything of a chunk up to its first choice; the same for the whole stream.
     head: Option<Vec<u8>>,
     blocks: Vec<OpenBlock>,
     choices: Vec<Choice>,
     usage: Usage,
+    service_tier: Option<String>,
     is_closed: bool,
 }
 
@@ -43,7 +45,7 @@ enum BlockKind {
     /// one block with its signature, however they put lists of deltas together.
     Thinking {
         text: String,
-        signature: String,
+        seal: Option<Seal>,
         place: Place,
     },
     ToolCall {
@@ -63,37 +65,48 @@ struct Choice {
     finish_reason: FinishReason,
 }
 
+impl EventWriter for StreamEncoder {
+    fn event(&mut self, event: &Event, losses: &mut Losses, out: &mut Vec<u8>) {
+        self.tell(event, losses, out);
+    }
+
+    fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+}
+
 impl StreamEncoder {
-    /// An encoder for one answer. The usage chunk is written if `include_usage`.
+    /// An encoder for one answer.
     #[must_use]
-    pub fn new(defaults: AnswerDefaults, include_usage: bool) -> Self {
+    pub fn new(asked: &Asked) -> Self {
         Self {
-            defaults,
-            include_usage,
+            asked: asked.clone(),
             head: None,
             blocks: Vec::new(),
             choices: Vec::new(),
             usage: Usage::default(),
+            service_tier: None,
             is_closed: false,
         }
     }
 
-    /// Appends what `event` means to the client to `out`.
-    pub fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+    fn tell(&mut self, event: &Event, losses: &mut Losses, out: &mut Vec<u8>) {
         if self.is_closed {
             return;
         }
         match event {
             Event::Start { id, model } => {
                 if let Some(id) = id {
-                    self.defaults.id.clone_from(id);
+                    self.asked.id.clone_from(id);
                 }
                 if let Some(model) = model {
-                    self.defaults.model.clone_from(model);
+                    self.asked.model.clone_from(model);
                 }
             }
-            Event::BlockStart { index, choice, block } => self.block_start(*index, *choice, block, out),
-            Event::BlockDelta { index, delta } => self.block_delta(*index, delta, out),
+            Event::BlockStart { index, choice, block, .. } => {
+                self.block_start(*index, *choice, block, losses, out);
+            }
+            Event::BlockDelta { index, delta } => self.block_delta(*index, delta, losses, out),
             Event::BlockStop { index } => self.block_stop(*index, out),
             Event::Usage(usage) => self.usage.merge(*usage),
             Event::Finish { choice, reason } => {
@@ -101,24 +114,34 @@ impl StreamEncoder {
                     choice.finish_reason = reason.clone();
                 }
             }
+            Event::Logprobs { choice, tokens } => {
+                if let Some(logprobs) = Logprobs::of(tokens) {
+                    self.chunk(*choice, &ChunkDelta::default(), Some(&logprobs), None, out);
+                }
+            }
+            Event::ServiceTier(tier) => {
+                self.service_tier = Some(tier.clone());
+                self.head = None;
+            }
+            Event::Extra { extra, .. } => lose_extra("answer", Some(extra), losses),
             // Whatever comes first says whose answer it is: clients take the role from the first chunk.
             Event::Ping => self.content(0, ChunkDelta { content: Some(""), ..ChunkDelta::default() }, out),
             Event::Error(error) => {
-                out.extend(error.stream_event(ClientApi::OpenAi));
+                out.extend(API.error_event(error));
                 self.is_closed = true;
             }
-            Event::Loss(_) => {}
-            Event::End => self.end(out),
+            Event::End => self.end(losses, out),
         }
     }
 
-    /// True after the end of the answer or an error: nothing more will be written.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.is_closed
-    }
-
-    fn block_start(&mut self, index: u32, choice_index: u32, block: &BlockStart, out: &mut Vec<u8>) {
+    fn block_start(
+        &mut self,
+        index: u32,
+        choice_index: u32,
+        block: &BlockStart,
+        losses: &mut Losses,
+        out: &mut Vec<u8>,
+    ) {
         if self.blocks.len() >= MAX_OPEN {
             return;
         }
@@ -127,14 +150,25 @@ impl StreamEncoder {
         let kind = match block {
             BlockStart::Text => BlockKind::Message,
             BlockStart::Thinking => {
-                BlockKind::Thinking { text: String::new(), signature: String::new(), place: choice.place() }
+                BlockKind::Thinking { text: String::new(), seal: None, place: choice.place() }
             }
             BlockStart::Refusal => BlockKind::Refusal,
-            BlockStart::RedactedThinking { data } => {
+            BlockStart::RedactedThinking(seal) => {
                 let place = choice.place();
                 delta.thinking_blocks =
-                    Some([choice.thinking_block(Thought::RedactedThinking { data: Marked(data) }, place)]);
+                    Some([choice.thinking_block(Thought::RedactedThinking { data: Marked(seal) }, place)]);
                 BlockKind::Message
+            }
+            BlockStart::Media { .. } => {
+                losses.add(format_args!("answer.content[{index}]"), "this API answers with text only");
+                return;
+            }
+            BlockStart::Foreign(foreign) => {
+                losses.add(
+                    format_args!("answer.content[{index}].{}", foreign.kind),
+                    "blocks of this type are not known to this gateway",
+                );
+                return;
             }
             BlockStart::ToolCall { id, name } => {
                 let index = choice.tool_calls;
@@ -154,7 +188,7 @@ impl StreamEncoder {
         }
     }
 
-    fn block_delta(&mut self, index: u32, delta: &Delta, out: &mut Vec<u8>) {
+    fn block_delta(&mut self, index: u32, delta: &Delta, losses: &mut Losses, out: &mut Vec<u8>) {
         let Some(block) = self.blocks.iter_mut().rfind(|block| block.index == index) else { return };
         let choice = block.choice;
         let delta = match (delta, &mut block.kind) {
@@ -173,11 +207,19 @@ impl StreamEncoder {
                 }
                 ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() }
             }
-            (Delta::Signature(more), BlockKind::Thinking { signature, .. }) => {
-                signature.push_str(more);
+            (Delta::Seal(by, more), BlockKind::Thinking { seal, .. }) => {
+                let seal = seal.get_or_insert_with(|| Seal { by: *by, data: String::new() });
+                seal.data.push_str(more);
                 return;
             }
-            (Delta::Signature(_), _) => return,
+            (Delta::Seal(..), _) => return,
+            (Delta::Annotation(_), _) => {
+                losses.add(
+                    format_args!("answer.content[{index}].citations"),
+                    "the text comes without its sources",
+                );
+                return;
+            }
             (Delta::Arguments(arguments), BlockKind::ToolCall { index, has_arguments }) => {
                 *has_arguments = true;
                 arguments_delta(*index, arguments)
@@ -195,9 +237,9 @@ impl StreamEncoder {
             BlockKind::ToolCall { index, has_arguments: false } => {
                 self.content(block.choice, arguments_delta(index, "{}"), out);
             }
-            BlockKind::Thinking { text, signature, place } => {
+            BlockKind::Thinking { text, seal, place } => {
                 let Some(choice) = self.choice(block.choice) else { return };
-                let signature = (!signature.is_empty()).then_some(Marked(&signature));
+                let signature = seal.as_ref().filter(|seal| !seal.data.is_empty()).map(Marked);
                 let thought = choice.thinking_block(Thought::Thinking { thinking: &text, signature }, place);
                 let delta = ChunkDelta { thinking_blocks: Some([thought]), ..ChunkDelta::default() };
                 self.content(block.choice, delta, out);
@@ -206,7 +248,7 @@ impl StreamEncoder {
         }
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) {
+    fn end(&mut self, losses: &mut Losses, out: &mut Vec<u8>) {
         self.choice(0);
         for (index, choice) in std::mem::take(&mut self.choices).iter().enumerate() {
             let delta = if choice.has_role {
@@ -215,9 +257,10 @@ impl StreamEncoder {
                 ChunkDelta { role: Some("assistant"), content: Some(""), ..ChunkDelta::default() }
             };
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            self.chunk(index, &delta, Some(finish_reason(&choice.finish_reason)), out);
+            let reason = finish_reason(&choice.finish_reason, losses);
+            self.chunk(index, &delta, None, Some(reason), out);
         }
-        if self.include_usage {
+        if self.asked.request.include_usage {
             let usage = CompletionUsage::from(self.usage);
             out.extend_from_slice(self.head());
             out.extend_from_slice(b"],\"usage\":");
@@ -236,13 +279,14 @@ impl StreamEncoder {
             choice.has_role = true;
             delta.role = Some("assistant");
         }
-        self.chunk(choice, &delta, None, out);
+        self.chunk(choice, &delta, None, None, out);
     }
 
     fn chunk(
         &mut self,
         choice: u32,
         delta: &ChunkDelta<'_>,
+        logprobs: Option<&Logprobs<'_>>,
         finish_reason: Option<&'static str>,
         out: &mut Vec<u8>,
     ) {
@@ -251,13 +295,20 @@ impl StreamEncoder {
         write_json(out, &choice);
         out.extend_from_slice(b",\"delta\":");
         write_json(out, delta);
-        out.extend_from_slice(b",\"logprobs\":null,\"finish_reason\":");
+        match logprobs {
+            None => out.extend_from_slice(b",\"logprobs\":null"),
+            Some(logprobs) => {
+                out.extend_from_slice(b",\"logprobs\":");
+                write_json(out, logprobs);
+            }
+        }
+        out.extend_from_slice(b",\"finish_reason\":");
         write_json(out, &finish_reason);
         out.extend_from_slice(b"}]}\n\n");
     }
 
     fn head(&mut self) -> &[u8] {
-        let AnswerDefaults { id, model, created } = &self.defaults;
+        let Asked { id, model, created, .. } = &self.asked;
         self.head.get_or_insert_with(|| {
             let mut head = b"data: {\"id\":".to_vec();
             head.extend(to_json(id));
@@ -265,6 +316,10 @@ impl StreamEncoder {
             head.extend(to_json(created));
             head.extend_from_slice(b",\"model\":");
             head.extend(to_json(model));
+            if let Some(tier) = &self.service_tier {
+                head.extend_from_slice(b",\"service_tier\":");
+                head.extend(to_json(tier));
+            }
             head.extend_from_slice(b",\"choices\":[");
             head
         })

@@ -6,35 +6,10 @@
 
 use serde_json::Value;
 
-use super::content::{cache_control, first_of};
-use crate::chat::{CacheControl, Content, Losses, Part};
+use super::content::{cache_control, first_of, redacted, thought};
+use crate::chat::{CacheControl, Content, Losses, Origin, Part};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
-
-/// Stands before the proof of each thought that goes to a client, its signature or ciphertext, and says whose it is: only
-/// Claude's thoughts are translated. A client may come back with a thought of another provider, which Claude refuses.
-pub(super) const CLAUDE: &str = "claude:";
-
-/// The proof that a client sends back, as its provider wrote it; `None` where it does not say whose it is.
-pub(super) fn unmarked(mut proof: String) -> Option<String> {
-    proof.starts_with(CLAUDE).then(|| proof.split_off(CLAUDE.len()))
-}
-
-/// The signature that the client sends back, if it is known whose it is.
-pub(super) fn signature(path: &Path<'_>, signature: String, losses: &mut Losses) -> Option<String> {
-    if signature.is_empty() {
-        return None;
-    }
-    let unmarked = unmarked(signature);
-    if unmarked.is_none() {
-        losses.add(path, NOT_CLAUDES);
-    }
-    unmarked
-}
-
-/// The reason of the loss.
-pub(super) const NOT_CLAUDES: &str =
-    "not a proof that this gateway gave: it may be of another provider's model";
 
 /// A thought and where it was in the message.
 pub(super) struct Thought {
@@ -49,6 +24,7 @@ pub(super) struct Thought {
 struct Block {
     /// Where its first element is in `thinking_blocks`.
     position: usize,
+    origin: Origin,
     /// Which block it is a part of, where the client still knows.
     index: Option<u64>,
     kind: Kind,
@@ -120,6 +96,7 @@ fn decode_block(
     let place = |count: Option<u64>| count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     let block = Block {
         position,
+        origin: Origin::new("thinking_blocks", position),
         index: fields.u64("index")?,
         kind,
         cache_control,
@@ -199,10 +176,11 @@ pub(super) fn put_together(thoughts: Vec<Thought>, content: Vec<Part>, calls: Ve
     let mut thoughts = thoughts.into_iter().peekable();
     let mut written = 0_usize;
     for part in content {
-        let Part { content: Content::Text(mut text), cache_control } = part else {
+        let Part { content: Content::Text { mut text, annotations }, .. } = part else {
             parts.push(part);
             continue;
         };
+        let part = Part { content: Content::text(""), ..part };
         while let Some(thought) = thoughts.next_if(|thought| {
             let is_inside =
                 thought.after_text <= written || thought.after_text < written.saturating_add(text.len());
@@ -212,12 +190,13 @@ pub(super) fn put_together(thoughts: Vec<Thought>, content: Vec<Part>, calls: Ve
             if cut > 0 {
                 let rest = text.split_off(cut);
                 written = written.saturating_add(cut);
-                parts.push(Part::text(std::mem::replace(&mut text, rest)));
+                let before = Content::text(std::mem::replace(&mut text, rest));
+                parts.push(Part { origin: part.origin, ..Part::new(before) });
             }
             parts.push(thought.part);
         }
         written = written.saturating_add(text.len());
-        parts.push(Part { content: Content::Text(text), cache_control });
+        parts.push(Part { content: Content::Text { text, annotations }, ..part });
     }
     while let Some(thought) = thoughts.next_if(|thought| thought.after_calls == 0) {
         parts.push(thought.part);
@@ -236,6 +215,7 @@ impl Block {
     fn unsigned(text: String) -> Self {
         Self {
             position: 0,
+            origin: Origin { member: "reasoning_content", index: None },
             index: None,
             kind: Kind::Thinking { text, signature: String::new() },
             cache_control: None,
@@ -244,24 +224,17 @@ impl Block {
         }
     }
 
-    /// The thought that the block is. Without a proof there is the text; a ciphertext that is nobody's is nothing.
+    /// The thought that the block is. Without a signature that counts there is the text.
     fn thought(self, list: &Path<'_>, losses: &mut Losses) -> Option<Thought> {
         let path = Path::Index(list, self.position);
-        let content = match self.kind {
-            Kind::Redacted { data } => {
-                let Some(data) = unmarked(data) else {
-                    losses.add(Path::Key(&path, "data"), NOT_CLAUDES);
-                    return None;
-                };
-                Content::RedactedThinking { data }
-            }
+        let part = match self.kind {
+            Kind::Redacted { data } => redacted(&Path::Key(&path, "data"), data, losses)?,
             Kind::Thinking { text, signature } => {
-                let signature = self::signature(&Path::Key(&path, "signature"), signature, losses);
-                Content::Thinking { text, signature }
+                thought(text, &Path::Key(&path, "signature"), signature, losses)
             }
         };
         Some(Thought {
-            part: Part { content, cache_control: self.cache_control },
+            part: Part { cache_control: self.cache_control, origin: self.origin, ..part },
             after_text: self.after_text,
             after_calls: self.after_calls,
         })
@@ -279,10 +252,13 @@ mod tests {
         let mut losses = Losses::default();
         let mut fields = Fields::new(&Path::Root, message).unwrap();
         let thoughts = take_thoughts(&mut fields, &mut losses).unwrap();
-        let shown = thoughts.into_iter().map(|thought| match thought.part.content {
-            Content::Thinking { text, signature } => format!("{text}/{}", signature.unwrap_or_default()),
-            Content::RedactedThinking { data } => format!("[{data}]"),
-            other => format!("{other:?}"),
+        let shown = thoughts.into_iter().map(|thought| {
+            let seal = thought.part.seal.map(|seal| seal.data).unwrap_or_default();
+            match thought.part.content {
+                Content::Thinking { text } => format!("{text}/{seal}"),
+                Content::RedactedThinking => format!("[{seal}]"),
+                other => format!("{other:?}"),
+            }
         });
         (shown.collect(), losses.count())
     }
@@ -298,20 +274,22 @@ mod tests {
     }
 
     fn signed(text: &str, signature: &str) -> Value {
-        json!({"type": "thinking", "thinking": text, "signature": format!("{CLAUDE}{signature}")})
+        json!({"type": "thinking", "thinking": text, "signature": format!("claude:{signature}")})
     }
 
     fn redacted(data: &str) -> Value {
-        json!({"type": "redacted_thinking", "data": format!("{CLAUDE}{data}")})
+        json!({"type": "redacted_thinking", "data": format!("claude:{data}")})
     }
 
     #[test]
     fn a_proof_that_does_not_say_whose_it_is_does_not_count() {
         let foreign = json!({"type": "thinking", "thinking": "a", "signature": "EtYCCkYIBxgC"});
         let other = json!({"type": "redacted_thinking", "data": "gAAAAABo"});
-        let named = json!({"type": "thinking", "thinking": "c", "signature": "gemini:CpQB"});
-        let blocks = json!({"thinking_blocks": [foreign, other, signed("b", "s"), named]});
+        let unknown = json!({"type": "thinking", "thinking": "c", "signature": "someone:CpQB"});
+        let blocks = json!({"thinking_blocks": [foreign, other, signed("b", "s"), unknown]});
         assert_eq!(thoughts(blocks), (["a/", "b/s", "c/"].map(str::to_owned).to_vec(), 3));
+        // That of another provider stays with its name on it, and counts there.
+        assert_eq!(of(json!([{"type": "thinking", "thinking": "a", "signature": "gemini:s"}]), ""), ["a/s"]);
     }
 
     #[test]
@@ -371,7 +349,7 @@ mod tests {
     #[test]
     fn thoughts_stand_where_they_were() {
         let thought = |name: &str, after_text, after_calls| Thought {
-            part: Part::new(Content::Thinking { text: name.to_owned(), signature: None }),
+            part: Part::thinking(name, None),
             after_text,
             after_calls,
         };
@@ -381,8 +359,8 @@ mod tests {
         let order = |thoughts, content, calls| -> String {
             let parts = put_together(thoughts, content, calls);
             let shown = parts.into_iter().map(|part| match part.content {
-                Content::Text(text) => text,
-                Content::Thinking { text, .. } => format!("<{text}>"),
+                Content::Text { text, .. } => text,
+                Content::Thinking { text } => format!("<{text}>"),
                 Content::ToolCall { id, .. } => format!("({id})"),
                 _ => "?".to_owned(),
             });

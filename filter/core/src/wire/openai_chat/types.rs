@@ -3,10 +3,11 @@
 //! Members that OpenAI's own SDKs require are always there, `null` where there is nothing to say; those of the
 //! gateways' extensions only when there is.
 
+use std::fmt::Display;
+
 use serde::{Serialize, Serializer};
 
-use super::thoughts::CLAUDE;
-use crate::chat::FinishReason;
+use crate::chat::{self, FinishReason, Losses, Seal};
 use crate::usage::Usage;
 
 /// `chat.completion`
@@ -26,8 +27,42 @@ pub(super) struct Completion<'a> {
 pub(super) struct Choice<'a> {
     pub(super) index: usize,
     pub(super) message: Message<'a>,
-    pub(super) logprobs: (),
+    pub(super) logprobs: Option<Logprobs<'a>>,
     pub(super) finish_reason: &'static str,
+}
+
+/// `logprobs`
+#[derive(Serialize)]
+pub(super) struct Logprobs<'a> {
+    content: Vec<TokenLogprob<'a>>,
+    refusal: (),
+}
+
+#[derive(Serialize)]
+struct TokenLogprob<'a> {
+    token: &'a str,
+    logprob: f64,
+    bytes: &'a [u8],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<Vec<TokenLogprob<'a>>>,
+}
+
+impl<'a> Logprobs<'a> {
+    /// `None` where there are none.
+    pub(super) fn of(tokens: &'a [chat::TokenLogprob]) -> Option<Self> {
+        let token = |token: &'a str, logprob, top_logprobs| TokenLogprob {
+            token,
+            logprob,
+            bytes: token.as_bytes(),
+            top_logprobs,
+        };
+        let content = tokens.iter().map(|told| {
+            let top = told.top.iter().map(|(text, logprob)| token(text, *logprob, None)).collect();
+            token(&told.token, told.logprob, Some(top))
+        });
+        let content: Vec<_> = content.collect();
+        (!content.is_empty()).then_some(Self { content, refusal: () })
+    }
 }
 
 #[derive(Serialize)]
@@ -68,12 +103,12 @@ pub(super) enum Thought<'a> {
     },
 }
 
-/// The proof of a thought, with whose it is.
-pub(super) struct Marked<'a>(pub(super) &'a str);
+/// A signature or ciphertext, with whose it is.
+pub(super) struct Marked<'a>(pub(super) &'a Seal);
 
 impl Serialize for Marked<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{CLAUDE}{}", self.0))
+        serializer.collect_str(&self.0.marked())
     }
 }
 
@@ -178,11 +213,23 @@ impl From<Usage> for CompletionUsage {
 }
 
 /// OpenAI has five reasons and its SDKs reject a sixth.
-pub(super) fn finish_reason(reason: &FinishReason) -> &'static str {
-    match reason {
-        FinishReason::Length => "length",
-        FinishReason::ToolCalls => "tool_calls",
-        FinishReason::ContentFilter => "content_filter",
-        FinishReason::Stop | FinishReason::StopSequence(_) | FinishReason::Other(_) => "stop",
+pub(super) fn finish_reason(reason: &FinishReason, losses: &mut Losses) -> &'static str {
+    let lost = match reason {
+        FinishReason::Stop | FinishReason::StopSequence(_) => return "stop",
+        FinishReason::Length | FinishReason::ContextWindow => return "length",
+        FinishReason::ToolCalls => return "tool_calls",
+        FinishReason::ContentFilter => return "content_filter",
+        FinishReason::Pause => "pause_turn",
+        FinishReason::Malformed => "malformed",
+        FinishReason::Other(reason) => reason,
+    };
+    losses.add(format_args!("answer.stop_reason.{lost}"), "the client is told that the answer is complete");
+    "stop"
+}
+
+/// What an answer has that this API has no place for.
+pub(super) fn lose_extra(path: impl Display, extra: Option<&chat::Extra>, losses: &mut Losses) {
+    for (name, _) in extra.into_iter().flat_map(|extra| &extra.members) {
+        losses.add(format_args!("{path}.{name}"), "not known to this gateway");
     }
 }

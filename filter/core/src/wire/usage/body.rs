@@ -6,11 +6,11 @@ use serde::Deserialize;
 
 use super::facts::Facts;
 use super::shapes::{CohereMeta, OpenAiUsage};
-use super::{Count, Observed};
+use super::{Count, Counters, Observed};
 use crate::codec::json::{self, Member, ScanError};
 use crate::endpoint::Endpoint;
 use crate::usage::Usage;
-use crate::wire::anthropic::usage::{Counters, Totals};
+use crate::wire::anthropic::usage::{Counters as AnthropicCounters, Totals};
 use crate::wire::error::event_error;
 
 /// The members that matter.
@@ -79,14 +79,14 @@ fn model_of_head(head: &[u8]) -> Option<String> {
 
 fn of_members(endpoint: Endpoint, body: &[u8], members: [Option<Member>; MEMBERS.len()]) -> Observed {
     let [named, usage, meta, input_tokens, count] = members;
-    let usage = match endpoint {
-        Endpoint::Messages => {
-            value::<Counters>(usage, body).map(|counters| Totals::of_answer(&counters).usage())
+    let usage = match endpoint.watch().counters {
+        Counters::Anthropic => {
+            value::<AnthropicCounters>(usage, body).map(|counters| Totals::of_answer(&counters).usage())
         }
-        Endpoint::Rerank => value::<CohereMeta>(meta, body).map(Usage::from),
-        Endpoint::CountTokens | Endpoint::ResponsesInputTokens => value(input_tokens, body).map(counted),
-        Endpoint::Tokenize => value(count, body).map(counted),
-        _ => value::<OpenAiUsage>(usage, body).map(Usage::from),
+        Counters::Cohere => value::<CohereMeta>(meta, body).map(Usage::from),
+        Counters::InputTokens => value(input_tokens, body).map(counted),
+        Counters::Count => value(count, body).map(counted),
+        Counters::OpenAi => value::<OpenAiUsage>(usage, body).map(Usage::from),
     };
     let model = named.and_then(|named| named.as_str(body).map(Cow::into_owned));
     Observed { usage: usage.unwrap_or_default(), model: model.filter(|model| !model.is_empty()), error: None }
@@ -105,7 +105,7 @@ fn counted(Count(input): Count) -> Usage {
 /// calls.
 #[must_use]
 pub fn content_of_body(endpoint: Endpoint, body: &[u8]) -> u64 {
-    let content = Facts::of(endpoint, body).content;
+    let content = Facts::of(endpoint.watch().shape, body).content;
     content.piece.max(content.whole)
 }
 

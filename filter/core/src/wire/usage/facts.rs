@@ -4,8 +4,8 @@
 //! word. The content is measured, not kept: some providers report no usage, and then its bytes are all there is to count.
 //! So it must be found however it is written: any order, spaces and escapes.
 
+use super::watch::Shape;
 use crate::codec::reader::{Reader, Text};
-use crate::endpoint::Endpoint;
 
 /// How deep the parts of a content may stand inside of each other.
 const MAX_PARTS: u32 = 8;
@@ -90,7 +90,7 @@ pub(super) struct Choices {
 
 impl<'d> Facts<'d> {
     /// What `data` says up to where it stops being JSON.
-    pub(super) fn of(endpoint: Endpoint, data: &'d [u8]) -> Self {
+    pub(super) fn of(shape: Shape, data: &'d [u8]) -> Self {
         let mut facts = Self::default();
         let mut delta = Content::default();
         let mut inner = Inner::default();
@@ -119,25 +119,25 @@ impl<'d> Facts<'d> {
                 facts.usage = reader.raw()?;
                 Some(())
             }
-            b"choices" if endpoint != Endpoint::Responses && endpoint != Endpoint::Messages => {
+            b"choices" if shape != Shape::Responses && shape != Shape::Messages => {
                 let mut index = 0;
                 let is_array = reader.peek()? == b'[';
                 reader.elements(|reader| {
-                    choice(reader, endpoint, index, &mut facts)?;
+                    choice(reader, shape, index, &mut facts)?;
                     index += 1;
                     Some(())
                 })?;
                 facts.has_no_choices = is_array && index == 0;
                 Some(())
             }
-            b"delta" if endpoint == Endpoint::Responses => {
+            b"delta" if shape == Shape::Responses => {
                 delta.add(reader.text()?);
                 Some(())
             }
-            b"delta" | b"content_block" if endpoint == Endpoint::Messages => block(reader, &mut delta),
-            b"content" if endpoint == Endpoint::Messages => whole(reader, &mut facts.content, blocks),
-            b"output" if endpoint == Endpoint::Responses => whole(reader, &mut facts.content, items),
-            b"response" | b"message" => inner.read(reader, endpoint),
+            b"delta" | b"content_block" if shape == Shape::Messages => block(reader, &mut delta),
+            b"content" if shape == Shape::Messages => whole(reader, &mut facts.content, blocks),
+            b"output" if shape == Shape::Responses => whole(reader, &mut facts.content, items),
+            b"response" | b"message" => inner.read(reader, shape),
             _ => reader.skip(),
         });
         facts.model = facts.model.or(inner.model);
@@ -146,8 +146,7 @@ impl<'d> Facts<'d> {
         if facts.kind == Kind::SoundDelta {
             delta.piece = 0;
         }
-        if endpoint == Endpoint::Messages || matches!(facts.kind, Kind::None | Kind::Delta | Kind::SoundDelta)
-        {
+        if shape == Shape::Messages || matches!(facts.kind, Kind::None | Kind::Delta | Kind::SoundDelta) {
             facts.content.piece += delta.piece;
             facts.content.is_some |= delta.is_some;
         }
@@ -169,14 +168,14 @@ struct Inner<'d> {
 }
 
 impl<'d> Inner<'d> {
-    fn read(&mut self, reader: &mut Reader<'d>, endpoint: Endpoint) -> Option<()> {
+    fn read(&mut self, reader: &mut Reader<'d>, shape: Shape) -> Option<()> {
         reader.members(|reader, name| {
             let mut content = Content::default();
             match name {
                 b"model" => self.model = reader.raw()?,
                 b"usage" => self.usage = reader.raw()?,
-                b"output" if endpoint == Endpoint::Responses => items(reader, &mut content)?,
-                b"content" if endpoint == Endpoint::Messages => blocks(reader, &mut content)?,
+                b"output" if shape == Shape::Responses => items(reader, &mut content)?,
+                b"content" if shape == Shape::Messages => blocks(reader, &mut content)?,
                 _ => reader.skip()?,
             }
             self.content += content.piece;
@@ -206,13 +205,13 @@ fn whole(reader: &mut Reader<'_>, content: &mut Content, read: Read) -> Option<(
 }
 
 /// A choice of a chat completion or a completion. Some servers send what has been said so far beside each piece.
-fn choice(reader: &mut Reader<'_>, endpoint: Endpoint, position: u32, facts: &mut Facts<'_>) -> Option<()> {
+fn choice(reader: &mut Reader<'_>, shape: Shape, position: u32, facts: &mut Facts<'_>) -> Option<()> {
     let content = &mut facts.content;
     let (mut index, mut is_finished) = (u64::from(position), false);
     let done = reader.members(|reader, name| match name {
         b"delta" => message(reader, content),
         b"message" => whole(reader, content, message),
-        b"text" if endpoint == Endpoint::Completions => {
+        b"text" if shape == Shape::Completions => {
             content.add(reader.text()?);
             Some(())
         }

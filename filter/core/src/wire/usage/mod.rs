@@ -10,11 +10,13 @@ mod shapes;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use body::{END, MAX_READ, content_of_body, observe_body, observe_ends};
-pub use chunk::{first_event_error, is_usage_only_chunk};
+pub use chunk::is_usage_only_chunk;
 pub(crate) use count::Count;
 pub use stream::{Glance, StreamObserver};
+pub use watch::{Counters, End, Shape, Tokens, Watch};
 
 use crate::error::Error;
 use crate::usage::Usage;

@@ -3,6 +3,7 @@
 use super::Observed;
 use super::body::{model, openai, read};
 use super::facts::{Choices, Facts, Kind};
+use super::watch::{Counters as CounterKind, End, Watch};
 use crate::endpoint::Endpoint;
 use crate::wire::anthropic::usage::{Counters, Totals};
 use crate::wire::error::event_error;
@@ -10,7 +11,7 @@ use crate::wire::error::event_error;
 /// Watches the events of one stream as they pass.
 #[derive(Debug)]
 pub struct StreamObserver {
-    endpoint: Endpoint,
+    watch: &'static Watch,
     totals: Totals,
     observed: Observed,
     /// How many choices were asked for.
@@ -40,7 +41,7 @@ impl StreamObserver {
     #[must_use]
     pub fn new(endpoint: Endpoint, choices: u32) -> Self {
         Self {
-            endpoint,
+            watch: endpoint.watch(),
             totals: Totals::default(),
             observed: Observed::default(),
             asked_choices: choices,
@@ -56,18 +57,18 @@ impl StreamObserver {
     /// Looks at the data of one event.
     pub fn event(&mut self, data: &[u8]) {
         self.last = Glance::default();
-        let has_choices = matches!(self.endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+        let shape = self.watch.shape;
+        let has_choices = shape.end() == End::Done;
         if data.trim_ascii() == b"[DONE]" {
             self.is_complete = true;
             self.is_over |= has_choices;
             return;
         }
-        let facts = Facts::of(self.endpoint, data);
+        let facts = Facts::of(shape, data);
         self.pieces = self.pieces.saturating_add(facts.content.piece);
         self.whole = self.whole.max(facts.content.whole);
         // Sound and pictures are all content.
-        let measures = has_choices || matches!(self.endpoint, Endpoint::Messages | Endpoint::Responses);
-        self.last.has_content = facts.content.is_some || !measures;
+        self.last.has_content = facts.content.is_some || !shape.is_measured();
         self.last.is_usage_only = facts.is_usage_only();
         if facts.may_be_error && self.observed.error.is_none() {
             self.observed.error = event_error(data);
@@ -132,7 +133,7 @@ impl StreamObserver {
     }
 
     fn usage(&mut self, kind: Kind, usage: &[u8]) {
-        if self.endpoint != Endpoint::Messages {
+        if self.watch.counters != CounterKind::Anthropic {
             self.observed.usage.merge(openai(usage));
             return;
         }

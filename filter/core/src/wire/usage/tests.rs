@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::codec::testing::written;
 use crate::endpoint::Endpoint;
+use crate::wire::error::event_error;
 
 /// input, cached input, cache creation, output, reasoning, total
 fn counters(usage: Usage) -> [Option<u64>; 6] {
@@ -493,6 +494,6 @@ fn only_a_chunk_of_nothing_but_usage_is_kept_from_the_client() {
 #[test]
 fn a_stream_may_open_with_an_error() {
     let data = br#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
-    assert_eq!(first_event_error(data).map(|error| error.status()), Some(529));
-    assert_eq!(first_event_error(br#"{"type":"message_start","message":{}}"#), None);
+    assert_eq!(event_error(data).map(|error| error.status()), Some(529));
+    assert_eq!(event_error(br#"{"type":"message_start","message":{}}"#), None);
 }

@@ -40,7 +40,7 @@ fn stream_of(hold: Hold) -> Stream {
         api: ClientApi::OpenAi,
         decoder: None,
         secrets: Secrets::default(),
-        aws: false,
+        framing: Framing::Sse,
         translation: None,
         hide_usage: true,
         hold,

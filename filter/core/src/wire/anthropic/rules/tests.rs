@@ -55,7 +55,7 @@ fn case(rule: Rule) -> Case {
     let (asked, path, pointer, sent) = match rule {
         Rule::BlankText => (
             history(&[hi(), text("assistant", "\n\n"), text("user", "Go")]),
-            "messages[1].content[0]",
+            "messages[1].content",
             "/messages/1/content/0/text",
             json!("Go"),
         ),
@@ -83,13 +83,13 @@ fn case(rule: Rule) -> Case {
         ),
         Rule::Arguments => (
             history(&[hi(), call("c", "{\"path\": \"a"), result("c")]),
-            "messages[1].content[0].arguments",
+            "messages[1].tool_calls[0].arguments",
             "/messages/1/content/0/input",
             json!({"arguments": "{\"path\": \"a"}),
         ),
         Rule::HalfCharacter => (
             history(&[hi(), call("c", r#"{"a": "\ud800"}"#), result("c")]),
-            "messages[1].content[0].arguments",
+            "messages[1].tool_calls[0].arguments",
             "/messages/1/content/0/input/a",
             json!("\u{fffd}"),
         ),
@@ -187,7 +187,7 @@ fn case(rule: Rule) -> Case {
                 json!({"role": "assistant", "content": "Well", "reasoning_content": "Hm."}),
                 hi(),
             ]),
-            "messages[1].content[0]",
+            "messages[1].reasoning_content",
             "/messages/1/content/0/text",
             json!("Well"),
         ),

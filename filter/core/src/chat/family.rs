@@ -1,0 +1,153 @@
+//! What is of one vendor: it means something to the vendor's own models, wherever they run, and to nobody else.
+
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+/// A vendor whose signatures, files, tools and fields are of use to its own models only. It is not a place: Claude's
+/// signatures are good at Anthropic and in every cloud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// OpenAI.
+    OpenAi,
+    /// Anthropic.
+    Anthropic,
+    /// Google.
+    Google,
+    /// Amazon.
+    Amazon,
+    /// Cohere.
+    Cohere,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: &[Family] =
+        &[Family::OpenAi, Family::Anthropic, Family::Google, Family::Amazon, Family::Cohere];
+
+    /// Stands before its seals where a client is to send them back: nothing else says whose they are. Conversations that have
+    /// begun have it in them, so it stays as it is.
+    fn prefix(self) -> &'static str {
+        match self {
+            Family::OpenAi => "openai:",
+            Family::Anthropic => "claude:",
+            Family::Google => "gemini:",
+            Family::Amazon => "nova:",
+            Family::Cohere => "cohere:",
+        }
+    }
+}
+
+/// A provider's mark on what its model made, to be sent back with it: of the thought, the call or the text that the part is.
+/// A provider takes no other's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seal {
+    /// Whose it is.
+    pub by: Family,
+    /// What it is, in its provider's words.
+    pub data: String,
+}
+
+impl Seal {
+    /// The seal with whose it is, as a client gets it.
+    #[must_use]
+    pub fn marked(&self) -> impl fmt::Display {
+        fmt::from_fn(|f| write!(f, "{}{}", self.by.prefix(), self.data))
+    }
+
+    /// The seal that a client sends back; `None` where it does not say whose it is.
+    #[must_use]
+    pub fn of_marked(mut marked: String) -> Option<Seal> {
+        let by = *Family::ALL.iter().find(|family| marked.starts_with(family.prefix()))?;
+        let data = marked.split_off(by.prefix().len());
+        Some(Seal { by, data })
+    }
+}
+
+/// Members of an object for which the neutral form has no word. The codec of the same family may know them; what no codec
+/// takes is a loss.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extra {
+    /// In whose words they are.
+    pub family: Family,
+    /// Name and JSON.
+    pub members: Vec<(String, String)>,
+}
+
+impl Extra {
+    /// The JSON of the member `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&RawValue> {
+        let (_, json) = self.members.iter().find(|(member, _)| member == name)?;
+        serde_json::from_str(json).ok()
+    }
+}
+
+/// What only its provider understands, as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreign {
+    /// Whose it is.
+    pub family: Family,
+    /// What it is called there.
+    pub kind: String,
+    /// All of it, as JSON.
+    pub json: String,
+}
+
+/// Something that is said of a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Annotation {
+    /// The piece of the text that it is about, from and to, in Unicode characters: APIs count bytes, characters or units of
+    /// UTF-16, so codecs convert. `None`: all of it.
+    pub span: Option<(usize, usize)>,
+    /// Where the source is.
+    pub url: Option<String>,
+    /// What it is called.
+    pub title: Option<String>,
+    /// What it says.
+    pub cited_text: Option<String>,
+    /// The same and more, in the provider's own words.
+    pub raw: Option<Foreign>,
+}
+
+/// Where a client has a message or a part: as `content[2]`, or `tool_calls[0]`, inside of what it belongs to. It is told of a loss in
+/// these words. A default one is of what no client wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The member.
+    pub member: &'static str,
+    /// Which element of it, if it is a list.
+    pub index: Option<usize>,
+}
+
+impl Origin {
+    /// The element `index` of the list `member`.
+    #[must_use]
+    pub fn new(member: &'static str, index: usize) -> Origin {
+        Origin { member, index: Some(index) }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.member)?;
+        self.index.map_or(Ok(()), |index| write!(f, "[{index}]"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seal_comes_back_as_whose_it_was() {
+        for by in Family::ALL {
+            let seal = Seal { by: *by, data: "claude:x".to_owned() };
+            let marked = seal.marked().to_string();
+            assert_eq!(Seal::of_marked(marked), Some(seal));
+        }
+        for marked in ["", "x", "claude", "Claude:x", " claude:x", "someone:x"] {
+            assert_eq!(Seal::of_marked(marked.to_owned()), None, "{marked}");
+        }
+    }
+}

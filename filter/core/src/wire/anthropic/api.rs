@@ -1,0 +1,129 @@
+//! Anthropic's endpoints, and what their clients expect.
+
+use serde_json::{Value, json};
+
+use crate::config::Model;
+use crate::endpoint::{Body, ClientApi, Operation, Path};
+use crate::error::Error;
+use crate::wire::api::{Api, ModelsList};
+use crate::wire::error::has_type_and_message;
+use crate::wire::glance;
+use crate::wire::usage::{Counters, Shape, Tokens, Watch};
+
+pub(crate) static MESSAGES: Operation = Operation {
+    name: "messages",
+    path: Path::Exact("/anthropic/v1/messages"),
+    api: ClientApi::Anthropic,
+    body: Body::Json,
+    glance: glance::json,
+    watch: Watch {
+        shape: Shape::Messages,
+        counters: Counters::Anthropic,
+        tokens: Tokens::InputAndOutput,
+        ..Watch::NOTHING
+    },
+    codec: None,
+};
+
+pub(crate) static COUNT_TOKENS: Operation = Operation {
+    name: "count_tokens",
+    path: Path::Exact("/anthropic/v1/messages/count_tokens"),
+    api: ClientApi::Anthropic,
+    body: Body::Json,
+    glance: glance::json,
+    watch: Watch { counters: Counters::InputTokens, ..Watch::NOTHING },
+    codec: None,
+};
+
+pub(crate) static MODELS: Operation = Operation {
+    name: "models",
+    path: Path::List(MODELS_LIST.path),
+    api: ClientApi::Anthropic,
+    body: Body::None,
+    glance: glance::json,
+    watch: Watch::NOTHING,
+    codec: None,
+};
+
+/// <https://docs.anthropic.com/en/api/models>
+static MODELS_LIST: ModelsList = ModelsList {
+    path: "/anthropic/v1/models",
+    one: |Model { id, created, .. }| {
+        let created_at = chrono::DateTime::from_timestamp(*created, 0)
+            .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true));
+        json!({
+            "type": "model",
+            "id": id,
+            "display_name": id,
+            "created_at": created_at.unwrap_or_default(),
+            "lifecycle": "active",
+        })
+    },
+    all: |models| {
+        let id_of =
+            |entry: Option<&Value>| entry.and_then(|entry| entry.get("id")).cloned().unwrap_or_default();
+        let (first, last) = (id_of(models.first()), id_of(models.last()));
+        json!({ "data": models, "has_more": false, "first_id": first, "last_id": last })
+    },
+};
+
+/// What Anthropic's clients expect.
+pub(crate) static API: AnthropicApi = AnthropicApi;
+
+#[derive(Debug)]
+pub(crate) struct AnthropicApi;
+
+impl Api for AnthropicApi {
+    fn prefix(&self) -> Option<&'static str> {
+        Some("anthropic")
+    }
+
+    fn error(&self, error: &Error) -> Value {
+        json!({ "type": "error", "error": { "type": own_type(error), "message": error.message() } })
+    }
+
+    fn error_event(&self, error: &Error) -> Vec<u8> {
+        format!("event: error\ndata: {}\n\n", self.error(error)).into_bytes()
+    }
+
+    /// <https://docs.anthropic.com/en/api/errors#error-shapes>
+    fn is_error(&self, body: &Value) -> bool {
+        has_type_and_message(body) && body.get("type").is_some_and(|kind| kind == "error")
+    }
+
+    /// <https://docs.claude.com/en/docs/build-with-claude/streaming#ping-events>
+    fn sign_of_life(&self) -> &'static [u8] {
+        b"event: ping\ndata: {\"type\": \"ping\"}\n\n"
+    }
+
+    fn answer_id(&self, unique: &str) -> String {
+        format!("msg_{unique}")
+    }
+
+    fn models(&self) -> Option<&'static ModelsList> {
+        Some(&MODELS_LIST)
+    }
+}
+
+/// The provider's own type, if it is of the kind that this API has; those of AWS and of proxies are written otherwise.
+fn own_type(error: &Error) -> &str {
+    let is_of_kind = |kind: &&str| kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let own = error.provider_type().filter(|kind| !kind.is_empty()).filter(is_of_kind);
+    own.unwrap_or_else(|| error_type(error.status()))
+}
+
+/// Anthropic's error type of an HTTP status: <https://docs.anthropic.com/en/api/errors>.
+fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        504 => "timeout_error",
+        503 => "service_unavailable_error",
+        529 => "overloaded_error",
+        _ => "api_error",
+    }
+}

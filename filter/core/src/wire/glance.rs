@@ -1,0 +1,94 @@
+//! What the edge must know of a request before it is routed.
+
+use percent_encoding::percent_decode_str;
+
+use crate::codec::json::{self, ScanError};
+use crate::codec::multipart;
+use crate::headers::Headers;
+
+/// The longest model name that is taken, in bytes. ARNs of inference profiles are below 200.
+const MAX_MODEL: usize = 512;
+
+/// What the edge must know of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// The model that the client names.
+    pub model: String,
+    /// It asks for a stream.
+    pub stream: bool,
+    /// It asks for usage in its stream (`stream_options.include_usage`).
+    pub usage_asked: bool,
+    /// How many choices it asks for (`n`).
+    pub choices: u32,
+}
+
+/// Of a body of JSON that has it all in members of the usual names.
+pub(crate) fn json(_: &Headers, body: &[u8]) -> Result<Glance, String> {
+    let explain = |error: ScanError| error.to_string();
+    let [model, stream, options, choices] =
+        json::scan(body, ["model", "stream", "stream_options", "n"]).map_err(explain)?.members;
+    let model = model.ok_or("the field model is missing")?;
+    let model = model.as_str(body).ok_or("the field model must be a string")?;
+    let usage_asked = match options.filter(|options| !options.is_null(body)) {
+        None => false,
+        Some(options) => {
+            let raw = options.raw(body);
+            let [include] = json::scan(raw, ["include_usage"])
+                .map_err(|error| format!("the field stream_options: {error}"))?
+                .members;
+            include.and_then(|include| include.as_bool(raw)).unwrap_or(false)
+        }
+    };
+    let stream = stream.and_then(|stream| stream.as_bool(body)).unwrap_or(false);
+    let choices = choices.and_then(|choices| serde_json::from_slice(choices.raw(body)).ok());
+    Ok(Glance { model: valid_model(&model)?, stream, usage_asked, choices: choices.unwrap_or(1) })
+}
+
+/// Of a multipart form.
+pub(crate) fn form(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
+    let mut content_types = headers.all("content-type");
+    let content_type = content_types.next().unwrap_or_default();
+    if content_types.next().is_some() {
+        return Err("there are two content-type headers".to_owned());
+    }
+    let (_, query) = headers.path_and_query();
+    // Go's `FormValue` finds it there first.
+    if query.is_some_and(|query| names_parameter(query, "model")) {
+        return Err("the query has the parameter model, which belongs in the form".to_owned());
+    }
+    let form = multipart::scan(content_type, body).map_err(|error| error.to_string())?;
+    let text = |name: &str| form.text(name).map_err(|error| error.to_string());
+    let model = text("model")?.ok_or("the form has no part named model")?;
+    if form.named("file").next().is_none() {
+        return Err("the form has no part named file".to_owned());
+    }
+    let stream = text("stream")?.is_some_and(|value| value.trim() == "true");
+    Ok(Glance { model: valid_model(model)?, stream, usage_asked: false, choices: 1 })
+}
+
+/// Whether a query has the parameter `name`, however it is written.
+fn names_parameter(query: &str, name: &str) -> bool {
+    query.split(['&', ';']).any(|parameter| {
+        let key = parameter.split('=').next().unwrap_or_default();
+        let key = percent_decode_str(key).decode_utf8_lossy();
+        key.split('[').next().unwrap_or_default().trim().eq_ignore_ascii_case(name)
+    })
+}
+
+/// The model becomes a header that routes match on: it must survive that unchanged.
+fn valid_model(model: &str) -> Result<String, String> {
+    if model.is_empty() {
+        return Err("the field model is empty".to_owned());
+    }
+    if model.len() > MAX_MODEL {
+        return Err(format!("the field model is longer than {MAX_MODEL} bytes"));
+    }
+    if model.trim() != model || model.chars().any(char::is_control) {
+        return Err("the field model has spaces around it or control characters in it".to_owned());
+    }
+    // As a path segment, which it is for some backends, these would lead to another path however they are escaped.
+    if matches!(model, "." | "..") {
+        return Err(format!("the field model cannot be {model:?}"));
+    }
+    Ok(model.to_owned())
+}

@@ -1,0 +1,208 @@
+//! OpenAI's API: its endpoints, its conventions, and the schema of all servers that are compatible with it.
+//!
+//! <https://platform.openai.com/docs/api-reference>. The conversation APIs have folders of their own.
+
+use serde_json::{Value, json};
+
+use super::api::{Api, ModelsList};
+use super::glance;
+use super::openai_chat;
+use super::schema::{BackendCodec, Fits, Native, Schema, To, native};
+use super::usage::{Counters, Shape, Tokens, Watch};
+use crate::config::{AuthKind, Model};
+use crate::endpoint::{Body, ClientApi, Endpoint, Operation, Path};
+use crate::error::{Error, Kind};
+
+/// What most of its endpoints have in common.
+const POST: Operation = Operation {
+    name: "",
+    path: Path::Exact(""),
+    api: ClientApi::OpenAi,
+    body: Body::Json,
+    glance: glance::json,
+    watch: Watch::NOTHING,
+    codec: None,
+};
+
+const TOKENS: Watch = Watch { tokens: Tokens::InputAndOutput, ..Watch::NOTHING };
+
+pub(crate) static CHAT_COMPLETIONS: Operation = Operation {
+    name: "chat",
+    path: Path::Exact("/v1/chat/completions"),
+    watch: Watch { shape: Shape::Chat, ..TOKENS },
+    codec: Some(&openai_chat::CLIENT),
+    ..POST
+};
+
+pub(crate) static COMPLETIONS: Operation = Operation {
+    name: "completion",
+    path: Path::Exact("/v1/completions"),
+    watch: Watch { shape: Shape::Completions, ..TOKENS },
+    ..POST
+};
+
+pub(crate) static EMBEDDINGS: Operation = Operation {
+    name: "embeddings",
+    path: Path::Exact("/v1/embeddings"),
+    watch: Watch { tokens: Tokens::Input, ..Watch::NOTHING },
+    ..POST
+};
+
+pub(crate) static RESPONSES: Operation = Operation {
+    name: "responses",
+    path: Path::Exact("/v1/responses"),
+    watch: Watch { shape: Shape::Responses, ..TOKENS },
+    ..POST
+};
+
+pub(crate) static RESPONSES_INPUT_TOKENS: Operation = Operation {
+    name: "responses_input_tokens",
+    path: Path::Exact("/v1/responses/input_tokens"),
+    watch: Watch { counters: Counters::InputTokens, ..Watch::NOTHING },
+    ..POST
+};
+
+pub(crate) static IMAGE_GENERATIONS: Operation =
+    Operation { name: "image_generation", path: Path::Exact("/v1/images/generations"), ..POST };
+
+pub(crate) static SPEECH: Operation = Operation {
+    name: "speech",
+    path: Path::Exact("/v1/audio/speech"),
+    watch: Watch { is_opaque: true, always_streams: true, ..Watch::NOTHING },
+    ..POST
+};
+
+pub(crate) static TRANSCRIPTIONS: Operation =
+    Operation { name: "transcription", path: Path::Exact("/v1/audio/transcriptions"), ..FORM };
+
+pub(crate) static TRANSLATIONS: Operation =
+    Operation { name: "translation", path: Path::Exact("/v1/audio/translations"), ..FORM };
+
+const FORM: Operation = Operation {
+    body: Body::Form,
+    glance: glance::form,
+    watch: Watch { is_opaque: true, ..Watch::NOTHING },
+    ..POST
+};
+
+pub(crate) static TOKENIZE: Operation = Operation {
+    name: "tokenize",
+    path: Path::Exact("/tokenize"),
+    watch: Watch { counters: Counters::Count, ..Watch::NOTHING },
+    ..POST
+};
+
+pub(crate) static MODELS: Operation =
+    Operation { name: "models", path: Path::List(MODELS_LIST.path), body: Body::None, ..POST };
+
+/// <https://platform.openai.com/docs/api-reference/models>
+static MODELS_LIST: ModelsList = ModelsList {
+    path: "/v1/models",
+    one: |Model { id, created, owned_by, .. }| json!({ "id": id, "object": "model", "created": created, "owned_by": owned_by }),
+    all: |models| json!({ "object": "list", "data": models }),
+};
+
+/// What its clients expect.
+pub(crate) static API: OpenAiApi = OpenAiApi;
+
+#[derive(Debug)]
+pub(crate) struct OpenAiApi;
+
+impl Api for OpenAiApi {
+    fn prefix(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// OpenAI's own members, plus the `type` and string `code` that users of Envoy AI Gateway know.
+    fn error(&self, error: &Error) -> Value {
+        json!({
+            "type": "error",
+            "error": {
+                "message": error.message(),
+                "type": error.provider_type().unwrap_or_else(|| error_type(error.status())),
+                "param": null,
+                "code": error_code(error),
+            },
+        })
+    }
+
+    /// <https://platform.openai.com/docs/guides/error-codes>. Anthropic's is another, though it has the same members.
+    fn is_error(&self, body: &Value) -> bool {
+        super::error::has_type_and_message(body) && body.get("type").is_none()
+    }
+
+    fn answer_id(&self, unique: &str) -> String {
+        format!("chatcmpl-{unique}")
+    }
+
+    fn models(&self) -> Option<&'static ModelsList> {
+        Some(&MODELS_LIST)
+    }
+}
+
+/// <https://platform.openai.com/docs/guides/error-codes>
+fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        503 => "service_unavailable_error",
+        504 => "timeout_error",
+        _ => "server_error",
+    }
+}
+
+fn error_code(error: &Error) -> String {
+    match error.kind() {
+        Kind::UnknownModel => "model_not_found".to_owned(),
+        Kind::RateLimited => "rate_limit_exceeded".to_owned(),
+        _ => error.status().to_string(),
+    }
+}
+
+/// OpenAI, and what is compatible with it.
+pub(crate) static SCHEMA: OpenAi = OpenAi;
+
+#[derive(Debug)]
+pub(crate) struct OpenAi;
+
+impl Schema for OpenAi {
+    fn natives(&self) -> &'static [Native] {
+        const NATIVES: &[Native] = &[
+            Native::same(Endpoint::ChatCompletions, "chat/completions"),
+            Native::same(Endpoint::Completions, "completions"),
+            Native::same(Endpoint::Embeddings, "embeddings"),
+            Native::same(Endpoint::Responses, "responses"),
+            Native::same(Endpoint::ResponsesInputTokens, "responses/input_tokens"),
+            Native::same(Endpoint::ImageGenerations, "images/generations"),
+            Native::same(Endpoint::Speech, "audio/speech"),
+            Native::same(Endpoint::Transcriptions, "audio/transcriptions"),
+            Native::same(Endpoint::Translations, "audio/translations"),
+            // vLLM's own, and not below the prefix.
+            Native::same(Endpoint::Tokenize, TOKENIZE_PATH),
+        ];
+        NATIVES
+    }
+
+    fn codec(&self) -> Option<&'static dyn BackendCodec> {
+        None
+    }
+
+    fn path(&self, to: &To<'_>) -> String {
+        match native(self, to.endpoint).map_or("chat/completions", |native| native.path) {
+            TOKENIZE_PATH => TOKENIZE_PATH.to_owned(),
+            operation => to.path_below("v1", operation),
+        }
+    }
+
+    fn type_of_foreign_errors(&self) -> &'static str {
+        "OpenAIBackendError"
+    }
+
+    fn fits(&self) -> &'static Fits {
+        &Fits { auth: &[AuthKind::Bearer], unusual: &[], without_auth: None, prefix: true, version: false }
+    }
+}
+
+const TOKENIZE_PATH: &str = "/tokenize";

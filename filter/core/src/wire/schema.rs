@@ -1,0 +1,331 @@
+//! A schema: the API that a backend speaks, and how requests come to it.
+//!
+//! A schema says which endpoints its servers take as they are, and may have a codec: through that and the neutral
+//! conversation it serves the clients of every API that has one. What it says neither of cannot be sent to it.
+
+use std::fmt;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::error::{ErrorAnswer, decode_error};
+use super::{Asked, SchemaName};
+use crate::chat::{Event, Losses, Reply, Request};
+use crate::config;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Kind, Result};
+use crate::headers::Headers;
+
+/// The API of a backend. Its values are static, see [`SchemaName::schema`].
+pub trait Schema: fmt::Debug + Sync {
+    /// The endpoints whose requests its servers take without a translation.
+    fn natives(&self) -> &'static [Native];
+
+    /// Its side of a translation. `None`: it takes its natives only.
+    fn codec(&self) -> Option<&'static dyn BackendCodec>;
+
+    /// The `:path` of a request that the schema can be reached with, without what the client put behind its own.
+    fn path(&self, to: &To<'_>) -> String;
+
+    /// What requests have in their headers for the sake of this API.
+    fn headers(&self) -> &'static [ApiHeader] {
+        &[]
+    }
+
+    /// The body of a request in the envelope of this schema, where [`Native::reach`] says that there is one.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a body that cannot be edited.
+    fn envelope(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Result<Vec<u8>> {
+        let _ = (body, losses);
+        Err(no_way(to.endpoint, to.schema.name))
+    }
+
+    /// How its streams are framed.
+    fn framing(&self) -> Framing {
+        Framing::Sse
+    }
+
+    /// The error type of an answer that is no error of this API: from a proxy or a load balancer on the way.
+    fn type_of_foreign_errors(&self) -> &'static str;
+
+    /// Reads an error answer. It cannot fail: what is not understood is the message.
+    fn error(&self, answer: &ErrorAnswer<'_>) -> Error {
+        decode_error(self.type_of_foreign_errors(), answer)
+    }
+
+    /// What its backends may be configured with.
+    fn fits(&self) -> &'static Fits;
+}
+
+/// The backend's side of a translation.
+pub trait BackendCodec: fmt::Debug + Sync {
+    /// Writes a request. What the API cannot express is recorded in `losses`.
+    ///
+    /// # Errors
+    ///
+    /// 422 for a value that the backend is known to reject.
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>>;
+
+    /// Reads a whole answer to a request that was accepted. What the neutral form cannot hold is recorded in `losses`.
+    ///
+    /// # Errors
+    ///
+    /// 502 for a body that is not the API's; the provider's own error if the body is one, whatever its status said.
+    fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply>;
+
+    /// A reader for one streamed answer.
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader>;
+}
+
+/// Reads the events of one streamed answer.
+pub trait EventReader: fmt::Debug {
+    /// Appends what one event says to `out`. `name` is what its frame calls it; most APIs say it in the data as well. A broken
+    /// event becomes [`Event::Error`].
+    fn event(&mut self, name: Option<&str>, data: &[u8], losses: &mut Losses, out: &mut Vec<Event>);
+
+    /// The connection ended: appends [`Event::Error`] if the answer had not.
+    fn finish(&mut self, out: &mut Vec<Event>);
+}
+
+/// An endpoint that a schema serves without a translation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Native {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// [`Reach::Same`] or [`Reach::Envelope`].
+    pub reach: Reach,
+    /// Where it is at the backend: the last segments of the path.
+    pub path: &'static str,
+}
+
+impl Native {
+    /// `endpoint` is the backend's own API, under `path`.
+    #[must_use]
+    pub const fn same(endpoint: Endpoint, path: &'static str) -> Native {
+        Native { endpoint, reach: Reach::Same, path }
+    }
+
+    /// Requests of `endpoint` are taken in another envelope.
+    #[must_use]
+    pub const fn envelope(endpoint: Endpoint, path: &'static str) -> Native {
+        Native { endpoint, reach: Reach::Envelope, path }
+    }
+}
+
+/// How a request reaches a backend's API, and its answer the client's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Client and backend speak the same API: the bytes pass, but for the model's name.
+    Same,
+    /// The same language in another envelope, as Anthropic's messages through Bedrock's InvokeModel.
+    Envelope,
+    /// Through the neutral conversation.
+    Translate,
+}
+
+/// How requests of `endpoint` reach backends of `schema`.
+///
+/// # Errors
+///
+/// 422 where there is no way.
+pub fn reach(endpoint: Endpoint, schema: SchemaName) -> Result<Reach> {
+    let served = schema.schema();
+    if let Some(native) = native(served, endpoint) {
+        return Ok(native.reach);
+    }
+    match (endpoint.operation().codec, served.codec()) {
+        (Some(_), Some(_)) => Ok(Reach::Translate),
+        (None, _) | (_, None) => Err(no_way(endpoint, schema)),
+    }
+}
+
+/// What `schema` says of `endpoint`.
+pub(super) fn native(schema: &dyn Schema, endpoint: Endpoint) -> Option<&'static Native> {
+    schema.natives().iter().find(|native| native.endpoint == endpoint)
+}
+
+fn no_way(endpoint: Endpoint, schema: SchemaName) -> Error {
+    let message = format!(
+        "requests of the kind {} cannot be sent to a backend of schema {schema:?}",
+        endpoint.operation().name
+    );
+    Error::new(Kind::Unsupported, message)
+}
+
+/// Where a request goes.
+#[derive(Debug, Clone, Copy)]
+pub struct To<'a> {
+    /// What the client asks.
+    pub endpoint: Endpoint,
+    /// What the configuration says of the API.
+    pub schema: &'a config::Schema,
+    /// The model that is asked, after any override.
+    pub model: &'a str,
+    /// The answer is to be streamed.
+    pub stream: bool,
+    /// The most tokens of the answer for APIs that must be told, when the client does not say.
+    pub default_max_tokens: u64,
+    /// The client's headers.
+    pub headers: &'a Headers,
+}
+
+impl To<'_> {
+    /// `/<prefix>/<operation>`, where the configuration's prefix stands for the usual one.
+    #[must_use]
+    pub fn path_below(&self, usual: &str, operation: &str) -> String {
+        let prefix = self.schema.prefix.as_deref().unwrap_or(usual).trim_matches('/');
+        if prefix.is_empty() { format!("/{operation}") } else { format!("/{prefix}/{operation}") }
+    }
+
+    /// The model as one segment of a path.
+    #[must_use]
+    pub fn model_segment(&self) -> String {
+        utf8_percent_encode(self.model, SEGMENT).to_string()
+    }
+}
+
+/// What a model name keeps as one path segment: RFC 3986 `pchar`, so that neither a slash nor a dot segment can lead
+/// to another path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'@')
+    .remove(b'=')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'$');
+
+/// A header that an API wants, or wants not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiHeader {
+    /// Has this value where the client sent none.
+    Default(&'static str, &'static str),
+    /// Has this value whatever the client sent.
+    Set(&'static str, &'static str),
+    /// Is not sent.
+    Remove(&'static str),
+}
+
+impl ApiHeader {
+    /// Its name, in lower case.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            ApiHeader::Default(name, _) | ApiHeader::Set(name, _) | ApiHeader::Remove(name) => name,
+        }
+    }
+}
+
+/// How the events of a stream are told apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events.
+    Sse,
+    /// AWS's binary frames, each with an event of another API in its member `bytes`, as of InvokeModel.
+    AwsWrapped,
+    /// AWS's binary frames, each an event that its header `:event-type` names, as of Converse.
+    AwsNamed,
+}
+
+/// What a backend of a schema may be configured with.
+#[derive(Debug, Clone, Copy)]
+pub struct Fits {
+    /// The ways to authenticate that its servers understand, the usual one first.
+    pub auth: &'static [config::AuthKind],
+    /// Those that servers of others than the provider may understand, and what to say of that.
+    pub unusual: &'static [(config::AuthKind, &'static str)],
+    /// What happens without any, where that never goes well.
+    pub without_auth: Option<&'static str>,
+    /// Its paths begin with a prefix.
+    pub prefix: bool,
+    /// It has a version.
+    pub version: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path_of(
+        name: SchemaName,
+        prefix: Option<&str>,
+        endpoint: Endpoint,
+        stream: bool,
+        model: &str,
+    ) -> String {
+        let schema = config::Schema { name, prefix: prefix.map(str::to_owned), version: None };
+        let headers = Headers::default();
+        let to = To { endpoint, schema: &schema, model, stream, default_max_tokens: 4096, headers: &headers };
+        name.schema().path(&to)
+    }
+
+    #[test]
+    fn the_prefix_is_normalised() {
+        let openai = |prefix, endpoint| path_of(SchemaName::OpenAI, prefix, endpoint, false, "m");
+        assert_eq!(openai(None, Endpoint::ChatCompletions), "/v1/chat/completions");
+        assert_eq!(openai(Some("/api/v3/"), Endpoint::ChatCompletions), "/api/v3/chat/completions");
+        assert_eq!(openai(Some(""), Endpoint::Embeddings), "/embeddings");
+        assert_eq!(openai(Some("x"), Endpoint::Tokenize), "/tokenize");
+        let anthropic = path_of(SchemaName::Anthropic, None, Endpoint::ChatCompletions, false, "m");
+        assert_eq!(anthropic, "/v1/messages");
+    }
+
+    #[test]
+    fn a_model_is_one_path_segment_at_bedrock_whatever_it_holds() {
+        let bedrock =
+            |stream, model| path_of(SchemaName::AWSAnthropic, None, Endpoint::Messages, stream, model);
+        assert_eq!(
+            bedrock(false, "anthropic.claude-3-haiku-20240307-v1:0"),
+            "/model/anthropic.claude-3-haiku-20240307-v1:0/invoke"
+        );
+        assert_eq!(
+            bedrock(true, "arn:aws:bedrock:us-east-1:1:inference-profile/x"),
+            "/model/arn:aws:bedrock:us-east-1:1:inference-profile%2Fx/invoke-with-response-stream"
+        );
+        assert_eq!(bedrock(false, "../x?a#b %"), "/model/..%2Fx%3Fa%23b%20%25/invoke");
+    }
+
+    #[test]
+    fn pairs_without_a_way_say_so() {
+        let error = reach(Endpoint::Embeddings, SchemaName::AWSAnthropic).unwrap_err();
+        assert_eq!(error.status(), 422);
+        assert!(error.message().contains("embeddings") && error.message().contains("AWSAnthropic"));
+        assert_eq!(reach(Endpoint::Rerank, SchemaName::OpenAI).unwrap_err().status(), 422);
+    }
+
+    #[test]
+    fn every_pair_goes_its_way() {
+        let lines = SchemaName::ALL.iter().map(|schema| {
+            let reached = Endpoint::ALL.iter().filter_map(|endpoint| {
+                let reach = reach(*endpoint, *schema).ok()?;
+                Some(format!("{endpoint:?} {reach:?}"))
+            });
+            format!("{schema:?}: {}", reached.collect::<Vec<_>>().join(", "))
+        });
+        insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
+        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same
+        Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
+        AWSAnthropic: ChatCompletions Translate, Messages Envelope
+        Cohere: Rerank Same
+        ");
+    }
+
+    #[test]
+    fn a_schema_that_is_reached_has_a_path_that_begins_with_a_slash() {
+        for (endpoint, schema) in Endpoint::ALL
+            .iter()
+            .flat_map(|endpoint| SchemaName::ALL.iter().map(move |schema| (*endpoint, *schema)))
+        {
+            if reach(endpoint, schema).is_ok() {
+                assert!(
+                    path_of(schema, None, endpoint, false, "m").starts_with('/'),
+                    "{endpoint:?} {schema:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A request from one API to another.
+
+use super::api::ClientCodec;
+use super::schema::{BackendCodec, To};
+use crate::chat::{Losses, Request};
+use crate::error::Result;
+
+/// A request in the backend's words.
+#[derive(Debug)]
+pub struct Translated {
+    /// The body to send.
+    pub body: Vec<u8>,
+    /// The same in the neutral form.
+    pub request: Request,
+    /// What is not in it, with the client's own names for it.
+    pub losses: Losses,
+}
+
+/// Translates the body of a request.
+///
+/// # Errors
+///
+/// Those of [`ClientCodec::decode`] and [`BackendCodec::encode`].
+pub fn translate(
+    client: &dyn ClientCodec,
+    backend: &dyn BackendCodec,
+    to: &To<'_>,
+    body: &[u8],
+) -> Result<Translated> {
+    let (mut losses, mut of_backend) = (Losses::default(), Losses::default());
+    let mut request = client.decode(body, &mut losses)?;
+    to.model.clone_into(&mut request.model);
+    let body = backend.encode(to, &request, &mut of_backend)?;
+    losses.append(of_backend, |path| reworded(path, client.words()));
+    Ok(Translated { body, request, losses })
+}
+
+/// A path of the neutral form in the client's words, see [`ClientCodec::words`].
+fn reworded(path: &str, words: &[(&str, &str)]) -> Option<String> {
+    words.iter().find_map(|(ours, theirs)| {
+        if ours.starts_with('.') {
+            return Some(format!("{}{theirs}", path.strip_suffix(ours)?));
+        }
+        if let Some((list, member)) = ours.split_once("[]") {
+            let (index, rest) = path.strip_prefix(list)?.strip_prefix('[')?.split_once(']')?;
+            let rest = rest.strip_prefix(member)?;
+            return Some(format!("{}{rest}", theirs.replacen("[]", &format!("[{index}]"), 1)));
+        }
+        let rest = path.strip_prefix(ours)?;
+        (rest.is_empty() || rest.starts_with(['.', '['])).then(|| format!("{theirs}{rest}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_told_in_the_clients_words() {
+        let words = [
+            ("stop", "stop_sequences"),
+            ("user", "metadata.user_id"),
+            (".arguments", ".input"),
+            ("tools[].", "tools[].function."),
+        ];
+        for (path, expected) in [
+            ("stop[1]", Some("stop_sequences[1]")),
+            ("stop", Some("stop_sequences")),
+            ("stopped", None),
+            ("user", Some("metadata.user_id")),
+            ("messages[0].content[1].arguments", Some("messages[0].content[1].input")),
+            ("messages[0].arguments.x", None),
+            ("tools[12].name", Some("tools[12].function.name")),
+            ("tools[0].parameters.type", Some("tools[0].function.parameters.type")),
+            ("tools[0]", None),
+            ("tools", None),
+        ] {
+            assert_eq!(reworded(path, &words).as_deref(), expected, "{path}");
+        }
+    }
+}
