@@ -106,7 +106,7 @@ def test_streams_that_last_longer_end_with_an_error(manifest, start_gateway, pro
         providers[name].script({"default": {"words": 1000, "delay_ms": 100}})
     gateway = start_gateway(manifest, "--drain-time-s", "3")
     path = "/v1/chat/completions" if api == "openai" else "/anthropic/v1/messages"
-    body = {"model": model, "messages": HELLO, "max_tokens": 5000, "stream": True}
+    body = {"model": model, "messages": HELLO, "max_tokens": 4000, "stream": True}
     text, broken = "", False
     with gateway.http.stream("POST", path, json=body, headers={"x-user-id": user}) as answer:
         pieces = answer.iter_text()
