@@ -97,8 +97,8 @@ fn value<'a, T: Deserialize<'a>>(member: Option<Member>, body: &'a [u8]) -> Opti
 }
 
 /// A count answers how long an input is: that is all it used.
-fn counted(Count(input): Count) -> Usage {
-    Usage { input, ..Usage::default() }
+fn counted(count: Count) -> Usage {
+    Usage { input: count.get(), ..Usage::default() }
 }
 
 /// How many bytes of content a whole answer has, for one that does not report its usage: texts, thoughts and arguments of
