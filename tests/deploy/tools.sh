@@ -91,6 +91,6 @@ need_manifest_tools() {
     go_install "" "${tool#*=}"
   done
   for module in "${modules[@]}"; do
-    [ -d "$OWN/go/pkg/mod/$module" ] || GOPATH=$OWN/go GOFLAGS=-modcacherw go mod download "$module"
+    [ -d "$OWN/go/pkg/mod/$module" ] || in_own_go go mod download "$module"
   done
 }
