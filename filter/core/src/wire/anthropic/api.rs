@@ -12,7 +12,7 @@ use crate::wire::usage::{Counters, Shape, Tokens, Watch};
 
 pub(crate) static MESSAGES: Operation = Operation {
     name: "messages",
-    path: Path::Exact("/anthropic/v1/messages"),
+    path: Path::Either("/anthropic/v1/messages", "/v1/messages"),
     api: ClientApi::Anthropic,
     body: Body::Json,
     glance: glance::json,
@@ -27,7 +27,7 @@ pub(crate) static MESSAGES: Operation = Operation {
 
 pub(crate) static COUNT_TOKENS: Operation = Operation {
     name: "count_tokens",
-    path: Path::Exact("/anthropic/v1/messages/count_tokens"),
+    path: Path::Either("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"),
     api: ClientApi::Anthropic,
     body: Body::Json,
     glance: glance::json,
@@ -74,8 +74,8 @@ pub(crate) static API: AnthropicApi = AnthropicApi;
 pub(crate) struct AnthropicApi;
 
 impl Api for AnthropicApi {
-    fn prefix(&self) -> Option<&'static str> {
-        Some("anthropic")
+    fn prefixes(&self) -> &'static [&'static str] {
+        &["/anthropic/", "/v1/messages"]
     }
 
     fn error(&self, error: &Error) -> Value {
