@@ -102,7 +102,7 @@ impl Path<'_> {
 
     /// 422: the value here is understood, but cannot be served.
     pub(crate) fn unprocessable(&self, what: impl fmt::Display) -> Error {
-        Error::unprocessable(format!("invalid request body: {self}: {what}"))
+        Error::unprocessable_at(self.to_string(), format_args!(": {what}"))
     }
 
     fn wrong_type(&self, expected: &str, value: &Value) -> Error {

@@ -7,7 +7,8 @@ use super::rules::Rule;
 use super::tools::must_call;
 use super::types::{Block, Message, Thinking};
 use crate::chat::{Losses, Request, ThinkingMode};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::wire::fields::Path;
 
 /// `thinking`. What the model or the conversation does not allow is a 400 at Claude's, and a loss here.
 pub(super) fn thinking<'a>(
@@ -154,9 +155,8 @@ pub(super) fn effort<'a>(
         }
         level if EFFORT_LEVELS.contains(&level) => Some(level),
         _ => {
-            return Err(Error::unprocessable(format!(
-                "invalid request body: reasoning_effort: {effort:?} is not supported by Anthropic (must be one of none, \
-                 minimal, {})",
+            return Err(Path::Key(&Path::Root, "reasoning_effort").unprocessable(format_args!(
+                "{effort:?} is not supported by Anthropic (must be one of none, minimal, {})",
                 EFFORT_LEVELS.join(", ")
             )));
         }

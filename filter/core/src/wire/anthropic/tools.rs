@@ -33,8 +33,6 @@ pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec
         let name = rules::tool_name(&tool.name);
         if let Some(first) = seen.insert(name.clone(), tool) {
             if !is_same(first, tool) {
-                // Errors are told as they are; the only client there is has it in `function`.
-                let path = Path::Key(&path, "function");
                 return Err(Path::Key(&path, "name")
                     .unprocessable(format_args!("there is another tool of the name {:?}", tool.name)));
             }
@@ -248,7 +246,7 @@ mod tests {
         other["function"]["description"] = json!("Another one.");
         let error = sent(&request(&[named("f"), other], json!({}))).unwrap_err();
         assert_eq!(error.status(), 422);
-        assert!(error.message().contains("tools[1].function.name"), "{}", error.message());
+        assert!(error.message().contains("tools[1].name"), "{}", error.message());
     }
 
     #[test]
