@@ -85,7 +85,7 @@ impl ClientApi {
     pub fn of_path(path: &str) -> ClientApi {
         let path = path.trim_start_matches('/');
         let begins = |prefix: &&str| path.starts_with(prefix.trim_start_matches('/'));
-        let is_it = |api: &&ClientApi| api.api().prefixes().iter().any(|prefix| begins(prefix));
+        let is_it = |api: &&ClientApi| api.api().prefixes().iter().any(&begins);
         ClientApi::ALL.iter().find(is_it).copied().unwrap_or_default()
     }
 }

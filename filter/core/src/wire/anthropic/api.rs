@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::client;
 use crate::config::Model;
 use crate::endpoint::{Body, ClientApi, Operation, Path};
 use crate::error::Error;
@@ -22,7 +23,7 @@ pub(crate) static MESSAGES: Operation = Operation {
         tokens: Tokens::InputAndOutput,
         ..Watch::NOTHING
     },
-    codec: None,
+    codec: Some(&client::CLIENT),
 };
 
 pub(crate) static COUNT_TOKENS: Operation = Operation {
