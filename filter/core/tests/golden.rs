@@ -18,37 +18,68 @@ use weir_core::endpoint::Endpoint;
 use weir_core::headers::Headers;
 use weir_core::wire::{Asked, BackendCodec, ClientCodec, SchemaName, To, Translated, translate};
 
+/// What Anthropic's clients rely on in a stream.
+#[path = "../src/wire/anthropic/client/grammar.rs"]
+mod grammar;
+
 #[test]
 fn openai_chat_requests_to_anthropic() {
-    requests("anthropic", SchemaName::Anthropic);
+    requests(CHAT, "openai_chat", "anthropic", SchemaName::Anthropic);
 }
 
 #[test]
 fn openai_chat_requests_to_bedrock() {
-    requests("bedrock", SchemaName::AWSAnthropic);
+    requests(CHAT, "openai_chat", "bedrock", SchemaName::AWSAnthropic);
+}
+
+/// Such requests pass as they are. What the conversation makes of them, every other schema gets.
+#[test]
+fn anthropic_requests_to_anthropic() {
+    requests(Endpoint::Messages, "anthropic_messages", "anthropic", SchemaName::Anthropic);
 }
 
 #[test]
 fn anthropic_answers_to_openai_chat() {
+    answers(CHAT, "openai_chat");
+}
+
+#[test]
+fn anthropic_answers_to_anthropic() {
+    answers(Endpoint::Messages, "anthropic_messages");
+}
+
+fn answers(endpoint: Endpoint, name_of_client: &str) {
     for case in cases("anthropic", "json") {
         let mut losses = Losses::default();
         let answer = match backend(SchemaName::Anthropic).reply(&asked(), &read(&case), &mut losses) {
-            Ok(reply) => pretty(&client(CHAT).reply(&asked(), &reply, &mut losses)),
+            Ok(reply) => pretty(&client(endpoint).reply(&asked(), &reply, &mut losses)),
             Err(error) => {
-                format!("{}\n{}", error.status(), pretty(&error.body(CHAT.client_api())))
+                format!("{}\n{}", error.status(), pretty(&error.body(endpoint.client_api())))
             }
         };
-        snapshot("anthropic", &name(&case, "openai_chat"), &answer);
+        snapshot("anthropic", &name(&case, name_of_client), &answer);
     }
 }
 
 #[test]
 fn anthropic_streams_to_openai_chat() {
+    streams(CHAT, "openai_chat");
+}
+
+#[test]
+fn anthropic_streams_to_anthropic() {
+    for out in streams(Endpoint::Messages, "anthropic_messages") {
+        let _ = grammar::message_of(out.as_bytes());
+    }
+}
+
+fn streams(endpoint: Endpoint, name_of_client: &str) -> Vec<String> {
+    let mut told = Vec::new();
     for case in cases("anthropic", "sse") {
         let text = String::from_utf8(read(&case)).unwrap();
         let mut losses = Losses::default();
         let mut reader = backend(SchemaName::Anthropic).events(&asked());
-        let mut writer = client(CHAT).events(&asked());
+        let mut writer = client(endpoint).events(&asked());
         let mut events: Vec<Event> = Vec::new();
         for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
             reader.event(None, data.as_bytes(), &mut losses, &mut events);
@@ -59,41 +90,40 @@ fn anthropic_streams_to_openai_chat() {
             writer.event(event, &mut losses, &mut out);
         }
         assert!(writer.is_closed(), "{case:?} has no end");
-        snapshot("anthropic", &name(&case, "openai_chat"), &String::from_utf8(out).unwrap());
+        let out = String::from_utf8(out).unwrap();
+        snapshot("anthropic", &name(&case, name_of_client), &out);
+        told.push(out);
     }
+    told
 }
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 
-fn requests(name_of_schema: &str, schema: SchemaName) {
-    for case in cases("openai_chat", "json") {
-        let outcome = match sent(schema, &read(&case)) {
+fn requests(endpoint: Endpoint, api: &str, name_of_schema: &str, schema: SchemaName) {
+    for case in cases(api, "json") {
+        let outcome = match sent(endpoint, schema, &read(&case)) {
             Ok(Translated { body, losses, .. }) => json!({
                 "body": serde_json::from_slice::<Value>(&body).unwrap(),
                 "losses": losses.iter().map(|loss| format!("{}: {}", loss.path, loss.reason)).collect::<Vec<_>>(),
             }),
             Err(error) => json!({ "status": error.status(), "error": error.message() }),
         };
-        snapshot(
-            "openai_chat",
-            &name(&case, name_of_schema),
-            &serde_json::to_string_pretty(&outcome).unwrap(),
-        );
+        snapshot(api, &name(&case, name_of_schema), &serde_json::to_string_pretty(&outcome).unwrap());
     }
 }
 
-fn sent(schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
+fn sent(endpoint: Endpoint, schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
     // What the edge reads of a body, also where the rest of it is wrong.
-    let model = (CHAT.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
+    let model = (endpoint.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
     let to = To {
-        endpoint: CHAT,
+        endpoint,
         schema: &Schema { name: schema, prefix: None, version: None },
         model: &model.unwrap_or_default(),
         stream: false,
         default_max_tokens: 4096,
         headers: &Headers::default(),
     };
-    translate(client(CHAT), backend(schema), &to, body)
+    translate(client(endpoint), backend(schema), &to, body)
 }
 
 fn client(endpoint: Endpoint) -> &'static dyn ClientCodec {

@@ -106,7 +106,7 @@ fn asked(include_usage: bool) -> Asked {
 }
 
 fn reply_of(body: &[u8]) -> Result<Reply> {
-    decode_reply(body, &mut Losses::default())
+    decode_reply(body)
 }
 
 /// The client's stream, and the usage that is charged for it.

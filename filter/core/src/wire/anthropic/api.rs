@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::client;
 use crate::config::Model;
 use crate::endpoint::{Body, ClientApi, Operation, Path};
 use crate::error::Error;
@@ -12,7 +13,7 @@ use crate::wire::usage::{Counters, Shape, Tokens, Watch};
 
 pub(crate) static MESSAGES: Operation = Operation {
     name: "messages",
-    path: Path::Exact("/anthropic/v1/messages"),
+    path: Path::Either("/anthropic/v1/messages", "/v1/messages"),
     api: ClientApi::Anthropic,
     body: Body::Json,
     glance: glance::json,
@@ -22,12 +23,12 @@ pub(crate) static MESSAGES: Operation = Operation {
         tokens: Tokens::InputAndOutput,
         ..Watch::NOTHING
     },
-    codec: None,
+    codec: Some(&client::CLIENT),
 };
 
 pub(crate) static COUNT_TOKENS: Operation = Operation {
     name: "count_tokens",
-    path: Path::Exact("/anthropic/v1/messages/count_tokens"),
+    path: Path::Either("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"),
     api: ClientApi::Anthropic,
     body: Body::Json,
     glance: glance::json,
@@ -74,8 +75,8 @@ pub(crate) static API: AnthropicApi = AnthropicApi;
 pub(crate) struct AnthropicApi;
 
 impl Api for AnthropicApi {
-    fn prefix(&self) -> Option<&'static str> {
-        Some("anthropic")
+    fn prefixes(&self) -> &'static [&'static str] {
+        &["/anthropic/", "/v1/messages"]
     }
 
     fn error(&self, error: &Error) -> Value {

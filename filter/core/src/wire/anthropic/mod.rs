@@ -8,6 +8,8 @@ mod api;
 mod bedrock;
 pub mod beta;
 mod calls;
+mod citations;
+pub mod client;
 mod encode;
 mod message;
 mod models;

@@ -63,8 +63,8 @@ impl BackendCodec for Anthropic {
     }
 
     /// A call comes back with the client's name of its tool.
-    fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {
-        let mut reply = decode_reply(body, losses)?;
+    fn reply(&self, asked: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
+        let mut reply = decode_reply(body)?;
         StandIns::of(&asked.request.tools).resolve_in(&mut reply);
         Ok(reply)
     }
@@ -141,11 +141,13 @@ impl BackendCodec for InvokeModel {
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
         let params = params(to, Envelope::Bedrock { version: bedrock_version(to) });
         let encoded = encode_request(&params, request, losses)?;
+        let mut edits = edits_for_bedrock(&encoded, losses);
         // Anthropic itself takes the features from the client's header, which passes.
-        match bedrock_betas(to.headers, b"{}", losses)? {
-            Some(betas) => splice::edit(&encoded, &[betas]).map_err(malformed),
-            None => Ok(encoded),
+        edits.extend(bedrock_betas(to.headers, b"{}", losses)?);
+        if edits.is_empty() {
+            return Ok(encoded);
         }
+        splice::edit(&encoded, &edits).map_err(malformed)
     }
 
     fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {

@@ -109,8 +109,8 @@ pub(crate) static API: OpenAiApi = OpenAiApi;
 pub(crate) struct OpenAiApi;
 
 impl Api for OpenAiApi {
-    fn prefix(&self) -> Option<&'static str> {
-        None
+    fn prefixes(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// OpenAI's own members, plus the `type` and string `code` that users of Envoy AI Gateway know.

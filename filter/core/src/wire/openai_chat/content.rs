@@ -213,7 +213,10 @@ fn media_type_of_name(name: &str) -> &'static str {
 }
 
 /// Takes the object's `cache_control`. Only `ephemeral` marks exist.
-pub(super) fn cache_control(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Option<CacheControl>> {
+pub(in crate::wire) fn cache_control(
+    fields: &mut Fields<'_>,
+    losses: &mut Losses,
+) -> Result<Option<CacheControl>> {
     let Some(mark) = fields.take("cache_control") else { return Ok(None) };
     let path = fields.path("cache_control");
     let mut mark = Fields::new(&path, mark)?;

@@ -15,6 +15,7 @@ use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
+pub(in crate::wire) use content::cache_control;
 pub use decode::decode_request;
 pub use encode::encode_reply;
 pub use stream::StreamEncoder;
