@@ -29,25 +29,48 @@ fn openai_chat_requests_to_bedrock() {
 }
 
 #[test]
+fn openai_chat_requests_to_openai() {
+    requests("openai", SchemaName::OpenAI);
+}
+
+#[test]
 fn anthropic_answers_to_openai_chat() {
-    for case in cases("anthropic", "json") {
+    answers("anthropic", SchemaName::Anthropic);
+}
+
+#[test]
+fn anthropic_streams_to_openai_chat() {
+    streams("anthropic", SchemaName::Anthropic);
+}
+
+#[test]
+fn openai_answers_to_openai_chat() {
+    answers("openai", SchemaName::OpenAI);
+}
+
+#[test]
+fn openai_streams_to_openai_chat() {
+    streams("openai", SchemaName::OpenAI);
+}
+
+fn answers(api: &str, schema: SchemaName) {
+    for case in cases(api, "json") {
         let mut losses = Losses::default();
-        let answer = match backend(SchemaName::Anthropic).reply(&asked(), &read(&case), &mut losses) {
+        let answer = match backend(schema).reply(&asked(), &read(&case), &mut losses) {
             Ok(reply) => pretty(&client(CHAT).reply(&asked(), &reply, &mut losses)),
             Err(error) => {
                 format!("{}\n{}", error.status(), pretty(&error.body(CHAT.client_api())))
             }
         };
-        snapshot("anthropic", &name(&case, "openai_chat"), &answer);
+        snapshot(api, &name(&case, "openai_chat"), &answer);
     }
 }
 
-#[test]
-fn anthropic_streams_to_openai_chat() {
-    for case in cases("anthropic", "sse") {
+fn streams(api: &str, schema: SchemaName) {
+    for case in cases(api, "sse") {
         let text = String::from_utf8(read(&case)).unwrap();
         let mut losses = Losses::default();
-        let mut reader = backend(SchemaName::Anthropic).events(&asked());
+        let mut reader = backend(schema).events(&asked());
         let mut writer = client(CHAT).events(&asked());
         let mut events: Vec<Event> = Vec::new();
         for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
@@ -59,7 +82,7 @@ fn anthropic_streams_to_openai_chat() {
             writer.event(event, &mut losses, &mut out);
         }
         assert!(writer.is_closed(), "{case:?} has no end");
-        snapshot("anthropic", &name(&case, "openai_chat"), &String::from_utf8(out).unwrap());
+        snapshot(api, &name(&case, "openai_chat"), &String::from_utf8(out).unwrap());
     }
 }
 

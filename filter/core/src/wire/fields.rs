@@ -270,6 +270,8 @@ fn says_something(value: &Value) -> bool {
 /// The members in `extra` of a request that a codec takes.
 #[derive(Default)]
 pub(crate) struct Taken {
+    /// In whose words they must be. `None`: in any.
+    pub(crate) family: Option<Family>,
     /// Of the request itself.
     pub(crate) request: &'static [&'static str],
     /// Of its messages.
@@ -282,9 +284,12 @@ pub(crate) struct Taken {
 
 /// Records what is in the `extra` of a request and its codec does not take.
 pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) {
+    let family = taken.family;
     let mut lose = |path: &Path<'_>, extra: Option<&Extra>, taken: &[&str]| {
-        let names = extra.into_iter().flat_map(|extra| &extra.members).map(|(name, _)| name.as_str());
-        for name in names.filter(|name| !taken.contains(name)) {
+        let Some(extra) = extra else { return };
+        let is_own = family.is_none_or(|family| extra.family == family);
+        let names = extra.members.iter().map(|(name, _)| name.as_str());
+        for name in names.filter(|name| !is_own || !taken.contains(name)) {
             losses.add(Path::Key(path, name), UNKNOWN);
         }
     };
