@@ -342,7 +342,12 @@ pub enum Auth {
         /// Key into [`Config::credentials`].
         credential: String,
     },
-    /// Signature version 4, service `bedrock`.
+    /// `api-key: <key>`
+    AzureKey {
+        /// Key into [`Config::credentials`].
+        credential: String,
+    },
+    /// Signature version 4, for the service that the host is of: `bedrock`, or `bedrock-mantle`.
     AwsSigv4 {
         /// Key into [`Config::credentials`].
         credential: String,
@@ -358,6 +363,8 @@ pub enum AuthKind {
     Bearer,
     /// [`Auth::AnthropicKey`]
     AnthropicKey,
+    /// [`Auth::AzureKey`]
+    AzureKey,
     /// [`Auth::AwsSigv4`]
     AwsSigv4,
 }
@@ -369,6 +376,7 @@ impl Auth {
         match self {
             Auth::Bearer { .. } => AuthKind::Bearer,
             Auth::AnthropicKey { .. } => AuthKind::AnthropicKey,
+            Auth::AzureKey { .. } => AuthKind::AzureKey,
             Auth::AwsSigv4 { .. } => AuthKind::AwsSigv4,
         }
     }
@@ -379,6 +387,7 @@ impl Auth {
         match self {
             Auth::Bearer { credential }
             | Auth::AnthropicKey { credential }
+            | Auth::AzureKey { credential }
             | Auth::AwsSigv4 { credential, .. } => credential,
         }
     }
@@ -388,6 +397,7 @@ impl Auth {
         match self {
             Auth::Bearer { credential }
             | Auth::AnthropicKey { credential }
+            | Auth::AzureKey { credential }
             | Auth::AwsSigv4 { credential, .. } => credential,
         }
     }

@@ -308,6 +308,8 @@ mod tests {
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
         OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same
+        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same
+        AWSOpenAI: ChatCompletions Same, Responses Same
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Messages Envelope
         Cohere: Rerank Same

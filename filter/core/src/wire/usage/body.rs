@@ -109,7 +109,8 @@ pub fn content_of_body(endpoint: Endpoint, body: &[u8]) -> u64 {
     content.piece.max(content.whole)
 }
 
-pub(super) fn openai(usage: &[u8]) -> Usage {
+/// `usage` of OpenAI's APIs.
+pub(in crate::wire) fn openai(usage: &[u8]) -> Usage {
     read::<OpenAiUsage>(usage).map(Usage::from).unwrap_or_default()
 }
 
