@@ -286,6 +286,45 @@ proptest! {
         prop_assert_eq!(sse_data(&quiet), loud);
     }
 
+    /// A client of Anthropic's own API gets what Claude said, all of it, streamed or not.
+    #[test]
+    fn nothing_of_an_answer_is_lost_on_the_way_to_anthropics_clients(
+        blocks in prop::collection::vec(block(), 0..5),
+        stop_reason in prop::sample::select(vec![
+            "end_turn", "max_tokens", "refusal", "pause_turn", "model_context_window_exceeded",
+        ]),
+        (read, write) in (0..999_u64, 0..999_u64),
+    ) {
+        let counters = json!({
+            "input_tokens": 5, "cache_read_input_tokens": read, "cache_creation_input_tokens": write,
+            "output_tokens": 7, "output_tokens_details": {"thinking_tokens": 3},
+        });
+        let (whole, events) = answer(&blocks, &counters, stop_reason, false);
+        let mut expected = whole.clone();
+        expected["stop_sequence"] = Value::Null;
+        // Anthropic takes no empty texts back, so none are given.
+        let is_text = |block: &Value| block["type"] == "text" && block["text"] == "";
+        expected["content"].as_array_mut().unwrap().retain(|block| !is_text(block));
+        if stop_reason == "end_turn" && blocks.iter().any(|block| matches!(block, Block::ToolUse(..))) {
+            expected["stop_reason"] = json!("tool_use");
+        }
+        let mut losses = Losses::default();
+        let reply = reply_of(whole.to_string().as_bytes()).unwrap();
+        let told: Value =
+            serde_json::from_slice(&anthropic::client::encode_reply(&asked(true), &reply, &mut losses)).unwrap();
+        prop_assert_eq!(&told, &expected);
+
+        let mut reader = anthropic::StreamDecoder::default();
+        let mut writer = anthropic::client::StreamEncoder::new(&asked(true));
+        let (mut read, mut out) = (Vec::new(), Vec::new());
+        for event in &events {
+            reader.event(None, event.to_string().as_bytes(), &mut losses, &mut read);
+        }
+        read.iter().for_each(|event| writer.event(event, &mut losses, &mut out));
+        prop_assert_eq!(anthropic::client::message_of(&out).unwrap(), expected);
+        prop_assert!(losses.is_empty());
+    }
+
     /// What a client has of an answer, streamed or whole, is what Claude gets back: every thought as it was, in its place.
     #[test]
     fn what_was_handed_out_can_be_sent_back(

@@ -22,6 +22,8 @@ use crate::error::Result;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
 pub(super) use content::SEARCH_RESULT;
+#[cfg(test)]
+pub(in crate::wire) use grammar::message_of;
 pub use reply::encode_reply;
 pub use request::decode_request;
 pub use stream::StreamEncoder;

@@ -12,21 +12,32 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::headers::Headers;
 use crate::usage::Usage;
-use crate::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, encode_request};
-use crate::wire::{Asked, ClientApi, EventWriter as _, SchemaName, To, translate};
+use crate::wire::{Asked, ClientApi, EventWriter as _, SchemaName, To, Translated, translate};
 
 fn asked() -> Asked {
     let request = Request::default().into();
     Asked { request, id: "msg_own".to_owned(), model: "asked".to_owned(), created: 1 }
 }
 
-/// What Anthropic gets of a request of its own client's, and what is lost.
+/// A request of Anthropic's own client, through the conversation to Anthropic.
+fn translated(asked: &Value) -> Result<Translated> {
+    let schema = Schema { name: SchemaName::Anthropic, prefix: None, version: None };
+    let headers = Headers::default();
+    let to = To {
+        endpoint: Endpoint::Messages,
+        schema: &schema,
+        model: "claude-opus-4-6",
+        stream: asked["stream"] == true,
+        default_max_tokens: 4096,
+        headers: &headers,
+    };
+    let client = Endpoint::Messages.operation().codec.unwrap();
+    translate(client, schema.name.schema().codec().unwrap(), &to, asked.to_string().as_bytes())
+}
+
+/// What Anthropic gets, and what is lost.
 fn sent(asked: &Value) -> Result<(Value, Vec<String>)> {
-    let mut losses = Losses::default();
-    let request = decode_request(asked.to_string().as_bytes(), &mut losses)?;
-    let params =
-        Params { envelope: Envelope::Native, model: &request.model, default_max_tokens: DEFAULT_MAX_TOKENS };
-    let body = encode_request(&params, &request, &mut losses)?;
+    let Translated { body, losses, .. } = translated(asked)?;
     Ok((serde_json::from_slice(&body).unwrap(), losses.lines()))
 }
 
@@ -194,21 +205,6 @@ fn what_others_do_not_know_is_named_in_the_clients_words() {
 
 #[test]
 fn errors_and_losses_of_a_backend_name_what_the_client_wrote() {
-    let schema = Schema { name: SchemaName::Anthropic, prefix: None, version: None };
-    let told = |asked: Value| {
-        let headers = Headers::default();
-        let to = To {
-            endpoint: Endpoint::Messages,
-            schema: &schema,
-            model: "claude-opus-4-6",
-            stream: false,
-            default_max_tokens: 4096,
-            headers: &headers,
-        };
-        let (client, backend) =
-            (Endpoint::Messages.operation().codec.unwrap(), schema.name.schema().codec().unwrap());
-        translate(client, backend, &to, asked.to_string().as_bytes())
-    };
     let user = |content: Value| json!({"role": "user", "content": content});
     let tool = |schema: Value| json!({"name": "f", "input_schema": schema});
     let call = json!({"role": "assistant", "content": [{"type": "text", "text": "x"},
@@ -235,7 +231,7 @@ fn errors_and_losses_of_a_backend_name_what_the_client_wrote() {
             "tools[1].name",
         ),
     ] {
-        let error = told(asked).unwrap_err();
+        let error = translated(&asked).unwrap_err();
         assert_eq!(error.status(), 422);
         assert!(
             error.message().starts_with(&format!("invalid request body: {place}: ")),
@@ -260,7 +256,7 @@ fn errors_and_losses_of_a_backend_name_what_the_client_wrote() {
             vec!["messages[1].content[1]"],
         ),
     ] {
-        let told = told(asked).unwrap();
+        let told = translated(&asked).unwrap();
         let lost: Vec<&str> = told.losses.iter().map(|loss| loss.path.as_str()).collect();
         assert_eq!(lost, paths);
     }
