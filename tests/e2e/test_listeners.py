@@ -145,7 +145,7 @@ def test_without_memory_requests_get_a_503(gateway, tmp_path, path, error_of):
                 return None
             return answer if answer.status_code == 503 else None
 
-        answer = wait_for(refused, 20, what="a refusal")
+        answer = wait_for(refused, 60, what="a refusal")
         assert error_of(answer.json())["message"] == "the gateway has no room for more requests; try again"
         assert answer.headers["retry-after"] == "1"
     finally:
