@@ -142,7 +142,7 @@ def test_what_cannot_be_sent_counts_in_no_budget_of_requests(shared_providers, s
     wrong = {"model": QWEN, "max_tokens": 5, "messages": HELLO}
     cannot = {"model": CLAUDE, "stream": True, "messages": [{"role": "nobody", "content": "x"}]}
     for _ in range(3):
-        assert gateway.http.post("/anthropic/v1/messages", json=wrong, headers=headers).status_code == 422
+        assert gateway.http.post("/anthropic/v1/messages/count_tokens", json=wrong, headers=headers).status_code == 422
         assert gateway.http.post("/v1/chat/completions", json=cannot, headers=headers).status_code == 422
     for model in (QWEN, CLAUDE):
         answers = [gateway.chat(model, user, max_tokens=5).status_code for _ in range(3)]
