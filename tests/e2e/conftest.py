@@ -138,9 +138,11 @@ class SmallDisk:
     def close(self):
         if self.is_mounted:
             subprocess.run(["umount", "-l", self.path], check=True)
-        self.path.rmdir()
+        # What still runs may have written below it since.
+        shutil.rmtree(self.path)
 
 
+# To be named before the fixture of what runs on it, which then ends first.
 @pytest.fixture
 def small_disk():
     disk = SmallDisk()

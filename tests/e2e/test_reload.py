@@ -145,7 +145,7 @@ def test_no_request_is_lost(gateway, providers):
     assert set(statuses) == {200}
 
 
-def test_a_reload_waits_for_room_on_the_disk(shared_providers, start_gateway, small_disk):
+def test_a_reload_waits_for_room_on_the_disk(small_disk, shared_providers, start_gateway):
     """The manifest is not touched a second time."""
     models = (QWEN, "qwen3")
     gateway = start_gateway(manifest(shared_providers, models), env={"TMPDIR": str(small_disk.path)})

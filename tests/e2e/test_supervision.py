@@ -299,7 +299,7 @@ def test_sigusr1_opens_the_access_log_anew(gateway, user):
     assert all(alive(pid) for pid in started), "nobody else got it"
 
 
-def test_an_access_log_that_cannot_be_written_is_told_of(manifest, start_gateway, small_disk):
+def test_an_access_log_that_cannot_be_written_is_told_of(small_disk, manifest, start_gateway):
     gateway = start_gateway(manifest, log_file=small_disk.path / "access.log")
     small_disk.fill()
     for _ in range(30):
