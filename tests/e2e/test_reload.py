@@ -154,4 +154,4 @@ def test_a_reload_waits_for_room_on_the_disk(shared_providers, start_gateway, sm
     gateway.process.wait_line("trying again in", 15)
     assert gateway.chat(QWEN).status_code == 200
     small_disk.make_room()
-    wait_for(served(gateway, "new"), 20, what="the new model")
+    wait_for(served(gateway, "new"), 60, what="the new model")

@@ -32,6 +32,11 @@ fn openai_chat_requests_to_bedrock() {
     requests(CHAT, "openai_chat", "bedrock", SchemaName::AWSAnthropic);
 }
 
+#[test]
+fn openai_chat_requests_to_openai() {
+    requests(CHAT, "openai_chat", "openai", SchemaName::OpenAI);
+}
+
 /// Such requests pass as they are. What the conversation makes of them, every other schema gets.
 #[test]
 fn anthropic_requests_to_anthropic() {
@@ -39,46 +44,56 @@ fn anthropic_requests_to_anthropic() {
 }
 
 #[test]
-fn anthropic_answers_to_openai_chat() {
-    answers(CHAT, "openai_chat");
+fn anthropic_requests_to_openai() {
+    requests(Endpoint::Messages, "anthropic_messages", "openai", SchemaName::OpenAI);
 }
 
 #[test]
-fn anthropic_answers_to_anthropic() {
-    answers(Endpoint::Messages, "anthropic_messages");
+fn answers_to_openai_chat() {
+    answers("anthropic", SchemaName::Anthropic, CHAT, "openai_chat");
+    answers("openai", SchemaName::OpenAI, CHAT, "openai_chat");
 }
 
-fn answers(endpoint: Endpoint, name_of_client: &str) {
-    for case in cases("anthropic", "json") {
+#[test]
+fn answers_to_anthropic() {
+    answers("anthropic", SchemaName::Anthropic, Endpoint::Messages, "anthropic_messages");
+    answers("openai", SchemaName::OpenAI, Endpoint::Messages, "anthropic_messages");
+}
+
+fn answers(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) {
+    for case in cases(api, "json") {
         let mut losses = Losses::default();
-        let answer = match backend(SchemaName::Anthropic).reply(&asked(), &read(&case), &mut losses) {
+        let answer = match backend(schema).reply(&asked(), &read(&case), &mut losses) {
             Ok(reply) => pretty(&client(endpoint).reply(&asked(), &reply, &mut losses)),
             Err(error) => {
                 format!("{}\n{}", error.status(), pretty(&error.body(endpoint.client_api())))
             }
         };
-        snapshot("anthropic", &name(&case, name_of_client), &answer);
+        snapshot(api, &name(&case, name_of_client), &answer);
     }
 }
 
 #[test]
-fn anthropic_streams_to_openai_chat() {
-    streams(CHAT, "openai_chat");
+fn streams_to_openai_chat() {
+    streams("anthropic", SchemaName::Anthropic, CHAT, "openai_chat");
+    streams("openai", SchemaName::OpenAI, CHAT, "openai_chat");
 }
 
 #[test]
-fn anthropic_streams_to_anthropic() {
-    for out in streams(Endpoint::Messages, "anthropic_messages") {
-        let _ = grammar::message_of(out.as_bytes());
+fn streams_to_anthropic() {
+    for (api, schema) in [("anthropic", SchemaName::Anthropic), ("openai", SchemaName::OpenAI)] {
+        for out in streams(api, schema, Endpoint::Messages, "anthropic_messages") {
+            let _ = grammar::message_of(out.as_bytes());
+        }
     }
 }
 
-fn streams(endpoint: Endpoint, name_of_client: &str) -> Vec<String> {
+fn streams(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) -> Vec<String> {
     let mut told = Vec::new();
-    for case in cases("anthropic", "sse") {
+    for case in cases(api, "sse") {
         let text = String::from_utf8(read(&case)).unwrap();
         let mut losses = Losses::default();
-        let mut reader = backend(SchemaName::Anthropic).events(&asked());
+        let mut reader = backend(schema).events(&asked());
         let mut writer = client(endpoint).events(&asked());
         let mut events: Vec<Event> = Vec::new();
         for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
@@ -91,7 +106,7 @@ fn streams(endpoint: Endpoint, name_of_client: &str) -> Vec<String> {
         }
         assert!(writer.is_closed(), "{case:?} has no end");
         let out = String::from_utf8(out).unwrap();
-        snapshot("anthropic", &name(&case, name_of_client), &out);
+        snapshot(api, &name(&case, name_of_client), &out);
         told.push(out);
     }
     told

@@ -272,6 +272,8 @@ fn says_something(value: &Value) -> bool {
 #[derive(Default)]
 pub(crate) struct Taken {
     /// All of this family.
+    pub(crate) all_of: Option<Family>,
+    /// In whose words those must be that are named here. `None`: in any.
     pub(crate) family: Option<Family>,
     /// Of the request itself.
     pub(crate) request: &'static [&'static str],
@@ -285,11 +287,12 @@ pub(crate) struct Taken {
 
 /// Records what is in the `extra` of a request and its codec does not take.
 pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) {
-    let all_of = taken.family;
+    let (all_of, family) = (taken.all_of, taken.family);
     let mut lose = |path: &Path<'_>, extra: Option<&Extra>, taken: &[&str]| {
-        let extra = extra.filter(|extra| Some(extra.family) != all_of);
-        let names = extra.into_iter().flat_map(|extra| &extra.members).map(|(name, _)| name.as_str());
-        for name in names.filter(|name| !taken.contains(name)) {
+        let Some(extra) = extra.filter(|extra| Some(extra.family) != all_of) else { return };
+        let is_own = family.is_none_or(|family| extra.family == family);
+        let names = extra.members.iter().map(|(name, _)| name.as_str());
+        for name in names.filter(|name| !is_own || !taken.contains(name)) {
             losses.add(Path::Key(path, name), UNKNOWN);
         }
     };

@@ -62,6 +62,10 @@ macro_rules! apis {
 schemas! {
     /// OpenAI's API and everything compatible with it.
     OpenAI: openai::SCHEMA,
+    /// OpenAI's API as Azure serves it.
+    AzureOpenAI: openai::azure::SCHEMA,
+    /// OpenAI's API as Bedrock serves it.
+    AWSOpenAI: openai::bedrock::SCHEMA,
     /// Anthropic's Messages API.
     Anthropic: anthropic::SCHEMA,
     /// Anthropic's models through Bedrock's InvokeModel.

@@ -131,13 +131,13 @@ fn translate<'a>(events: impl IntoIterator<Item = &'a [u8]>, include_usage: bool
     (String::from_utf8(out).unwrap(), charged)
 }
 
-fn sse_data(stream: &str) -> Vec<&str> {
+pub(in crate::wire) fn sse_data(stream: &str) -> Vec<&str> {
     assert!(stream.ends_with("\n\n"));
     stream.trim_end().split("\n\n").map(|event| event.strip_prefix("data: ").unwrap()).collect()
 }
 
 /// What an SDK makes of the chunks of choice 0: content, reasoning, tool calls, finish reason, usage.
-fn accumulate(stream: &str) -> Value {
+pub(in crate::wire) fn accumulate(stream: &str) -> Value {
     let (mut content, mut reasoning) = (String::new(), String::new());
     let mut calls: Vec<(Value, Value, String)> = Vec::new();
     let mut thoughts: Vec<Value> = Vec::new();
@@ -193,7 +193,7 @@ fn accumulate(stream: &str) -> Value {
 }
 
 /// The same of a whole answer.
-fn flatten(completion: &[u8]) -> Value {
+pub(in crate::wire) fn flatten(completion: &[u8]) -> Value {
     let completion: Value = serde_json::from_slice(completion).unwrap();
     let message = &completion["choices"][0]["message"];
     json!({

@@ -137,7 +137,7 @@ fn the_backends_schema_says_which_version_of_the_envelope() {
 }
 
 #[test]
-fn a_pair_without_a_way_is_a_501_in_the_clients_shape() {
+fn a_pair_without_a_way_is_a_422_in_the_clients_shape() {
     for schema in [OpenAI, AWSAnthropic] {
         let gateway = Gateway::new().backend("b", schema);
         let outcome = gateway

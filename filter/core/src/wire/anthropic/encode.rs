@@ -20,7 +20,7 @@ use crate::wire::to_json;
 /// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see, two tools of one
 /// name, a call at the end.
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
-    lose_extra(request, &Taken { family: Some(Family::Anthropic), ..Taken::default() }, losses);
+    lose_extra(request, &Taken { all_of: Some(Family::Anthropic), ..Taken::default() }, losses);
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
     messages = calls::pair(messages, &request.messages, losses)?;

@@ -32,7 +32,9 @@ pub(crate) use api::{API, COUNT_TOKENS, MESSAGES, MODELS};
 pub use bedrock::edits_for_bedrock;
 pub use encode::encode_request;
 pub(crate) use places::{INVOKE_MODEL, SCHEMA};
+pub(in crate::wire) use reply::compact;
 pub use reply::decode_reply;
+pub(in crate::wire) use rules::{allowed as allowed_name, digest};
 pub use stream::StreamDecoder;
 pub use tools::StandIns;
 

@@ -131,7 +131,7 @@ pub(super) fn seal(data: String) -> Seal {
 }
 
 /// JSON without the space between its tokens; the tokens stay as the provider wrote them.
-pub(super) fn compact(json: &RawValue) -> String {
+pub(in crate::wire) fn compact(json: &RawValue) -> String {
     let json = json.get();
     let mut out = String::with_capacity(json.len());
     let (mut in_string, mut is_escaped) = (false, false);

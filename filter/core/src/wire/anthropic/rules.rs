@@ -123,6 +123,9 @@ const MAX_TOOL_NAME: usize = 128;
 /// What is kept of a name that is not taken, in characters. The model reads it; the digest behind it tells it apart.
 const KEPT: usize = 64;
 
+/// What stands for the rest of it: `_` and the beginning of the digest.
+const DIGEST: usize = 16;
+
 /// True for a text that counts as none.
 pub(super) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
@@ -143,12 +146,13 @@ pub(super) fn tool_name(name: &str) -> Cow<'_, str> {
 }
 
 /// The name itself, or what is allowed of it, with `stand_in` for the rest, and its digest: the same always becomes the
-/// same, with no state to keep, and two never become one.
-fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
+/// same, with no state to keep, and two never become one. `longest` is in characters.
+pub(in crate::wire) fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
     if (1..=longest).contains(&name.len()) && name.chars().all(is_allowed) {
         return Cow::Borrowed(name);
     }
+    let most = KEPT.min(longest.saturating_sub(DIGEST).saturating_sub(1));
     let mut kept = String::new();
     for char in name.chars() {
         if is_allowed(char) {
@@ -156,12 +160,12 @@ fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
         } else {
             kept.push_str(stand_in)
         }
-        if kept.len() >= KEPT {
+        if kept.len() >= most {
             break;
         }
     }
     let digest = digest(name);
-    Cow::Owned(format!("{kept}_{}", digest.get(..16).unwrap_or(&digest)))
+    Cow::Owned(format!("{kept}_{}", digest.get(..DIGEST).unwrap_or(&digest)))
 }
 
 /// Arguments as an object, with the rule for which they are not what was there. Models leave them empty for tools that
@@ -217,7 +221,8 @@ fn is_phone(text: &str) -> bool {
         && (text.trim_start().starts_with('+') || text.contains([' ', '(', '-', '.']))
 }
 
-fn digest(text: &str) -> String {
+/// 64 characters that tell texts apart.
+pub(in crate::wire) fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 

@@ -143,10 +143,15 @@ pub(super) fn tool_choice<'a>(
 pub struct StandIns(Vec<(String, String)>);
 
 impl StandIns {
-    /// Those of `tools`.
+    /// Those that Claude has of `tools`.
     #[must_use]
     pub fn of(tools: &[chat::Tool]) -> Self {
-        let renamed = functions(tools).filter_map(|tool| match rules::tool_name(&tool.name) {
+        Self::by(tools, rules::tool_name)
+    }
+
+    /// Those of `tools` at a server that takes names as `rename` makes them.
+    pub(in crate::wire) fn by(tools: &[chat::Tool], rename: fn(&str) -> Cow<'_, str>) -> Self {
+        let renamed = functions(tools).filter_map(|tool| match rename(&tool.name) {
             Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
             Cow::Borrowed(_) => None,
         });
@@ -154,7 +159,7 @@ impl StandIns {
     }
 
     /// The client's name of the tool that the model calls by `name`.
-    pub(super) fn resolve(&self, name: String) -> String {
+    pub(in crate::wire) fn resolve(&self, name: String) -> String {
         self.0.iter().find(|(stand_in, _)| *stand_in == name).map_or(name, |(_, name)| name.clone())
     }
 
