@@ -115,7 +115,7 @@ def test_what_openai_receives(client, providers):
                 ],
             }
         ],
-        temperature=0.5,
+        extra_body={"temperature": 0.5},
         stop_sequences=["END"],
         tools=[TOOL],
         tool_choice={"type": "auto", "disable_parallel_tool_use": True},
