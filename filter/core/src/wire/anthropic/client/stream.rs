@@ -1,7 +1,7 @@
 //! A streamed answer, in Anthropic's words.
 //!
-//! <https://platform.claude.com/docs/en/build-with-claude/streaming>: one block after the other, numbered from 0, between the
-//! start and the end of the message.
+//! <https://platform.claude.com/docs/en/build-with-claude/streaming>: one block after the other, numbered from 0, between
+//! the start and the end of the message.
 
 use std::collections::VecDeque;
 
@@ -26,8 +26,8 @@ const MAX_HELD: usize = 4 << 20;
 
 /// Writes `message_start`, the blocks, `message_delta` and `message_stop` as server-sent events.
 ///
-/// Each event gives its own at once, but for what must wait: for another block to be complete, or for a signature to be whole. The
-/// stream always ends in one of two ways: `message_stop`, or an error.
+/// Each event gives its own at once, but for what must wait: for another block to be complete, or for a signature to be
+/// whole. The stream always ends in one of two ways: `message_stop`, or an error.
 #[derive(Debug)]
 pub struct StreamEncoder {
     asked: Asked,
