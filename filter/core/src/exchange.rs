@@ -59,6 +59,8 @@ pub struct Exchange {
     pub choices: u32,
     /// The body begins with a byte order mark, which no backend shall see.
     pub has_mark: bool,
+    /// The body may have what a backend of its own API refuses, see [`crate::wire::glance::Glance::is_mixed`].
+    pub is_mixed: bool,
     /// The size of the request body, in bytes.
     pub body_size: usize,
     /// The edge's filter plays the backend role too ([`crate::config::Config::direct`]).
@@ -134,6 +136,7 @@ impl Exchange {
             usage_asked: false,
             choices: 1,
             has_mark: false,
+            is_mixed: false,
             body_size: 0,
             direct: false,
             touched: Vec::new(),

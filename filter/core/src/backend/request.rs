@@ -69,6 +69,7 @@ impl Attempt {
             || is_mutated
             || is_renamed
             || exchange.has_mark
+            || exchange.is_mixed
             || self.must_ask_for_usage(&exchange)
     }
 
@@ -165,11 +166,16 @@ impl Attempt {
             "include_usage",
             Cow::Borrowed(b"true"),
         ));
-        let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).collect();
+        let mut losses = Losses::default();
+        let mends = if exchange.is_mixed { self.schema.mends(body, &mut losses) } else { Vec::new() };
+        let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).collect();
         if edits.is_empty() && !exchange.has_mark {
             return Ok(None);
         }
-        splice::edit(body, &edits).map(Some).map_err(malformed)
+        let spliced = splice::edit(body, &edits).map_err(malformed)?;
+        drop(exchange);
+        self.record(losses)?;
+        Ok(Some(spliced))
     }
 
     fn enveloped(&mut self, body: &[u8]) -> Result<Vec<u8>> {

@@ -251,6 +251,7 @@ impl Edge {
         exchange.stream = seen.stream;
         exchange.usage_asked = seen.usage_asked;
         exchange.choices = seen.choices;
+        exchange.is_mixed = seen.is_mixed;
         exchange.has_mark = body.starts_with(BYTE_ORDER_MARK);
         Ok(edits)
     }

@@ -13,6 +13,7 @@ pub mod client;
 mod encode;
 mod message;
 mod models;
+mod passing;
 mod picture;
 mod places;
 mod reply;

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::passing::{edits_for_foreign_thoughts, may_have_foreign_thoughts};
 use super::{API_VERSION, BEDROCK_VERSION, Envelope, Params, StandIns, StreamDecoder, beta, decode_reply};
 use super::{edits_for_bedrock, encode_request};
 use crate::chat::{Losses, Reply, Request};
@@ -40,6 +41,10 @@ impl Schema for Anthropic {
 
     fn headers(&self) -> &'static [ApiHeader] {
         &[ApiHeader::Default("anthropic-version", API_VERSION)]
+    }
+
+    fn mends(&self, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+        edits_for_foreign_thoughts(body, losses)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {
@@ -106,6 +111,12 @@ impl Schema for InvokeModel {
     }
 
     fn envelope(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Result<Vec<u8>> {
+        let mut body = Cow::Borrowed(body);
+        if may_have_foreign_thoughts(&body) {
+            let foreign = edits_for_foreign_thoughts(&body, losses);
+            body = Cow::Owned(splice::edit(&body, &foreign).map_err(malformed)?);
+        }
+        let body = &*body;
         let unknown = edits_for_bedrock(body, losses);
         let mut edits = vec![
             Edit::Remove("model"),

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::super::citations::annotation;
-use super::seals::{self, of_client};
-use crate::chat::{Content, Extra, Family, Foreign, Losses, MediaKind, Origin, Part, Source};
+use super::seals::of_client;
+use crate::chat::{Content, Extra, Family, Foreign, Losses, MediaKind, Origin, Part, Seal, Source};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 use crate::wire::openai_chat::cache_control;
@@ -44,7 +44,7 @@ pub(super) fn decode_content(
         let part = decode_block(&Path::Index(path, index), block, place, losses)?;
         parts.push(Part { origin: place.origin(Some(index)), ..part });
     }
-    Ok(seals::give_back(parts))
+    Ok(parts)
 }
 
 /// What Anthropic alone understands, as it was written, but for the space between its tokens. `text` is the member that
@@ -81,11 +81,16 @@ fn decode_block(path: &Path<'_>, block: Value, place: Place, losses: &mut Losses
         "image" => decode_image(&mut fields, losses)?,
         "document" => decode_document(&mut fields, losses)?,
         "search_result" => decode_search_result(&mut fields)?,
-        "tool_use" => Part::new(Content::ToolCall {
-            id: fields.required_string("id")?,
-            name: fields.required_string("name")?,
-            arguments: fields.object_text("input")?.unwrap_or_default(),
-        }),
+        "tool_use" => {
+            let id = fields.required_string("id")?;
+            let (id, seal) = Seal::of_id(&id);
+            let call = Content::ToolCall {
+                id: id.to_owned(),
+                name: fields.required_string("name")?,
+                arguments: fields.object_text("input")?.unwrap_or_default(),
+            };
+            Part { seal, ..Part::new(call) }
+        }
         "tool_result" => decode_result(&mut fields, losses)?,
         "thinking" => {
             let text = fields.string("thinking")?.unwrap_or_default();
@@ -204,6 +209,7 @@ fn decode_source(path: &Path<'_>, source: Value, kind: MediaKind, losses: &mut L
 
 fn decode_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Part> {
     let call_id = fields.required_string("tool_use_id")?;
+    let call_id = Seal::of_id(&call_id).0.to_owned();
     let content = match fields.take("content") {
         Some(content) => decode_content(&fields.path("content"), content, Place::Result, losses)?,
         None => Vec::new(),

@@ -1,8 +1,10 @@
-//! What clients of Anthropic's streams rely on, as a test sees it: which event may follow which, and the message that they make.
+//! What clients of Anthropic's streams rely on, as a test sees it: which event may follow which, and the message that
+//! they make.
 
 use serde_json::{Map, Value, json};
 
-/// Reads a whole stream, and gives the message that its events make, as Anthropic's SDKs do; or the error it ended with.
+/// Reads a whole stream, and gives the message that its events make, as Anthropic's SDKs do; or the error it ended
+/// with.
 ///
 /// # Panics
 ///

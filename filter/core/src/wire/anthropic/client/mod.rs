@@ -2,8 +2,8 @@
 //!
 //! <https://platform.claude.com/docs/en/api/messages>. Fields and events are those of Anthropic's own SDKs.
 //!
-//! A signature that a client sends back is Claude's own unless it says whose it is ([`crate::chat::Seal::marked`]), so that
-//! Claude's go out as they are, and others with their mark.
+//! A signature that a client sends back is Claude's own unless it says whose it is ([`crate::chat::Seal::marked`]), so
+//! that Claude's go out as they are, and others with their mark.
 
 mod content;
 #[cfg(test)]

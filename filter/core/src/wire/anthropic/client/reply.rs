@@ -1,11 +1,9 @@
 //! A whole answer, in Anthropic's words.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
 use super::super::citations::citation;
-use super::seals::{Of, carried, to_client};
+use super::seals::{id_of_call, to_client};
 use super::types::{Block, Message, Own, Said, Usage, is_own, own_block, service_tier, stop_reason};
 use crate::chat::{Content, FinishReason, Losses, Part, Reply};
 use crate::wire::{Asked, to_json};
@@ -54,7 +52,6 @@ fn write_part<'a>(
     said: &mut Said,
     losses: &mut Losses,
 ) {
-    let thought = |signature: String| Block::Thinking { thinking: "", signature: Cow::Owned(signature) };
     match &part.content {
         Content::Text { text, annotations } => {
             let citations: Vec<_> = annotations.iter().filter_map(citation).collect();
@@ -63,11 +60,12 @@ fn write_part<'a>(
                 lose_citations(index, losses);
             }
             // Anthropic takes no empty text back.
-            let of = if text.is_empty() { Of::Nothing } else { Of::Text };
-            if of == Of::Text {
+            if !text.is_empty() {
                 content.push(Block::Text { text, citations });
             }
-            content.extend(part.seal.as_ref().map(|seal| thought(carried(of, seal))));
+            if part.seal.is_some() {
+                lose_signature(index, losses);
+            }
         }
         Content::Refusal(text) => {
             said.refused = true;
@@ -87,9 +85,11 @@ fn write_part<'a>(
         }
         Content::ToolCall { id, name, arguments } => {
             said.called = true;
-            content.extend(part.seal.as_ref().map(|seal| thought(carried(Of::Call, seal))));
-            let input = input(index, arguments, losses);
-            content.push(Block::ToolUse { id: call_id(id, asked, index), name, input });
+            let (id, is_sealed) = id_of_call(id, part.seal.as_ref(), asked, index);
+            if !is_sealed {
+                lose_signature(index, losses);
+            }
+            content.push(Block::ToolUse { id, name, input: input(index, arguments, losses) });
         }
         Content::Media { .. } => {
             losses.add(format_args!("answer.content[{index}]"), "Anthropic's models answer with text only");
@@ -107,9 +107,9 @@ pub(super) fn lose_citations(index: usize, losses: &mut Losses) {
     );
 }
 
-/// A call that its provider gave no name has one all the same: its result must say which it is of.
-pub(super) fn call_id<'a>(id: &'a str, asked: &Asked, index: usize) -> Cow<'a, str> {
-    if id.is_empty() { Cow::Owned(format!("toolu_{}_{index}", asked.id)) } else { Cow::Borrowed(id) }
+pub(super) fn lose_signature(index: usize, losses: &mut Losses) {
+    let path = format_args!("answer.content[{index}].signature");
+    losses.add(path, "of Anthropic's blocks only thoughts have signatures");
 }
 
 /// The arguments as the object that Anthropic's clients expect; what is none, such as one that was cut, is `{}`.

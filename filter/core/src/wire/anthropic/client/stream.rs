@@ -1,13 +1,13 @@
 //! A streamed answer, in Anthropic's words.
 //!
-//! <https://platform.claude.com/docs/en/build-with-claude/streaming>: one block after the other, numbered from 0, between the
-//! start and the end of the message.
+//! <https://platform.claude.com/docs/en/build-with-claude/streaming>: one block after the other, numbered from 0, between
+//! the start and the end of the message.
 
 use std::collections::VecDeque;
 
 use super::super::citations::citation;
-use super::reply::{call_id, lose_citations, lose_input};
-use super::seals::{Of, carried, to_client};
+use super::reply::{lose_citations, lose_input, lose_signature};
+use super::seals::{id_of_call, to_client};
 use super::types::{
     Block, Delta, Event, Message, Own, Said, Stop, Usage, is_own, own_block, service_tier, stop_reason,
 };
@@ -26,8 +26,8 @@ const MAX_HELD: usize = 4 << 20;
 
 /// Writes `message_start`, the blocks, `message_delta` and `message_stop` as server-sent events.
 ///
-/// Each event gives its own at once, but for what must wait: for another block to be complete, or for a signature to be whole. The
-/// stream always ends in one of two ways: `message_stop`, or an error.
+/// Each event gives its own at once, but for what must wait: for another block to be complete, or for a signature to be
+/// whole. The stream always ends in one of two ways: `message_stop`, or an error.
 #[derive(Debug)]
 pub struct StreamEncoder {
     asked: Asked,
@@ -217,7 +217,7 @@ impl StreamEncoder {
         // A text that is still open is complete as far as it came; what comes later is another one.
         let parked = match self.open.front_mut() {
             Some(front) if matches!(front.kind, Kind::Text | Kind::Thinking) => {
-                front.close(&mut self.next, out);
+                front.close(losses, out);
                 self.open.pop_front()
             }
             _ => None,
@@ -396,22 +396,21 @@ impl Open {
         if let Some(number) = self.number {
             return number;
         }
-        if let Kind::ToolCall { .. } = self.kind
-            && let Some(seal) = self.seal.take()
-        {
-            thought(&carried(Of::Call, &seal), next, out);
-        }
-        let number = take(next);
-        let position = usize::try_from(number).unwrap_or(usize::MAX);
+        let number = *next;
+        *next = next.saturating_add(1);
         let content_block = match &self.kind {
             Kind::Text => Block::Text { text: "", citations: Vec::new() },
             Kind::Thinking => Block::Thinking { thinking: "", signature: "".into() },
             Kind::RedactedThinking(seal) => Block::RedactedThinking { data: to_client(seal) },
-            Kind::ToolCall { id, name, .. } => Block::ToolUse {
-                id: call_id(id, asked, position),
-                name,
-                input: serde_json::from_str("{}").unwrap_or(serde_json::value::RawValue::NULL),
-            },
+            Kind::ToolCall { id, name, .. } => {
+                let position = usize::try_from(number).unwrap_or(usize::MAX);
+                let (id, is_sealed) = id_of_call(id, self.seal.as_ref(), asked, position);
+                if is_sealed {
+                    self.seal = None;
+                }
+                let input = serde_json::from_str("{}").unwrap_or(serde_json::value::RawValue::NULL);
+                Block::ToolUse { id, name, input }
+            }
             Kind::Own(foreign) => {
                 Block::Own(serde_json::from_str(&foreign.json).unwrap_or(serde_json::value::RawValue::NULL))
             }
@@ -431,47 +430,29 @@ impl Open {
         if has_content {
             self.begin(asked, next, out);
         }
-        if let Kind::ToolCall { arguments, .. } = self.kind {
-            let position = usize::try_from(self.index).unwrap_or(usize::MAX);
-            if arguments == Arguments::Other {
-                lose_input(position, losses);
-            }
-            if self.seal.take().is_some() {
-                losses.add(format_args!("answer.content[{position}].signature"), "it came behind its call");
-            }
+        let position = usize::try_from(self.index).unwrap_or(usize::MAX);
+        if matches!(self.kind, Kind::ToolCall { arguments: Arguments::Other, .. }) {
+            lose_input(position, losses);
         }
-        self.close(next, out);
+        self.close(losses, out);
     }
 
     /// Ends what the client knows of the block.
-    fn close(&mut self, next: &mut u32, out: &mut Vec<u8>) {
+    fn close(&mut self, losses: &mut Losses, out: &mut Vec<u8>) {
         let seal = self.seal.take();
         let number = self.number.take();
-        if let Some(index) = number {
-            if let (Kind::Thinking, Some(seal)) = (&self.kind, &seal) {
+        match (&self.kind, number, &seal) {
+            (Kind::Thinking, Some(index), Some(seal)) => {
                 let delta = Delta::Signature { signature: &to_client(seal) };
                 Event::ContentBlockDelta { index, delta }.write(out);
             }
+            (Kind::Text | Kind::ToolCall { .. }, _, Some(_)) => {
+                lose_signature(usize::try_from(self.index).unwrap_or(usize::MAX), losses);
+            }
+            _ => {}
+        }
+        if let Some(index) = number {
             Event::ContentBlockStop { index }.write(out);
         }
-        if let (Kind::Text, Some(seal)) = (&self.kind, seal) {
-            let of = if number.is_some() { Of::Text } else { Of::Nothing };
-            thought(&carried(of, &seal), next, out);
-        }
     }
-}
-
-fn take(next: &mut u32) -> u32 {
-    let number = *next;
-    *next = next.saturating_add(1);
-    number
-}
-
-/// A thought that is nothing but its signature.
-fn thought(signature: &str, next: &mut u32, out: &mut Vec<u8>) {
-    let index = take(next);
-    let content_block = Block::Thinking { thinking: "", signature: "".into() };
-    Event::ContentBlockStart { index, content_block }.write(out);
-    Event::ContentBlockDelta { index, delta: Delta::Signature { signature } }.write(out);
-    Event::ContentBlockStop { index }.write(out);
 }
