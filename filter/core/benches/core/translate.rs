@@ -3,12 +3,13 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use weir_core::chat::{BlockStart, Delta, Event, Losses};
+use weir_core::config::SchemaName;
 use weir_core::endpoint::Endpoint;
 use weir_core::wire::Asked;
 use weir_core::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, decode_reply, encode_request};
 use weir_core::wire::openai_chat::{decode_request, encode_reply};
 
-use crate::sample::{Text, chat, message};
+use crate::sample::{Text, chat, chat_events, message};
 
 const ANTHROPIC: Params<'static> =
     Params { envelope: Envelope::Native, model: "claude-x", default_max_tokens: DEFAULT_MAX_TOKENS };
@@ -64,5 +65,22 @@ fn stream_to_client(bencher: Bencher<'_, '_>, endpoint: Endpoint) {
             writer.event(event, &mut Losses::default(), &mut out);
         }
         out
+    });
+}
+
+/// A stream of 2,000 chunks as neutral events; a client's writer takes it from there.
+#[divan::bench]
+fn chat_stream_to_events(bencher: Bencher<'_, '_>) {
+    let chunks = chat_events(2000);
+    let backend = SchemaName::OpenAI.schema().codec().unwrap();
+    bencher.counter(ItemsCount::new(chunks.len())).bench_local(|| {
+        let mut reader = backend.events(&asked());
+        let mut events = Vec::new();
+        for chunk in black_box(&chunks) {
+            let data = chunk.trim_start_matches("data: ").as_bytes();
+            reader.event(None, data, &mut Losses::default(), &mut events);
+        }
+        reader.finish(&mut events);
+        events
     });
 }

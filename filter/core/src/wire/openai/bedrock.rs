@@ -1,8 +1,8 @@
 //! Bedrock's endpoints that are compatible with OpenAI's:
 //! <https://docs.aws.amazon.com/bedrock/latest/userguide/inference-chat-completions.html>.
 //!
-//! The host `bedrock-runtime.REGION.amazonaws.com` has them below `/openai/v1`, the host `bedrock-mantle.REGION.api.aws` below
-//! `/v1` or `/openai/v1`, which depends on the model
+//! The host `bedrock-runtime.REGION.amazonaws.com` has them below `/openai/v1`, the host
+//! `bedrock-mantle.REGION.api.aws` below `/v1` or `/openai/v1`, which depends on the model
 //! (<https://docs.aws.amazon.com/bedrock/latest/userguide/inference-responses-api.html>).
 
 use super::chat;

@@ -1,7 +1,7 @@
 //! The shapes of answers, whole or in chunks, as servers of all kinds write them.
 //!
-//! Compatible servers agree on where things are, and hardly on their types: `null` for a list, parts for a text, an object
-//! for the JSON of arguments. What is odd counts as not said and never costs the rest.
+//! Compatible servers agree on where things are, and hardly on their types: `null` for a list, parts for a text, an
+//! object for the JSON of arguments. What is odd counts as not said and never costs the rest.
 
 use std::fmt;
 
@@ -153,7 +153,8 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Adds a part: `{type: text, text}`, `{type: thinking, thinking}` (Mistral's has parts in it), `{type: refusal, refusal}`.
+    /// Adds a part: `{type: text, text}`, `{type: thinking, thinking}` (Mistral's has parts in it), `{type:
+    /// refusal, refusal}`.
     fn add(&mut self, part: &Value) {
         let is_thought = part.get("type").is_some_and(|kind| kind == "thinking");
         let to = if is_thought { &mut self.thoughts } else { &mut self.text };
@@ -239,8 +240,8 @@ impl<'de> Deserialize<'de> for Said {
     }
 }
 
-/// Why the model stopped, where `reason` says so. `has_calls`: it called tools, which servers say otherwise where a call was
-/// forced.
+/// Why the model stopped, where `reason` says so. `has_calls`: it called tools, which servers say otherwise where a
+/// call was forced.
 pub(super) fn finish_reason(reason: Word, stop: Word, has_calls: bool) -> Option<FinishReason> {
     // An empty one is no reason: some servers have it in every chunk.
     let reason = reason.said()?;

@@ -1,9 +1,9 @@
 //! The calls of a streamed choice, put together from their pieces.
 //!
-//! Pieces say by an index which call they belong to, and usually one call follows the other. But servers that decode calls in
-//! parallel mix them, some give all calls one index, or none, and some announce all names before the arguments. The
-//! neutral form has one block after the other: the first call that is not complete is told as it comes, and what belongs
-//! to later ones waits for it.
+//! Pieces say by an index which call they belong to, and usually one call follows the other. But servers that
+//! decode calls in parallel mix them, some give all calls one index, or none, and some announce all names before
+//! the arguments. The neutral form has one block after the other: the first call that is not complete is told as it
+//! comes, and what belongs to later ones waits for it.
 
 use super::answer::Call;
 use crate::chat::{BlockStart, Delta, Event, Seal};
@@ -99,7 +99,17 @@ impl Calls {
             }
         };
         let is_late = position < self.first_open;
-        let Some(call) = self.calls.get_mut(position).filter(|_| !is_late) else { return Ok(()) };
+        let Some(call) = self.calls.get_mut(position) else { return Ok(()) };
+        if is_late {
+            // Its block has stopped, at its end or because something else began.
+            return if call.json.is_complete() || arguments.trim().is_empty() {
+                Ok(())
+            } else {
+                Err(Error::bad_answer(
+                    "the backend went on with a call of a tool after it had said something else",
+                ))
+            };
+        }
         call.id = call.id.take().or(id);
         call.name = call.name.take().or_else(|| name.map(name_of));
         call.seal = call.seal.take().or(seal);
@@ -125,8 +135,8 @@ impl Calls {
             None => self.calls.len().checked_sub(1)?,
         };
         let call = self.calls.get(position)?;
-        // Another id says that it is another call, unless the one before still has something to come: some servers make a new id
-        // for every piece.
+        // Another id says that it is another call, unless the one before still has something to come: some servers
+        // make a new id for every piece.
         let is_other = is_named && id.is_some() && call.id.is_some() && call.json.is_complete();
         (!is_other).then_some(position)
     }

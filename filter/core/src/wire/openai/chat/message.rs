@@ -41,7 +41,8 @@ struct Writer<'a, 'l> {
     server: Server,
     losses: &'l mut Losses,
     out: Vec<Message<'a>>,
-    /// What results of tools have besides text. A message with it would stand between them, so it comes behind the last.
+    /// What results of tools have besides text. A message with it would stand between them, so it comes behind the
+    /// last.
     waiting: Vec<Part<'a>>,
 }
 
@@ -197,6 +198,7 @@ impl<'a> Writer<'a, '_> {
                         self.losses
                             .add(Path::Key(&at, "citations"), "chat completions take no sources of texts");
                     }
+                    self.lose_seal(&at, part);
                     texts.push(text);
                 }
                 chat::Content::Refusal(text) => refusals.push(text),
@@ -234,8 +236,8 @@ impl<'a> Writer<'a, '_> {
             role: "assistant",
             name: message.name.as_deref(),
             content,
-            refusal: refusals.first().copied(),
-            reasoning_content: (!thoughts.is_empty()).then(|| joined(&thoughts, "")),
+            refusal: said(&refusals),
+            reasoning_content: said(&thoughts),
             tool_calls,
             cache_control: mark,
             extra,
@@ -316,6 +318,11 @@ struct ToolResult<'a> {
 
 fn plain(text: Cow<'_, str>) -> Part<'_> {
     Part { kind: Kind::Text { text }, cache_control: None, extra: Extras::default() }
+}
+
+/// All of it, if there is any.
+fn said<'a>(texts: &[&'a str]) -> Option<Cow<'a, str>> {
+    (!texts.is_empty()).then(|| joined(texts, ""))
 }
 
 fn joined<'a>(texts: &[&'a str], between: &str) -> Cow<'a, str> {

@@ -1,12 +1,14 @@
 //! OpenAI's chat completions as a backend's API: requests are encoded, answers decoded.
 //!
-//! <https://platform.openai.com/docs/api-reference/chat>, as OpenAI, Azure and Bedrock serve it, and the many servers that
-//! are compatible with it. What they add to it, or leave out of it, stands in [`servers`].
+//! <https://platform.openai.com/docs/api-reference/chat>, as OpenAI, Azure and Bedrock serve it, and the many
+//! servers that are compatible with it. What they add to it, or leave out of it, stands in [`servers`].
 
 mod answer;
 mod calls;
 mod media;
 mod message;
+#[cfg(test)]
+mod properties;
 mod reply;
 mod request;
 mod servers;

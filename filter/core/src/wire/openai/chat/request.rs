@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::message::messages;
 use super::servers::{
-    FEW_STOPS, MARKS, MAX_STOPS, NO_SAMPLING, NO_STOP, NO_TOP_K, Rule, Server, TOOL_NAME, tool_name,
+    FEW_STOPS, MARKS, MAX_STOPS, NO_SAMPLING, NO_STOP, NO_TOP_K, NONE, Rule, Server, TOOL_NAME, tool_name,
 };
 use super::types::{
     AllowedTool, AllowedTools, Body, CacheControl, Extras, Function, JsonSchema, Name, NamedChoice,
@@ -17,8 +17,8 @@ use crate::error::Result;
 use crate::wire::fields::{Path, Taken, lose_extra};
 use crate::wire::{To, to_json};
 
-/// Members of a request that the neutral form has no word for. The first are OpenAI's own; the others are vLLM's and SGLang's
-/// (<https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html>).
+/// Members of a request that the neutral form has no word for. The first are OpenAI's own; the others are vLLM's
+/// and SGLang's (<https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html>).
 const MEMBERS: &[&str] = &[
     "audio",
     "modalities",
@@ -50,8 +50,8 @@ const MEMBERS: &[&str] = &[
 ];
 const OPENAIS: &[&str] = MEMBERS.split_at(7).0;
 
-/// The same of a message: sound by the name of an earlier answer's, a call as it was written before there were tools, and
-/// beginnings that the model is to continue.
+/// The same of a message: sound by the name of an earlier answer's, a call as it was written before there were
+/// tools, and beginnings that the model is to continue.
 pub(super) const MESSAGE_MEMBERS: &[&str] = &["audio", "function_call", "partial", "prefix"];
 
 /// The same of a part.
@@ -198,7 +198,7 @@ fn tool_choice<'a>(
 }
 
 fn sampling<'a>(request: &'a Request, server: Server, losses: &mut Losses) -> Sampling<'a> {
-    let rests = server.can_rest && request.thinking.effort.as_deref() == Some("none");
+    let rests = server.can_rest() && request.thinking.effort.as_deref() == Some("none");
     let is_fixed = server.reasons && !rests;
     let mut keep = |path: &str, is_usual: bool, rule: Rule, refused: bool| {
         // What holds anyway may be said.
@@ -268,7 +268,8 @@ fn thinking<'a>(
     losses: &mut Losses,
 ) -> (Option<&'a str>, Option<Thinking<'a>>) {
     let chat::Thinking { effort, mode, budget_tokens, display, include_thoughts } = &request.thinking;
-    let (effort, display) = (effort.as_deref(), display.as_deref());
+    let display = display.as_deref();
+    let effort = effort.as_deref().and_then(|effort| told(effort, server, losses));
     // Claude's own words, where a gateway stands before it.
     let (budget, display) = if server.family.is_claude() {
         (*budget_tokens, display)
@@ -304,13 +305,22 @@ fn thinking<'a>(
             (effort, None)
         }
         ThinkingMode::Enabled if server.reasons => (effort_of(*budget_tokens, server, losses), None),
-        ThinkingMode::Disabled if server.can_rest => (Some("none"), None),
+        ThinkingMode::Disabled if server.reasons => (told(NONE, server, losses), None),
         ThinkingMode::Disabled if server.is_openai && !server.reasons => (None, None),
         ThinkingMode::Enabled | ThinkingMode::Disabled => {
             losses.add("thinking", "this model cannot be told whether to think");
             (effort, None)
         }
     }
+}
+
+/// The effort as the server takes it.
+fn told<'a>(effort: &'a str, server: Server, losses: &mut Losses) -> Option<&'a str> {
+    let (effort, rule) = server.effort(effort);
+    if let Some(rule) = rule {
+        losses.add("reasoning_effort", rule);
+    }
+    effort
 }
 
 /// The effort that comes closest to a budget, where the model takes one.
@@ -321,12 +331,13 @@ fn effort_of(budget: Option<u64>, server: Server, losses: &mut Losses) -> Option
         return None;
     }
     losses.add("thinking.budget_tokens", "OpenAI takes no budget: the effort that comes closest was chosen");
-    Some(match budget {
-        0 if server.can_rest => "none",
+    let effort = match budget {
+        0 => NONE,
         budget if budget <= LOW => "low",
         budget if budget <= MEDIUM => "medium",
         _ => "high",
-    })
+    };
+    server.effort(effort).0
 }
 
 fn user<'a>(request: &'a Request, server: Server, losses: &mut Losses) -> Option<Cow<'a, str>> {

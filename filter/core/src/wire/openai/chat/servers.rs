@@ -1,8 +1,8 @@
 //! What is known of the servers that take chat completions, in one table: each line with its source.
 //!
-//! All that tells them apart is the schema and the model's name. A line says what a server refuses of what others take, or
-//! takes beyond it; such a request would come back as a 400 that names something its client never sent. What nothing is
-//! known of gets what OpenAI documents.
+//! All that tells them apart is the schema and the model's name. A line says what a server refuses of what others
+//! take, or takes beyond it; such a request would come back as a 400 that names something its client never sent.
+//! What nothing is known of gets what OpenAI documents.
 
 use std::borrow::Cow;
 
@@ -21,6 +21,9 @@ impl From<Rule> for Cow<'static, str> {
 
 /// <https://platform.openai.com/docs/guides/reasoning#limitations>, met in <https://github.com/vercel/ai/issues/10932>.
 pub(super) const NO_SAMPLING: Rule = Rule("models that reason take no sampling parameters");
+
+pub(super) const NO_EFFORT: Rule = Rule("this model does not reason");
+pub(super) const OTHER_EFFORT: Rule = Rule("this model has no such effort: the next one was chosen");
 
 /// `stop` in the types of OpenAI's SDK; met for GPT-5 in
 /// <https://community.openai.com/t/gpt-5-update-documentation-errors/1341049>.
@@ -57,8 +60,8 @@ pub(super) struct Server {
     pub(super) is_openai: bool,
     /// It is one of those that reason.
     pub(super) reasons: bool,
-    /// It can be told not to.
-    pub(super) can_rest: bool,
+    /// The efforts that it takes, where that is known.
+    efforts: Option<&'static [&'static str]>,
     /// What is known of its model's family.
     pub(super) family: Family,
 }
@@ -92,7 +95,8 @@ const FAMILIES: &[Family] = &[
     // Their chat templates, by <https://docs.vllm.ai/en/v0.11.2/features/reasoning_outputs/>.
     Family { name: "qwen", reads_thoughts: true, ..UNKNOWN },
     Family { name: "minimax", reads_thoughts: true, ..UNKNOWN },
-    // Through gateways: <https://openrouter.ai/docs/features/prompt-caching>, <https://docs.litellm.ai/docs/reasoning_content>.
+    // Through gateways: <https://openrouter.ai/docs/features/prompt-caching>,
+    // <https://docs.litellm.ai/docs/reasoning_content>.
     Family { name: "claude", takes_thinking: true, takes_marks: true, ..UNKNOWN },
     // <https://github.com/editor-code-assistant/eca/issues/231>: 422, "Extra inputs are not permitted".
     Family { name: "mistral", old_limit: true, ..UNKNOWN },
@@ -140,10 +144,30 @@ impl Server {
         Server {
             is_openai,
             reasons: generation.is_some_and(|generation| generation >= (5, 0)),
-            // <https://platform.openai.com/docs/guides/latest-model>: `none` came with 5.1.
-            can_rest: generation.is_some_and(|generation| generation >= (5, 1) && generation < O_SERIES),
+            efforts: generation.and_then(|generation| efforts(generation, name)),
             family: family.unwrap_or(UNKNOWN),
         }
+    }
+
+    /// It can be told not to reason.
+    pub(super) fn can_rest(self) -> bool {
+        self.efforts.is_some_and(|efforts| efforts.contains(&NONE))
+    }
+
+    /// The effort there, and whether it is another than what the client said: the next higher one that there is, or the
+    /// highest. A word that is none of OpenAI's is left for the server to judge.
+    pub(super) fn effort(self, effort: &str) -> (Option<&str>, Option<Rule>) {
+        let (Some(efforts), Some(wanted)) = (self.efforts, level(effort)) else {
+            return (Some(effort), None);
+        };
+        if efforts.contains(&effort) {
+            return (Some(effort), None);
+        }
+        let higher = efforts.iter().find(|known| level(known) > Some(wanted));
+        let chosen = higher.or(efforts.last()).copied();
+        // What does not reason anyway need not be told.
+        let rule = if chosen.is_none() { NO_EFFORT } else { OTHER_EFFORT };
+        (chosen, (chosen.is_some() || effort != NONE).then_some(rule))
     }
 
     /// The name of a tool there.
@@ -171,6 +195,35 @@ impl Server {
 /// A tool's name that OpenAI takes.
 pub(super) fn tool_name(name: &str) -> Cow<'_, str> {
     allowed_name(name, MAX_TOOL_NAME, "_")
+}
+
+/// `reasoning_effort` in the types of OpenAI's SDK, from the lowest.
+const EFFORTS: &[&str] = &[NONE, "minimal", "low", "medium", "high", "xhigh", "max"];
+pub(super) const NONE: &str = "none";
+
+fn level(effort: &str) -> Option<usize> {
+    EFFORTS.iter().position(|known| *known == effort)
+}
+
+/// "Not all reasoning models support every value" (the SDK), and other models none. Those of GPT-5:
+/// <https://github.com/ag2ai/ag2/issues/2008>; 5.1: <https://github.com/anomalyco/opencode/issues/4451>; 5.2:
+/// <https://github.com/numman-ali/opencode-openai-codex-auth/pull/62>, where Codex always reasons. What came later
+/// takes more than is known here.
+fn efforts(generation: (u32, u32), name: &str) -> Option<&'static [&'static str]> {
+    const GPT_5_1: &[&str] = &[NONE, "low", "medium", "high"];
+    const GPT_5_2: &[&str] = &[NONE, "low", "medium", "high", "xhigh"];
+    let always_reasons = name.contains("codex") || name.contains("-pro");
+    let reasoning = |efforts: &'static [&'static str]| {
+        if always_reasons { efforts.get(1..) } else { Some(efforts) }
+    };
+    match generation {
+        (..5, _) => Some(&[]),
+        (5, 0) => Some(&["minimal", "low", "medium", "high"]),
+        (5, 1) => reasoning(GPT_5_1),
+        (5, 2) => reasoning(GPT_5_2),
+        O_SERIES => Some(&["low", "medium", "high"]),
+        _ => None,
+    }
 }
 
 /// After every GPT there is.
@@ -208,18 +261,40 @@ mod tests {
             (SchemaName::OpenAI, "olmo-2", false, false, false),
             (SchemaName::AzureOpenAI, "our-deployment", true, false, false),
             (SchemaName::AzureOpenAI, "DeepSeek-V3.2", false, false, false),
-            (SchemaName::AWSOpenAI, "us.openai.gpt-5.6-sol", true, true, true),
+            (SchemaName::OpenAI, "gpt-5.2-codex", true, true, false),
+            (SchemaName::AWSOpenAI, "us.openai.gpt-5.6-sol", true, true, false),
             (SchemaName::AWSOpenAI, "openai.gpt-oss-20b-1:0", false, false, false),
         ] {
             let server = Server::named(schema, model);
             assert_eq!(
-                (server.is_openai, server.reasons, server.can_rest),
+                (server.is_openai, server.reasons, server.can_rest()),
                 (is_openai, reasons, can_rest),
                 "{model}"
             );
         }
         let thinks = |model| Server::named(SchemaName::OpenAI, model).family.reads_thoughts;
         assert!(thinks("deepseek-chat") && thinks("zai-org/GLM-4.6") && !thinks("gpt-5"));
+    }
+
+    #[test]
+    fn an_effort_is_one_that_the_model_has() {
+        for (model, asked, effort, is_lost) in [
+            ("gpt-5", "none", Some("minimal"), true),
+            ("gpt-5", "high", Some("high"), false),
+            ("gpt-5.1", "minimal", Some("low"), true),
+            ("gpt-5.1", "max", Some("high"), true),
+            ("gpt-5.2", "max", Some("xhigh"), true),
+            ("gpt-5.1-codex", "none", Some("low"), true),
+            ("gpt-5.6-sol", "max", Some("max"), false),
+            ("o3", "none", Some("low"), true),
+            ("gpt-5", "unheard-of", Some("unheard-of"), false),
+            ("gpt-4o", "high", None, true),
+            ("gpt-4o", "none", None, false),
+            ("deepseek-chat", "max", Some("max"), false),
+        ] {
+            let (chosen, rule) = Server::named(SchemaName::OpenAI, model).effort(asked);
+            assert_eq!((chosen, rule.is_some()), (effort, is_lost), "{model} {asked}");
+        }
     }
 
     #[test]

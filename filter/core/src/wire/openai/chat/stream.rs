@@ -103,10 +103,10 @@ impl Reader {
         })?;
         let choices = chunk.choices.unwrap_or_default();
         let id = chunk.id.said();
-        // Azure begins with what its filters say of the prompt, in a chunk that names nothing.
         let usage = chunk.usage.map(|usage| openai_usage(usage.get().as_bytes()));
         let usage = usage.filter(|usage| !usage.is_empty());
         let tier = chunk.service_tier.said();
+        // Azure begins with what its filters say of the prompt, in a chunk that names nothing.
         let says_something = id.is_some() || tier.is_some() || usage.is_some() || !choices.is_empty();
         if !self.is_started && says_something {
             self.is_started = true;

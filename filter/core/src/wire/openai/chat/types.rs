@@ -104,7 +104,7 @@ pub(super) struct Message<'a> {
     /// `null` where all that an assistant said are calls; some servers want the member all the same.
     pub(super) content: Option<Content<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) refusal: Option<&'a str>,
+    pub(super) refusal: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reasoning_content: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
