@@ -37,6 +37,11 @@ fn openai_chat_requests_to_openai() {
     requests(CHAT, "openai_chat", "openai", SchemaName::OpenAI);
 }
 
+#[test]
+fn openai_chat_requests_to_cohere() {
+    requests(CHAT, "openai_chat", "cohere", SchemaName::Cohere);
+}
+
 /// Such requests pass as they are. What the conversation makes of them, every other schema gets.
 #[test]
 fn anthropic_requests_to_anthropic() {
@@ -49,15 +54,22 @@ fn anthropic_requests_to_openai() {
 }
 
 #[test]
+fn anthropic_requests_to_cohere() {
+    requests(Endpoint::Messages, "anthropic_messages", "cohere", SchemaName::Cohere);
+}
+
+#[test]
 fn answers_to_openai_chat() {
     answers("anthropic", SchemaName::Anthropic, CHAT, "openai_chat");
     answers("openai", SchemaName::OpenAI, CHAT, "openai_chat");
+    answers("cohere", SchemaName::Cohere, CHAT, "openai_chat");
 }
 
 #[test]
 fn answers_to_anthropic() {
     answers("anthropic", SchemaName::Anthropic, Endpoint::Messages, "anthropic_messages");
     answers("openai", SchemaName::OpenAI, Endpoint::Messages, "anthropic_messages");
+    answers("cohere", SchemaName::Cohere, Endpoint::Messages, "anthropic_messages");
 }
 
 fn answers(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) {
@@ -77,11 +89,14 @@ fn answers(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &s
 fn streams_to_openai_chat() {
     streams("anthropic", SchemaName::Anthropic, CHAT, "openai_chat");
     streams("openai", SchemaName::OpenAI, CHAT, "openai_chat");
+    streams("cohere", SchemaName::Cohere, CHAT, "openai_chat");
 }
 
 #[test]
 fn streams_to_anthropic() {
-    for (api, schema) in [("anthropic", SchemaName::Anthropic), ("openai", SchemaName::OpenAI)] {
+    for (api, schema) in
+        [("anthropic", SchemaName::Anthropic), ("openai", SchemaName::OpenAI), ("cohere", SchemaName::Cohere)]
+    {
         for out in streams(api, schema, Endpoint::Messages, "anthropic_messages") {
             let _ = grammar::message_of(out.as_bytes());
         }

@@ -320,7 +320,7 @@ mod tests {
         AWSOpenAI: ChatCompletions Same, Responses Same, Messages Translate
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Messages Envelope
-        Cohere: Rerank Same
+        Cohere: ChatCompletions Translate, Messages Translate, Rerank Same
         ");
     }
 

@@ -5,7 +5,7 @@ use proptest::sample::select;
 use weir_core::config::SchemaName::{self, AWSAnthropic, Anthropic, Cohere, OpenAI};
 use weir_core::endpoint::Endpoint;
 
-use crate::answer::{Answer, Bytes, CHAT_CHUNKS, MESSAGE_EVENTS, chat_sse, frame};
+use crate::answer::{Answer, Bytes, CHAT_CHUNKS, COHERE_EVENTS, MESSAGE_EVENTS, chat_sse, frame};
 use crate::gateway::Gateway;
 use crate::host::{Outcome, ends_by_itself, message_of};
 
@@ -19,6 +19,8 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/anthropic/v1/messages", Anthropic),
     ("/anthropic/v1/messages", AWSAnthropic),
     ("/v1/messages", OpenAI),
+    ("/v1/chat/completions", Cohere),
+    ("/anthropic/v1/messages", Cohere),
     ("/cohere/v2/rerank", Cohere),
 ];
 
@@ -37,6 +39,7 @@ fn bytes() -> impl Strategy<Value = Bytes> {
         proptest::collection::vec(any::<u8>(), 0..20),
         select(CHAT_CHUNKS).prop_map(|chunk| chat_sse(&[chunk]).into_bytes()),
         select(MESSAGE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
+        select(COHERE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
         select(MESSAGE_EVENTS).prop_map(frame),
         select(&["data: {", "}\n\n", "\n\n", "data: [DONE]\n\n", "{\"error\":", "\"x\"}", "[", ": c\n"][..])
             .prop_map(|text| text.as_bytes().to_vec()),

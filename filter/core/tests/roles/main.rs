@@ -19,6 +19,7 @@ mod anthropic;
 mod budgets;
 mod chat_to_anthropic;
 mod chunks;
+mod cohere;
 mod credentials;
 mod direct;
 mod errors;
