@@ -149,10 +149,16 @@ fn status_of_type(kind: &str) -> u16 {
             404
         }
         "modelTimeoutException" | "ModelTimeoutException" => 408,
+        "modelErrorException"
+        | "ModelErrorException"
+        | "modelStreamErrorException"
+        | "ModelStreamErrorException" => 424,
         "request_too_large" => 413,
         "rate_limit_error"
         | "rate_limit_exceeded"
         | "insufficient_quota"
+        | "modelNotReadyException"
+        | "ModelNotReadyException"
         | "throttlingException"
         | "ThrottlingException"
         | "serviceQuotaExceededException"
