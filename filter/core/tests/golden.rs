@@ -12,7 +12,7 @@ extern crate weir_test_platform;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use weir_core::chat::{Event, Losses, Request};
+use weir_core::chat::{Event, Losses, Request, ResponseFormat};
 use weir_core::config::Schema;
 use weir_core::endpoint::Endpoint;
 use weir_core::headers::Headers;
@@ -29,44 +29,118 @@ fn openai_chat_requests_to_bedrock() {
 }
 
 #[test]
+fn openai_chat_requests_to_converse() {
+    requests("converse", SchemaName::AWSBedrock);
+}
+
+/// What only some of Bedrock's models take.
+#[test]
+fn openai_chat_requests_to_the_models_of_converse() {
+    requests_of("converse/requests", "converse", SchemaName::AWSBedrock);
+}
+
+#[test]
 fn anthropic_answers_to_openai_chat() {
     for case in cases("anthropic", "json") {
-        let mut losses = Losses::default();
-        let answer = match backend(SchemaName::Anthropic).reply(&asked(), &read(&case), &mut losses) {
-            Ok(reply) => pretty(&client(CHAT).reply(&asked(), &reply, &mut losses)),
-            Err(error) => {
-                format!("{}\n{}", error.status(), pretty(&error.body(CHAT.client_api())))
-            }
-        };
-        snapshot("anthropic", &name(&case, "openai_chat"), &answer);
+        answer("anthropic", &case, SchemaName::Anthropic, &asked());
     }
+}
+
+#[test]
+fn converse_answers_to_openai_chat() {
+    for case in cases("converse", "json") {
+        answer("converse", &case, SchemaName::AWSBedrock, &asked_of_converse(&case));
+    }
+}
+
+#[test]
+fn converse_streams_to_openai_chat() {
+    for case in cases("converse", "frames") {
+        let text = String::from_utf8(read(&case)).unwrap();
+        let asked = asked_of_converse(&case);
+        let events = text.lines().map(|line| {
+            let (name, data) = line.split_once(' ').unwrap_or((line, ""));
+            (Some(name), data)
+        });
+        let out = streamed(SchemaName::AWSBedrock, &asked, events);
+        snapshot("converse", &name(&case, "openai_chat"), &out);
+    }
+}
+
+/// The name of a case says which model was asked, and that it was asked for JSON that it gives by a tool.
+fn asked_of_converse(case: &Path) -> Asked {
+    let name = case.file_name().unwrap().to_string_lossy().into_owned();
+    let mut request = Request { include_usage: true, ..Request::default() };
+    if name.contains("by_tool") {
+        let schema = r#"{"type":"object"}"#.to_owned();
+        let format = ResponseFormat::JsonSchema { name: Some("city".to_owned()), schema, strict: None };
+        request.response_format = Some(format);
+    }
+    let model = match () {
+        () if name.starts_with("nova") => "amazon.nova-pro-v1:0",
+        () if name.starts_with("gpt") => "us.openai.gpt-6-sol",
+        () => "anthropic.claude-3-7-sonnet-20250219-v1:0",
+    };
+    Asked { request: request.into(), model: model.to_owned(), ..asked() }
 }
 
 #[test]
 fn anthropic_streams_to_openai_chat() {
     for case in cases("anthropic", "sse") {
         let text = String::from_utf8(read(&case)).unwrap();
-        let mut losses = Losses::default();
-        let mut reader = backend(SchemaName::Anthropic).events(&asked());
-        let mut writer = client(CHAT).events(&asked());
-        let mut events: Vec<Event> = Vec::new();
-        for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
-            reader.event(None, data.as_bytes(), &mut losses, &mut events);
-        }
-        reader.finish(&mut events);
-        let mut out = Vec::new();
-        for event in &events {
-            writer.event(event, &mut losses, &mut out);
-        }
-        assert!(writer.is_closed(), "{case:?} has no end");
-        snapshot("anthropic", &name(&case, "openai_chat"), &String::from_utf8(out).unwrap());
+        let events = text.lines().filter_map(|line| Some((None, line.strip_prefix("data: ")?)));
+        let out = streamed(SchemaName::Anthropic, &asked(), events);
+        snapshot("anthropic", &name(&case, "openai_chat"), &out);
     }
+}
+
+fn answer(api: &str, case: &Path, schema: SchemaName, asked: &Asked) {
+    let mut losses = Losses::default();
+    let mut answer = match backend(schema).reply(asked, &read(case), &mut losses) {
+        Ok(reply) => pretty(&client(CHAT).reply(asked, &reply, &mut losses)),
+        Err(error) => {
+            format!("{}\n{}", error.status(), pretty(&error.body(CHAT.client_api())))
+        }
+    };
+    if schema == SchemaName::AWSBedrock {
+        answer.extend(losses.lines().iter().map(|line| format!("\n{line}")));
+    }
+    snapshot(api, &name(case, "openai_chat"), &answer);
+}
+
+/// What the client gets of events by their names.
+fn streamed<'a>(
+    schema: SchemaName,
+    asked: &Asked,
+    events: impl Iterator<Item = (Option<&'a str>, &'a str)>,
+) -> String {
+    let mut losses = Losses::default();
+    let mut reader = backend(schema).events(asked);
+    let mut writer = client(CHAT).events(asked);
+    let mut read: Vec<Event> = Vec::new();
+    for (name, data) in events {
+        reader.event(name, data.as_bytes(), &mut losses, &mut read);
+    }
+    reader.finish(&mut read);
+    let mut out = Vec::new();
+    for event in &read {
+        writer.event(event, &mut losses, &mut out);
+    }
+    assert!(writer.is_closed(), "the stream has no end");
+    if schema == SchemaName::AWSBedrock {
+        out.extend(losses.lines().iter().flat_map(|line| format!("{line}\n").into_bytes()));
+    }
+    String::from_utf8(out).unwrap()
 }
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 
 fn requests(name_of_schema: &str, schema: SchemaName) {
-    for case in cases("openai_chat", "json") {
+    requests_of("openai_chat", name_of_schema, schema);
+}
+
+fn requests_of(folder: &str, name_of_schema: &str, schema: SchemaName) {
+    for case in cases(folder, "json") {
         let outcome = match sent(schema, &read(&case)) {
             Ok(Translated { body, losses, .. }) => json!({
                 "body": serde_json::from_slice::<Value>(&body).unwrap(),
@@ -74,11 +148,7 @@ fn requests(name_of_schema: &str, schema: SchemaName) {
             }),
             Err(error) => json!({ "status": error.status(), "error": error.message() }),
         };
-        snapshot(
-            "openai_chat",
-            &name(&case, name_of_schema),
-            &serde_json::to_string_pretty(&outcome).unwrap(),
-        );
+        snapshot(folder, &name(&case, name_of_schema), &serde_json::to_string_pretty(&outcome).unwrap());
     }
 }
 

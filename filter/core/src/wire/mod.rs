@@ -56,6 +56,7 @@
 pub mod anthropic;
 pub mod api;
 pub(crate) mod cohere;
+pub(crate) mod converse;
 pub mod error;
 mod fields;
 pub mod glance;

@@ -310,6 +310,7 @@ mod tests {
         OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Messages Envelope
+        AWSBedrock: ChatCompletions Translate
         Cohere: Rerank Same
         ");
     }

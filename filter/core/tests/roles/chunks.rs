@@ -2,9 +2,12 @@
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use weir_core::config::SchemaName::{self, AWSAnthropic, Anthropic, OpenAI};
+use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, OpenAI};
 
-use crate::answer::{Answer, CHAT_CHUNKS, MESSAGE_EVENTS, chat_sse, exception, frame, gzip, named_sse};
+use crate::answer::{
+    Answer, CHAT_CHUNKS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, exception, frame, gzip, named_frame,
+    named_sse,
+};
 use crate::gateway::Gateway;
 use crate::host::Outcome;
 
@@ -33,6 +36,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         Just(exception("throttlingException", r#"{"message":"slow"}"#)),
         Just(frame(r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#)),
         Just(frame("{")),
+        Just(named_frame(r#"contentBlockDelta {"contentBlockIndex":0,"delta":{"text":1}}"#)),
     ];
     prop_oneof![
         2 => Just(Fault::None),
@@ -68,13 +72,14 @@ struct Pair {
     asks_usage: bool,
 }
 
-const PAIRS: [Pair; 6] = [
+const PAIRS: [Pair; 7] = [
     Pair { path: CHAT, schema: OpenAI, asks_usage: false },
     Pair { path: CHAT, schema: OpenAI, asks_usage: true },
     Pair { path: MESSAGES, schema: Anthropic, asks_usage: false },
     Pair { path: CHAT, schema: Anthropic, asks_usage: true },
     Pair { path: MESSAGES, schema: AWSAnthropic, asks_usage: false },
     Pair { path: CHAT, schema: AWSAnthropic, asks_usage: false },
+    Pair { path: CHAT, schema: AWSBedrock, asks_usage: true },
 ];
 
 impl Pair {
@@ -82,6 +87,7 @@ impl Pair {
     fn events(self) -> Vec<Vec<u8>> {
         match self.schema {
             AWSAnthropic => MESSAGE_EVENTS.iter().map(|event| frame(event)).collect(),
+            AWSBedrock => CONVERSE_EVENTS.iter().map(|event| named_frame(event)).collect(),
             Anthropic => MESSAGE_EVENTS.iter().map(|event| named_sse(&[event]).into_bytes()).collect(),
             _ => {
                 let done = || "data: [DONE]\n\n".to_owned();
@@ -92,7 +98,10 @@ impl Pair {
     }
 
     fn media_type(self) -> &'static str {
-        if self.schema == AWSAnthropic { "application/vnd.amazon.eventstream" } else { "text/event-stream" }
+        match self.schema {
+            AWSAnthropic | AWSBedrock => "application/vnd.amazon.eventstream",
+            _ => "text/event-stream",
+        }
     }
 
     fn answer(self, chunks: Vec<Vec<u8>>, end_with_chunk: bool, gzip: bool) -> Outcome {

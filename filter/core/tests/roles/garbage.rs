@@ -2,10 +2,12 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use weir_core::config::SchemaName::{self, AWSAnthropic, Anthropic, Cohere, OpenAI};
+use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, OpenAI};
 use weir_core::endpoint::Endpoint;
 
-use crate::answer::{Answer, Bytes, CHAT_CHUNKS, MESSAGE_EVENTS, chat_sse, frame};
+use crate::answer::{
+    Answer, Bytes, CHAT_CHUNKS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, frame, named_frame,
+};
 use crate::gateway::Gateway;
 use crate::host::{Outcome, ends_by_itself, message_of};
 
@@ -13,6 +15,7 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/chat/completions", OpenAI),
     ("/v1/chat/completions", Anthropic),
     ("/v1/chat/completions", AWSAnthropic),
+    ("/v1/chat/completions", AWSBedrock),
     ("/v1/completions", OpenAI),
     ("/v1/embeddings", OpenAI),
     ("/v1/responses", OpenAI),
@@ -37,6 +40,7 @@ fn bytes() -> impl Strategy<Value = Bytes> {
         select(CHAT_CHUNKS).prop_map(|chunk| chat_sse(&[chunk]).into_bytes()),
         select(MESSAGE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
         select(MESSAGE_EVENTS).prop_map(frame),
+        select(CONVERSE_EVENTS).prop_map(named_frame),
         select(&["data: {", "}\n\n", "\n\n", "data: [DONE]\n\n", "{\"error\":", "\"x\"}", "[", ": c\n"][..])
             .prop_map(|text| text.as_bytes().to_vec()),
     ];

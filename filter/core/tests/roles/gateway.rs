@@ -61,7 +61,9 @@ impl Gateway {
         let auth = match schema {
             SchemaName::OpenAI | SchemaName::Cohere => Auth::Bearer { credential },
             SchemaName::Anthropic => Auth::AnthropicKey { credential },
-            SchemaName::AWSAnthropic => Auth::AwsSigv4 { credential, region: REGION.to_owned() },
+            SchemaName::AWSAnthropic | SchemaName::AWSBedrock => {
+                Auth::AwsSigv4 { credential, region: REGION.to_owned() }
+            }
         };
         let backend = Backend {
             schema: Schema { name: schema, prefix: None, version: None },
@@ -90,7 +92,7 @@ impl Gateway {
 pub(crate) fn credential(name: &str, schema: SchemaName) -> Credential {
     let key = key_of(name);
     match schema {
-        SchemaName::AWSAnthropic => Credential::Aws(AwsCredentials {
+        SchemaName::AWSAnthropic | SchemaName::AWSBedrock => Credential::Aws(AwsCredentials {
             access_key_id: key.clone(),
             secret_access_key: Secret::new(format!("secret-{key}")),
             session_token: Some(Secret::new(format!("token-{key}"))),

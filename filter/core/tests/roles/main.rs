@@ -18,6 +18,7 @@ mod answer;
 mod anthropic;
 mod budgets;
 mod chat_to_anthropic;
+mod chat_to_converse;
 mod chunks;
 mod credentials;
 mod direct;

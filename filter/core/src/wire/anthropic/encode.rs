@@ -5,7 +5,7 @@ use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::sampling::{Sampling, sampling};
 use super::thinking::{effort, thinking};
-use super::tools::{tool_choice, tools};
+use super::tools::{must_call, tool_choice, tools};
 use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking};
 use super::{Envelope, Params, calls, turns};
 use crate::chat::{Losses, Request, ResponseFormat, ThinkingMode};
@@ -23,10 +23,10 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
     lose_extra(request, &Taken::default(), losses);
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
-    messages = calls::pair(messages, &request.messages, losses)?;
-    let mut tools = tools(request, losses)?;
+    messages = calls::pair(messages, &request.messages, params.envelope, losses)?;
+    let mut tools = tools(request, params.envelope, losses)?;
     let max_tokens = max_tokens(params, request, names, losses);
-    let thinking = thinking(request, names, &messages, max_tokens, losses);
+    let thinking = thinking(request, names, &messages, max_tokens, must_call(request), losses);
     let thinks = thinking.as_ref().is_some_and(Thinking::is_on);
     turns::mend(&mut system, &mut messages, names, request, thinks, losses)?;
     limit_marks(&mut tools, &mut system, &mut messages, losses);
@@ -34,6 +34,7 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
     let (anthropic_version, model, stream) = match params.envelope {
         Envelope::Native => (None, Some(params.model), request.stream.then_some(true)),
         Envelope::Bedrock { version } => (Some(version), None, None),
+        Envelope::Converse { .. } => (None, None, None),
     };
     let body = MessagesRequest {
         anthropic_version,
@@ -55,13 +56,18 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         stop_sequences: stop_sequences(request, losses),
         metadata: metadata(request, losses),
     };
-    record_unsaid(request, losses);
+    record_unsaid(request, &[], losses);
     Ok(to_json(&body))
 }
 
 /// `max_tokens` has no default at Anthropic and must be over the thinking budget, so ours makes room for both. No model
 /// takes more than it can give.
-fn max_tokens(params: &Params<'_>, request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> u64 {
+pub(in crate::wire) fn max_tokens(
+    params: &Params<'_>,
+    request: &Request,
+    names: ModelNames<'_>,
+    losses: &mut Losses,
+) -> u64 {
     let wanted = request.max_tokens.unwrap_or_else(|| {
         let thinking =
             Some(&request.thinking).filter(|thinking| thinking.mode == Some(ThinkingMode::Enabled));
@@ -81,7 +87,7 @@ fn max_tokens(params: &Params<'_>, request: &Request, names: ModelNames<'_>, los
     }
 }
 
-fn stop_sequences<'a>(request: &'a Request, losses: &mut Losses) -> Vec<&'a str> {
+pub(in crate::wire) fn stop_sequences<'a>(request: &'a Request, losses: &mut Losses) -> Vec<&'a str> {
     let mut sequences = Vec::with_capacity(request.stop.len());
     for (index, stop) in request.stop.iter().enumerate() {
         if rules::is_blank(stop) {
@@ -123,8 +129,8 @@ fn output_format<'a>(
     }
 }
 
-/// What a client may ask for and Anthropic has no word for.
-fn record_unsaid(request: &Request, losses: &mut Losses) {
+/// What a client may ask for and Anthropic has no word for. `said` are those for which the place has one.
+pub(in crate::wire) fn record_unsaid(request: &Request, said: &[&str], losses: &mut Losses) {
     let unsaid = [
         ("n", request.n.is_some_and(|n| n != 1)),
         ("seed", request.seed.is_some()),
@@ -140,8 +146,8 @@ fn record_unsaid(request: &Request, losses: &mut Losses) {
         ("prompt_cache_retention", request.cache.retention.is_some()),
         ("cached_content", request.cache.content.is_some()),
     ];
-    for (path, is_said) in unsaid {
-        if is_said {
+    for (path, is_asked) in unsaid {
+        if is_asked && !said.contains(&path) {
             losses.add(path, "not supported by Anthropic");
         }
     }

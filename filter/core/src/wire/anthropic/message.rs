@@ -8,12 +8,13 @@ use base64::engine::general_purpose::STANDARD;
 use super::rules::{self, Rule};
 use super::types::{Block, CacheControl, Message, Source, Tool, unmark};
 use super::{Envelope, picture};
-use crate::chat::{self, Content, Family, Losses, MediaKind, Part, Role, Seal};
+use crate::chat::{self, Content, Losses, MediaKind, Part, Role};
 use crate::error::{Error, Result};
+use crate::wire::converse;
 use crate::wire::fields::Path;
 
 /// The system prompt, which Anthropic keeps apart, and the rest of the conversation.
-pub(super) fn encode_messages<'a>(
+pub(in crate::wire) fn encode_messages<'a>(
     messages: &'a [chat::Message],
     envelope: Envelope<'_>,
     losses: &mut Losses,
@@ -89,7 +90,7 @@ const MAX_MARKS: usize = 4;
 
 /// Takes marks away until Claude takes the rest. The last one of the messages is the one that the next request needs,
 /// and those of tools and system hold the longest; so those between go first, the earliest before all.
-pub(super) fn limit_marks(
+pub(in crate::wire) fn limit_marks(
     tools: &mut [Tool<'_>],
     system: &mut [Block<'_>],
     messages: &mut [Message<'_>],
@@ -123,7 +124,7 @@ pub(super) fn limit_marks(
     }
 }
 
-pub(super) fn cache_control(mark: Option<&chat::CacheControl>) -> Option<CacheControl<'_>> {
+pub(in crate::wire) fn cache_control(mark: Option<&chat::CacheControl>) -> Option<CacheControl<'_>> {
     mark.map(|mark| CacheControl { ttl: mark.ttl.as_deref() })
 }
 
@@ -147,6 +148,13 @@ fn encode_part<'a>(
     losses: &mut Losses,
 ) -> Result<Option<Block<'a>>> {
     let cache_control = cache_control(part.cache_control.as_ref());
+    if let (Content::Media { kind, source, detail, name }, Envelope::Converse { .. }) =
+        (&part.content, envelope)
+    {
+        lose_detail(path, detail.as_deref(), losses);
+        let media = converse::media(path, *kind, source, name.as_deref(), envelope, losses)?;
+        return Ok(Some(Block::Media { media, cache_control }));
+    }
     Ok(Some(match &part.content {
         // Anthropic rejects empty texts.
         Content::Text { text, .. } | Content::Refusal(text) if text.is_empty() => {
@@ -162,9 +170,7 @@ fn encode_part<'a>(
             Block::Text { text: Cow::Borrowed(text), cache_control }
         }
         Content::Media { kind: MediaKind::Image, source, detail, .. } => {
-            if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                losses.add(Path::Key(path, "detail"), "Anthropic has no levels of detail");
-            }
+            lose_detail(path, detail.as_deref(), losses);
             Block::Image { source: image_source(path, source, envelope)?, cache_control }
         }
         Content::Media { kind: MediaKind::Document, source, name, .. } => Block::Document {
@@ -184,7 +190,12 @@ fn encode_part<'a>(
             if let Some(rule) = rule {
                 losses.add(Path::Key(path, "arguments"), rule);
             }
-            Block::ToolUse { id: Cow::Borrowed(id), name: rules::tool_name(name), input, cache_control }
+            Block::ToolUse {
+                id: Cow::Borrowed(id),
+                name: rules::tool_name(name, envelope.longest_tool_name()),
+                input,
+                cache_control,
+            }
         }
         Content::ToolResult { call_id, content, is_error } => Block::ToolResult {
             tool_use_id: Cow::Borrowed(call_id),
@@ -193,7 +204,7 @@ fn encode_part<'a>(
             cache_control,
         },
         Content::Thinking { text } => {
-            let Some(signature) = own_seal(part) else {
+            let Some(signature) = envelope.own_seal(part) else {
                 losses.add(path, Rule::Unsigned);
                 return Ok(None);
             };
@@ -201,7 +212,7 @@ fn encode_part<'a>(
             Block::Thinking { thinking: text, signature }
         }
         Content::RedactedThinking => {
-            let Some(data) = own_seal(part) else {
+            let Some(data) = envelope.own_seal(part) else {
                 losses.add(path, "only its own provider can read this thought");
                 return Ok(None);
             };
@@ -211,10 +222,10 @@ fn encode_part<'a>(
     }))
 }
 
-/// What Claude signed. Anybody else's signature is a 400 there.
-fn own_seal(part: &Part) -> Option<&str> {
-    let Seal { by, data } = part.seal.as_ref()?;
-    (*by == Family::Anthropic && !data.is_empty()).then_some(data)
+fn lose_detail(path: &Path<'_>, detail: Option<&str>, losses: &mut Losses) {
+    if detail.is_some_and(|detail| detail != "auto") {
+        losses.add(Path::Key(path, "detail"), "Anthropic has no levels of detail");
+    }
 }
 
 fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source, envelope: Envelope<'_>) -> Result<Source<'a>> {
@@ -232,16 +243,20 @@ fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source, envelope: Envelop
 
 /// Bedrock fetches nothing, and neither does this gateway:
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
-fn by_url<'a>(path: &Path<'_>, url: &'a str, envelope: Envelope<'_>) -> Result<Source<'a>> {
+pub(in crate::wire) fn by_url<'a>(
+    path: &Path<'_>,
+    url: &'a str,
+    envelope: Envelope<'_>,
+) -> Result<Source<'a>> {
     match envelope {
         Envelope::Native => Ok(Source::Url { url }),
-        Envelope::Bedrock { .. } => {
+        Envelope::Bedrock { .. } | Envelope::Converse { .. } => {
             Err(path.unprocessable("Bedrock takes no image or document by URL; send its bytes as a data URL"))
         }
     }
 }
 
-fn by_name(path: &Path<'_>) -> Error {
+pub(in crate::wire) fn by_name(path: &Path<'_>) -> Error {
     path.unprocessable("the file is not known to this backend; send its bytes")
 }
 

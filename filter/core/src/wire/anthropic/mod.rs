@@ -7,22 +7,22 @@
 mod api;
 mod bedrock;
 pub mod beta;
-mod calls;
-mod encode;
-mod message;
-mod models;
-mod picture;
+pub(super) mod calls;
+pub(super) mod encode;
+pub(super) mod message;
+pub(super) mod models;
+pub(super) mod picture;
 mod places;
-mod reply;
-mod rules;
-mod sampling;
-mod schema;
+pub(super) mod reply;
+pub(super) mod rules;
+pub(super) mod sampling;
+pub(super) mod schema;
 mod sse;
 mod stream;
-mod thinking;
-mod tools;
-mod turns;
-mod types;
+pub(super) mod thinking;
+pub(super) mod tools;
+pub(super) mod turns;
+pub(super) mod types;
 pub(crate) mod usage;
 
 pub(crate) use api::{API, COUNT_TOKENS, MESSAGES, MODELS};
@@ -32,6 +32,8 @@ pub(crate) use places::{INVOKE_MODEL, SCHEMA};
 pub use reply::decode_reply;
 pub use stream::StreamDecoder;
 pub use tools::StandIns;
+
+use crate::chat::{Family, Part, Seal};
 
 /// The most tokens of an answer when the client does not say. Anthropic has no default of its own: without
 /// `max_tokens` a request is a 400.
@@ -64,4 +66,34 @@ pub enum Envelope<'a> {
         /// `anthropic_version`, by default [`BEDROCK_VERSION`].
         version: &'a str,
     },
+    /// AWS Bedrock's Converse: the same conversation in words of its own, which are those of `wire/converse`. It serves
+    /// models of others as well.
+    Converse {
+        /// Whose seals the model takes.
+        seals: Family,
+        /// What such a seal begins with, where a family has seals of more than one kind.
+        seal_prefix: &'a str,
+    },
+}
+
+impl Envelope<'_> {
+    /// The longest name of a tool, in characters: [`rules::Rule::ToolName`], and `ToolName` of Bedrock's service model.
+    pub(super) fn longest_tool_name(self) -> usize {
+        if matches!(self, Self::Converse { .. }) { 64 } else { 128 }
+    }
+
+    /// The longest id of a call, in characters: `ToolUseId` of Bedrock's service model.
+    fn longest_call_id(self) -> usize {
+        if matches!(self, Self::Converse { .. }) { 64 } else { usize::MAX }
+    }
+
+    /// What the model itself sealed. Anybody else's seal is a 400 there.
+    fn own_seal(self, part: &Part) -> Option<&str> {
+        let (seals, prefix) = match self {
+            Self::Converse { seals, seal_prefix } => (seals, seal_prefix),
+            Self::Native | Self::Bedrock { .. } => (Family::Anthropic, ""),
+        };
+        let Seal { by, data } = part.seal.as_ref()?;
+        data.strip_prefix(prefix).filter(|data| *by == seals && !data.is_empty())
+    }
 }

@@ -65,12 +65,14 @@ impl BackendCodec for Anthropic {
     /// A call comes back with the client's name of its tool.
     fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {
         let mut reply = decode_reply(body, losses)?;
-        StandIns::of(&asked.request.tools).resolve_in(&mut reply);
+        StandIns::of(&asked.request.tools, Envelope::Native).resolve_in(&mut reply);
         Ok(reply)
     }
 
     fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
-        Box::new(StreamDecoder::default().with_stand_ins(StandIns::of(&asked.request.tools)))
+        Box::new(
+            StreamDecoder::default().with_stand_ins(StandIns::of(&asked.request.tools, Envelope::Native)),
+        )
     }
 }
 

@@ -78,7 +78,7 @@ pub fn decode_reply(body: &[u8], losses: &mut Losses) -> Result<Reply> {
 }
 
 /// A block of a type that the neutral form does not have.
-pub(super) fn lose_block(index: impl Display, kind: &str, losses: &mut Losses) {
+pub(in crate::wire) fn lose_block(index: impl Display, kind: &str, losses: &mut Losses) {
     losses.add(
         format_args!("answer.content[{index}].{kind}"),
         "blocks of this type are not known to this gateway",
@@ -116,7 +116,7 @@ pub(super) fn seal(data: String) -> Seal {
 }
 
 /// JSON without the space between its tokens; the tokens stay as the provider wrote them.
-pub(super) fn compact(json: &RawValue) -> String {
+pub(in crate::wire) fn compact(json: &RawValue) -> String {
     let json = json.get();
     let mut out = String::with_capacity(json.len());
     let (mut in_string, mut is_escaped) = (false, false);

@@ -20,17 +20,17 @@ const REJECTED: &str = "https://platform.claude.com/docs/en/build-with-claude/th
 
 /// The rows: a rule, the reason of its loss, and where it is documented, or who met the refusal where it is not.
 macro_rules! rules {
-    ($($rule:ident: $reason:expr, $source:expr;)*) => {
-        /// One thing that Claude refuses.
+    ($(#[$doc:meta])* $($rule:ident: $reason:expr, $source:expr;)*) => {
+        $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Rule { $($rule),* }
+        pub(in crate::wire) enum Rule { $($rule),* }
 
         impl Rule {
             #[cfg(test)]
             const ALL: &[Self] = &[$(Self::$rule),*];
 
             /// The reason of the loss.
-            pub(super) const fn reason(self) -> &'static str {
+            pub(in crate::wire) const fn reason(self) -> &'static str {
                 match self { $(Self::$rule => $reason),* }
             }
 
@@ -40,10 +40,18 @@ macro_rules! rules {
                 match self { $(Self::$rule => $source),* }
             }
         }
+
+        impl From<Rule> for std::borrow::Cow<'static, str> {
+            fn from(rule: Rule) -> Self {
+                std::borrow::Cow::Borrowed(rule.reason())
+            }
+        }
     };
 }
+pub(in crate::wire) use rules;
 
 rules! {
+    /// One thing that Claude refuses.
     BlankText: "Anthropic takes no text of white space only",
         "https://github.com/home-assistant/core/issues/175637";
     NoMessage: "Anthropic takes no system prompt alone: it is sent as the user's message",
@@ -108,23 +116,17 @@ rules! {
         MESSAGES;
 }
 
-impl From<Rule> for Cow<'static, str> {
-    fn from(rule: Rule) -> Self {
-        Cow::Borrowed(rule.reason())
-    }
-}
-
 /// `metadata.user_id`, in characters.
 const MAX_USER: usize = 256;
-
-/// A tool's name, in characters.
-const MAX_TOOL_NAME: usize = 128;
 
 /// What is kept of a name that is not taken, in characters. The model reads it; the digest behind it tells it apart.
 const KEPT: usize = 64;
 
+/// The digest, in characters.
+const DIGEST: usize = 16;
+
 /// True for a text that counts as none.
-pub(super) fn is_blank(text: &str) -> bool {
+pub(in crate::wire) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
@@ -133,13 +135,13 @@ pub(super) fn is_blank(text: &str) -> bool {
 ///
 /// There is no way back, and none is needed: answers carry Claude's own ids, and ids of other providers come in
 /// a conversation's past only.
-pub(super) fn call_id(id: &str) -> Cow<'_, str> {
-    allowed(id, usize::MAX, "")
+pub(in crate::wire) fn call_id(id: &str, longest: usize) -> Cow<'_, str> {
+    allowed(id, longest, "")
 }
 
 /// A tool's name that Claude takes ([`Rule::ToolName`]). The way back is among the tools of the request.
-pub(super) fn tool_name(name: &str) -> Cow<'_, str> {
-    allowed(name, MAX_TOOL_NAME, "_")
+pub(in crate::wire) fn tool_name(name: &str, longest: usize) -> Cow<'_, str> {
+    allowed(name, longest, "_")
 }
 
 /// The name itself, or what is allowed of it, with `stand_in` for the rest, and its digest: the same always becomes the
@@ -149,6 +151,7 @@ fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
     if (1..=longest).contains(&name.len()) && name.chars().all(is_allowed) {
         return Cow::Borrowed(name);
     }
+    let most = KEPT.min(longest.saturating_sub(DIGEST + 1));
     let mut kept = String::new();
     for char in name.chars() {
         if is_allowed(char) {
@@ -156,17 +159,17 @@ fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
         } else {
             kept.push_str(stand_in)
         }
-        if kept.len() >= KEPT {
+        if kept.len() >= most {
             break;
         }
     }
     let digest = digest(name);
-    Cow::Owned(format!("{kept}_{}", digest.get(..16).unwrap_or(&digest)))
+    Cow::Owned(format!("{kept}_{}", digest.get(..DIGEST).unwrap_or(&digest)))
 }
 
 /// Arguments as an object, with the rule for which they are not what was there. Models leave them empty for tools that
 /// take none; text that is no object, such as one that the limit of tokens cut, becomes `{"arguments": TEXT}`.
-pub(super) fn arguments(text: &str) -> (Cow<'_, RawValue>, Option<Rule>) {
+pub(in crate::wire) fn arguments(text: &str) -> (Cow<'_, RawValue>, Option<Rule>) {
     let trimmed = match text.trim() {
         "" => "{}",
         trimmed => trimmed,
@@ -191,7 +194,7 @@ fn held<'a>(json: &[u8], otherwise: &'a RawValue) -> Cow<'a, RawValue> {
 
 /// What `metadata.user_id` may be for this user, with the rule if it is not the user itself. A digest still tells users
 /// apart, which is what the provider's abuse detection needs.
-pub(super) fn user(user: &str) -> (Cow<'_, str>, Option<Rule>) {
+pub(in crate::wire) fn user(user: &str) -> (Cow<'_, str>, Option<Rule>) {
     let rule = if user.chars().nth(MAX_USER).is_some() {
         Rule::UserTooLong
     } else if user.split(|char: char| char.is_whitespace() || "<>(),;:\"".contains(char)).any(is_email)

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use super::Envelope;
 use super::message::cache_control;
 use super::models::ModelNames;
 use super::rules::{self, Rule};
@@ -17,7 +18,11 @@ use crate::wire::fields::Path;
 /// # Errors
 ///
 /// 422 for two tools of one name that are not the same.
-pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec<Tool<'a>>> {
+pub(in crate::wire) fn tools<'a>(
+    request: &'a Request,
+    envelope: Envelope<'_>,
+    losses: &mut Losses,
+) -> Result<Vec<Tool<'a>>> {
     let list = Path::Key(&Path::Root, "tools");
     let mut encoded = Vec::with_capacity(request.tools.len());
     let mut seen = HashMap::with_capacity(request.tools.len());
@@ -30,7 +35,7 @@ pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec
                 continue;
             }
         };
-        let name = rules::tool_name(&tool.name);
+        let name = rules::tool_name(&tool.name, envelope.longest_tool_name());
         if let Some(first) = seen.insert(name.clone(), tool) {
             if !is_same(first, tool) {
                 // Errors are told as they are; the only client there is has it in `function`.
@@ -67,16 +72,16 @@ fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a Function, losses: &mu
 }
 
 /// Whether the request makes the model call a tool.
-pub(super) fn must_call(request: &Request) -> bool {
+pub(in crate::wire) fn must_call(request: &Request) -> bool {
     is_forced(request) && functions(&request.tools).next().is_some()
 }
 
-fn is_forced(request: &Request) -> bool {
+pub(in crate::wire) fn is_forced(request: &Request) -> bool {
     request.tool_choice.as_ref().is_some_and(chat::ToolChoice::is_forced)
 }
 
 /// The tools that Claude can be told of.
-fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
+pub(in crate::wire) fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
     tools.iter().filter_map(|tool| match tool {
         chat::Tool::Function(function) => Some(function),
         chat::Tool::Hosted(_) => None,
@@ -84,7 +89,7 @@ fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
 }
 
 /// Anthropic says whether calls may be parallel inside `tool_choice`, and takes that only beside `tools`.
-pub(super) fn tool_choice<'a>(
+pub(in crate::wire) fn tool_choice<'a>(
     request: &'a Request,
     names: ModelNames<'_>,
     losses: &mut Losses,
@@ -110,9 +115,11 @@ pub(super) fn tool_choice<'a>(
             ToolChoice { kind: "auto", name: None, disable_parallel_tool_use }
         }
         Some(chat::ToolChoice::Required) => ToolChoice { kind: "any", name: None, disable_parallel_tool_use },
-        Some(chat::ToolChoice::Tool(name)) => {
-            ToolChoice { kind: "tool", name: Some(rules::tool_name(name)), disable_parallel_tool_use }
-        }
+        Some(chat::ToolChoice::Tool(name)) => ToolChoice {
+            kind: "tool",
+            name: Some(rules::tool_name(name, Envelope::Native.longest_tool_name())),
+            disable_parallel_tool_use,
+        },
         Some(chat::ToolChoice::Among { required, .. }) => {
             let kind = if *required { "any" } else { "auto" };
             ToolChoice { kind, name: None, disable_parallel_tool_use }
@@ -128,10 +135,11 @@ pub(super) fn tool_choice<'a>(
 pub struct StandIns(Vec<(String, String)>);
 
 impl StandIns {
-    /// Those of `tools`.
+    /// Those of `tools` in this envelope.
     #[must_use]
-    pub fn of(tools: &[chat::Tool]) -> Self {
-        let renamed = functions(tools).filter_map(|tool| match rules::tool_name(&tool.name) {
+    pub fn of(tools: &[chat::Tool], envelope: Envelope<'_>) -> Self {
+        let longest = envelope.longest_tool_name();
+        let renamed = functions(tools).filter_map(|tool| match rules::tool_name(&tool.name, longest) {
             Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
             Cow::Borrowed(_) => None,
         });
@@ -139,7 +147,7 @@ impl StandIns {
     }
 
     /// The client's name of the tool that the model calls by `name`.
-    pub(super) fn resolve(&self, name: String) -> String {
+    pub(in crate::wire) fn resolve(&self, name: String) -> String {
         self.0.iter().find(|(stand_in, _)| *stand_in == name).map_or(name, |(_, name)| name.clone())
     }
 
