@@ -1,0 +1,298 @@
+"""OpenAI's client in front of Bedrock's Converse: the stand-in refuses what Bedrock refuses, botocore's own service model
+holds what arrives, and boto3 reads what the stand-in streams."""
+
+import json
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import botocore.session
+import botocore.validate
+import openai
+import pytest
+from pydantic import BaseModel
+
+from harness import providers as stand_ins
+from harness import resources
+from harness.samples import ARGUMENTS, EVENT_STREAM, HELLO, INPUT, OUTPUT, PIXEL, TOOLS, exception_frame, sentence
+
+CLAUDE = "us.anthropic.claude-3-7-sonnet-20250219-v1:0"
+NOVA = "us.amazon.nova-lite-v1:0"
+NOVA_2 = "us.amazon.nova-2-lite-v1:0"
+LLAMA = "us.meta.llama4-scout-17b-instruct-v1:0"
+QWEN = "qwen.qwen3-32b-v1:0"
+GPT_OSS = "openai.gpt-oss-120b-1:0"
+ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc"
+MODELS = [CLAUDE, NOVA, NOVA_2, LLAMA, QWEN, GPT_OSS, ARN]
+
+THOUGHT = "The user greets me, so I greet back."
+
+
+@pytest.fixture(scope="module")
+def gateway(shared_providers, start_gateway):
+    return start_gateway(
+        [
+            *resources.gateway(),
+            *resources.backend("converse", shared_providers["bedrock"].url, "AWSBedrock"),
+            *resources.aws_file("converse", stand_ins.AWS_KEY),
+            resources.route(*[resources.rule(model, "converse") for model in MODELS]),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def operation():
+    return botocore.session.get_session().get_service_model("bedrock-runtime").operation_model("Converse")
+
+
+@pytest.fixture(autouse=True)
+def valid(providers, operation):
+    """Whatever a test sends is what botocore would send."""
+    yield
+    for request in providers["bedrock"].requests("/model/"):
+        if not request["path"].endswith(("/converse", "/converse-stream")):
+            continue
+        body = json.loads(request["body"])
+        report = botocore.validate.ParamValidator().validate({"modelId": "m", **body}, operation.input_shape)
+        assert not report.has_errors(), report.generate_report()
+
+
+def sent(providers):
+    """The last request that the stand-in received."""
+    request = providers["bedrock"].requests()[-1]
+    return request["path"], json.loads(request["body"])
+
+
+def stream_of(client, **asked):
+    with client.chat.completions.stream(stream_options={"include_usage": True}, **asked) as stream:
+        return stream.get_final_completion()
+
+
+def whole_of(client, **asked):
+    return client.chat.completions.create(**asked)
+
+
+both = pytest.mark.parametrize("ask", [whole_of, stream_of], ids=["whole", "streamed"])
+
+
+@both
+@pytest.mark.parametrize("model", MODELS)
+def test_text(gateway, providers, user, model, ask):
+    answer = ask(gateway.openai(user), model=model, messages=[{"role": "system", "content": "Be brief."}, *HELLO])
+    assert answer.choices[0].message.content == sentence("bedrock")
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.id.startswith("chatcmpl-") and answer.model == model
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (INPUT + 2, OUTPUT)
+    path, body = sent(providers)
+    verb = "converse-stream" if ask is stream_of else "converse"
+    assert path == f"/model/{model.replace('/', '%2F')}/{verb}"
+    assert body["system"] == [{"text": "Be brief."}]
+    [line] = gateway.logged(user)
+    assert (line["input_tokens"], line["output_tokens"]) == (INPUT + 2, OUTPUT)
+
+
+@both
+@pytest.mark.parametrize("model", [CLAUDE, NOVA, QWEN])
+def test_tools_in_two_turns(gateway, providers, model, ask):
+    client = gateway.openai()
+    asked = {"model": model, "tools": TOOLS, "messages": HELLO}
+    called = ask(client, tool_choice="required", **asked).choices[0]
+    assert called.finish_reason == "tool_calls"
+    [call] = called.message.tool_calls
+    assert (call.function.name, json.loads(call.function.arguments)) == ("weather", ARGUMENTS)
+    assert sent(providers)[1]["toolConfig"]["toolChoice"] == {"any": {}}
+    message = {"role": "assistant", "tool_calls": [{"id": call.id, "type": "function", "function": {
+        "name": call.function.name, "arguments": call.function.arguments}}]}  # fmt: skip
+    result = {"role": "tool", "tool_call_id": call.id, "content": '{"error": "no weather today"}'}
+    history = [*HELLO, message, result]
+    answer = ask(client, **{**asked, "messages": history})
+    assert answer.choices[0].message.content == sentence("bedrock")
+    block = sent(providers)[1]["messages"][2]["content"][0]["toolResult"]
+    assert block.get("status") == (None if model == QWEN else "error")
+    # Agents ask for a summary without tools, and Converse wants them beside the history all the same.
+    del asked["tools"]
+    answer = ask(client, **{**asked, "messages": [*history, {"role": "user", "content": "And?"}]})
+    assert answer.choices[0].message.content == sentence("bedrock")
+
+
+def test_a_model_that_keeps_calls_apart(gateway, providers):
+    call = {"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    history = [
+        *HELLO,
+        {"role": "assistant", "content": "I look.", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": "rain"},
+        {"role": "user", "content": "And tomorrow?"},
+        {"role": "assistant", "content": "Well,"},
+    ]
+    answer = gateway.openai().chat.completions.create(model=LLAMA, messages=history, tools=TOOLS, tool_choice="required")
+    assert answer.choices[0].message.content == sentence("bedrock")
+
+
+@both
+def test_thoughts_go_back_as_they_came(gateway, providers, ask):
+    client = gateway.openai()
+    think = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 4000}
+    asked = {"model": CLAUDE, "tools": TOOLS, "extra_body": think}
+    messages = list(HELLO)
+    for _ in range(2):
+        called = ask(client, messages=messages, **asked).choices[0].message.model_dump(exclude_none=True)
+        for call in called["tool_calls"]:
+            call["function"].pop("parsed_arguments", None)
+        assert called["reasoning_content"] == THOUGHT
+        messages += [called, {"role": "tool", "tool_call_id": called["tool_calls"][0]["id"], "content": "rain"}]
+        answer = ask(client, messages=messages, **asked).choices[0].message
+        assert answer.content == sentence("bedrock")
+        content = sent(providers)[1]["messages"][1]["content"]
+        thought, redacted, use = content
+        assert thought["reasoningContent"]["reasoningText"]["text"] == THOUGHT
+        assert "redactedContent" in redacted["reasoningContent"] and "toolUse" in use
+        messages += [answer.model_dump(exclude_none=True), {"role": "user", "content": "and now?"}]
+
+
+@both
+@pytest.mark.parametrize("effort", ["low", "high"])
+def test_nova_thinks_with_an_effort(gateway, providers, ask, effort):
+    answer = ask(
+        gateway.openai(), model=NOVA_2, messages=HELLO, reasoning_effort=effort, temperature=0.5, max_tokens=100
+    )
+    thought = answer.choices[0].message.model_dump()["thinking_blocks"][0]
+    assert thought["thinking"] == THOUGHT and thought["signature"].startswith("nova:amazon:")
+    body = sent(providers)[1]
+    assert body["additionalModelRequestFields"]["reasoningConfig"]["maxReasoningEffort"] == effort
+    assert bool(body["inferenceConfig"]) == (effort == "low")
+
+
+class City(BaseModel):
+    name: str
+    people: int
+
+
+@pytest.mark.parametrize(
+    ("model", "by_tool"), [(CLAUDE, True), (NOVA, True), (QWEN, False), (GPT_OSS, False)]
+)
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_answers_in_json(gateway, providers, model, by_tool, stream):
+    client = gateway.openai()
+    asked = {"model": model, "messages": HELLO, "response_format": City}
+    if stream:
+        with client.chat.completions.stream(**asked) as events:
+            choice = events.get_final_completion().choices[0]
+    else:
+        choice = client.chat.completions.parse(**asked).choices[0]
+    assert choice.message.parsed == City(name="Paris", people=1)
+    assert (choice.finish_reason, choice.message.tool_calls or []) == ("stop", [])
+    body = sent(providers)[1]
+    assert ("toolConfig" in body, "outputConfig" in body) == (by_tool, not by_tool)
+
+
+@both
+def test_pictures_documents_and_marks(gateway, providers, ask):
+    file = {"filename": "The report_v1.pdf", "file_data": "data:application/pdf;base64,JVBERi0="}
+    content = [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}},
+        {"type": "file", "file": file},
+        {"type": "file", "file": file, "cache_control": {"type": "ephemeral"}},
+    ]
+    answer = ask(gateway.openai(), model=CLAUDE, messages=[{"role": "user", "content": content}])
+    assert answer.choices[0].message.content == sentence("bedrock")
+    blocks = sent(providers)[1]["messages"][0]["content"]
+    names = [block["document"]["name"] for block in blocks if "document" in block]
+    assert names == ["The report-v1", "The report-v1 (2)"]
+    assert {"cachePoint": {"type": "default"}} in blocks
+
+
+@both
+def test_the_rest_of_a_request(gateway, providers, ask):
+    answer = ask(
+        gateway.openai(),
+        model=CLAUDE,
+        messages=HELLO,
+        stop="weir",
+        user="user-1",
+        metadata={"team": "rivers"},
+        service_tier="flex",
+        extra_body={
+            "top_k": 5,
+            "performanceConfig": {"latency": "optimized"},
+            "guardrailConfig": {"guardrailIdentifier": "abc", "guardrailVersion": "1"},
+        },
+    )
+    assert answer.choices[0].finish_reason == "stop"
+    # A stream tells it in its last chunks, and the SDK's helper takes it from the first.
+    assert answer.service_tier == ("flex" if ask is whole_of else None)
+    body = sent(providers)[1]
+    assert body["inferenceConfig"] == {"stopSequences": ["weir"]}
+    assert body["additionalModelRequestFields"] == {"top_k": 5}
+    assert body["requestMetadata"] == {"user": "user-1", "team": "rivers"}
+    assert body["performanceConfig"] == {"latency": "optimized"}
+    assert body["guardrailConfig"]["guardrailIdentifier"] == "abc"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_an_error_is_openais(gateway, providers, stream):
+    headers = {"x-amzn-errortype": "ThrottlingException:http://internal.amazon.com/coral/"}
+    providers["bedrock"].fail(429, headers=headers, message="slow down")
+    with pytest.raises(openai.RateLimitError) as caught:
+        gateway.openai().chat.completions.create(model=NOVA, messages=HELLO, stream=stream)
+    assert caught.value.type == "ThrottlingException" and "slow down" in caught.value.message
+
+
+def test_an_error_within_a_stream_is_openais(gateway, providers):
+    said = {"contentBlockIndex": 0, "delta": {"text": "Hello"}}
+    frames = [("messageStart", {"role": "assistant"}), ("contentBlockDelta", said)]
+    steps = [{"frame": {"headers": {":event-type": name, ":message-type": "event"}, "payload": payload}}
+             for name, payload in frames]  # fmt: skip
+    providers["bedrock"].script(*steps, exception_frame(), headers=EVENT_STREAM)
+    text = ""
+    with pytest.raises(openai.APIError, match="slow down"):
+        for chunk in gateway.openai().chat.completions.create(model=NOVA, messages=HELLO, stream=True):
+            text += chunk.choices[0].delta.content or ""
+    assert text == "Hello"
+
+
+def test_what_cannot_be_is_named(gateway):
+    content = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
+    with pytest.raises(openai.UnprocessableEntityError, match=r"messages\[0\]\.content\[0\]"):
+        gateway.openai().chat.completions.create(model=NOVA, messages=[{"role": "user", "content": content}])
+
+
+def test_botos_client_reads_the_stand_in(providers):
+    """The stand-in's answers and frames are what AWS's own parser takes."""
+    client = boto3.client(
+        "bedrock-runtime",
+        endpoint_url=providers["bedrock"].url,
+        region_name=stand_ins.REGION,
+        aws_access_key_id=stand_ins.AWS_KEY["access_key_id"],
+        aws_secret_access_key=stand_ins.AWS_KEY["secret_access_key"],
+        config=botocore.config.Config(retries={"max_attempts": 0}),
+    )
+    spec = {"name": "weather", "inputSchema": {"json": TOOLS[0]["function"]["parameters"]}}
+    asked = {
+        "modelId": CLAUDE,
+        "messages": [{"role": "user", "content": [{"text": "one two three"}]}],
+        "toolConfig": {"tools": [{"toolSpec": spec}]},
+        "inferenceConfig": {"maxTokens": 4000},
+        "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+    }
+    whole = client.converse(**asked)
+    thought, redacted, use = whole["output"]["message"]["content"]
+    assert use["toolUse"]["input"] == ARGUMENTS and whole["stopReason"] == "tool_use"
+
+    events = list(client.converse_stream(**asked)["stream"])
+    deltas = [event["contentBlockDelta"] for event in events if "contentBlockDelta" in event]
+    of = lambda index: [delta["delta"] for delta in deltas if delta["contentBlockIndex"] == index]  # noqa: E731
+    text = "".join(delta["reasoningContent"].get("text", "") for delta in of(0))
+    assert text == thought["reasoningContent"]["reasoningText"]["text"] == THOUGHT
+    assert of(1) == [{"reasoningContent": redacted["reasoningContent"]}]
+    assert json.loads("".join(delta["toolUse"]["input"] for delta in of(2))) == ARGUMENTS
+    assert events[-1]["metadata"]["usage"] == whole["usage"]
+
+    providers["bedrock"].script({"frame": {"headers": {":event-type": "messageStart", ":message-type": "event"},
+        "payload": {"role": "assistant"}}}, exception_frame(), headers=EVENT_STREAM)  # fmt: skip
+    with pytest.raises(botocore.exceptions.EventStreamError, match="slow down"):
+        list(client.converse_stream(**asked)["stream"])
+
+    counted = client.count_tokens(modelId=CLAUDE, input={"converse": {"messages": asked["messages"]}})
+    assert counted["inputTokens"] == INPUT
+    with pytest.raises(client.exceptions.ValidationException, match="must start with a user message"):
+        client.converse(modelId=NOVA, messages=[{"role": "assistant", "content": [{"text": "x"}]}])
