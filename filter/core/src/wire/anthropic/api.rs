@@ -6,7 +6,7 @@ use crate::config::Model;
 use crate::endpoint::{Body, ClientApi, Operation, Path};
 use crate::error::Error;
 use crate::wire::api::{Api, ModelsList};
-use crate::wire::error::has_type_and_message;
+use crate::wire::error::{has_type_and_message, is_prompt_too_long};
 use crate::wire::glance;
 use crate::wire::usage::{Counters, Shape, Tokens, Watch};
 
@@ -67,6 +67,9 @@ static MODELS_LIST: ModelsList = ModelsList {
     },
 };
 
+/// How Anthropic's error of a prompt that is too long begins: clients look for it.
+const TOO_LONG: &str = "prompt is too long";
+
 /// What Anthropic's clients expect.
 pub(crate) static API: AnthropicApi = AnthropicApi;
 
@@ -79,7 +82,13 @@ impl Api for AnthropicApi {
     }
 
     fn error(&self, error: &Error) -> Value {
-        json!({ "type": "error", "error": { "type": own_type(error), "message": error.message() } })
+        let message = error.message();
+        let message = if is_prompt_too_long(error) && !message.starts_with(TOO_LONG) {
+            format!("{TOO_LONG}: {message}")
+        } else {
+            message.to_owned()
+        };
+        json!({ "type": "error", "error": { "type": own_type(error), "message": message } })
     }
 
     fn error_event(&self, error: &Error) -> Vec<u8> {

@@ -155,6 +155,7 @@ fn error_type(status: u16) -> &'static str {
 
 fn error_code(error: &Error) -> String {
     match error.kind() {
+        Kind::Provider(_) if super::error::is_prompt_too_long(error) => "context_length_exceeded".to_owned(),
         Kind::UnknownModel => "model_not_found".to_owned(),
         Kind::RateLimited => "rate_limit_exceeded".to_owned(),
         _ => error.status().to_string(),
