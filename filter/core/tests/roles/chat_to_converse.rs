@@ -125,3 +125,31 @@ fn what_converse_cannot_do_is_on_the_record() {
     let outcome = gateway().post(CHAT, body).answered_by(Answer::json(200, CONVERSED)).send();
     assert_eq!(outcome.record.losses, ["seed: not supported by Bedrock"]);
 }
+
+#[test]
+fn a_conversation_is_counted() {
+    for (model, path) in [
+        ("us.amazon.nova-lite-v1:0", "/model/amazon.nova-lite-v1:0/count-tokens"),
+        (
+            "anthropic.claude-3-haiku-20240307-v1:0",
+            "/model/anthropic.claude-3-haiku-20240307-v1:0/count-tokens",
+        ),
+    ] {
+        let gateway = Gateway::new().backend("b", AWSBedrock).model(model);
+        let body = r#"{"model":"m","messages":[{"role":"system","content":"S"},{"role":"user","content":"Hi"}],"temperature":0.5}"#;
+        let outcome =
+            gateway.post("/tokenize", body).answered_by(Answer::json(200, r#"{"inputTokens":7}"#)).send();
+        assert_eq!(outcome.sent[0].path(), path);
+        let asked =
+            json!({"messages": [{"role": "user", "content": [{"text": "Hi"}]}], "system": [{"text": "S"}]});
+        assert_eq!(outcome.sent[0].json(), json!({"input": {"converse": asked}}));
+        assert_eq!((outcome.status, &outcome.json()["count"]), (200, &json!(7)));
+        assert_eq!(outcome.record.input_tokens, Some(7));
+    }
+    let gateway = Gateway::new().backend("b", weir_core::config::SchemaName::Anthropic);
+    let outcome = gateway
+        .post("/tokenize", r#"{"model":"m","prompt":"x"}"#)
+        .answered_by(Answer::json(200, "{}"))
+        .send();
+    assert_eq!((outcome.status, outcome.sent.len()), (422, 0), "it has no counter");
+}

@@ -27,9 +27,9 @@ use super::anthropic::StandIns;
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::error::{Error, Result};
-use crate::wire::Asked;
 use crate::wire::error::{ErrorAnswer, decode_error};
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To};
+use crate::wire::{Asked, ClientCodec};
 use events::Reader;
 use format::Format;
 use models::Model;
@@ -49,7 +49,16 @@ impl Schema for Converse {
         Some(&SCHEMA)
     }
 
+    fn counter(&self) -> Option<&'static dyn BackendCodec> {
+        Some(&COUNTER)
+    }
+
     fn path(&self, to: &To<'_>) -> String {
+        if to.endpoint.operation().codec.is_some_and(ClientCodec::counts) {
+            let of_region = REGIONS.iter().find_map(|region| to.model.strip_prefix(region));
+            let model = To { model: of_region.unwrap_or(to.model), ..*to }.model_segment();
+            return format!("/model/{model}/count-tokens");
+        }
         let verb = if to.stream { "converse-stream" } else { "converse" };
         format!("/model/{}/{verb}", to.model_segment())
     }
@@ -84,6 +93,31 @@ impl Schema for Converse {
             prefix: false,
             version: false,
         }
+    }
+}
+
+/// What stands before a model's name where any region of a group may serve it. Tokens are counted by the model itself:
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html>.
+const REGIONS: &[&str] = &["us-gov.", "us.", "eu.", "apac.", "uk.", "au.", "jp.", "global."];
+
+/// Bedrock's CountTokens, of what Converse would be asked.
+static COUNTER: Counter = Counter;
+
+#[derive(Debug)]
+struct Counter;
+
+impl BackendCodec for Counter {
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+        request::encode_counted(to, request, losses)
+    }
+
+    fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
+        reply::decode_count(body)
+    }
+
+    /// It has no streams.
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        SCHEMA.events(asked)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::chat::{
     Source,
 };
 use crate::error::{Error, Result};
+use crate::usage::Usage;
 use crate::wire::anthropic::reply::{compact, lose_block};
 use crate::wire::error::event_error;
 use crate::wire::raw::Members;
@@ -115,6 +116,23 @@ pub(super) fn decode_reply(
         service_tier: answer.service_tier.and_then(Tier::openai),
         extra: None,
     })
+}
+
+/// Reads an answer of CountTokens.
+///
+/// # Errors
+///
+/// 502 for a body that is not one.
+pub(super) fn decode_count(body: &[u8]) -> Result<Reply> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Count {
+        input_tokens: u64,
+    }
+    let count: Count = serde_json::from_slice(body)
+        .map_err(|error| Error::bad_answer(format!("the backend's answer is no count of tokens: {error}")))?;
+    let usage = Usage { input: Some(count.input_tokens), ..Usage::default() };
+    Ok(Reply { usage, ..Reply::default() })
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,10 @@ use super::format::Format;
 use super::models::{Model, Thinks};
 use super::rules::Rule;
 use super::tools::{told, tool_config};
-use super::types::{ConverseRequest, InferenceConfig, JsonSchema, OutputConfig, Structure, TextFormat};
+use super::types::{
+    Conversation, ConverseRequest, CountTokens, Counted, InferenceConfig, JsonSchema, OutputConfig,
+    Structure, TextFormat,
+};
 use crate::chat::{Losses, Request};
 use crate::error::Result;
 use crate::wire::anthropic::encode::{max_tokens, record_unsaid, stop_sequences};
@@ -26,6 +29,24 @@ use crate::wire::to_json;
 ///
 /// 422 for a value that Bedrock is known to reject.
 pub(super) fn encode_request(to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    in_bedrocks_words(to, request, losses).map(|body| to_json(&body))
+}
+
+/// Writes the body for CountTokens: of the request what the count depends on.
+///
+/// # Errors
+///
+/// Those of [`encode_request`].
+pub(super) fn encode_counted(to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    let ConverseRequest { messages, system, tool_config, .. } = in_bedrocks_words(to, request, losses)?;
+    Ok(to_json(&CountTokens { input: Counted { converse: Conversation { messages, system, tool_config } } }))
+}
+
+fn in_bedrocks_words<'a>(
+    to: &To<'_>,
+    request: &'a Request,
+    losses: &mut Losses,
+) -> Result<ConverseRequest<'a>> {
     let mut own = Losses::default();
     let encoded = encode(to, request, &mut own);
     losses.append(own.map_reasons(bedrocks), |_| None);
@@ -40,7 +61,7 @@ fn bedrocks(reason: &str) -> Option<String> {
     reason.contains("Anthropic").then(|| reason.replace("Anthropic", "Bedrock"))
 }
 
-fn encode(to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+fn encode<'a>(to: &To<'_>, request: &'a Request, losses: &mut Losses) -> Result<ConverseRequest<'a>> {
     lose_extra(request, &TAKEN, losses);
     let model = Model::of(to.model);
     let (names, envelope) = (model.names(), model.envelope());
@@ -120,7 +141,7 @@ fn encode(to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>
         vendor: vendor.members(),
     };
     record_unsaid(request, &["service_tier", "metadata"], losses);
-    Ok(to_json(&body))
+    Ok(body)
 }
 
 fn output_config<'a>(format: &Format<'a>) -> Option<OutputConfig<'a>> {

@@ -32,6 +32,27 @@ pub(super) struct ConverseRequest<'a> {
     pub(super) vendor: Object<'a>,
 }
 
+/// The body of CountTokens.
+#[derive(Serialize)]
+pub(super) struct CountTokens<'a> {
+    pub(super) input: Counted<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Counted<'a> {
+    pub(super) converse: Conversation<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Conversation<'a> {
+    pub(super) messages: Vec<Message<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) system: Vec<Block<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_config: Option<ToolConfig<'a>>,
+}
+
 #[derive(Serialize)]
 pub(super) struct Message<'a> {
     pub(super) role: &'static str,

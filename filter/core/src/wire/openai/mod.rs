@@ -89,6 +89,7 @@ pub(crate) static TOKENIZE: Operation = Operation {
     name: "tokenize",
     path: Path::Exact("/tokenize"),
     watch: Watch { counters: Counters::Count, ..Watch::NOTHING },
+    codec: Some(&openai_chat::TOKENIZE),
     ..POST
 };
 

@@ -9,6 +9,7 @@ mod encode;
 mod message;
 mod stream;
 mod thoughts;
+mod tokenize;
 mod types;
 
 use crate::chat::{Losses, Reply, Request};
@@ -18,6 +19,7 @@ use crate::wire::{Asked, ClientCodec, EventWriter};
 pub use decode::decode_request;
 pub use encode::encode_reply;
 pub use stream::StreamEncoder;
+pub(crate) use tokenize::TOKENIZE;
 
 /// The client's side of a translation.
 pub(crate) static CLIENT: Client = Client;
