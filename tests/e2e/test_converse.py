@@ -296,3 +296,22 @@ def test_botos_client_reads_the_stand_in(providers):
     assert counted["inputTokens"] == INPUT
     with pytest.raises(client.exceptions.ValidationException, match="must start with a user message"):
         client.converse(modelId=NOVA, messages=[{"role": "assistant", "content": [{"text": "x"}]}])
+
+
+def test_tokens_are_counted(gateway, providers, user):
+    body = {"model": NOVA, "messages": HELLO, "tools": TOOLS}
+    answer = gateway.http.post("/tokenize", json=body, headers={"x-user-id": user})
+    assert (answer.status_code, answer.json()["count"]) == (200, INPUT)
+    path, counted = sent(providers)
+    assert path == f"/model/{NOVA.removeprefix('us.')}/count-tokens"
+    assert counted["input"]["converse"]["toolConfig"]["tools"][0]["toolSpec"]["name"] == "weather"
+    prompt = gateway.http.post("/tokenize", json={"model": CLAUDE, "prompt": "one two"})
+    assert prompt.json()["count"] == 2
+
+
+def test_a_prompt_that_is_too_long_makes_agents_compact(gateway, providers):
+    message = "The model returned the following errors: Input is too long for requested model."
+    providers["bedrock"].fail(400, headers={"x-amzn-errortype": "ValidationException"}, message=message)
+    with pytest.raises(openai.BadRequestError) as caught:
+        gateway.openai().chat.completions.create(model=CLAUDE, messages=HELLO)
+    assert caught.value.code == "context_length_exceeded" and message in caught.value.message

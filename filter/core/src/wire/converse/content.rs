@@ -72,8 +72,8 @@ pub(super) fn messages<'a>(
     out
 }
 
-/// Puts a message of the other speaker between what is said and calls or their results. A result stays directly behind its
-/// call.
+/// Puts a message of the other speaker between what is said and calls or their results. A result stays directly
+/// behind its call.
 fn apart<'a>(messages: Vec<Message<'a>>, losses: &mut Losses) -> Vec<Message<'a>> {
     let mut out = Vec::with_capacity(messages.len());
     for Message { role, content } in messages {

@@ -1,8 +1,8 @@
 //! A streamed answer, from Converse's words.
 //!
-//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>. A frame's name says what its
-//! event is. Blocks of text and thoughts are not announced: their first delta tells what they are. `metadata` comes after
-//! `messageStop`, and not from every server.
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html>. A frame's name says
+//! what its event is. Blocks of text and thoughts are not announced: their first delta tells what they are.
+//! `metadata` comes after `messageStop`, and not from every server.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +11,7 @@ use serde_json::value::RawValue;
 
 use super::format::Format;
 use super::models::Model;
+use super::open::{Kind, Open, Piece};
 use super::reply::{Citation, MediumSource, Tier, finish_reason, is_stop, lose_beside};
 use super::usage::Counters;
 use crate::chat::{BlockStart, Delta, Event, Extra, Family, FinishReason, Losses, MediaKind, Seal, Source};
@@ -21,12 +22,6 @@ use crate::wire::anthropic::reply::lose_block;
 
 /// Blocks that may be open at once. Bedrock opens one after the other.
 const MAX_OPEN: usize = 64;
-
-/// The most of a text that is held until it is known whether it is the answer, in bytes. Answers are shorter.
-const MAX_HELD: usize = 4 << 20;
-
-/// The most of a picture or of a sealed thought that comes in pieces, in bytes.
-const MAX_BLOB: usize = 32 << 20;
 
 /// Reads the events of one answer.
 #[derive(Debug)]
@@ -48,40 +43,6 @@ pub(super) struct Reader {
     has_answer: bool,
     /// The text beside a tool that stands for the answer: it is the answer if that is not called.
     held: String,
-}
-
-/// A block that is open.
-#[derive(Debug)]
-struct Open {
-    /// What Bedrock calls it.
-    wire_index: u32,
-    /// What it is called here.
-    index: u32,
-    kind: Kind,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Text,
-    Thinking {
-        is_sealed: bool,
-    },
-    ToolCall,
-    /// The call whose arguments are the text of the answer.
-    Answer {
-        is_empty: bool,
-    },
-    /// Text that is held.
-    Held,
-    /// A thought that only its provider can read, in pieces.
-    Redacted(Vec<u8>),
-    /// A picture, in pieces.
-    Image {
-        format: String,
-        bytes: Vec<u8>,
-    },
-    /// Of a kind that the neutral form has no word for.
-    Skipped,
 }
 
 /// Any event: which members it has depends on its name.
@@ -153,21 +114,9 @@ struct Image {
     source: Option<MediumSource>,
 }
 
-/// What one delta adds.
-enum Piece {
-    Text(String),
-    Annotation(Citation),
-    Thinking(String),
-    Signature(String),
-    Redacted(String),
-    Arguments(String),
-    Image(String),
-    Skipped,
-}
-
 impl EventReader for Reader {
-    /// A frame without a name, of an unknown one or with something else than JSON in it is skipped: so do Bedrock's SDKs, and
-    /// servers that are compatible with it send such frames.
+    /// A frame without a name, of an unknown one or with something else than JSON in it is skipped: so do Bedrock's
+    /// SDKs, and servers that are compatible with it send such frames.
     fn event(&mut self, name: Option<&str>, data: &[u8], losses: &mut Losses, out: &mut Vec<Event>) {
         let is_known = matches!(
             name,
@@ -473,77 +422,4 @@ impl Reader {
     fn last_index(&self) -> u32 {
         self.open.last().map_or(0, |open| open.wire_index)
     }
-}
-
-impl Kind {
-    /// Whether the piece is one of such a block.
-    fn takes(&self, piece: &Piece) -> bool {
-        match self {
-            Self::Text | Self::Held => matches!(piece, Piece::Text(_) | Piece::Annotation(_)),
-            Self::Thinking { .. } => matches!(piece, Piece::Thinking(_) | Piece::Signature(_)),
-            Self::ToolCall | Self::Answer { .. } => matches!(piece, Piece::Arguments(_)),
-            Self::Redacted(_) => matches!(piece, Piece::Redacted(_)),
-            Self::Image { .. } => matches!(piece, Piece::Image(_)),
-            Self::Skipped => true,
-        }
-    }
-}
-
-impl Open {
-    fn grow(
-        &mut self,
-        piece: Piece,
-        (family, seal_prefix): (Family, &str),
-        held: &mut String,
-        out: &mut Vec<Event>,
-    ) -> Result<(), Error> {
-        let delta = match (piece, &mut self.kind) {
-            (_, Kind::Skipped) => return Ok(()),
-            (Piece::Text(text), Kind::Held) => {
-                if held.len().saturating_add(text.len()) > MAX_HELD {
-                    return Err(Error::bad_answer("the backend's answer is too long beside its JSON"));
-                }
-                held.push_str(&text);
-                return Ok(());
-            }
-            (Piece::Annotation(_), Kind::Held) => return Ok(()),
-            (Piece::Annotation(citation), _) => Delta::Annotation(Box::new(citation.annotation())),
-            (Piece::Text(text), _) => Delta::Text(text),
-            (Piece::Thinking(text), _) => Delta::Thinking(text),
-            (Piece::Signature(more), Kind::Thinking { is_sealed }) if !more.is_empty() => {
-                let is_first = !std::mem::replace(is_sealed, true);
-                Delta::Seal(family, if is_first { format!("{seal_prefix}{more}") } else { more })
-            }
-            (Piece::Arguments(input), Kind::Answer { is_empty }) => {
-                *is_empty &= input.is_empty();
-                Delta::Text(input)
-            }
-            (Piece::Arguments(input), _) => Delta::Arguments(input),
-            (Piece::Redacted(more), Kind::Redacted(bytes)) => return blob(bytes, &more),
-            (Piece::Image(more), Kind::Image { bytes, .. }) => return blob(bytes, &more),
-            (Piece::Signature(_) | Piece::Redacted(_) | Piece::Image(_) | Piece::Skipped, _) => return Ok(()),
-        };
-        let is_empty = match &delta {
-            Delta::Text(text) | Delta::Thinking(text) | Delta::Seal(_, text) | Delta::Arguments(text) => {
-                text.is_empty()
-            }
-            Delta::Annotation(_) => false,
-        };
-        if !is_empty {
-            out.push(Event::BlockDelta { index: self.index, delta });
-        }
-        Ok(())
-    }
-}
-
-/// Each piece is base64 by itself, so that they cannot be joined as text.
-fn blob(bytes: &mut Vec<u8>, more: &str) -> Result<(), Error> {
-    let more = STANDARD
-        .decode(more)
-        .map_err(|_| Error::bad_answer("the backend sent bytes that are not valid base64"))?;
-    if bytes.len().saturating_add(more.len()) > MAX_BLOB {
-        return Err(Error::bad_answer("the backend's answer has a block that is too large"));
-    }
-    bytes.extend_from_slice(&more);
-    Ok(())
 }

@@ -1,5 +1,5 @@
-//! What a request has beside the conversation: the model's own fields, labels, the tier, and what a client says in Converse's
-//! own words.
+//! What a request has beside the conversation: the model's own fields, labels, the tier, and what a client says in
+//! Converse's own words.
 
 use std::borrow::Cow;
 
@@ -255,8 +255,8 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// The most labels, and the longest name or value of one, in characters; here and below by `RequestMetadata` of botocore's
-/// service model.
+/// The most labels, and the longest name or value of one, in characters; here and below by `RequestMetadata` of
+/// botocore's service model.
 const MAX_LABELS: usize = 16;
 const MAX_LABEL: usize = 256;
 

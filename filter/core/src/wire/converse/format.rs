@@ -1,5 +1,5 @@
-//! An answer that must follow a JSON Schema: as Converse's own format where the model has that, else as the arguments of a
-//! tool that the model is made to call, which come back to the client as the text of the answer.
+//! An answer that must follow a JSON Schema: as Converse's own format where the model has that, else as the arguments
+//! of a tool that the model is made to call, which come back to the client as the text of the answer.
 
 use super::models::Model;
 use super::rules::Rule;

@@ -13,8 +13,8 @@ use crate::wire::anthropic::message::{by_name, by_url};
 use crate::wire::anthropic::{Envelope, picture};
 use crate::wire::fields::Path;
 
-/// Media types, endings of names, and what Converse calls them; a line for each of the `DocumentFormat`s, `VideoFormat`s and
-/// `AudioFormat`s of botocore's service model.
+/// Media types, endings of names, and what Converse calls them; a line for each of the `DocumentFormat`s,
+/// `VideoFormat`s and `AudioFormat`s of botocore's service model.
 const DOCUMENTS: &[(&str, &str, &str)] = &[
     ("application/pdf", "pdf", "pdf"),
     ("text/csv", "csv", "csv"),

@@ -1,9 +1,9 @@
 //! Bedrock's Converse and ConverseStream, by which every model of Bedrock can be asked.
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>; what a request may hold is in
-//! botocore's service model of `bedrock-runtime`. Converse refuses what Claude refuses of a conversation (blank texts,
-//! results without calls, an assistant that speaks first), whichever model is asked, so a request takes the same way as to
-//! Claude, through [`crate::wire::anthropic`], and is put into Converse's words at its end.
+//! botocore's service model of `bedrock-runtime`. Converse refuses what Claude refuses of a conversation (blank
+//! texts, results without calls, an assistant that speaks first), whichever model is asked, so a request takes the
+//! same way as to Claude, through [`crate::wire::anthropic`], and is put into Converse's words at its end.
 
 mod content;
 mod events;
@@ -11,6 +11,7 @@ mod fields;
 mod format;
 mod media;
 mod models;
+mod open;
 #[cfg(test)]
 mod properties;
 mod reply;
@@ -26,8 +27,7 @@ pub(super) use types::Media;
 use super::anthropic::StandIns;
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
-use crate::error::{Error, Result};
-use crate::wire::error::{ErrorAnswer, decode_error};
+use crate::error::Result;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To};
 use crate::wire::{Asked, ClientCodec};
 use events::Reader;
@@ -78,10 +78,6 @@ impl Schema for Converse {
 
     fn type_of_foreign_errors(&self) -> &'static str {
         "AWSBedrockBackendError"
-    }
-
-    fn error(&self, answer: &ErrorAnswer<'_>) -> Error {
-        decode_error(self.type_of_foreign_errors(), answer)
     }
 
     fn fits(&self) -> &'static Fits {

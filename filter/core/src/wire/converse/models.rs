@@ -1,5 +1,5 @@
-//! Which of Bedrock's models take what. A model refuses a request with a field that it does not know, so a field goes only
-//! to those that are known to take it.
+//! Which of Bedrock's models take what. A model refuses a request with a field that it does not know, so a field goes
+//! only to those that are known to take it.
 
 use std::borrow::Cow;
 
@@ -24,8 +24,8 @@ enum Publisher {
     Unknown,
 }
 
-/// How the publishers stand in names such as `us.amazon.nova-2-lite-v1:0`, and what the seals of their models begin with. A
-/// seal that was made on Bedrock is of no use to the same publisher elsewhere, but for Claude's.
+/// How the publishers stand in names such as `us.amazon.nova-2-lite-v1:0`, and what the seals of their models begin
+/// with. A seal that was made on Bedrock is of no use to the same publisher elsewhere, but for Claude's.
 const PUBLISHERS: &[(&str, Publisher, &str)] = &[
     ("anthropic.", Publisher::Anthropic, ""),
     ("amazon.", Publisher::Amazon, "amazon:"),
@@ -88,7 +88,8 @@ pub(super) enum Thinks {
     AsClaude,
     /// `reasoningConfig`: <https://docs.aws.amazon.com/nova/latest/nova2-userguide/extended-thinking.html>.
     AsNova,
-    /// `reasoning_effort`, of low, medium and high: <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-openai.html>.
+    /// `reasoning_effort`, of low, medium and high:
+    /// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-openai.html>.
     ByEffort,
     /// `reasoning.effort`, of none to max: <https://github.com/anomalyco/opencode/pull/48195>.
     ByNestedEffort,
@@ -164,8 +165,8 @@ impl<'a> Model<'a> {
         self.publisher == Publisher::Unknown || self.is_claude() && self.names().is_from((4, 5))
     }
 
-    /// Whether it can be made to call a tool: <https://github.com/langchain-ai/langchain-aws/issues/620>, and for Claude its
-    /// own rules.
+    /// Whether it can be made to call a tool: <https://github.com/langchain-ai/langchain-aws/issues/620>, and for
+    /// Claude its own rules.
     pub(super) fn can_be_made_to_call(&self) -> bool {
         match self.publisher {
             Publisher::Meta => false,
@@ -175,7 +176,8 @@ impl<'a> Model<'a> {
     }
 
     /// Whether it can be made to call one tool: "Only supported by Anthropic Claude 3 and Amazon Nova models",
-    /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolChoice.html>; the later Claude models do as well.
+    /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ToolChoice.html>; the later Claude models
+    /// do as well.
     pub(super) fn can_be_made_to_call_one(&self) -> bool {
         self.may_be_claude() || self.publisher == Publisher::Amazon
     }
@@ -238,8 +240,8 @@ impl<'a> Model<'a> {
         !self.has("gpt-oss")
     }
 
-    /// Whether a last message of the assistant is continued, as far as that is not Claude's to say. Others want the user to
-    /// have the last word: <https://github.com/i-am-bee/beeai-framework/issues/753>.
+    /// Whether a last message of the assistant is continued, as far as that is not Claude's to say. Others want the
+    /// user to have the last word: <https://github.com/i-am-bee/beeai-framework/issues/753>.
     pub(super) fn may_continue(&self) -> bool {
         self.may_be_claude() || self.publisher == Publisher::Amazon
     }

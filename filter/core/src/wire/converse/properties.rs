@@ -298,8 +298,8 @@ proptest! {
         gathered(&asked, &read);
     }
 
-    /// Whatever is asked, in whatever order people speak: speakers take turns, the user begins, calls and results match,
-    /// and tools are there where they are needed.
+    /// Whatever is asked, in whatever order people speak: speakers take turns, the user begins, calls and results
+    /// match, and tools are there where they are needed.
     #[test]
     fn a_conversation_has_the_form_that_bedrock_takes(
         speakers in proptest::collection::vec(0..6_u8, 1..9),

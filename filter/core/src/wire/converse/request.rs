@@ -23,7 +23,8 @@ use crate::wire::fields::lose_extra;
 use crate::wire::schema::To;
 use crate::wire::to_json;
 
-/// Writes the body for the model that `to` names. What neither Converse nor the model can express is recorded in `losses`.
+/// Writes the body for the model that `to` names. What neither Converse nor the model can express is recorded in
+/// `losses`.
 ///
 /// # Errors
 ///
@@ -125,7 +126,8 @@ fn encode<'a>(to: &To<'_>, request: &'a Request, losses: &mut Losses) -> Result<
         config.tool_choice = choice;
     }
     let vendor = Vendor::of(request);
-    // Converse does not tell which one it came to, but passes what Claude tells: <https://github.com/vercel/ai/pull/11410>.
+    // Converse does not tell which one it came to, but passes what Claude tells:
+    // <https://github.com/vercel/ai/pull/11410>.
     let tells_stop = model.is_claude() && !stop_sequences.is_empty() && !vendor.says_paths();
     let stop_path = if to.stream { "/delta/stop_sequence" } else { "/stop_sequence" };
     let body = ConverseRequest {

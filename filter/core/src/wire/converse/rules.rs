@@ -1,5 +1,5 @@
-//! What Bedrock and the models behind Converse are known to refuse beyond what Claude does, in one table: each rule with
-//! its source. Which model it is about is in [`super::models`].
+//! What Bedrock and the models behind Converse are known to refuse beyond what Claude does, in one table: each rule
+//! with its source. Which model it is about is in [`super::models`].
 
 use crate::wire::anthropic::rules::rules;
 

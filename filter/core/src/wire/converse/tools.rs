@@ -17,8 +17,8 @@ use crate::wire::fields::Path;
 /// Says what the tool is for that stands for the answer.
 const ANSWER: &str = "Gives the answer to the user. Its arguments are all that the user gets.";
 
-/// The tools that the model is told of, still in Anthropic's words: those that may be called and, as Converse takes no calls
-/// and results without tools, those of the history.
+/// The tools that the model is told of, still in Anthropic's words: those that may be called and, as Converse takes
+/// no calls and results without tools, those of the history.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! The shapes of a Converse request, as botocore's service model of `bedrock-runtime` has them. The end-to-end tests hold
-//! what arrives against the service model itself.
+//! The shapes of a Converse request, as botocore's service model of `bedrock-runtime` has them. The end-to-end tests
+//! hold what arrives against the service model itself.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
