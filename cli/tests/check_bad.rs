@@ -301,7 +301,24 @@ const CASES: &[Case] = &[
         ],
         "",
     ),
-    ("Azure", &[("type: APIKey\n  apiKey", "type: AzureAPIKey\n  azureAPIKey")], ""),
+    ("Azure's key to OpenAI", &[("type: APIKey\n  apiKey", "type: AzureAPIKey\n  azureAPIKey")], ""),
+    ("Azure's key in a wrong place", &[("type: APIKey", "type: AzureAPIKey")], ""),
+    (
+        "no token for Azure",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: AzureCredentials\n  azureCredentials: {clientID: a, tenantID: b, clientSecretRef: {name: keys}}",
+        )],
+        "",
+    ),
+    (
+        "GCP",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: GCPCredentials\n  gcpCredentials: {}",
+        )],
+        "",
+    ),
     ("OIDC", &[("credentialsFile: {secretRef: {name: keys}}", "oidcExchangeToken: {}")], ""),
     ("no region", &[("region: us-west-2, ", "")], ""),
     (

@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 
+import httpx
 import pytest
 
 from harness.gateway import new_user
@@ -218,6 +219,19 @@ def test_a_client_that_leaves_is_charged_what_was_seen(gateway, providers, user,
     wait_for(
         lambda: providers["bedrock"].requests()[0]["answer"] == "cut", what="the end of the provider's stream"
     )
+
+
+@pytest.mark.parametrize("model, provider", [(QWEN, "qwen3"), (CLAUDE, "bedrock")])
+def test_a_client_that_leaves_before_the_answer_is_charged_what_it_sent(gateway, providers, user, model, provider):
+    """Both on a direct way and on that of two roles: the provider has the request, and is paid for it."""
+    providers[provider].script({"hang": True}, times=1)
+    with pytest.raises(httpx.ReadTimeout):
+        body = {"model": model, "max_tokens": 5, "messages": HELLO}
+        httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers={"x-user-id": user}, timeout=1)
+    (record,) = gateway.logged(user)
+    assert (record["usage_status"], record["status"]) == ("partial", 0)
+    assert record["input_tokens"] > 0 and record["output_tokens"] == 0
+    assert gateway.spent(user) == record["total_tokens"]
 
 
 def test_an_answer_without_usage(gateway, providers, user):

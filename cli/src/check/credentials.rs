@@ -99,15 +99,17 @@ fn credential(
         SecurityKind::APIKey => "apiKey",
         SecurityKind::AnthropicAPIKey => "anthropicAPIKey",
         SecurityKind::AWSCredentials => "awsCredentials",
+        SecurityKind::AzureAPIKey => "azureAPIKey",
+        SecurityKind::AzureCredentials => "azureCredentials",
         // Reported already.
-        SecurityKind::AzureAPIKey | SecurityKind::AzureCredentials | SecurityKind::GCPCredentials => {
-            return None;
-        }
+        SecurityKind::GCPCredentials => return None,
     };
     let given = [
         ("apiKey", spec.api_key.is_some()),
         ("anthropicAPIKey", spec.anthropic_api_key.is_some()),
         ("awsCredentials", spec.aws_credentials.is_some()),
+        ("azureAPIKey", spec.azure_api_key.is_some()),
+        ("azureCredentials", spec.azure_credentials.is_some()),
     ];
     for (field, _) in given.iter().filter(|(field, given)| *given && *field != wanted) {
         let message = format!("does not belong to type {:?}, which reads `{wanted}`; remove it", spec.kind);
@@ -117,22 +119,59 @@ fn credential(
         let message = format!("is missing; type {:?} needs it", spec.kind);
         report.error(id, format!("spec.{wanted}"), message);
     }
-    let name = id.full_name();
-    match spec.kind {
-        SecurityKind::AWSCredentials => aws(policy, spec.aws_credentials.as_ref()?, set, environment, report),
-        SecurityKind::APIKey => {
-            let secret =
-                api_key(id, "spec.apiKey.secretRef", &spec.api_key.as_ref()?.secret_ref, set, report)?;
-            let source = secret_source(id, &spec.api_key.as_ref()?.secret_ref);
-            Some(of_secret(policy, Auth::Bearer { credential: name }, source, secret))
+    let credential = id.full_name();
+    let (auth, given) = match spec.kind {
+        SecurityKind::AWSCredentials => {
+            return aws(policy, spec.aws_credentials.as_ref()?, set, environment, report);
         }
-        _ => {
-            let reference = &spec.anthropic_api_key.as_ref()?.secret_ref;
-            let secret = api_key(id, "spec.anthropicAPIKey.secretRef", reference, set, report)?;
-            let source = secret_source(id, reference);
-            Some(of_secret(policy, Auth::AnthropicKey { credential: name }, source, secret))
+        SecurityKind::AzureCredentials => {
+            spec.azure_credentials.as_ref()?;
+            return azure_token(policy, set, report);
         }
+        SecurityKind::AzureAPIKey => (Auth::AzureKey { credential }, &spec.azure_api_key),
+        SecurityKind::AnthropicAPIKey => (Auth::AnthropicKey { credential }, &spec.anthropic_api_key),
+        SecurityKind::APIKey | SecurityKind::GCPCredentials => (Auth::Bearer { credential }, &spec.api_key),
+    };
+    let reference = &given.as_ref()?.secret_ref;
+    let secret = api_key(id, &format!("spec.{wanted}.secretRef"), reference, API_KEY, set, report)?;
+    Some(of_secret(policy, auth, secret_source(id, reference, API_KEY), secret))
+}
+
+/// The key of a Secret that has an API key.
+const API_KEY: &str = "apiKey";
+
+/// The key of a Secret that has a token of Entra ID, and what its name begins with: where Envoy AI Gateway's controller puts
+/// the tokens that it gets for a policy.
+const AZURE_TOKEN: &str = "azureAccessToken";
+const TOKEN_SECRET: &str = "ai-eg-bsp-";
+
+fn azure_token(
+    policy: &Resource<BackendSecurityPolicySpec>,
+    set: &Set,
+    report: &mut Report,
+) -> Option<Credential> {
+    let id = &policy.id;
+    let field = "spec.azureCredentials";
+    let reference = ObjectRef {
+        group: None,
+        kind: None,
+        name: format!("{TOKEN_SECRET}{}", id.name),
+        namespace: Some(id.namespace.clone()),
+    };
+    let name = secret_name(id, &reference);
+    if !is_elsewhere(id, &reference, set)
+        && matches!(set.secrets.find(&id.namespace, &reference.name), Found::Nothing(_))
+    {
+        let message = format!(
+            "tokens are not fetched yet: put one into the Secret {name}, key `{AZURE_TOKEN}`, and renew it there, or \
+             use AzureAPIKey"
+        );
+        report.error(id, field, message);
+        return None;
     }
+    let secret = api_key(id, field, &reference, AZURE_TOKEN, set, report)?;
+    let auth = Auth::Bearer { credential: id.full_name() };
+    Some(of_secret(policy, auth, secret_source(id, &reference, AZURE_TOKEN), secret))
 }
 
 /// The Secret that `reference` of `id` names.
@@ -140,8 +179,8 @@ fn secret_name(id: &ResourceId, reference: &ObjectRef) -> String {
     format!("{}/{}", reference.namespace.as_deref().unwrap_or(&id.namespace), reference.name)
 }
 
-fn secret_source(id: &ResourceId, reference: &ObjectRef) -> Source {
-    Source::Secret { name: secret_name(id, reference), key: "apiKey".to_owned() }
+fn secret_source(id: &ResourceId, reference: &ObjectRef, key: &str) -> Source {
+    Source::Secret { name: secret_name(id, reference), key: key.to_owned() }
 }
 
 fn of_secret(
@@ -164,21 +203,22 @@ fn api_key(
     id: &ResourceId,
     field: &str,
     reference: &ObjectRef,
+    name: &str,
     set: &Set,
     report: &mut Report,
 ) -> Option<SecretValue> {
     if is_elsewhere(id, reference, set) {
         return Some(SecretValue(String::new()));
     }
-    let (secret, value) = secret_value(id, field, reference, "apiKey", set, report)?;
+    let (secret, value) = secret_value(id, field, reference, name, set, report)?;
     // `echo KEY | base64` leaves a line break at the end.
     let key = value.0.trim();
     if key.is_empty() {
-        report.error(secret, "apiKey", "is empty; put the key there");
+        report.error(secret, name, "is empty; put the key there");
         return None;
     }
     if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        report.error(secret, "apiKey", "has a blank or line break within; it cannot be sent in a header");
+        report.error(secret, name, "has a blank or line break within; it cannot be sent in a header");
         return None;
     }
     Some(SecretValue(key.to_owned()))

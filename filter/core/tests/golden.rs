@@ -16,154 +16,173 @@ use weir_core::chat::{Event, Losses, Request, ResponseFormat};
 use weir_core::config::Schema;
 use weir_core::endpoint::Endpoint;
 use weir_core::headers::Headers;
-use weir_core::wire::{Asked, BackendCodec, ClientCodec, SchemaName, To, Translated, translate};
+use weir_core::wire::{Asked, BackendCodec, ClientCodec, Framing, SchemaName, To, Translated, translate};
+
+/// What Anthropic's clients rely on in a stream.
+#[path = "../src/wire/anthropic/client/grammar.rs"]
+mod grammar;
 
 #[test]
 fn openai_chat_requests_to_anthropic() {
-    requests("anthropic", SchemaName::Anthropic);
+    requests(CHAT, "openai_chat", "anthropic", SchemaName::Anthropic);
 }
 
 #[test]
 fn openai_chat_requests_to_bedrock() {
-    requests("bedrock", SchemaName::AWSAnthropic);
+    requests(CHAT, "openai_chat", "bedrock", SchemaName::AWSAnthropic);
 }
 
 #[test]
 fn openai_chat_requests_to_converse() {
-    requests("converse", SchemaName::AWSBedrock);
+    requests(CHAT, "openai_chat", "converse", SchemaName::AWSBedrock);
 }
 
 /// What only some of Bedrock's models take.
 #[test]
 fn openai_chat_requests_to_the_models_of_converse() {
-    requests_of("converse/requests", "converse", SchemaName::AWSBedrock);
+    requests(CHAT, "converse/requests", "converse", SchemaName::AWSBedrock);
 }
 
 #[test]
-fn anthropic_answers_to_openai_chat() {
-    for case in cases("anthropic", "json") {
-        answer("anthropic", &case, SchemaName::Anthropic, &asked());
+fn openai_chat_requests_to_openai() {
+    requests(CHAT, "openai_chat", "openai", SchemaName::OpenAI);
+}
+
+/// Such requests pass as they are. What the conversation makes of them, every other schema gets.
+#[test]
+fn anthropic_requests_to_anthropic() {
+    requests(Endpoint::Messages, "anthropic_messages", "anthropic", SchemaName::Anthropic);
+}
+
+#[test]
+fn anthropic_requests_to_openai() {
+    requests(Endpoint::Messages, "anthropic_messages", "openai", SchemaName::OpenAI);
+}
+
+#[test]
+fn anthropic_requests_to_converse() {
+    requests(Endpoint::Messages, "anthropic_messages", "converse", SchemaName::AWSBedrock);
+}
+
+/// The same of models that are not Claude.
+#[test]
+fn anthropic_requests_to_the_models_of_converse() {
+    requests(Endpoint::Messages, "converse/messages", "converse", SchemaName::AWSBedrock);
+}
+
+/// The folders of answers, and whose they are.
+const BACKENDS: [(&str, SchemaName); 3] = [
+    ("anthropic", SchemaName::Anthropic),
+    ("openai", SchemaName::OpenAI),
+    ("converse", SchemaName::AWSBedrock),
+];
+
+#[test]
+fn answers_to_openai_chat() {
+    for (api, schema) in BACKENDS {
+        answers(api, schema, CHAT, "openai_chat");
     }
 }
 
 #[test]
-fn converse_answers_to_openai_chat() {
-    for case in cases("converse", "json") {
-        answer("converse", &case, SchemaName::AWSBedrock, &asked_of_converse(&case));
+fn answers_to_anthropic() {
+    for (api, schema) in BACKENDS {
+        answers(api, schema, Endpoint::Messages, "anthropic_messages");
     }
 }
 
-#[test]
-fn converse_streams_to_openai_chat() {
-    for case in cases("converse", "frames") {
-        let text = String::from_utf8(read(&case)).unwrap();
-        let asked = asked_of_converse(&case);
-        let events = text.lines().map(|line| {
-            let (name, data) = line.split_once(' ').unwrap_or((line, ""));
-            (Some(name), data)
-        });
-        let out = streamed(SchemaName::AWSBedrock, &asked, events);
-        snapshot("converse", &name(&case, "openai_chat"), &out);
-    }
-}
-
-/// The name of a case says which model was asked, and that it was asked for JSON that it gives by a tool.
-fn asked_of_converse(case: &Path) -> Asked {
-    let name = case.file_name().unwrap().to_string_lossy().into_owned();
-    let mut request = Request { include_usage: true, ..Request::default() };
-    if name.contains("by_tool") {
-        let schema = r#"{"type":"object"}"#.to_owned();
-        let format = ResponseFormat::JsonSchema { name: Some("city".to_owned()), schema, strict: None };
-        request.response_format = Some(format);
-    }
-    let model = match () {
-        () if name.starts_with("nova") => "amazon.nova-pro-v1:0",
-        () if name.starts_with("gpt") => "us.openai.gpt-6-sol",
-        () => "anthropic.claude-3-7-sonnet-20250219-v1:0",
-    };
-    Asked { request: request.into(), model: model.to_owned(), ..asked() }
-}
-
-#[test]
-fn anthropic_streams_to_openai_chat() {
-    for case in cases("anthropic", "sse") {
-        let text = String::from_utf8(read(&case)).unwrap();
-        let events = text.lines().filter_map(|line| Some((None, line.strip_prefix("data: ")?)));
-        let out = streamed(SchemaName::Anthropic, &asked(), events);
-        snapshot("anthropic", &name(&case, "openai_chat"), &out);
-    }
-}
-
-fn answer(api: &str, case: &Path, schema: SchemaName, asked: &Asked) {
-    let mut losses = Losses::default();
-    let mut answer = match backend(schema).reply(asked, &read(case), &mut losses) {
-        Ok(reply) => pretty(&client(CHAT).reply(asked, &reply, &mut losses)),
-        Err(error) => {
-            format!("{}\n{}", error.status(), pretty(&error.body(CHAT.client_api())))
-        }
-    };
-    if schema == SchemaName::AWSBedrock {
+fn answers(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) {
+    for case in cases(api, "json") {
+        let (mut losses, asked) = (Losses::default(), asked(&case));
+        let mut answer = match backend(schema).reply(&asked, &read(&case), &mut losses) {
+            Ok(reply) => pretty(&client(endpoint).reply(&asked, &reply, &mut losses)),
+            Err(error) => {
+                format!("{}\n{}", error.status(), pretty(&error.body(endpoint.client_api())))
+            }
+        };
         answer.extend(losses.lines().iter().map(|line| format!("\n{line}")));
+        snapshot(api, &name(&case, name_of_client), &answer);
     }
-    snapshot(api, &name(case, "openai_chat"), &answer);
 }
 
-/// What the client gets of events by their names.
-fn streamed<'a>(
-    schema: SchemaName,
-    asked: &Asked,
-    events: impl Iterator<Item = (Option<&'a str>, &'a str)>,
-) -> String {
-    let mut losses = Losses::default();
-    let mut reader = backend(schema).events(asked);
-    let mut writer = client(CHAT).events(asked);
-    let mut read: Vec<Event> = Vec::new();
-    for (name, data) in events {
-        reader.event(name, data.as_bytes(), &mut losses, &mut read);
+#[test]
+fn streams_to_openai_chat() {
+    for (api, schema) in BACKENDS {
+        streams(api, schema, CHAT, "openai_chat");
     }
-    reader.finish(&mut read);
-    let mut out = Vec::new();
-    for event in &read {
-        writer.event(event, &mut losses, &mut out);
+}
+
+#[test]
+fn streams_to_anthropic() {
+    for (api, schema) in BACKENDS {
+        for out in streams(api, schema, Endpoint::Messages, "anthropic_messages") {
+            let _ = grammar::message_of(out.as_bytes());
+        }
     }
-    assert!(writer.is_closed(), "the stream has no end");
-    if schema == SchemaName::AWSBedrock {
-        out.extend(losses.lines().iter().flat_map(|line| format!("{line}\n").into_bytes()));
+}
+
+fn streams(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    let framing = schema.schema().framing();
+    for case in cases(api, if framing == Framing::AwsNamed { "frames" } else { "sse" }) {
+        let text = String::from_utf8(read(&case)).unwrap();
+        let (mut losses, asked) = (Losses::default(), asked(&case));
+        let mut reader = backend(schema).events(&asked);
+        let mut writer = client(endpoint).events(&asked);
+        let mut events: Vec<Event> = Vec::new();
+        for line in text.lines() {
+            let (name, data) = match framing {
+                Framing::AwsNamed => {
+                    let (name, data) = line.split_once(' ').unwrap_or((line, ""));
+                    (Some(name), Some(data))
+                }
+                Framing::Sse | Framing::AwsWrapped => (None, line.strip_prefix("data: ")),
+            };
+            if let Some(data) = data {
+                reader.event(name, data.as_bytes(), &mut losses, &mut events);
+            }
+        }
+        reader.finish(&mut events);
+        let mut out = Vec::new();
+        for event in &events {
+            writer.event(event, &mut losses, &mut out);
+        }
+        assert!(writer.is_closed(), "{case:?} has no end");
+        let out = String::from_utf8(out).unwrap();
+        let lines = losses.lines().iter().map(|line| format!("{line}\n")).collect::<String>();
+        snapshot(api, &name(&case, name_of_client), &format!("{out}{lines}"));
+        told.push(out);
     }
-    String::from_utf8(out).unwrap()
+    told
 }
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 
-fn requests(name_of_schema: &str, schema: SchemaName) {
-    requests_of("openai_chat", name_of_schema, schema);
-}
-
-fn requests_of(folder: &str, name_of_schema: &str, schema: SchemaName) {
-    for case in cases(folder, "json") {
-        let outcome = match sent(schema, &read(&case)) {
+fn requests(endpoint: Endpoint, api: &str, name_of_schema: &str, schema: SchemaName) {
+    for case in cases(api, "json") {
+        let outcome = match sent(endpoint, schema, &read(&case)) {
             Ok(Translated { body, losses, .. }) => json!({
                 "body": serde_json::from_slice::<Value>(&body).unwrap(),
                 "losses": losses.iter().map(|loss| format!("{}: {}", loss.path, loss.reason)).collect::<Vec<_>>(),
             }),
             Err(error) => json!({ "status": error.status(), "error": error.message() }),
         };
-        snapshot(folder, &name(&case, name_of_schema), &serde_json::to_string_pretty(&outcome).unwrap());
+        snapshot(api, &name(&case, name_of_schema), &serde_json::to_string_pretty(&outcome).unwrap());
     }
 }
 
-fn sent(schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
+fn sent(endpoint: Endpoint, schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
     // What the edge reads of a body, also where the rest of it is wrong.
-    let model = (CHAT.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
+    let model = (endpoint.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
     let to = To {
-        endpoint: CHAT,
+        endpoint,
         schema: &Schema { name: schema, prefix: None, version: None },
         model: &model.unwrap_or_default(),
         stream: false,
         default_max_tokens: 4096,
         headers: &Headers::default(),
     };
-    translate(client(CHAT), backend(schema), &to, body)
+    translate(client(endpoint), backend(schema), &to, body)
 }
 
 fn client(endpoint: Endpoint) -> &'static dyn ClientCodec {
@@ -174,9 +193,27 @@ fn backend(schema: SchemaName) -> &'static dyn BackendCodec {
     schema.schema().codec().unwrap()
 }
 
-fn asked() -> Asked {
-    let request = Request { include_usage: true, ..Request::default() }.into();
-    Asked { request, id: "chatcmpl-own".to_owned(), model: "asked-model".to_owned(), created: 1_790_000_000 }
+/// The name of a case says which model of Bedrock was asked, and that it was asked for JSON that it gives by a tool.
+fn asked(case: &Path) -> Asked {
+    let name = case.file_name().unwrap().to_string_lossy();
+    let mut request = Request { include_usage: true, ..Request::default() };
+    if name.contains("by_tool") {
+        let schema = r#"{"type":"object"}"#.to_owned();
+        let format = ResponseFormat::JsonSchema { name: Some("city".to_owned()), schema, strict: None };
+        request.response_format = Some(format);
+    }
+    let model = match () {
+        () if name.starts_with("nova") => "amazon.nova-pro-v1:0",
+        () if name.starts_with("gpt") => "us.openai.gpt-6-sol",
+        () if name.contains("by_tool") => "anthropic.claude-3-7-sonnet-20250219-v1:0",
+        () => "asked-model",
+    };
+    Asked {
+        request: request.into(),
+        id: "chatcmpl-own".to_owned(),
+        model: model.to_owned(),
+        created: 1_790_000_000,
+    }
 }
 
 fn pretty(json: &[u8]) -> String {

@@ -72,14 +72,16 @@ struct Pair {
     asks_usage: bool,
 }
 
-const PAIRS: [Pair; 7] = [
+const PAIRS: [Pair; 9] = [
     Pair { path: CHAT, schema: OpenAI, asks_usage: false },
     Pair { path: CHAT, schema: OpenAI, asks_usage: true },
     Pair { path: MESSAGES, schema: Anthropic, asks_usage: false },
+    Pair { path: MESSAGES, schema: OpenAI, asks_usage: false },
     Pair { path: CHAT, schema: Anthropic, asks_usage: true },
     Pair { path: MESSAGES, schema: AWSAnthropic, asks_usage: false },
     Pair { path: CHAT, schema: AWSAnthropic, asks_usage: false },
     Pair { path: CHAT, schema: AWSBedrock, asks_usage: true },
+    Pair { path: MESSAGES, schema: AWSBedrock, asks_usage: false },
 ];
 
 impl Pair {
@@ -156,7 +158,7 @@ proptest! {
 
     #[test]
     fn cuts_do_not_matter_within_an_encoding(
-        pair in select(&PAIRS[..4]),
+        pair in select(&PAIRS[..5]),
         fault in fault(),
         cut in proptest::option::of(any::<Index>()),
         cuts in proptest::collection::vec(any::<Index>(), 0..12),

@@ -21,6 +21,8 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/responses", OpenAI),
     ("/anthropic/v1/messages", Anthropic),
     ("/anthropic/v1/messages", AWSAnthropic),
+    ("/v1/messages", OpenAI),
+    ("/v1/messages", AWSBedrock),
     ("/cohere/v2/rerank", Cohere),
 ];
 

@@ -1,14 +1,14 @@
 //! A request, in Anthropic's words.
 
-use super::message::{encode_messages, limit_marks};
+use super::message::{cache_control, encode_messages, limit_marks};
 use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::sampling::{Sampling, sampling};
 use super::thinking::{effort, thinking};
 use super::tools::{must_call, tool_choice, tools};
-use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking};
+use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Own, Thinking, ToolOrOwn};
 use super::{Envelope, Params, calls, turns};
-use crate::chat::{Losses, Request, ResponseFormat, ThinkingMode};
+use crate::chat::{Family, Losses, Request, ResponseFormat, ThinkingMode};
 use crate::error::Result;
 use crate::wire::fields::{Taken, lose_extra};
 use crate::wire::to_json;
@@ -20,7 +20,7 @@ use crate::wire::to_json;
 /// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see, two tools of one
 /// name, a call at the end.
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
-    lose_extra(request, &Taken::default(), losses);
+    lose_extra(request, &Taken { all_of: Some(Family::Anthropic), ..Taken::default() }, losses);
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
     messages = calls::pair(messages, &request.messages, params.envelope, losses)?;
@@ -29,13 +29,16 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
     let thinking = thinking(request, names, &messages, max_tokens, must_call(request), losses);
     let thinks = thinking.as_ref().is_some_and(Thinking::is_on);
     turns::mend(&mut system, &mut messages, names, request, thinks, losses)?;
-    limit_marks(&mut tools, &mut system, &mut messages, losses);
+    let functions = tools.iter_mut().filter_map(ToolOrOwn::function).collect();
+    limit_marks(functions, &mut system, &mut messages, losses);
     let Sampling { temperature, top_p, top_k } = sampling(request, names, thinks, losses)?;
     let (anthropic_version, model, stream) = match params.envelope {
         Envelope::Native => (None, Some(params.model), request.stream.then_some(true)),
         Envelope::Bedrock { version } => (Some(version), None, None),
         Envelope::Converse { .. } => (None, None, None),
     };
+    let service_tier = service_tier(request, params.envelope);
+    let extra = request.extra.as_deref();
     let body = MessagesRequest {
         anthropic_version,
         model,
@@ -49,14 +52,19 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         output_config: OutputConfig {
             effort: effort(request, names, losses)?,
             format: output_format(request, names, params.envelope, losses),
+            own: Own::below("output_config", extra),
         },
         temperature,
         top_p,
         top_k,
         stop_sequences: stop_sequences(request, losses),
         metadata: metadata(request, losses),
+        service_tier,
+        cache_control: cache_control(request.cache.automatic.as_ref()),
+        own: Own::of(extra),
     };
-    record_unsaid(request, &[], losses);
+    let said: &[_] = if service_tier.is_some() { &["service_tier"] } else { &[] };
+    record_unsaid(request, said, losses);
     Ok(to_json(&body))
 }
 
@@ -100,12 +108,20 @@ pub(in crate::wire) fn stop_sequences<'a>(request: &'a Request, losses: &mut Los
 }
 
 fn metadata<'a>(request: &'a Request, losses: &mut Losses) -> Option<Metadata<'a>> {
-    let user = request.user.as_deref().filter(|user| !user.is_empty())?;
-    let (user_id, rule) = rules::user(user);
-    if let Some(rule) = rule {
-        losses.add("user", rule);
+    let own = Own::below("metadata", request.extra.as_deref());
+    let user = request.user.as_deref().filter(|user| !user.is_empty()).map(rules::user);
+    if let Some((_, Some(rule))) = &user {
+        losses.add("user", *rule);
     }
-    Some(Metadata { user_id })
+    let user_id = user.map(|(user_id, _)| user_id);
+    (user_id.is_some() || !own.is_empty()).then_some(Metadata { user_id, own })
+}
+
+/// Anthropic serves from what was bought ahead, or not: <https://platform.claude.com/docs/en/api/service-tiers>. Bedrock has
+/// tiers of its own.
+fn service_tier(request: &Request, envelope: Envelope<'_>) -> Option<&'static str> {
+    let is_default = request.service_tier.as_deref() == Some("default");
+    (is_default && envelope == Envelope::Native).then_some("standard_only")
 }
 
 fn output_format<'a>(

@@ -122,7 +122,7 @@ const MAX_USER: usize = 256;
 /// What is kept of a name that is not taken, in characters. The model reads it; the digest behind it tells it apart.
 const KEPT: usize = 64;
 
-/// The digest, in characters.
+/// What stands for the rest of it: `_` and the beginning of the digest.
 const DIGEST: usize = 16;
 
 /// True for a text that counts as none.
@@ -145,13 +145,13 @@ pub(in crate::wire) fn tool_name(name: &str, longest: usize) -> Cow<'_, str> {
 }
 
 /// The name itself, or what is allowed of it, with `stand_in` for the rest, and its digest: the same always becomes the
-/// same, with no state to keep, and two never become one.
-fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
+/// same, with no state to keep, and two never become one. `longest` is in characters.
+pub(in crate::wire) fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
     if (1..=longest).contains(&name.len()) && name.chars().all(is_allowed) {
         return Cow::Borrowed(name);
     }
-    let most = KEPT.min(longest.saturating_sub(DIGEST + 1));
+    let most = KEPT.min(longest.saturating_sub(DIGEST).saturating_sub(1));
     let mut kept = String::new();
     for char in name.chars() {
         if is_allowed(char) {
@@ -169,7 +169,7 @@ fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
 
 /// Arguments as an object, with the rule for which they are not what was there. Models leave them empty for tools that
 /// take none; text that is no object, such as one that the limit of tokens cut, becomes `{"arguments": TEXT}`.
-pub(in crate::wire) fn arguments(text: &str) -> (Cow<'_, RawValue>, Option<Rule>) {
+pub(super) fn arguments(text: &str) -> (Cow<'_, RawValue>, Option<Rule>) {
     let trimmed = match text.trim() {
         "" => "{}",
         trimmed => trimmed,
@@ -194,7 +194,7 @@ fn held<'a>(json: &[u8], otherwise: &'a RawValue) -> Cow<'a, RawValue> {
 
 /// What `metadata.user_id` may be for this user, with the rule if it is not the user itself. A digest still tells users
 /// apart, which is what the provider's abuse detection needs.
-pub(in crate::wire) fn user(user: &str) -> (Cow<'_, str>, Option<Rule>) {
+pub(super) fn user(user: &str) -> (Cow<'_, str>, Option<Rule>) {
     let rule = if user.chars().nth(MAX_USER).is_some() {
         Rule::UserTooLong
     } else if user.split(|char: char| char.is_whitespace() || "<>(),;:\"".contains(char)).any(is_email)
@@ -220,7 +220,8 @@ fn is_phone(text: &str) -> bool {
         && (text.trim_start().starts_with('+') || text.contains([' ', '(', '-', '.']))
 }
 
-fn digest(text: &str) -> String {
+/// 64 characters that tell texts apart.
+pub(in crate::wire) fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
 

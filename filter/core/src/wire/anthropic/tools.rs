@@ -4,12 +4,12 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::Envelope;
-use super::message::cache_control;
+use super::message::{cache_control, own_json};
 use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::schema::input_schema;
-use super::types::{Tool, ToolChoice};
-use crate::chat::{self, Content, Function, Losses, Reply, Request};
+use super::types::{Own, Tool, ToolChoice, ToolOrOwn};
+use crate::chat::{self, Content, Family, Function, Losses, Reply, Request};
 use crate::error::Result;
 use crate::wire::fields::Path;
 
@@ -22,7 +22,7 @@ pub(in crate::wire) fn tools<'a>(
     request: &'a Request,
     envelope: Envelope<'_>,
     losses: &mut Losses,
-) -> Result<Vec<Tool<'a>>> {
+) -> Result<Vec<ToolOrOwn<'a>>> {
     let list = Path::Key(&Path::Root, "tools");
     let mut encoded = Vec::with_capacity(request.tools.len());
     let mut seen = HashMap::with_capacity(request.tools.len());
@@ -31,6 +31,10 @@ pub(in crate::wire) fn tools<'a>(
         let tool = match tool {
             chat::Tool::Function(function) => function,
             chat::Tool::Hosted(hosted) => {
+                if let Some(tool) = own_json(hosted, envelope) {
+                    encoded.push(ToolOrOwn::Own(tool));
+                    continue;
+                }
                 losses.add(path, format!("only its own provider runs {}", hosted.kind));
                 continue;
             }
@@ -38,8 +42,6 @@ pub(in crate::wire) fn tools<'a>(
         let name = rules::tool_name(&tool.name, envelope.longest_tool_name());
         if let Some(first) = seen.insert(name.clone(), tool) {
             if !is_same(first, tool) {
-                // Errors are told as they are; the only client there is has it in `function`.
-                let path = Path::Key(&path, "function");
                 return Err(Path::Key(&path, "name")
                     .unprocessable(format_args!("there is another tool of the name {:?}", tool.name)));
             }
@@ -49,7 +51,7 @@ pub(in crate::wire) fn tools<'a>(
         if *name != *tool.name {
             losses.add(Path::Key(&path, "name"), Rule::ToolName);
         }
-        encoded.push(self::tool(&path, name, tool, losses));
+        encoded.push(ToolOrOwn::Tool(self::tool(&path, name, tool, losses)));
     }
     Ok(encoded)
 }
@@ -68,19 +70,28 @@ fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a Function, losses: &mu
         input_schema: input_schema(&path, tool.parameters.as_deref(), losses),
         strict: tool.strict.unwrap_or(false),
         cache_control: cache_control(tool.cache_control.as_ref()),
+        own: Own::of(tool.extra.as_deref()),
     }
 }
 
 /// Whether the request makes the model call a tool.
 pub(in crate::wire) fn must_call(request: &Request) -> bool {
-    is_forced(request) && functions(&request.tools).next().is_some()
+    is_forced(request) && has_tools(request)
 }
 
 pub(in crate::wire) fn is_forced(request: &Request) -> bool {
     request.tool_choice.as_ref().is_some_and(chat::ToolChoice::is_forced)
 }
 
-/// The tools that Claude can be told of.
+/// Whether there are tools that Claude can be told of.
+fn has_tools(request: &Request) -> bool {
+    request.tools.iter().any(|tool| match tool {
+        chat::Tool::Function(_) => true,
+        chat::Tool::Hosted(hosted) => hosted.family == Family::Anthropic,
+    })
+}
+
+/// The tools that are the client's own.
 pub(in crate::wire) fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
     tools.iter().filter_map(|tool| match tool {
         chat::Tool::Function(function) => Some(function),
@@ -89,12 +100,12 @@ pub(in crate::wire) fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &
 }
 
 /// Anthropic says whether calls may be parallel inside `tool_choice`, and takes that only beside `tools`.
-pub(in crate::wire) fn tool_choice<'a>(
+pub(super) fn tool_choice<'a>(
     request: &'a Request,
     names: ModelNames<'_>,
     losses: &mut Losses,
 ) -> Option<ToolChoice<'a>> {
-    if functions(&request.tools).next().is_none() {
+    if !has_tools(request) {
         if is_forced(request) {
             losses.add("tool_choice", "there are no tools to choose from");
         }
@@ -139,7 +150,12 @@ impl StandIns {
     #[must_use]
     pub fn of(tools: &[chat::Tool], envelope: Envelope<'_>) -> Self {
         let longest = envelope.longest_tool_name();
-        let renamed = functions(tools).filter_map(|tool| match rules::tool_name(&tool.name, longest) {
+        Self::by(tools, |name| rules::tool_name(name, longest))
+    }
+
+    /// Those of `tools` at a server that takes names as `rename` makes them.
+    pub(in crate::wire) fn by(tools: &[chat::Tool], rename: impl Fn(&str) -> Cow<'_, str>) -> Self {
+        let renamed = functions(tools).filter_map(|tool| match rename(&tool.name) {
             Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
             Cow::Borrowed(_) => None,
         });
@@ -256,7 +272,7 @@ mod tests {
         other["function"]["description"] = json!("Another one.");
         let error = sent(&request(&[named("f"), other], json!({}))).unwrap_err();
         assert_eq!(error.status(), 422);
-        assert!(error.message().contains("tools[1].function.name"), "{}", error.message());
+        assert!(error.message().contains("tools[1].name"), "{}", error.message());
     }
 
     #[test]

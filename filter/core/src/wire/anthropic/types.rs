@@ -2,11 +2,13 @@
 
 use std::borrow::Cow;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::schema::InputSchema;
+use crate::chat::{Extra, Family};
 use crate::wire::converse::Media;
+use crate::wire::raw::Members;
 
 /// The body of `POST /v1/messages` and of Bedrock's InvokeModel.
 #[derive(Serialize)]
@@ -22,7 +24,7 @@ pub(in crate::wire) struct MessagesRequest<'a> {
     pub(in crate::wire) system: Vec<Block<'a>>,
     pub(in crate::wire) messages: Vec<Message<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(in crate::wire) tools: Vec<Tool<'a>>,
+    pub(in crate::wire) tools: Vec<ToolOrOwn<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::wire) tool_choice: Option<ToolChoice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +41,12 @@ pub(in crate::wire) struct MessagesRequest<'a> {
     pub(in crate::wire) stop_sequences: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::wire) metadata: Option<Metadata<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::wire) service_tier: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::wire) cache_control: Option<CacheControl<'a>>,
+    #[serde(flatten)]
+    pub(in crate::wire) own: Own<'a>,
 }
 
 #[derive(Serialize)]
@@ -55,13 +63,27 @@ pub(in crate::wire) struct Message<'a> {
 pub(in crate::wire) enum Block<'a> {
     Text {
         text: Cow<'a, str>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        citations: Vec<&'a RawValue>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl<'a>>,
+        #[serde(flatten)]
+        own: Own<'a>,
     },
     Image {
         source: Source<'a>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl<'a>>,
+        #[serde(flatten)]
+        own: Own<'a>,
+    },
+    SearchResult {
+        #[serde(flatten)]
+        result: Members<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl<'a>>,
+        #[serde(flatten)]
+        own: Own<'a>,
     },
     Document {
         source: Source<'a>,
@@ -69,6 +91,8 @@ pub(in crate::wire) enum Block<'a> {
         title: Option<&'a str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl<'a>>,
+        #[serde(flatten)]
+        own: Own<'a>,
     },
     ToolUse {
         id: Cow<'a, str>,
@@ -76,6 +100,8 @@ pub(in crate::wire) enum Block<'a> {
         input: Cow<'a, RawValue>,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl<'a>>,
+        #[serde(flatten)]
+        own: Own<'a>,
     },
     ToolResult {
         tool_use_id: Cow<'a, str>,
@@ -84,6 +110,8 @@ pub(in crate::wire) enum Block<'a> {
         is_error: bool,
         #[serde(skip_serializing_if = "Option::is_none")]
         cache_control: Option<CacheControl<'a>>,
+        #[serde(flatten)]
+        own: Own<'a>,
     },
     Thinking {
         thinking: &'a str,
@@ -98,9 +126,22 @@ pub(in crate::wire) enum Block<'a> {
         media: Media<'a>,
         cache_control: Option<CacheControl<'a>>,
     },
+    /// A block that only Anthropic understands, as the client wrote it.
+    #[serde(untagged)]
+    Own(&'a RawValue),
 }
 
 impl<'a> Block<'a> {
+    /// A text of the gateway's.
+    pub(in crate::wire) fn text(text: &'static str) -> Self {
+        Self::Text {
+            text: Cow::Borrowed(text),
+            citations: Vec::new(),
+            cache_control: None,
+            own: Own::default(),
+        }
+    }
+
     pub(in crate::wire) fn is_thought(&self) -> bool {
         matches!(self, Self::Thinking { .. } | Self::RedactedThinking { .. })
     }
@@ -115,12 +156,13 @@ impl<'a> Block<'a> {
             Self::Text { cache_control, .. }
             | Self::Image { cache_control, .. }
             | Self::Document { cache_control, .. }
+            | Self::SearchResult { cache_control, .. }
             | Self::Media { cache_control, .. }
             | Self::ToolUse { cache_control, .. } => usize::from(cache_control.is_some()),
             Self::ToolResult { content, cache_control, .. } => {
                 content.iter().map(Block::marks).sum::<usize>() + usize::from(cache_control.is_some())
             }
-            Self::Thinking { .. } | Self::RedactedThinking { .. } => 0,
+            Self::Thinking { .. } | Self::RedactedThinking { .. } | Self::Own(_) => 0,
         }
     }
 
@@ -130,13 +172,14 @@ impl<'a> Block<'a> {
             Self::Text { cache_control, .. }
             | Self::Image { cache_control, .. }
             | Self::Document { cache_control, .. }
+            | Self::SearchResult { cache_control, .. }
             | Self::Media { cache_control, .. }
             | Self::ToolUse { cache_control, .. } => unmark(cache_control, count),
             Self::ToolResult { content, cache_control, .. } => {
                 content.iter_mut().for_each(|block| block.unmark(count));
                 unmark(cache_control, count);
             }
-            Self::Thinking { .. } | Self::RedactedThinking { .. } => {}
+            Self::Thinking { .. } | Self::RedactedThinking { .. } | Self::Own(_) => {}
         }
     }
 }
@@ -151,9 +194,67 @@ pub(in crate::wire) fn unmark(mark: &mut Option<CacheControl<'_>>, count: &mut u
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(in crate::wire) enum Source<'a> {
-    Base64 { media_type: &'a str, data: &'a str },
-    Text { media_type: &'static str, data: Cow<'a, str> },
-    Url { url: &'a str },
+    Base64 {
+        media_type: &'a str,
+        data: &'a str,
+    },
+    Text {
+        media_type: &'static str,
+        data: Cow<'a, str>,
+    },
+    Url {
+        url: &'a str,
+    },
+    File {
+        file_id: &'a str,
+    },
+    /// What only Anthropic understands, as the client wrote it.
+    #[serde(untagged)]
+    Own(&'a RawValue),
+}
+
+/// Members that only Anthropic knows, from a client that knows them.
+#[derive(Default)]
+pub(in crate::wire) struct Own<'a>(Vec<(&'a str, &'a RawValue)>);
+
+impl<'a> Own<'a> {
+    /// Those of `extra` that are not below another member.
+    pub(in crate::wire) fn of(extra: Option<&'a Extra>) -> Self {
+        Self::pick(extra, |name| (!name.contains('.')).then_some(name))
+    }
+
+    /// Those of `extra` that are below the member `name`.
+    pub(in crate::wire) fn below(name: &str, extra: Option<&'a Extra>) -> Self {
+        Self::pick(extra, |member| member.strip_prefix(name)?.strip_prefix('.'))
+    }
+
+    fn pick(extra: Option<&'a Extra>, pick: impl Fn(&'a str) -> Option<&'a str>) -> Self {
+        let members = extra.filter(|extra| extra.family == Family::Anthropic).into_iter();
+        let members = members.flat_map(|extra| &extra.members);
+        let own = |(name, json): &'a (String, String)| Some((pick(name)?, serde_json::from_str(json).ok()?));
+        Self(members.filter_map(own).collect())
+    }
+
+    /// The member `name`.
+    pub(in crate::wire) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(member, _)| *member == name).map(|(_, json)| *json)
+    }
+
+    /// Without the member `name`.
+    pub(in crate::wire) fn without(mut self, name: &str) -> Self {
+        self.0.retain(|(member, _)| *member != name);
+        self
+    }
+
+    pub(in crate::wire) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Own<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
+    }
 }
 
 #[derive(Serialize)]
@@ -161,6 +262,32 @@ pub(in crate::wire) enum Source<'a> {
 pub(in crate::wire) struct CacheControl<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::wire) ttl: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(in crate::wire) enum ToolOrOwn<'a> {
+    Tool(Tool<'a>),
+    /// A tool that Anthropic defines, as the client wrote it.
+    Own(&'a RawValue),
+}
+
+impl<'a> ToolOrOwn<'a> {
+    /// A function of the client's.
+    pub(in crate::wire) fn into_function(self) -> Option<Tool<'a>> {
+        match self {
+            Self::Tool(tool) => Some(tool),
+            Self::Own(_) => None,
+        }
+    }
+
+    /// The same, in its place.
+    pub(super) fn function(&mut self) -> Option<&mut Tool<'a>> {
+        match self {
+            Self::Tool(tool) => Some(tool),
+            Self::Own(_) => None,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -172,6 +299,8 @@ pub(in crate::wire) struct Tool<'a> {
     pub(in crate::wire) strict: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::wire) cache_control: Option<CacheControl<'a>>,
+    #[serde(flatten)]
+    pub(in crate::wire) own: Own<'a>,
 }
 
 #[derive(Serialize)]
@@ -192,6 +321,8 @@ pub(in crate::wire) struct Thinking<'a> {
     pub(in crate::wire) budget_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::wire) display: Option<&'a str>,
+    #[serde(flatten)]
+    pub(in crate::wire) own: Own<'a>,
 }
 
 impl Thinking<'_> {
@@ -207,11 +338,13 @@ pub(in crate::wire) struct OutputConfig<'a> {
     pub(in crate::wire) effort: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::wire) format: Option<OutputFormat<'a>>,
+    #[serde(flatten)]
+    pub(in crate::wire) own: Own<'a>,
 }
 
 impl OutputConfig<'_> {
     fn is_empty(&self) -> bool {
-        self.effort.is_none() && self.format.is_none()
+        self.effort.is_none() && self.format.is_none() && self.own.is_empty()
     }
 }
 
@@ -223,5 +356,8 @@ pub(in crate::wire) struct OutputFormat<'a> {
 
 #[derive(Serialize)]
 pub(in crate::wire) struct Metadata<'a> {
-    pub(in crate::wire) user_id: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::wire) user_id: Option<Cow<'a, str>>,
+    #[serde(flatten)]
+    pub(in crate::wire) own: Own<'a>,
 }

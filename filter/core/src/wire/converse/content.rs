@@ -150,12 +150,12 @@ pub(super) fn cache_point<'a>(
 
 fn put<'a>(model: &Model<'_>, block: types::Block<'a>, out: &mut Vec<Block<'a>>, losses: &mut Losses) {
     let (block, mark) = match block {
-        types::Block::Text { text, cache_control } => (Block::Text(text), cache_control),
+        types::Block::Text { text, cache_control, .. } => (Block::Text(text), cache_control),
         types::Block::Media { media, cache_control } => (Block::Media(media), cache_control),
-        types::Block::ToolUse { id, name, input, cache_control } => {
+        types::Block::ToolUse { id, name, input, cache_control, .. } => {
             (Block::ToolUse(ToolUse { tool_use_id: id, name, input }), cache_control)
         }
-        types::Block::ToolResult { tool_use_id, content, is_error, cache_control } => {
+        types::Block::ToolResult { tool_use_id, content, is_error, cache_control, .. } => {
             let (result, inside) = tool_result(model, tool_use_id, content, is_error, losses);
             (Block::ToolResult(result), cache_control.or(inside))
         }
@@ -167,7 +167,10 @@ fn put<'a>(model: &Model<'_>, block: types::Block<'a>, out: &mut Vec<Block<'a>>,
             (Block::ReasoningContent(Reasoning::RedactedContent(data)), None)
         }
         // Of other envelopes.
-        types::Block::Image { .. } | types::Block::Document { .. } => return,
+        types::Block::Image { .. }
+        | types::Block::Document { .. }
+        | types::Block::SearchResult { .. }
+        | types::Block::Own(_) => return,
     };
     out.push(block);
     if let Some(mark) = mark {
@@ -187,7 +190,7 @@ fn tool_result<'a>(
     let mut blocks = Vec::with_capacity(content.len().max(1));
     for block in content {
         let (block, own) = match block {
-            types::Block::Text { text, cache_control } => (Block::Text(text), cache_control),
+            types::Block::Text { text, cache_control, .. } => (Block::Text(text), cache_control),
             types::Block::Media { media: Media::Audio(_), .. } => {
                 losses.add("messages", Rule::AudioResult);
                 continue;

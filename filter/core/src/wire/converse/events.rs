@@ -12,13 +12,12 @@ use serde_json::value::RawValue;
 use super::format::Format;
 use super::models::Model;
 use super::open::{Kind, Open, Piece};
-use super::reply::{Citation, MediumSource, Tier, finish_reason, is_stop, lose_beside};
+use super::reply::{Citation, MediumSource, Tier, finish_reason, is_stop, lose_beside, lose_block};
 use super::usage::Counters;
 use crate::chat::{BlockStart, Delta, Event, Extra, Family, FinishReason, Losses, MediaKind, Seal, Source};
 use crate::error::Error;
 use crate::wire::EventReader;
 use crate::wire::anthropic::StandIns;
-use crate::wire::anthropic::reply::lose_block;
 
 /// Blocks that may be open at once. Bedrock opens one after the other.
 const MAX_OPEN: usize = 64;

@@ -21,6 +21,8 @@ use crate::wire::schema::To;
 /// The members of a client's request that are Converse's own, and pass as they are:
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_RequestSyntax>.
 pub(super) const TAKEN: Taken = Taken {
+    all_of: None,
+    family: None,
     request: &[
         MODEL_FIELDS,
         RESPONSE_PATHS,

@@ -9,7 +9,7 @@ use super::rules::Rule;
 use super::types::{Document, Media, Medium, Source};
 use crate::chat::{self, Losses, MediaKind};
 use crate::error::Result;
-use crate::wire::anthropic::message::{by_name, by_url};
+use crate::wire::anthropic::message::{by_url, unknown_file};
 use crate::wire::anthropic::{Envelope, picture};
 use crate::wire::fields::Path;
 
@@ -87,7 +87,7 @@ pub(in crate::wire) fn media<'a>(
             by_url(path, url, envelope)?;
             return Err(path.unprocessable("Bedrock fetches nothing"));
         }
-        chat::Source::File { .. } => return Err(by_name(path)),
+        chat::Source::File { .. } => return Err(unknown_file(path)),
     };
     let address = match &bytes {
         Source::S3Location { uri } => Some(*uri),

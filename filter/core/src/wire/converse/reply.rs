@@ -1,6 +1,7 @@
 //! A whole answer, from Converse's words.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,7 +15,7 @@ use crate::chat::{
 };
 use crate::error::{Error, Result};
 use crate::usage::Usage;
-use crate::wire::anthropic::reply::{compact, lose_block};
+use crate::wire::anthropic::compact;
 use crate::wire::error::event_error;
 use crate::wire::raw::Members;
 
@@ -116,6 +117,14 @@ pub(super) fn decode_reply(
         service_tier: answer.service_tier.and_then(Tier::openai),
         extra: None,
     })
+}
+
+/// A block of a type that the neutral form does not have.
+pub(super) fn lose_block(index: impl Display, kind: &str, losses: &mut Losses) {
+    losses.add(
+        format_args!("answer.content[{index}].{kind}"),
+        "blocks of this type are not known to this gateway",
+    );
 }
 
 /// Reads an answer of CountTokens.

@@ -89,7 +89,7 @@ fn encode<'a>(to: &To<'_>, request: &'a Request, losses: &mut Losses) -> Result<
     )?;
     mark_end(request, &mut conversation);
     fit_marks(&model, &mut tools, &mut system_prompt, &mut conversation, losses);
-    limit_marks(&mut tools, &mut system_prompt, &mut conversation, losses);
+    limit_marks(tools.iter_mut().collect(), &mut system_prompt, &mut conversation, losses);
 
     let nova = match model.thinks() {
         Thinks::AsNova => NovaThinking::of(request, losses),

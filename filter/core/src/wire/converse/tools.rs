@@ -11,7 +11,7 @@ use crate::chat::{self, Losses, Request};
 use crate::error::Result;
 use crate::wire::anthropic::schema::input_schema;
 use crate::wire::anthropic::tools::{is_forced, tools};
-use crate::wire::anthropic::types;
+use crate::wire::anthropic::types::{self, Own, ToolOrOwn};
 use crate::wire::fields::Path;
 
 /// Says what the tool is for that stands for the answer.
@@ -30,7 +30,9 @@ pub(super) fn told<'a>(
     format: &Format<'_>,
     losses: &mut Losses,
 ) -> Result<Vec<types::Tool<'a>>> {
-    let mut told = tools(request, model.envelope(), losses)?;
+    // Of the tools that Anthropic defines, none is told of in this envelope.
+    let told = tools(request, model.envelope(), losses)?;
+    let mut told: Vec<_> = told.into_iter().filter_map(ToolOrOwn::into_function).collect();
     let called = || messages.iter().flat_map(|message| &message.content);
     let has_calls = called().any(|block| matches!(block, types::Block::ToolUse { .. }));
     match &request.tool_choice {
@@ -55,6 +57,7 @@ pub(super) fn told<'a>(
                     input_schema: schema,
                     strict: false,
                     cache_control: None,
+                    own: Own::default(),
                 });
             }
         }

@@ -26,13 +26,12 @@ struct CacheDetail {
 impl Counters {
     /// In the gateway's own meaning: the input contains what the cache gave and took.
     pub(super) fn usage(&self) -> Usage {
-        let Count(read) = self.cache_read_input_tokens;
-        let details = self.cache_details.iter().flatten().filter_map(|detail| detail.input_tokens.0);
-        let Count(write) = self.cache_write_input_tokens;
-        let write = write.or_else(|| details.reduce(u64::saturating_add));
-        let parts = [self.input_tokens.0, read, write];
+        let read = self.cache_read_input_tokens.get();
+        let details = self.cache_details.iter().flatten().filter_map(|detail| detail.input_tokens.get());
+        let write = self.cache_write_input_tokens.get().or_else(|| details.reduce(u64::saturating_add));
+        let parts = [self.input_tokens.get(), read, write];
         let input = parts.iter().flatten().copied().reduce(u64::saturating_add);
-        let Count(output) = self.output_tokens;
+        let output = self.output_tokens.get();
         Usage {
             input,
             cached_input: read,
