@@ -1,8 +1,9 @@
-"""OpenAI's client in front of Bedrock's Converse: the stand-in refuses what Bedrock refuses, botocore's own service model
-holds what arrives, and boto3 reads what the stand-in streams."""
+"""OpenAI's and Anthropic's clients in front of Bedrock's Converse: the stand-in refuses what Bedrock refuses, botocore's own
+service model holds what arrives, and boto3 reads what the stand-in streams."""
 
 import json
 
+import anthropic
 import boto3
 import botocore.config
 import botocore.exceptions
@@ -14,7 +15,18 @@ from pydantic import BaseModel
 
 from harness import providers as stand_ins
 from harness import resources
-from harness.samples import ARGUMENTS, EVENT_STREAM, HELLO, INPUT, OUTPUT, PIXEL, TOOLS, exception_frame, sentence
+from harness.samples import (
+    ARGUMENTS,
+    EVENT_STREAM,
+    HELLO,
+    INPUT,
+    OUTPUT,
+    PIXEL,
+    TOOLS,
+    WEATHER,
+    exception_frame,
+    sentence,
+)
 
 CLAUDE = "us.anthropic.claude-3-7-sonnet-20250219-v1:0"
 NOVA = "us.amazon.nova-lite-v1:0"
@@ -315,3 +327,159 @@ def test_a_prompt_that_is_too_long_makes_agents_compact(gateway, providers):
     with pytest.raises(openai.BadRequestError) as caught:
         gateway.openai().chat.completions.create(model=CLAUDE, messages=HELLO)
     assert caught.value.code == "context_length_exceeded" and message in caught.value.message
+
+
+TOOL = {"name": "weather", "description": "The weather in a city", "input_schema": WEATHER["parameters"]}
+
+
+def message_streamed(client, **asked):
+    with client.messages.stream(**{"max_tokens": 50, **asked}) as stream:
+        text = "".join(stream.text_stream)
+        answer = stream.get_final_message()
+    assert text == "".join(block.text for block in answer.content if block.type == "text")
+    return answer
+
+
+def message_whole(client, **asked):
+    return client.messages.create(**{"max_tokens": 50, **asked})
+
+
+either = pytest.mark.parametrize("ask", [message_whole, message_streamed], ids=["whole", "streamed"])
+
+
+@either
+@pytest.mark.parametrize("path", ["/anthropic", ""], ids=["anthropic", "v1"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_message(gateway, providers, user, model, path, ask):
+    client = gateway.anthropic(user).with_options(base_url=gateway.url + path)
+    answer = ask(client, model=model, system="Be brief.", messages=HELLO)
+    assert [block.text for block in answer.content] == [sentence("bedrock")]
+    assert (answer.type, answer.role, answer.model) == ("message", "assistant", model)
+    assert answer.id.startswith("msg_") and answer.stop_reason == "end_turn"
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (INPUT + 2, OUTPUT)
+    path, body = sent(providers)
+    verb = "converse-stream" if ask is message_streamed else "converse"
+    assert path == f"/model/{model.replace('/', '%2F')}/{verb}"
+    assert (body["system"], body["inferenceConfig"]) == ([{"text": "Be brief."}], {"maxTokens": 50})
+    [line] = gateway.logged(user)
+    assert (line["input_tokens"], line["output_tokens"]) == (INPUT + 2, OUTPUT)
+    assert (line["usage_status"], line["losses"]) == ("complete", [])
+
+
+@either
+@pytest.mark.parametrize("model", [CLAUDE, NOVA, QWEN])
+def test_a_messages_tools_in_two_turns(gateway, providers, model, ask):
+    client = gateway.anthropic()
+    called = ask(client, model=model, messages=HELLO, tools=[TOOL], tool_choice={"type": "any"})
+    call = called.content[-1]
+    assert (called.stop_reason, call.name, call.input) == ("tool_use", "weather", ARGUMENTS)
+    assert sent(providers)[1]["toolConfig"]["toolChoice"] == {"any": {}}
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
+    content = [{"type": "text", "text": "no weather today"}, picture]
+    result = {"type": "tool_result", "tool_use_id": call.id, "content": content, "is_error": True}
+    history = [*HELLO, {"role": "assistant", "content": called.content}, {"role": "user", "content": [result]}]
+    answer = ask(client, model=model, messages=history, tools=[TOOL])
+    assert (answer.content[0].text, answer.stop_reason) == (sentence("bedrock"), "end_turn")
+    block = sent(providers)[1]["messages"][2]["content"][0]["toolResult"]
+    assert block.get("status") == (None if model == QWEN else "error")
+    assert "image" in block["content"][1]
+
+
+@either
+def test_a_messages_thoughts_go_back_as_they_came(gateway, providers, ask):
+    client = gateway.anthropic()
+    think = {"type": "enabled", "budget_tokens": 1024}
+    asked = {"model": CLAUDE, "max_tokens": 4000, "tools": [TOOL], "thinking": think}
+    messages = list(HELLO)
+    for _ in range(2):
+        called = ask(client, messages=messages, **asked)
+        thought, redacted, call = called.content
+        assert (thought.thinking, redacted.type, call.input) == (THOUGHT, "redacted_thinking", ARGUMENTS)
+        result = {"type": "tool_result", "tool_use_id": call.id, "content": "rain"}
+        messages += [{"role": "assistant", "content": called.content}, {"role": "user", "content": [result]}]
+        answer = ask(client, messages=messages, **asked)
+        assert answer.content[-1].text == sentence("bedrock")
+        thought, redacted, use = sent(providers)[1]["messages"][1]["content"]
+        assert thought["reasoningContent"]["reasoningText"]["text"] == THOUGHT
+        assert "redactedContent" in redacted["reasoningContent"] and "toolUse" in use
+        said = {"role": "assistant", "content": answer.content}
+        messages += [said, {"role": "user", "content": "and now?"}]
+
+
+@either
+def test_a_conversation_goes_from_model_to_model(gateway, providers, ask):
+    """The stand-in refuses thoughts that are not the model's own."""
+    client = gateway.anthropic()
+    of_nova = ask(client, model=NOVA_2, messages=HELLO, output_config={"effort": "low"})
+    thought = of_nova.content[0]
+    assert thought.thinking == THOUGHT and thought.signature.startswith("nova:amazon:")
+    messages = [*HELLO, {"role": "assistant", "content": of_nova.content}, {"role": "user", "content": "and now?"}]
+    for model, has_thought in [(CLAUDE, False), (GPT_OSS, False), (NOVA_2, True)]:
+        answer = ask(client, model=model, messages=messages)
+        assert answer.content[-1].text == sentence("bedrock")
+        assert ("reasoningContent" in sent(providers)[1]["messages"][1]["content"][0]) == has_thought
+
+
+@either
+@pytest.mark.parametrize(("model", "by_tool"), [(CLAUDE, True), (NOVA, True), (QWEN, False), (GPT_OSS, False)])
+def test_a_message_in_json(gateway, providers, model, by_tool, ask):
+    output = {"format": {"type": "json_schema", "schema": City.model_json_schema()}}
+    answer = ask(gateway.anthropic(), model=model, messages=HELLO, output_config=output)
+    assert City.model_validate_json(answer.content[0].text) == City(name="Paris", people=1)
+    assert (len(answer.content), answer.stop_reason) == (1, "end_turn")
+    body = sent(providers)[1]
+    assert ("toolConfig" in body, "outputConfig" in body) == (by_tool, not by_tool)
+
+
+def test_a_messages_rest(gateway, providers, user):
+    gateway.anthropic(user).messages.create(
+        model=CLAUDE,
+        max_tokens=50,
+        messages=HELLO,
+        stop_sequences=["weir"],
+        metadata={"user_id": "user-1"},
+        service_tier="standard_only",
+        tools=[{**TOOL, "cache_control": {"type": "ephemeral"}}, {"type": "web_search_20250305", "name": "web_search"}],
+        extra_body={"speed": "fast", "temperature": 0.5},
+    )
+    body = sent(providers)[1]
+    assert body["inferenceConfig"] == {"maxTokens": 50, "stopSequences": ["weir"], "temperature": 0.5}
+    assert body["requestMetadata"] == {"user": "user-1"} and body["serviceTier"] == {"type": "default"}
+    assert body["toolConfig"]["tools"][1] == {"cachePoint": {"type": "default"}}
+    [line] = gateway.logged(user)
+    assert {loss.split(": ")[0] for loss in line["losses"]} == {"speed", "tools[1]"}
+
+
+def test_errors_are_anthropics(gateway, providers):
+    client = gateway.anthropic()
+    headers = {"x-amzn-errortype": "ThrottlingException:http://internal.amazon.com/coral/"}
+    providers["bedrock"].fail(429, headers=headers, message="slow down")
+    with pytest.raises(anthropic.RateLimitError, match="slow down") as caught:
+        message_whole(client, model=NOVA, messages=HELLO)
+    assert caught.value.body["error"]["type"] == "rate_limit_error"
+
+    said = {"contentBlockIndex": 0, "delta": {"text": "Hello"}}
+    frames = [("messageStart", {"role": "assistant"}), ("contentBlockDelta", said)]
+    steps = [{"frame": {"headers": {":event-type": name, ":message-type": "event"}, "payload": payload}}
+             for name, payload in frames]  # fmt: skip
+    providers["bedrock"].script(*steps, exception_frame(), headers=EVENT_STREAM)
+    with pytest.raises(anthropic.APIError, match="slow down"):
+        message_streamed(client, model=NOVA, messages=HELLO)
+
+    message = "The model returned the following errors: Input is too long for requested model."
+    providers["bedrock"].fail(400, headers={"x-amzn-errortype": "ValidationException"}, message=message)
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        message_whole(client, model=CLAUDE, messages=HELLO)
+    assert caught.value.body["error"]["message"] == f"prompt is too long: {message}"
+
+
+@pytest.mark.parametrize("path", ["/anthropic", ""], ids=["anthropic", "v1"])
+def test_a_messages_tokens_are_counted(gateway, providers, user, path):
+    client = gateway.anthropic(user).with_options(base_url=gateway.url + path)
+    counted = client.messages.count_tokens(model=NOVA, messages=HELLO, tools=[TOOL])
+    assert counted.input_tokens == INPUT
+    path, body = sent(providers)
+    assert path == f"/model/{NOVA.removeprefix('us.')}/count-tokens"
+    assert body["input"]["converse"]["toolConfig"]["tools"][0]["toolSpec"]["name"] == "weather"
+    [line] = gateway.logged(user)
+    assert line["input_tokens"] == INPUT
