@@ -9,8 +9,9 @@ use crate::config;
 use crate::endpoint::Endpoint;
 use crate::headers::Headers;
 use crate::wire::SchemaName;
+use crate::wire::anthropic::client::{CLIENT as MESSAGES, message_of};
 use crate::wire::api::EventWriter as _;
-use crate::wire::openai_chat::{StreamEncoder, decode_request, encode_reply};
+use crate::wire::openai_chat::{StreamEncoder, encode_reply};
 
 /// One block of an answer, with the pieces it is streamed in.
 #[derive(Debug, Clone)]
@@ -179,20 +180,26 @@ const MODELS: &[&str] = &[
     "arn:aws:bedrock:us-east-1:1:application-inference-profile/x",
 ];
 
-fn to_json_body(model: &str, asked: &Value) -> Result<Value> {
+/// The message that Anthropic's clients make of a stream, or its error.
+fn message_streamed(asked: &Asked, events: &[Event]) -> std::result::Result<Value, Value> {
+    let mut writer = MESSAGES.events(asked);
+    let mut out = Vec::new();
+    events.iter().for_each(|event| writer.event(event, &mut Losses::default(), &mut out));
+    message_of(&out)
+}
+
+fn codec(endpoint: Endpoint) -> &'static dyn ClientCodec {
+    endpoint.operation().codec.unwrap()
+}
+
+fn to_json_body(endpoint: Endpoint, model: &str, asked: &Value) -> Result<Value> {
     let schema = config::Schema { name: SchemaName::AWSBedrock, prefix: None, version: None };
     let headers = Headers::default();
     let mut losses = Losses::default();
-    let mut request = decode_request(asked.to_string().as_bytes(), &mut losses)?;
+    let mut request = codec(endpoint).decode(asked.to_string().as_bytes(), &mut losses)?;
     model.clone_into(&mut request.model);
-    let to = To {
-        endpoint: Endpoint::ChatCompletions,
-        schema: &schema,
-        model,
-        stream: false,
-        default_max_tokens: 4096,
-        headers: &headers,
-    };
+    let to =
+        To { endpoint, schema: &schema, model, stream: false, default_max_tokens: 4096, headers: &headers };
     let body = SCHEMA.encode(&to, &request, &mut losses)?;
     Ok(serde_json::from_slice(&body).unwrap())
 }
@@ -215,6 +222,9 @@ proptest! {
         let streamed = read(&asked, &events);
         prop_assert_eq!(streamed.last(), Some(&Event::End));
         prop_assert_eq!(gathered(&asked, &streamed), flattened(&asked, &reply));
+        let message = MESSAGES.reply(&asked, &reply, &mut Losses::default());
+        let message: Value = serde_json::from_slice(&message).unwrap();
+        prop_assert_eq!(message_streamed(&asked, &streamed), Ok(message));
         let counted = streamed.iter().filter_map(|event| match event {
             Event::Usage(usage) => Some(*usage),
             _ => None,
@@ -234,11 +244,19 @@ proptest! {
         let (whole, _) = answer(&blocks, &json!({}), "end_turn");
         let asked = asked(model);
         let reply = SCHEMA.reply(&asked, whole.to_string().as_bytes(), &mut Losses::default()).unwrap();
-        let answered: Value = serde_json::from_slice(&encode_reply(&asked, &reply, &mut Losses::default())).unwrap();
         let user = json!({"role": "user", "content": "x"});
-        let message = answered["choices"][0]["message"].clone();
-        let sent = to_json_body(model, &json!({"model": "m", "messages": [user, message, user]})).unwrap();
-        prop_assert_eq!(&sent["messages"][1]["content"], &whole["output"]["message"]["content"]);
+        for (endpoint, message) in [
+            (Endpoint::ChatCompletions, "/choices/0/message"),
+            // A message of Anthropic's is the one that is sent back, with members that are the answer's.
+            (Endpoint::Messages, ""),
+        ] {
+            let answered = codec(endpoint).reply(&asked, &reply, &mut Losses::default());
+            let answered: Value = serde_json::from_slice(&answered).unwrap();
+            let message = answered.pointer(message).unwrap();
+            let asked = json!({"model": "m", "max_tokens": 9, "messages": [user, message, user]});
+            let sent = to_json_body(endpoint, model, &asked).unwrap();
+            prop_assert_eq!(&sent["messages"][1]["content"], &whole["output"]["message"]["content"]);
+        }
     }
 
     /// However a backend breaks its stream, events are in order and the end comes once.
@@ -296,6 +314,7 @@ proptest! {
         let finished = read.iter().filter(|event| matches!(event, Event::Finish { .. })).count();
         prop_assert!(finished <= 1);
         gathered(&asked, &read);
+        let _ = message_streamed(&asked, &read);
     }
 
     /// Whatever is asked, in whatever order people speak: speakers take turns, the user begins, calls and results
@@ -322,7 +341,7 @@ proptest! {
         if has_format {
             asked["response_format"] = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}});
         }
-        let body = match to_json_body(model, &asked) {
+        let body = match to_json_body(Endpoint::ChatCompletions, model, &asked) {
             Ok(body) => body,
             Err(error) => {
                 prop_assert_eq!(error.status(), 422);
