@@ -431,6 +431,38 @@ def test_a_message_in_json(gateway, providers, model, by_tool, ask):
     assert ("toolConfig" in body, "outputConfig" in body) == (by_tool, not by_tool)
 
 
+@either
+def test_documents_that_can_be_cited(gateway, providers, user, ask):
+    cited = {"enabled": True}
+    text = {"type": "text", "media_type": "text/plain", "data": "A text."}
+    blocks = {"type": "content", "content": [{"type": "text", "text": "One."}, {"type": "text", "text": "Two."}]}
+    found = {"type": "search_result", "title": "Found", "source": "https://example.com", "citations": cited}
+    found["content"] = [{"type": "text", "text": "It is so."}]
+    place = {"type": "char_location", "cited_text": "A", "document_index": 0, "document_title": "T"}
+    place |= {"start_char_index": 0, "end_char_index": 1}
+    messages = [
+        {"role": "user", "content": [
+            {"type": "document", "title": "T", "context": "Of a book.", "citations": cited, "source": text},
+            {"type": "document", "citations": cited, "source": blocks},
+            found,
+            {"type": "text", "text": "Well?"},
+        ]},
+        {"role": "assistant", "content": [{"type": "text", "text": "So it is.", "citations": [place]}]},
+        {"role": "user", "content": "Sure?"},
+    ]  # fmt: skip
+    answer = ask(gateway.anthropic(user), model=CLAUDE, messages=messages)
+    assert answer.content[0].text == sentence("bedrock")
+    asked, said, _ = sent(providers)[1]["messages"]
+    document, in_blocks, result, _ = asked["content"]
+    assert (document["document"]["context"], document["document"]["citations"]) == ("Of a book.", cited)
+    assert in_blocks["document"]["source"] == {"content": [{"text": "One."}, {"text": "Two."}]}
+    assert result["searchResult"]["content"] == [{"text": "It is so."}]
+    [citation] = said["content"][0]["citationsContent"]["citations"]
+    assert citation["location"] == {"documentChar": {"documentIndex": 0, "start": 0, "end": 1}}
+    [line] = gateway.logged(user)
+    assert line["losses"] == []
+
+
 def test_a_messages_rest(gateway, providers, user):
     gateway.anthropic(user).messages.create(
         model=CLAUDE,

@@ -26,14 +26,6 @@ pub(in crate::wire) fn encode_messages<'a>(
     let mut encoded: Vec<Message<'a>> = Vec::with_capacity(messages.len());
     for (index, message) in messages.iter().enumerate() {
         let path = Path::At(&Path::Root, message.origin);
-        for (name, _) in message
-            .extra
-            .iter()
-            .filter(|extra| extra.family == Family::Anthropic)
-            .flat_map(|extra| &extra.members)
-        {
-            losses.add(Path::Key(&path, name), "not known to this gateway");
-        }
         if message.name.is_some() {
             losses.add(Path::Key(&path, "name"), "speakers have no names at Anthropic");
         }
@@ -183,7 +175,8 @@ fn encode_part<'a>(
             return Ok(None);
         }
         Content::Text { text, annotations } => {
-            let citations: Vec<_> = annotations.iter().filter_map(citations::own).collect();
+            let own_citations = annotations.iter().filter_map(citations::own);
+            let citations: Vec<_> = own_citations.filter(|own| envelope.takes_citation(own)).collect();
             if citations.len() < annotations.len() {
                 losses.add(Path::Key(path, "citations"), "Anthropic takes no citations of others");
             }
@@ -192,10 +185,10 @@ fn encode_part<'a>(
         Content::Refusal(text) => {
             Block::Text { text: Cow::Borrowed(text), citations: Vec::new(), cache_control, own }
         }
-        Content::Media { kind, source, detail, name } if matches!(envelope, Envelope::Converse { .. }) => {
+        Content::Media { detail, .. } if matches!(envelope, Envelope::Converse { .. }) => {
             lose_detail(path, detail.as_deref(), losses);
-            let media = converse::media(path, *kind, source, name.as_deref(), envelope, losses)?;
-            Block::Media { media, cache_control }
+            let media = converse::media(path, part, envelope, losses)?;
+            return Ok(media.map(|media| Block::Media { media, cache_control }));
         }
         Content::Media { kind: MediaKind::Image, source, detail, .. } => {
             lose_detail(path, detail.as_deref(), losses);

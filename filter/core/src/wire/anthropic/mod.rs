@@ -5,7 +5,7 @@
 //! [`Envelope`], to Claude on AWS Bedrock.
 
 mod api;
-mod bedrock;
+pub(super) mod bedrock;
 pub mod beta;
 pub(super) mod calls;
 mod citations;
@@ -38,6 +38,9 @@ pub(in crate::wire) use rules::{allowed as allowed_name, digest};
 pub use stream::StreamDecoder;
 pub use tools::StandIns;
 
+use serde_json::value::RawValue;
+
+use super::converse;
 use crate::chat::{Family, Part, Seal};
 
 /// The most tokens of an answer when the client does not say. Anthropic has no default of its own: without
@@ -90,6 +93,22 @@ impl Envelope<'_> {
     /// The longest id of a call, in characters: `ToolUseId` of Bedrock's service model.
     fn longest_call_id(self) -> usize {
         if matches!(self, Self::Converse { .. }) { 64 } else { usize::MAX }
+    }
+
+    /// Whether there is Claude at the other end, or may be.
+    pub(super) fn is_of_claude(self) -> bool {
+        match self {
+            Self::Native | Self::Bedrock { .. } => true,
+            Self::Converse { seals, .. } => seals == Family::Anthropic,
+        }
+    }
+
+    /// Whether it has a word for a citation of Anthropic's.
+    fn takes_citation(self, citation: &RawValue) -> bool {
+        match self {
+            Self::Native | Self::Bedrock { .. } => true,
+            Self::Converse { .. } => self.is_of_claude() && converse::citation(citation).is_some(),
+        }
     }
 
     /// What the model itself sealed. Anybody else's seal is a 400 there.

@@ -343,7 +343,7 @@ pub(in crate::wire) struct OutputConfig<'a> {
 }
 
 impl OutputConfig<'_> {
-    fn is_empty(&self) -> bool {
+    pub(in crate::wire) fn is_empty(&self) -> bool {
         self.effort.is_none() && self.format.is_none() && self.own.is_empty()
     }
 }

@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use serde_json::value::RawValue;
+
+use super::cited::citation;
 use super::media::numbered;
 use super::models::{Caches, Model};
 use super::rules::Rule;
-use super::types::{Block, CachePoint, Media, Message, Reasoning, ToolResult, ToolUse};
+use super::types::{Block, CachePoint, CitedText, Media, Message, Piece, Reasoning, ToolResult, ToolUse};
 use crate::chat::Losses;
 use crate::wire::anthropic::calls::NO_RESULT;
 use crate::wire::anthropic::turns::NOTHING_SAID;
@@ -150,7 +153,7 @@ pub(super) fn cache_point<'a>(
 
 fn put<'a>(model: &Model<'_>, block: types::Block<'a>, out: &mut Vec<Block<'a>>, losses: &mut Losses) {
     let (block, mark) = match block {
-        types::Block::Text { text, cache_control, .. } => (Block::Text(text), cache_control),
+        types::Block::Text { text, citations, cache_control, .. } => (said(text, &citations), cache_control),
         types::Block::Media { media, cache_control } => (Block::Media(media), cache_control),
         types::Block::ToolUse { id, name, input, cache_control, .. } => {
             (Block::ToolUse(ToolUse { tool_use_id: id, name, input }), cache_control)
@@ -178,6 +181,15 @@ fn put<'a>(model: &Model<'_>, block: types::Block<'a>, out: &mut Vec<Block<'a>>,
     }
 }
 
+/// A text, with what it rests on where there is something.
+fn said<'a>(text: Cow<'a, str>, citations: &[&RawValue]) -> Block<'a> {
+    let citations: Vec<_> = citations.iter().filter_map(|own| citation(own)).collect();
+    if citations.is_empty() {
+        return Block::Text(text);
+    }
+    Block::CitationsContent(CitedText { content: [Piece { text }], citations })
+}
+
 /// A result, and the last mark in it: Converse takes none there, but behind the result.
 fn tool_result<'a>(
     model: &Model<'_>,
@@ -195,7 +207,14 @@ fn tool_result<'a>(
                 losses.add("messages", Rule::AudioResult);
                 continue;
             }
-            types::Block::Media { media, cache_control } => (Block::Media(media), cache_control),
+            types::Block::Media { mut media, cache_control } => {
+                if let Media::Document(document) = &mut media
+                    && document.citations.take().is_some()
+                {
+                    losses.add("messages", Rule::CitedResult);
+                }
+                (Block::Media(media), cache_control)
+            }
             // Nothing else is in a result.
             _ => continue,
         };

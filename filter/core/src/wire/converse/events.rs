@@ -9,10 +9,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::cited::Citation;
 use super::format::Format;
 use super::models::Model;
 use super::open::{Kind, Open, Piece};
-use super::reply::{Citation, MediumSource, Tier, finish_reason, is_stop, lose_beside, lose_block};
+use super::reply::{MediumSource, Tier, finish_reason, is_stop, lose_beside, lose_block};
 use super::usage::Counters;
 use crate::chat::{BlockStart, Delta, Event, Extra, Family, FinishReason, Losses, MediaKind, Seal, Source};
 use crate::error::Error;

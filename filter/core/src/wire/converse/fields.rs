@@ -7,38 +7,44 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
 
+use super::cited;
 use super::models::{Model, Thinks};
 use super::rules::Rule;
 use super::types::{Object, ServiceTier, ToolChoice};
-use crate::chat::{Extra, Losses, Request, ThinkingMode};
+use crate::chat::{Extra, Family, Losses, Request, ThinkingMode};
 use crate::error::Result;
 use crate::wire::anthropic::thinking::effort;
-use crate::wire::anthropic::{beta, types};
-use crate::wire::fields::{Path, Taken};
+use crate::wire::anthropic::types::{OutputConfig, Own};
+use crate::wire::anthropic::{bedrock, beta, types};
+use crate::wire::fields::{Path, Taken, UNKNOWN};
 use crate::wire::raw::Members;
 use crate::wire::schema::To;
 
 /// The members of a client's request that are Converse's own, and pass as they are:
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html#API_runtime_Converse_RequestSyntax>.
-pub(super) const TAKEN: Taken = Taken {
-    all_of: None,
-    family: None,
-    request: &[
-        MODEL_FIELDS,
-        RESPONSE_PATHS,
-        METADATA,
-        "guardrailConfig",
-        "performanceConfig",
-        "projectIdentifier",
-        "promptVariables",
-    ],
-    message: &[],
-    part: &[],
-    function: &[],
-};
+const OF_CONVERSE: &[&str] = &[
+    MODEL_FIELDS,
+    RESPONSE_PATHS,
+    METADATA,
+    "guardrailConfig",
+    "performanceConfig",
+    "projectIdentifier",
+    "promptVariables",
+];
 const MODEL_FIELDS: &str = "additionalModelRequestFields";
 const RESPONSE_PATHS: &str = "additionalModelResponseFieldPaths";
 const METADATA: &str = "requestMetadata";
+
+/// What of the client's own words is taken: those of Converse and, at Claude, those of Claude.
+pub(super) fn taken(model: &Model<'_>) -> Taken {
+    let is_of_claude = model.envelope().is_of_claude();
+    Taken {
+        request: OF_CONVERSE,
+        request_of: is_of_claude.then_some(Family::Anthropic),
+        part: if is_of_claude { cited::OF_PARTS } else { &[] },
+        ..Taken::default()
+    }
+}
 
 /// What the client says in Converse's own words.
 pub(super) struct Vendor<'a> {
@@ -64,7 +70,7 @@ impl<'a> Vendor<'a> {
 
     /// All but the model's fields, which are joined with those of the request.
     pub(super) fn members(&self) -> Object<'a> {
-        let names = TAKEN.request.iter().filter(|name| **name != MODEL_FIELDS);
+        let names = OF_CONVERSE.iter().filter(|name| **name != MODEL_FIELDS);
         let members = names.filter_map(|name| Some((Cow::Borrowed(*name), Cow::Borrowed(self.get(name)?))));
         Object(members.collect())
     }
@@ -94,15 +100,27 @@ pub(super) fn model_fields<'a>(
     if let Some(thinking) = &decided.thinking {
         fields.set("thinking", thinking);
     }
+    let betas = || to.headers.all("anthropic-beta");
+    if !model.envelope().is_of_claude() {
+        for beta in beta::named(betas()) {
+            losses.add(format_args!("anthropic-beta.{beta}"), Rule::NoBeta);
+        }
+    }
     match model.thinks() {
         Thinks::AsClaude => {
             let effort = effort(request, model.names(), losses)?;
-            if let Some(effort) = effort {
-                fields.set("output_config", &json!({ "effort": effort }));
+            let own = Own::below("output_config", request.extra.as_deref());
+            let config = OutputConfig { effort, format: None, own };
+            if !config.is_empty() {
+                fields.set("output_config", &config);
             }
-            let mut betas = beta::for_bedrock(to.headers.all("anthropic-beta"), losses);
-            if effort.is_some() && model.has_effort_as_beta() && !betas.contains(&EFFORT_BETA) {
-                betas.push(EFFORT_BETA);
+            let asked = beta::for_bedrock(betas(), losses).into_iter().map(Cow::Borrowed);
+            let mut betas = claudes_own(request, &mut fields, losses)?;
+            let of_effort = effort.filter(|_| model.has_effort_as_beta()).map(|_| Cow::Borrowed(EFFORT_BETA));
+            for beta in asked.chain(of_effort) {
+                if !betas.contains(&beta) {
+                    betas.push(beta);
+                }
             }
             if !betas.is_empty() {
                 fields.set("anthropic_beta", &betas);
@@ -140,6 +158,38 @@ pub(super) fn model_fields<'a>(
         one_at_a_time(model, choice, &mut fields, losses);
     }
     fields.with(Vendor::of(request).get(MODEL_FIELDS), losses)
+}
+
+/// Puts the members of the request that Claude alone knows to its fields, and returns the features that are named among them.
+///
+/// # Errors
+///
+/// 400 where the features are no list.
+fn claudes_own<'a>(
+    request: &'a Request,
+    fields: &mut Fields<'a>,
+    losses: &mut Losses,
+) -> Result<Vec<Cow<'a, str>>> {
+    const BETAS: &str = "anthropic_beta";
+    let extra = request.extra.as_deref().filter(|extra| extra.family == Family::Anthropic);
+    let mut betas = Vec::new();
+    for (name, json) in extra.into_iter().flat_map(|extra| &extra.members) {
+        let Ok(json) = serde_json::from_str::<&RawValue>(json) else { continue };
+        match name.as_str() {
+            name if OF_CONVERSE.contains(&name) => {}
+            BETAS => {
+                betas = serde_json::from_str(json.get())
+                    .map_err(|_| Path::Key(&Path::Root, BETAS).malformed("expected a list of strings"))?;
+            }
+            name if bedrock::is_unknown(name) => losses.add(name, bedrock::REASON),
+            // Converse has labels instead, of which only texts are known.
+            name if name.starts_with("metadata.") => losses.add(name, UNKNOWN),
+            // What is below another member is in that.
+            name if name.contains('.') => {}
+            name => fields.0.push((Cow::Borrowed(name), Cow::Borrowed(json))),
+        }
+    }
+    Ok(betas)
 }
 
 /// What Claude Opus 4.5 still wants beside an effort: <https://github.com/rollwagen/bods/pull/80>.

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::cited;
 use super::rules::Rule;
 use super::types::{Document, Media, Medium, Source};
-use crate::chat::{self, Losses, MediaKind};
+use crate::chat::{self, Content, Losses, MediaKind, Part};
 use crate::error::Result;
 use crate::wire::anthropic::message::{by_url, unknown_file};
 use crate::wire::anthropic::{Envelope, picture};
@@ -62,19 +63,19 @@ const IMAGES: &[(&str, &str, &str)] = &[
     ("image/webp", "webp", "webp"),
 ];
 
-/// A part in Converse's words.
+/// A part in Converse's words; `None` for one that is no medium.
 ///
 /// # Errors
 ///
 /// 422 for a format that Converse does not have, and for what Bedrock would have to fetch.
 pub(in crate::wire) fn media<'a>(
     path: &Path<'_>,
-    kind: MediaKind,
-    source: &'a chat::Source,
-    name: Option<&'a str>,
+    part: &'a Part,
     envelope: Envelope<'_>,
     losses: &mut Losses,
-) -> Result<Media<'a>> {
+) -> Result<Option<Media<'a>>> {
+    let Content::Media { kind, source, name, .. } = &part.content else { return Ok(None) };
+    let name = name.as_deref();
     let (bytes, media_type): (Source<'a>, Option<&str>) = match source {
         chat::Source::Base64 { media_type, data } => {
             (Source::Bytes(Cow::Borrowed(data)), Some(media_type.as_str()))
@@ -91,7 +92,7 @@ pub(in crate::wire) fn media<'a>(
     };
     let address = match &bytes {
         Source::S3Location { uri } => Some(*uri),
-        Source::Bytes(_) => None,
+        Source::Bytes(_) | Source::Content(_) => None,
     };
     let by_type = |formats: &[(&str, &str, &'static str)]| {
         let said = formats.iter().find(|(known, ..)| Some(*known) == media_type).map(|(.., format)| *format);
@@ -104,11 +105,11 @@ pub(in crate::wire) fn media<'a>(
         let kind = media_type.unwrap_or("unknown");
         path.unprocessable(format_args!("{what} of type {kind:?} are not supported by Bedrock"))
     };
-    Ok(match kind {
+    Ok(Some(match kind {
         MediaKind::Image => {
             let seen = match &bytes {
                 Source::Bytes(data) => picture::media_type(media_type.unwrap_or_default(), data),
-                Source::S3Location { .. } => None,
+                Source::S3Location { .. } | Source::Content(_) => None,
             };
             let seen = seen.and_then(|seen| IMAGES.iter().find(|(known, ..)| *known == seen));
             let format = seen.map(|(.., format)| *format).or_else(|| by_type(IMAGES));
@@ -116,7 +117,10 @@ pub(in crate::wire) fn media<'a>(
         }
         MediaKind::Document => {
             let format = by_type(DOCUMENTS).ok_or_else(|| unknown("files"))?;
-            Media::Document(Document { format, name: document_name(path, name, losses), source: bytes })
+            let name = document_name(path, name, losses);
+            let document = Document { format, name, source: bytes, context: None, citations: None };
+            let extra = part.extra.as_deref().filter(|_| envelope.is_of_claude());
+            cited::document(path, document, extra, losses)
         }
         MediaKind::Video => {
             let format = by_type(VIDEOS).ok_or_else(|| unknown("films"))?;
@@ -126,7 +130,7 @@ pub(in crate::wire) fn media<'a>(
             let format = by_type(AUDIO).ok_or_else(|| unknown("sounds"))?;
             Media::Audio(Medium { format, source: bytes })
         }
-    })
+    }))
 }
 
 fn by_ending(formats: &[(&str, &str, &'static str)], name: &str) -> Option<&'static str> {
@@ -207,10 +211,13 @@ mod tests {
 
     fn format_of(kind: MediaKind, source: chat::Source, name: Option<&str>) -> Option<&'static str> {
         let envelope = Envelope::Converse { seals: chat::Family::Amazon, seal_prefix: "" };
-        let media = media(&Path::Root, kind, &source, name, envelope, &mut Losses::default());
-        media.ok().map(|media| match media {
+        let name = name.map(str::to_owned);
+        let part = Part::new(Content::Media { kind, source, detail: None, name });
+        let media = media(&Path::Root, &part, envelope, &mut Losses::default());
+        media.ok().flatten().map(|media| match media {
             Media::Image(medium) | Media::Video(medium) | Media::Audio(medium) => medium.format,
             Media::Document(document) => document.format,
+            Media::SearchResult(_) => "",
         })
     }
 

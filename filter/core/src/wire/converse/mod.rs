@@ -5,6 +5,7 @@
 //! texts, results without calls, an assistant that speaks first), whichever model is asked, so a request takes the
 //! same way as to Claude, through [`crate::wire::anthropic`], and is put into Converse's words at its end.
 
+mod cited;
 mod content;
 mod events;
 mod fields;
@@ -21,6 +22,7 @@ mod tools;
 mod types;
 mod usage;
 
+pub(super) use cited::citation;
 pub(super) use media::media;
 pub(super) use types::Media;
 

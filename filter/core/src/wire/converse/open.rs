@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::reply::Citation;
+use super::cited::Citation;
 use crate::chat::{Delta, Event, Family};
 use crate::error::Error;
 
@@ -91,7 +91,7 @@ impl Open {
                 return Ok(());
             }
             (Piece::Annotation(_), Kind::Held) => return Ok(()),
-            (Piece::Annotation(citation), _) => Delta::Annotation(Box::new(citation.annotation())),
+            (Piece::Annotation(citation), _) => Delta::Annotation(Box::new(citation.annotation(family))),
             (Piece::Text(text), _) => Delta::Text(text),
             (Piece::Thinking(text), _) => Delta::Thinking(text),
             (Piece::Signature(more), Kind::Thinking { is_sealed }) if !more.is_empty() => {

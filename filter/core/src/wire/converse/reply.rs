@@ -6,12 +6,12 @@ use std::fmt::Display;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::cited::Citation;
 use super::format::Format;
 use super::models::Model;
 use super::usage::Counters;
 use crate::chat::{
-    Annotation, Choice, Content, Extra, Family, FinishReason, Foreign, Losses, MediaKind, Part, Reply, Seal,
-    Source,
+    Choice, Content, Extra, Family, FinishReason, Foreign, Losses, MediaKind, Part, Reply, Seal, Source,
 };
 use crate::error::{Error, Result};
 use crate::usage::Usage;
@@ -198,41 +198,6 @@ struct Piece {
     text: Option<String>,
 }
 
-/// What a text rests on.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Citation {
-    title: Option<String>,
-    source: Option<String>,
-    source_content: Option<Vec<Piece>>,
-    location: Option<Location>,
-}
-
-#[derive(Deserialize)]
-struct Location {
-    web: Option<Web>,
-}
-
-#[derive(Deserialize)]
-struct Web {
-    url: Option<String>,
-}
-
-impl Citation {
-    pub(super) fn annotation(self) -> Annotation {
-        let quoted: String =
-            self.source_content.into_iter().flatten().filter_map(|piece| piece.text).collect();
-        let url = self.location.and_then(|location| location.web).and_then(|web| web.url);
-        Annotation {
-            span: None,
-            url: url.or_else(|| self.source.filter(|source| source.starts_with("http"))),
-            title: self.title,
-            cited_text: Some(quoted).filter(|quoted| !quoted.is_empty()),
-            raw: None,
-        }
-    }
-}
-
 /// A block, which has one member; `None` for one that the neutral form does not have.
 fn part(model: &Model<'_>, kind: &str, json: &RawValue) -> serde_json::Result<Option<Part>> {
     let json = json.get();
@@ -265,7 +230,8 @@ fn part(model: &Model<'_>, kind: &str, json: &RawValue) -> serde_json::Result<Op
         "citationsContent" => {
             let cited: Cited = serde_json::from_str(json)?;
             let text = cited.content.into_iter().flatten().filter_map(|piece| piece.text).collect();
-            let annotations = cited.citations.into_iter().flatten().map(Citation::annotation).collect();
+            let annotations = cited.citations.into_iter().flatten();
+            let annotations = annotations.map(|citation| citation.annotation(model.family())).collect();
             Part::new(Content::Text { text, annotations })
         }
         "image" => return medium(MediaKind::Image, "image", json),

@@ -1,7 +1,7 @@
 //! A request, in Converse's words.
 
 use super::content::{fit_marks, messages, system};
-use super::fields::{self, Decided, NovaThinking, TAKEN, Vendor};
+use super::fields::{self, Decided, NovaThinking, Vendor};
 use super::format::Format;
 use super::models::{Model, Thinks};
 use super::rules::Rule;
@@ -63,8 +63,8 @@ fn bedrocks(reason: &str) -> Option<String> {
 }
 
 fn encode<'a>(to: &To<'_>, request: &'a Request, losses: &mut Losses) -> Result<ConverseRequest<'a>> {
-    lose_extra(request, &TAKEN, losses);
     let model = Model::of(to.model);
+    lose_extra(request, &fields::taken(&model), losses);
     let (names, envelope) = (model.names(), model.envelope());
     let format = Format::of(&model, request, losses);
     let (mut system_prompt, mut conversation) = encode_messages(&request.messages, envelope, losses)?;

@@ -20,6 +20,12 @@ rules! {
         DOCUMENT;
     DocumentAlone: "Bedrock wants a text beside a document: one was put behind it",
         "https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Message.html";
+    TextsAlone: "Bedrock takes only texts where there is something to be cited",
+        MODEL;
+    CitedResult: "Bedrock cites no documents in a tool's result",
+        "https://github.com/boto/boto3/issues/4648";
+    NoBeta: "only Claude has features by this name",
+        "https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html";
     AudioResult: "Bedrock takes no sound in a tool's result",
         MODEL;
     CallsApart: "this model takes no words beside calls and results: a message was put between them",

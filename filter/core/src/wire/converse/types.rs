@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::cited::Citation;
 use crate::wire::anthropic::schema::InputSchema;
 
 /// The body of `Converse` and `ConverseStream`.
@@ -67,6 +68,7 @@ pub(super) enum Block<'a> {
     ToolResult(ToolResult<'a>),
     ReasoningContent(Reasoning<'a>),
     CachePoint(CachePoint<'a>),
+    CitationsContent(CitedText<'a>),
     #[serde(untagged)]
     Media(Media<'a>),
 }
@@ -79,6 +81,7 @@ pub(in crate::wire) enum Media<'a> {
     Document(Document<'a>),
     Video(Medium<'a>),
     Audio(Medium<'a>),
+    SearchResult(SearchResult<'a>),
 }
 
 #[derive(Serialize)]
@@ -92,12 +95,39 @@ pub(in crate::wire) struct Document<'a> {
     pub(super) format: &'static str,
     pub(super) name: Cow<'a, str>,
     pub(super) source: Source<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) context: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) citations: Option<&'a RawValue>,
+}
+
+#[derive(Serialize)]
+pub(in crate::wire) struct SearchResult<'a> {
+    pub(super) source: Cow<'a, str>,
+    pub(super) title: Cow<'a, str>,
+    pub(super) content: Vec<Piece<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) citations: Option<&'a RawValue>,
+}
+
+/// A text that can be cited, or that has citations.
+#[derive(Serialize)]
+pub(in crate::wire) struct Piece<'a> {
+    pub(super) text: Cow<'a, str>,
+}
+
+/// A text of the model's with what it rests on.
+#[derive(Serialize)]
+pub(super) struct CitedText<'a> {
+    pub(super) content: [Piece<'a>; 1],
+    pub(super) citations: Vec<Citation>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::wire) enum Source<'a> {
     Bytes(Cow<'a, str>),
+    Content(Vec<Piece<'a>>),
     S3Location { uri: &'a str },
 }
 

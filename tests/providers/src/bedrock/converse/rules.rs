@@ -56,17 +56,22 @@ fn messages(model: &str, body: &Value) -> Result<(), String> {
             return Err(format!("The content field in the Message object at messages.{index} is empty."));
         }
         for (place, block) in blocks(message).iter().enumerate() {
-            let texts =
-                list(block.get("toolResult").unwrap_or(&Value::Null), "content").iter().chain([block]);
+            let in_result = list(block.get("toolResult").unwrap_or(&Value::Null), "content");
+            let texts = in_result.iter().chain([block]);
             if texts.filter_map(|block| block.get("text")?.as_str()).any(|text| text.trim().is_empty()) {
                 return Err(format!(
                     "The text field in the ContentBlock object at messages.{index}.content.{place} is blank. Add text \
                      to the text field, and try again."
                 ));
             }
-            let is_users = ["image", "document", "video", "audio", "toolResult"];
+            if in_result.iter().any(|block| block.pointer("/document/citations").is_some()) {
+                return Err("Citations are not supported in tool result documents.".to_owned());
+            }
+            let is_users = ["image", "document", "video", "audio", "searchResult", "toolResult"];
             let kind = block.as_object().and_then(|block| block.keys().next()).map_or("", String::as_str);
-            if role == "assistant" && is_users.contains(&kind) || role == "user" && kind == "toolUse" {
+            if role == "assistant" && is_users.contains(&kind)
+                || role == "user" && ["toolUse", "citationsContent"].contains(&kind)
+            {
                 return Err(format!("messages.{index}.content.{place}: {kind} is not for the role {role}"));
             }
             if block.pointer("/toolUse/input").is_some_and(|input| !input.is_object()) {

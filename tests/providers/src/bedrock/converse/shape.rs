@@ -128,6 +128,15 @@ const BLOCK: Shape = Union(&[
     Member("guardContent", Optional, &Document),
     Member("cachePoint", Optional, &CACHE_POINT),
     Member(
+        "citationsContent",
+        Optional,
+        &Structure(&[
+            Member("content", Optional, &TEXTS),
+            Member("citations", Optional, &List(0, &CITATION)),
+        ]),
+    ),
+    Member("searchResult", Optional, &SEARCH_RESULT),
+    Member(
         "reasoningContent",
         Optional,
         &Union(&[
@@ -147,6 +156,48 @@ const RESULT: Shape = Union(&[
     Member("image", Optional, &IMAGE),
     Member("document", Optional, &DOCUMENT),
     Member("video", Optional, &VIDEO),
+    Member("searchResult", Optional, &SEARCH_RESULT),
+]);
+
+const TEXTS: Shape = List(0, &Union(&[Member("text", Optional, &STRING)]));
+const CITED: Member = Member("citations", Optional, &Structure(&[Member("enabled", Required, &Boolean)]));
+
+const SEARCH_RESULT: Shape = Structure(&[
+    Member("source", Required, &STRING),
+    Member("title", Required, &STRING),
+    Member("content", Required, &List(0, &Structure(&[Member("text", Required, &STRING)]))),
+    CITED,
+]);
+
+const IN_DOCUMENT: Shape = Structure(&[
+    Member("documentIndex", Optional, &Integer(0)),
+    Member("start", Optional, &Integer(0)),
+    Member("end", Optional, &Integer(0)),
+]);
+
+const CITATION: Shape = Structure(&[
+    Member("title", Optional, &STRING),
+    Member("source", Optional, &STRING),
+    Member("sourceContent", Optional, &TEXTS),
+    Member(
+        "location",
+        Optional,
+        &Union(&[
+            Member("web", Optional, &Document),
+            Member("documentChar", Optional, &IN_DOCUMENT),
+            Member("documentPage", Optional, &IN_DOCUMENT),
+            Member("documentChunk", Optional, &IN_DOCUMENT),
+            Member(
+                "searchResultLocation",
+                Optional,
+                &Structure(&[
+                    Member("searchResultIndex", Optional, &Integer(0)),
+                    Member("start", Optional, &Integer(0)),
+                    Member("end", Optional, &Integer(0)),
+                ]),
+            ),
+        ]),
+    ),
 ]);
 
 const S3: Member = Member("s3Location", Optional, &Structure(&[Member("uri", Required, &SOME_STRING)]));
@@ -163,8 +214,15 @@ const DOCUMENT: Shape = Structure(&[
     Member(
         "source",
         Required,
-        &Union(&[Member("bytes", Optional, &Blob), S3, Member("text", Optional, &STRING)]),
+        &Union(&[
+            Member("bytes", Optional, &Blob),
+            S3,
+            Member("text", Optional, &STRING),
+            Member("content", Optional, &TEXTS),
+        ]),
     ),
+    Member("context", Optional, &STRING),
+    CITED,
 ]);
 
 const VIDEO: Shape = Structure(&[

@@ -92,10 +92,24 @@ fn block(block: &Value) -> Value {
             "type": "base64", "media_type": format!("image/{}", at("/format").as_str().unwrap_or_default()),
             "data": at("/source/bytes"),
         }}),
-        _ => json!({"type": "document", "source": {
-            "type": "base64", "media_type": "application/pdf", "data": at("/source/bytes"),
-        }}),
+        "citationsContent" => json!({"type": "text", "text": at("/content/0/text")}),
+        "searchResult" => json!({
+            "type": "search_result", "source": at("/source"), "title": at("/title"), "content": texts(inner),
+        }),
+        _ => match inner.get("source") {
+            Some(source) if source.get("content").is_some() => {
+                json!({"type": "document", "source": {"type": "content", "content": texts(source)}})
+            }
+            _ => json!({"type": "document", "source": {
+                "type": "base64", "media_type": "application/pdf", "data": at("/source/bytes"),
+            }}),
+        },
     }
+}
+
+/// The blocks of text in `content`.
+fn texts(inner: &Value) -> Vec<Value> {
+    list(inner, "/content").iter().map(|piece| json!({"type": "text", "text": piece.get("text")})).collect()
 }
 
 fn tool(tool: &Value) -> Value {

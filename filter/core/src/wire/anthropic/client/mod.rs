@@ -22,7 +22,7 @@ use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
-pub(super) use content::SEARCH_RESULT;
+pub(in crate::wire) use content::SEARCH_RESULT;
 pub(super) use count::COUNT;
 #[cfg(test)]
 pub(in crate::wire) use grammar::message_of;
