@@ -100,7 +100,7 @@ fn answers(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &s
                 format!("{}\n{}", error.status(), pretty(&error.body(endpoint.client_api())))
             }
         };
-        answer.extend(losses.lines().iter().map(|line| format!("\n{line}")));
+        answer.extend(lost(&losses).map(|line| format!("\n{line}")));
         snapshot(api, &name(&case, name_of_client), &answer);
     }
 }
@@ -149,11 +149,16 @@ fn streams(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &s
         }
         assert!(writer.is_closed(), "{case:?} has no end");
         let out = String::from_utf8(out).unwrap();
-        let lines = losses.lines().iter().map(|line| format!("{line}\n")).collect::<String>();
+        let lines: String = lost(&losses).map(|line| format!("{line}\n")).collect();
         snapshot(api, &name(&case, name_of_client), &format!("{out}{lines}"));
         told.push(out);
     }
     told
+}
+
+/// The losses of an answer, behind it. The end-to-end tests hand answers of snapshots to SDKs, without these lines.
+fn lost(losses: &Losses) -> impl Iterator<Item = String> {
+    losses.lines().into_iter().map(|line| format!("lost: {line}"))
 }
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
