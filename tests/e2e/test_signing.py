@@ -57,8 +57,16 @@ def gateway(moto, start_gateway):
             *resources.aws_file("good", key),
             *resources.backend("wrong", url, "AWSAnthropic", "bedrock-2023-05-31"),
             *resources.aws_file("wrong", wrong),
+            *resources.backend("converse", url, "AWSBedrock"),
+            *resources.aws_file("converse", key),
+            *resources.backend("wrong-converse", url, "AWSBedrock"),
+            *resources.aws_file("wrong-converse", wrong),
             resources.route(
-                *[resources.rule(model, "good") for model in MODELS], resources.rule("wrong", "wrong")
+                *[resources.rule(model, "good") for model in MODELS],
+                resources.rule("wrong", "wrong"),
+                resources.rule("nova", {"name": "converse", "modelNameOverride": "us.amazon.nova-lite-v1:0"}),
+                resources.rule("profile", {"name": "converse", "modelNameOverride": MODELS[1]}),
+                resources.rule("wrong-nova", "wrong-converse"),
             ),
         ]
     )
@@ -102,3 +110,15 @@ def test_openais_client_is_signed_too(gateway):
     body = {"model": "wrong", "messages": HELLO}
     assert gateway.http.post("/v1/chat/completions", json=body).status_code == 403
     assert gateway.http.post("/v1/chat/completions", json={**body, "model": MODELS[0]}).status_code != 403
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_converse_is_signed_too(gateway, stream):
+    """moto has no Converse: it breaks on one whose signature is right."""
+    body = {"messages": HELLO, "stream": stream}
+    status = {
+        model: gateway.http.post("/v1/chat/completions", json={**body, "model": model}).status_code
+        for model in ("nova", "profile", "wrong-nova")
+    }
+    assert status["wrong-nova"] == 403
+    assert 403 not in (status["nova"], status["profile"])

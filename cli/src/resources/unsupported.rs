@@ -82,12 +82,6 @@ const REFUSED: &[Field] = &[
         "spec.backendSecurityPolicyRef",
         "name this backend in `targetRefs` of the BackendSecurityPolicy",
     ),
-    value(
-        Kind::AIServiceBackend,
-        "spec.schema.name",
-        "AWSBedrock",
-        "for Anthropic's models use `AWSAnthropic`",
-    ),
     value(Kind::AIServiceBackend, "spec.schema.name", "GCPVertexAI", ""),
     value(Kind::AIServiceBackend, "spec.schema.name", "GCPAnthropic", ""),
     value(Kind::BackendSecurityPolicy, "spec.type", "GCPCredentials", ""),

@@ -12,11 +12,11 @@ extern crate weir_test_platform;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use weir_core::chat::{Event, Losses, Request};
+use weir_core::chat::{Event, Losses, Request, ResponseFormat};
 use weir_core::config::Schema;
 use weir_core::endpoint::Endpoint;
 use weir_core::headers::Headers;
-use weir_core::wire::{Asked, BackendCodec, ClientCodec, SchemaName, To, Translated, translate};
+use weir_core::wire::{Asked, BackendCodec, ClientCodec, Framing, SchemaName, To, Translated, translate};
 
 /// What Anthropic's clients rely on in a stream.
 #[path = "../src/wire/anthropic/client/grammar.rs"]
@@ -30,6 +30,17 @@ fn openai_chat_requests_to_anthropic() {
 #[test]
 fn openai_chat_requests_to_bedrock() {
     requests(CHAT, "openai_chat", "bedrock", SchemaName::AWSAnthropic);
+}
+
+#[test]
+fn openai_chat_requests_to_converse() {
+    requests(CHAT, "openai_chat", "converse", SchemaName::AWSBedrock);
+}
+
+/// What only some of Bedrock's models take.
+#[test]
+fn openai_chat_requests_to_the_models_of_converse() {
+    requests(CHAT, "converse/requests", "converse", SchemaName::AWSBedrock);
 }
 
 #[test]
@@ -59,44 +70,62 @@ fn anthropic_requests_to_cohere() {
 }
 
 #[test]
+fn anthropic_requests_to_converse() {
+    requests(Endpoint::Messages, "anthropic_messages", "converse", SchemaName::AWSBedrock);
+}
+
+/// The same of models that are not Claude.
+#[test]
+fn anthropic_requests_to_the_models_of_converse() {
+    requests(Endpoint::Messages, "converse/messages", "converse", SchemaName::AWSBedrock);
+}
+
+/// The folders of answers, and whose they are.
+const BACKENDS: [(&str, SchemaName); 4] = [
+    ("anthropic", SchemaName::Anthropic),
+    ("openai", SchemaName::OpenAI),
+    ("converse", SchemaName::AWSBedrock),
+    ("cohere", SchemaName::Cohere),
+];
+
+#[test]
 fn answers_to_openai_chat() {
-    answers("anthropic", SchemaName::Anthropic, CHAT, "openai_chat");
-    answers("openai", SchemaName::OpenAI, CHAT, "openai_chat");
-    answers("cohere", SchemaName::Cohere, CHAT, "openai_chat");
+    for (api, schema) in BACKENDS {
+        answers(api, schema, CHAT, "openai_chat");
+    }
 }
 
 #[test]
 fn answers_to_anthropic() {
-    answers("anthropic", SchemaName::Anthropic, Endpoint::Messages, "anthropic_messages");
-    answers("openai", SchemaName::OpenAI, Endpoint::Messages, "anthropic_messages");
-    answers("cohere", SchemaName::Cohere, Endpoint::Messages, "anthropic_messages");
+    for (api, schema) in BACKENDS {
+        answers(api, schema, Endpoint::Messages, "anthropic_messages");
+    }
 }
 
 fn answers(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) {
     for case in cases(api, "json") {
-        let mut losses = Losses::default();
-        let answer = match backend(schema).reply(&asked(), &read(&case), &mut losses) {
-            Ok(reply) => pretty(&client(endpoint).reply(&asked(), &reply, &mut losses)),
+        let (mut losses, asked) = (Losses::default(), asked(&case));
+        let mut answer = match backend(schema).reply(&asked, &read(&case), &mut losses) {
+            Ok(reply) => pretty(&client(endpoint).reply(&asked, &reply, &mut losses)),
             Err(error) => {
                 format!("{}\n{}", error.status(), pretty(&error.body(endpoint.client_api())))
             }
         };
+        answer.extend(lost(&losses).map(|line| format!("\n{line}")));
         snapshot(api, &name(&case, name_of_client), &answer);
     }
 }
 
 #[test]
 fn streams_to_openai_chat() {
-    streams("anthropic", SchemaName::Anthropic, CHAT, "openai_chat");
-    streams("openai", SchemaName::OpenAI, CHAT, "openai_chat");
-    streams("cohere", SchemaName::Cohere, CHAT, "openai_chat");
+    for (api, schema) in BACKENDS {
+        streams(api, schema, CHAT, "openai_chat");
+    }
 }
 
 #[test]
 fn streams_to_anthropic() {
-    for (api, schema) in
-        [("anthropic", SchemaName::Anthropic), ("openai", SchemaName::OpenAI), ("cohere", SchemaName::Cohere)]
-    {
+    for (api, schema) in BACKENDS {
         for out in streams(api, schema, Endpoint::Messages, "anthropic_messages") {
             let _ = grammar::message_of(out.as_bytes());
         }
@@ -105,14 +134,24 @@ fn streams_to_anthropic() {
 
 fn streams(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) -> Vec<String> {
     let mut told = Vec::new();
-    for case in cases(api, "sse") {
+    let framing = schema.schema().framing();
+    for case in cases(api, if framing == Framing::AwsNamed { "frames" } else { "sse" }) {
         let text = String::from_utf8(read(&case)).unwrap();
-        let mut losses = Losses::default();
-        let mut reader = backend(schema).events(&asked());
-        let mut writer = client(endpoint).events(&asked());
+        let (mut losses, asked) = (Losses::default(), asked(&case));
+        let mut reader = backend(schema).events(&asked);
+        let mut writer = client(endpoint).events(&asked);
         let mut events: Vec<Event> = Vec::new();
-        for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
-            reader.event(None, data.as_bytes(), &mut losses, &mut events);
+        for line in text.lines() {
+            let (name, data) = match framing {
+                Framing::AwsNamed => {
+                    let (name, data) = line.split_once(' ').unwrap_or((line, ""));
+                    (Some(name), Some(data))
+                }
+                Framing::Sse | Framing::AwsWrapped => (None, line.strip_prefix("data: ")),
+            };
+            if let Some(data) = data {
+                reader.event(name, data.as_bytes(), &mut losses, &mut events);
+            }
         }
         reader.finish(&mut events);
         let mut out = Vec::new();
@@ -121,10 +160,16 @@ fn streams(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &s
         }
         assert!(writer.is_closed(), "{case:?} has no end");
         let out = String::from_utf8(out).unwrap();
-        snapshot(api, &name(&case, name_of_client), &out);
+        let lines: String = lost(&losses).map(|line| format!("{line}\n")).collect();
+        snapshot(api, &name(&case, name_of_client), &format!("{out}{lines}"));
         told.push(out);
     }
     told
+}
+
+/// The losses of an answer, behind it. The end-to-end tests hand answers of snapshots to SDKs, without these lines.
+fn lost(losses: &Losses) -> impl Iterator<Item = String> {
+    losses.lines().into_iter().map(|line| format!("lost: {line}"))
 }
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
@@ -164,9 +209,27 @@ fn backend(schema: SchemaName) -> &'static dyn BackendCodec {
     schema.schema().codec().unwrap()
 }
 
-fn asked() -> Asked {
-    let request = Request { include_usage: true, ..Request::default() }.into();
-    Asked { request, id: "chatcmpl-own".to_owned(), model: "asked-model".to_owned(), created: 1_790_000_000 }
+/// The name of a case says which model of Bedrock was asked, and that it was asked for JSON that it gives by a tool.
+fn asked(case: &Path) -> Asked {
+    let name = case.file_name().unwrap().to_string_lossy();
+    let mut request = Request { include_usage: true, ..Request::default() };
+    if name.contains("by_tool") {
+        let schema = r#"{"type":"object"}"#.to_owned();
+        let format = ResponseFormat::JsonSchema { name: Some("city".to_owned()), schema, strict: None };
+        request.response_format = Some(format);
+    }
+    let model = match () {
+        () if name.starts_with("nova") => "amazon.nova-pro-v1:0",
+        () if name.starts_with("gpt") => "us.openai.gpt-6-sol",
+        () if name.contains("by_tool") => "anthropic.claude-3-7-sonnet-20250219-v1:0",
+        () => "asked-model",
+    };
+    Asked {
+        request: request.into(),
+        id: "chatcmpl-own".to_owned(),
+        model: model.to_owned(),
+        created: 1_790_000_000,
+    }
 }
 
 fn pretty(json: &[u8]) -> String {

@@ -35,7 +35,11 @@ fn targets(schema: SchemaName) -> Vec<Target> {
         SchemaName::AWSAnthropic => {
             vec![target("Claude on Bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0")]
         }
-        SchemaName::Cohere => vec![],
+        SchemaName::AWSBedrock => vec![
+            target("Claude through Converse", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            target("Nova through Converse", "amazon.nova-pro-v1:0"),
+        ],
+        SchemaName::Cohere => vec![target("Cohere", "command-a-03-2025")],
     }
 }
 
@@ -95,8 +99,10 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         });
         index + 1
     };
-    let mut body =
-        json!({"model": target.model, "max_tokens": 4096, "messages": [{"role": "user", "content": "Hi"}]});
+    let mut body = json!({"model": target.model, "messages": [{"role": "user", "content": "Hi"}]});
+    if endpoint == Endpoint::Messages {
+        body["max_tokens"] = 4096.into();
+    }
     body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let to = To {
         endpoint,

@@ -84,3 +84,23 @@ fn chat_stream_to_events(bencher: Bencher<'_, '_>) {
         events
     });
 }
+
+/// A thousand events of Converse, each with a word.
+#[divan::bench]
+fn converse_events_to_chat(bencher: Bencher<'_, '_>) {
+    let asked = Asked { model: "amazon.nova-lite-v1:0".to_owned(), ..asked() };
+    let codec = SchemaName::AWSBedrock.schema().codec().unwrap();
+    let event = br#"{"contentBlockIndex":0,"delta":{"text":" something"},"p":"abcdefghijklmnop"}"#;
+    bencher.counter(ItemsCount::new(1000_usize)).bench_local(|| {
+        let mut reader = codec.events(&asked);
+        let mut writer = Endpoint::ChatCompletions.operation().codec.unwrap().events(&asked);
+        let (mut events, mut out) = (Vec::new(), Vec::new());
+        for _ in 0..1000 {
+            reader.event(Some("contentBlockDelta"), black_box(event), &mut Losses::default(), &mut events);
+            for event in events.drain(..) {
+                writer.event(&event, &mut Losses::default(), &mut out);
+            }
+        }
+        out
+    });
+}

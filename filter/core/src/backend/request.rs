@@ -16,7 +16,7 @@ use crate::exchange::Exchange;
 use crate::headers::HeaderEdits;
 use crate::wire::error::malformed;
 use crate::wire::schema::ApiHeader;
-use crate::wire::{BackendCodec, ClientCodec, Reach, To, Translated, translate};
+use crate::wire::{BackendCodec, ClientCodec, Reach, To, Translated, codecs, translate};
 
 /// The request as the backend shall have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -214,8 +214,8 @@ impl Attempt {
 
     /// Both sides of the translation.
     pub(super) fn codecs(&self) -> Result<(&'static dyn ClientCodec, &'static dyn BackendCodec)> {
-        let codecs = self.endpoint.operation().codec.zip(self.schema.codec());
-        codecs.ok_or_else(|| Error::new(Kind::Internal, "there is no translation for this backend"))
+        codecs(self.endpoint, self.schema)
+            .ok_or_else(|| Error::new(Kind::Internal, "there is no translation for this backend"))
     }
 
     /// Where the request goes.

@@ -68,6 +68,17 @@ impl Losses {
         self.more = self.more.saturating_add(others.more);
     }
 
+    /// The same for other reasons, where `words` has another for one.
+    #[must_use]
+    pub fn map_reasons(mut self, words: impl Fn(&str) -> Option<String>) -> Self {
+        for loss in &mut self.kept {
+            if let Some(reason) = words(&loss.reason) {
+                loss.reason = Cow::Owned(reason);
+            }
+        }
+        self
+    }
+
     /// The losses kept in full, in the order they were found.
     pub fn iter(&self) -> std::slice::Iter<'_, Loss> {
         self.kept.iter()

@@ -75,6 +75,12 @@ pub trait ClientCodec: fmt::Debug + Sync {
 
     /// A writer for one streamed answer.
     fn events(&self, asked: &Asked) -> Box<dyn EventWriter>;
+
+    /// Whether its requests only ask how many tokens a conversation has, so that no model is to answer it:
+    /// [`super::Schema::counter`].
+    fn counts(&self) -> bool {
+        false
+    }
 }
 
 /// Writes one streamed answer for its client.

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::codec::json::ScanError;
 use crate::endpoint::ClientApi;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 
 /// The longest message that is passed on, in bytes. A backend's error page may be anything.
 const MAX_MESSAGE: usize = 4096;
@@ -56,6 +56,22 @@ pub fn decode_error(foreign: &str, answer: &ErrorAnswer<'_>) -> Error {
             let kind = header.unwrap_or_else(|| foreign.to_owned());
             Error::provider(answer.status, Some(kind), message)
         }
+    }
+}
+
+/// How a prompt that is too long for its model is refused, with who met the words. Agents make their conversation shorter where
+/// their own API's words come, and give up where others do.
+const TOO_LONG: &[(&str, &str)] = &[
+    ("prompt is too long", "https://github.com/aaif-goose/goose/pull/7504"),
+    ("input is too long", "https://github.com/tigy32/Tycode/issues/15"),
+];
+
+/// Whether the provider refused a prompt because it is too long for the model.
+pub(super) fn is_prompt_too_long(error: &Error) -> bool {
+    let is_refusal = matches!(error.kind(), Kind::Provider(400 | 413 | 422));
+    is_refusal && {
+        let message = error.message().to_ascii_lowercase();
+        TOO_LONG.iter().any(|(words, _)| message.contains(words))
     }
 }
 
@@ -182,10 +198,16 @@ fn status_of_type(kind: &str) -> u16 {
             404
         }
         "modelTimeoutException" | "ModelTimeoutException" => 408,
+        "modelErrorException"
+        | "ModelErrorException"
+        | "modelStreamErrorException"
+        | "ModelStreamErrorException" => 424,
         "request_too_large" => 413,
         "rate_limit_error"
         | "rate_limit_exceeded"
         | "insufficient_quota"
+        | "modelNotReadyException"
+        | "ModelNotReadyException"
         | "throttlingException"
         | "ThrottlingException"
         | "serviceQuotaExceededException"
@@ -242,7 +264,6 @@ pub fn event_error(data: &[u8]) -> Option<Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Kind;
 
     fn answer<'a>(status: u16, error_type: Option<&'a str>, body: &'a str) -> ErrorAnswer<'a> {
         ErrorAnswer { status, content_type: Some("application/json"), error_type, body: body.as_bytes() }
@@ -291,6 +312,29 @@ mod tests {
         let body = r#"{"__type":"com.amazon.coral#ValidationException","Message":"no"}"#;
         let error = decode_error("AWSBedrockBackendError", &answer(400, None, body));
         assert_eq!(error, Error::provider(400, Some("ValidationException".to_owned()), "no"));
+    }
+
+    #[test]
+    fn a_prompt_that_is_too_long_is_told_in_the_words_that_agents_know() {
+        let bedrocks = r#"{"message":"The model returned the following errors: Input is too long for requested model."}"#;
+        let error =
+            decode_error("AWSBedrockBackendError", &answer(400, Some("ValidationException"), bedrocks));
+        assert_eq!(shown(&error)["code"], "context_length_exceeded");
+        let anthropics: Value = serde_json::from_slice(&error.body(ClientApi::Anthropic)).unwrap();
+        assert_eq!(anthropics["error"]["type"], "invalid_request_error");
+        let message = anthropics["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("prompt is too long: The model returned"), "{message}");
+
+        let claudes = Error::provider(400, None, "prompt is too long: 227255 tokens > 200000 maximum");
+        let body: Value = serde_json::from_slice(&claudes.body(ClientApi::Anthropic)).unwrap();
+        assert_eq!(body["error"]["message"], claudes.message());
+        for other in [
+            Error::provider(400, None, "tools.0.name is too long"),
+            Error::provider(500, None, "prompt is too long"),
+            Error::bad_request("prompt is too long"),
+        ] {
+            assert_ne!(shown(&other)["code"], "context_length_exceeded", "{other:?}");
+        }
     }
 
     #[test]

@@ -257,7 +257,7 @@ impl<'p> Fields<'p> {
 }
 
 /// Why a member is not sent on that nobody has a word for.
-const UNKNOWN: &str = "not known to this gateway";
+pub(crate) const UNKNOWN: &str = "not known to this gateway";
 
 /// An object without members may: `"web_search_options": {}` has the web searched.
 fn says_something(value: &Value) -> bool {
@@ -271,8 +271,10 @@ fn says_something(value: &Value) -> bool {
 /// The members in `extra` of a request that a codec takes.
 #[derive(Default)]
 pub(crate) struct Taken {
-    /// All of this family.
+    /// All of this family, but for what messages have: nobody has more words for these.
     pub(crate) all_of: Option<Family>,
+    /// All of this family that the request itself has.
+    pub(crate) request_of: Option<Family>,
     /// In whose words those must be that are named here. `None`: in any.
     pub(crate) family: Option<Family>,
     /// Of the request itself.
@@ -288,7 +290,7 @@ pub(crate) struct Taken {
 /// Records what is in the `extra` of a request and its codec does not take.
 pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) {
     let (all_of, family) = (taken.all_of, taken.family);
-    let mut lose = |path: &Path<'_>, extra: Option<&Extra>, taken: &[&str]| {
+    let mut lose = |path: &Path<'_>, extra: Option<&Extra>, all_of: Option<Family>, taken: &[&str]| {
         let Some(extra) = extra.filter(|extra| Some(extra.family) != all_of) else { return };
         let is_own = family.is_none_or(|family| extra.family == family);
         let names = extra.members.iter().map(|(name, _)| name.as_str());
@@ -299,23 +301,23 @@ pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) 
     for message in &request.messages {
         let path = Path::At(&Path::Root, message.origin);
         for part in &message.content {
-            lose(&Path::At(&path, part.origin), part.extra.as_deref(), taken.part);
+            lose(&Path::At(&path, part.origin), part.extra.as_deref(), all_of, taken.part);
             if let Content::ToolResult { content, .. } = &part.content {
                 for inner in content {
                     let path = Path::At(&path, part.origin);
-                    lose(&Path::At(&path, inner.origin), inner.extra.as_deref(), taken.part);
+                    lose(&Path::At(&path, inner.origin), inner.extra.as_deref(), all_of, taken.part);
                 }
             }
         }
-        lose(&path, message.extra.as_deref(), taken.message);
+        lose(&path, message.extra.as_deref(), None, taken.message);
     }
     let tools = Path::Key(&Path::Root, "tools");
     for (index, tool) in request.tools.iter().enumerate() {
         if let Tool::Function(function) = tool {
-            lose(&Path::Index(&tools, index), function.extra.as_deref(), taken.function);
+            lose(&Path::Index(&tools, index), function.extra.as_deref(), all_of, taken.function);
         }
     }
-    lose(&Path::Root, request.extra.as_deref(), taken.request);
+    lose(&Path::Root, request.extra.as_deref(), all_of.or(taken.request_of), taken.request);
 }
 
 #[cfg(test)]

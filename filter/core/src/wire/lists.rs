@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api::Api;
 use super::schema::Schema;
-use super::{anthropic, cohere, openai};
+use super::{anthropic, cohere, converse, openai};
 
 /// The schemas by the names that configurations have for them.
 macro_rules! schemas {
@@ -70,6 +70,8 @@ schemas! {
     Anthropic: anthropic::SCHEMA,
     /// Anthropic's models through Bedrock's InvokeModel.
     AWSAnthropic: anthropic::INVOKE_MODEL,
+    /// Every model on Bedrock, through its Converse.
+    AWSBedrock: converse::SCHEMA,
     /// Cohere's API v2.
     Cohere: cohere::SCHEMA,
 }

@@ -56,6 +56,7 @@
 pub mod anthropic;
 pub mod api;
 pub(crate) mod cohere;
+pub(crate) mod converse;
 pub mod error;
 mod fields;
 pub mod glance;
@@ -74,7 +75,7 @@ use serde::Serialize;
 pub use api::{Asked, ClientCodec, EventWriter};
 pub use error::{ErrorAnswer, decode_error, decode_exception, is_error_of};
 pub use lists::{ClientApi, SchemaName};
-pub use schema::{BackendCodec, EventReader, Framing, Reach, Schema, To, reach};
+pub use schema::{BackendCodec, EventReader, Framing, Reach, Schema, To, codecs, reach};
 pub use translate::{Translated, translate};
 
 /// `value` as JSON.

@@ -8,7 +8,7 @@ use std::fmt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::{ErrorAnswer, decode_error};
-use super::{Asked, SchemaName};
+use super::{Asked, ClientCodec, SchemaName};
 use crate::chat::{Event, Losses, Reply, Request};
 use crate::codec::splice::Edit;
 use crate::config;
@@ -23,6 +23,12 @@ pub trait Schema: fmt::Debug + Sync {
 
     /// Its side of a translation. `None`: it takes its natives only.
     fn codec(&self) -> Option<&'static dyn BackendCodec>;
+
+    /// The same for requests that only ask how many tokens a conversation has; its answers have nothing but the usage's input.
+    /// `None`: it cannot tell.
+    fn counter(&self) -> Option<&'static dyn BackendCodec> {
+        None
+    }
 
     /// The `:path` of a request that the schema can be reached with, without what the client put behind its own.
     fn path(&self, to: &To<'_>) -> String;
@@ -142,10 +148,18 @@ pub fn reach(endpoint: Endpoint, schema: SchemaName) -> Result<Reach> {
     if let Some(native) = native(served, endpoint) {
         return Ok(native.reach);
     }
-    match (endpoint.operation().codec, served.codec()) {
-        (Some(_), Some(_)) => Ok(Reach::Translate),
-        (None, _) | (_, None) => Err(no_way(endpoint, schema)),
-    }
+    codecs(endpoint, served).map(|_| Reach::Translate).ok_or_else(|| no_way(endpoint, schema))
+}
+
+/// Both sides of a translation of `endpoint` for `schema`, where there is one.
+#[must_use]
+pub fn codecs(
+    endpoint: Endpoint,
+    schema: &dyn Schema,
+) -> Option<(&'static dyn ClientCodec, &'static dyn BackendCodec)> {
+    let client = endpoint.operation().codec?;
+    let backend = if client.counts() { schema.counter() } else { schema.codec() };
+    Some((client, backend?))
 }
 
 /// What `schema` says of `endpoint`.
@@ -320,6 +334,7 @@ mod tests {
         AWSOpenAI: ChatCompletions Same, Responses Same, Messages Translate
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Messages Envelope
+        AWSBedrock: ChatCompletions Translate, Tokenize Translate, Messages Translate, CountTokens Translate
         Cohere: ChatCompletions Translate, Messages Translate, Rerank Same
         ");
     }

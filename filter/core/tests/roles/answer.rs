@@ -47,6 +47,12 @@ impl Answer {
         Answer::new(200, "application/vnd.amazon.eventstream", body)
     }
 
+    /// The events of a Converse stream, each with its name before it.
+    pub(crate) fn named_frames(events: &[&str]) -> Answer {
+        let body: Vec<u8> = events.iter().flat_map(|event| named_frame(event)).collect();
+        Answer::new(200, "application/vnd.amazon.eventstream", body)
+    }
+
     pub(crate) fn headers_only(status: u16) -> Answer {
         Answer { headers_only: true, headers: Vec::new(), ..Answer::new(status, "", "") }
     }
@@ -102,6 +108,13 @@ pub(crate) fn frame(event: &str) -> Vec<u8> {
     encode_frame(&[(":event-type", "chunk"), (":message-type", "event")], payload.as_bytes())
 }
 
+/// A frame of an event with its name before it.
+pub(crate) fn named_frame(event: &str) -> Vec<u8> {
+    let (name, payload) = event.split_once(' ').unwrap();
+    let headers = [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")];
+    encode_frame(&headers, payload.as_bytes())
+}
+
 /// A frame that reports an error.
 pub(crate) fn exception(name: &str, payload: &str) -> Vec<u8> {
     encode_frame(&[(":exception-type", name), (":message-type", "exception")], payload.as_bytes())
@@ -139,6 +152,19 @@ pub(crate) const COHERE_EVENTS: &[&str] = &[
     r#"{"type":"content-end","index":0}"#,
     r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"billed_units":{"input_tokens":3,"output_tokens":2},"tokens":{"input_tokens":29.0,"output_tokens":5.0},"cached_tokens":20.0}}}"#,
 ];
+
+/// The events of a streamed answer, as Converse sends them.
+pub(crate) const CONVERSE_EVENTS: &[&str] = &[
+    r#"messageStart {"role":"assistant","p":"abcdefgh"}"#,
+    r#"contentBlockDelta {"contentBlockIndex":0,"delta":{"text":"Grüß"},"p":"ab"}"#,
+    r#"contentBlockDelta {"contentBlockIndex":0,"delta":{"text":" Gott"}}"#,
+    r#"contentBlockStop {"contentBlockIndex":0}"#,
+    r#"messageStop {"stopReason":"end_turn"}"#,
+    r#"metadata {"usage":{"inputTokens":9,"outputTokens":5,"totalTokens":14,"cacheReadInputTokens":20},"metrics":{"latencyMs":3}}"#,
+];
+
+/// A whole answer, as Converse sends it.
+pub(crate) const CONVERSED: &str = r#"{"output":{"message":{"role":"assistant","content":[{"text":"Hello"}]}},"stopReason":"max_tokens","usage":{"inputTokens":5,"outputTokens":1,"totalTokens":6,"cacheReadInputTokens":20},"metrics":{"latencyMs":3}}"#;
 
 /// Server-sent events with the name that is in them.
 pub(crate) fn named_sse(events: &[&str]) -> String {

@@ -2,10 +2,11 @@
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use weir_core::config::SchemaName::{self, AWSAnthropic, Anthropic, Cohere, OpenAI};
+use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, OpenAI};
 
 use crate::answer::{
-    Answer, CHAT_CHUNKS, COHERE_EVENTS, MESSAGE_EVENTS, chat_sse, exception, frame, gzip, named_sse,
+    Answer, CHAT_CHUNKS, COHERE_EVENTS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, exception, frame, gzip,
+    named_frame, named_sse,
 };
 use crate::gateway::Gateway;
 use crate::host::Outcome;
@@ -35,6 +36,7 @@ fn fault() -> impl Strategy<Value = Fault> {
         Just(exception("throttlingException", r#"{"message":"slow"}"#)),
         Just(frame(r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#)),
         Just(frame("{")),
+        Just(named_frame(r#"contentBlockDelta {"contentBlockIndex":0,"delta":{"text":1}}"#)),
     ];
     prop_oneof![
         2 => Just(Fault::None),
@@ -70,7 +72,7 @@ struct Pair {
     asks_usage: bool,
 }
 
-const PAIRS: [Pair; 9] = [
+const PAIRS: [Pair; 11] = [
     Pair { path: CHAT, schema: OpenAI, asks_usage: false },
     Pair { path: CHAT, schema: OpenAI, asks_usage: true },
     Pair { path: MESSAGES, schema: Anthropic, asks_usage: false },
@@ -80,6 +82,8 @@ const PAIRS: [Pair; 9] = [
     Pair { path: MESSAGES, schema: Cohere, asks_usage: false },
     Pair { path: MESSAGES, schema: AWSAnthropic, asks_usage: false },
     Pair { path: CHAT, schema: AWSAnthropic, asks_usage: false },
+    Pair { path: CHAT, schema: AWSBedrock, asks_usage: true },
+    Pair { path: MESSAGES, schema: AWSBedrock, asks_usage: false },
 ];
 
 impl Pair {
@@ -88,6 +92,7 @@ impl Pair {
         match self.schema {
             AWSAnthropic => MESSAGE_EVENTS.iter().map(|event| frame(event)).collect(),
             Cohere => COHERE_EVENTS.iter().map(|event| named_sse(&[event]).into_bytes()).collect(),
+            AWSBedrock => CONVERSE_EVENTS.iter().map(|event| named_frame(event)).collect(),
             Anthropic => MESSAGE_EVENTS.iter().map(|event| named_sse(&[event]).into_bytes()).collect(),
             _ => {
                 let done = || "data: [DONE]\n\n".to_owned();
@@ -98,7 +103,10 @@ impl Pair {
     }
 
     fn media_type(self) -> &'static str {
-        if self.schema == AWSAnthropic { "application/vnd.amazon.eventstream" } else { "text/event-stream" }
+        match self.schema {
+            AWSAnthropic | AWSBedrock => "application/vnd.amazon.eventstream",
+            _ => "text/event-stream",
+        }
     }
 
     fn answer(self, chunks: Vec<Vec<u8>>, end_with_chunk: bool, gzip: bool) -> Outcome {

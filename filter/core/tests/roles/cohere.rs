@@ -100,7 +100,7 @@ fn what_cohere_cannot_do_is_on_the_record_or_refused() {
     let mut gateway = gateway();
     let outcome = gateway.post(CHAT, asked).answered_by(Answer::json(200, ANSWER)).send();
     assert_eq!(outcome.record.losses, ["logit_bias: Cohere takes no bias"]);
-    gateway.config.strict = true;
+    gateway.route.strict = true;
     let outcome = gateway.post(CHAT, asked).answered_by(Answer::json(200, ANSWER)).send();
     assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
     assert!(outcome.error().contains("logit_bias"));

@@ -2,10 +2,12 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use weir_core::config::SchemaName::{self, AWSAnthropic, Anthropic, Cohere, OpenAI};
+use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, OpenAI};
 use weir_core::endpoint::Endpoint;
 
-use crate::answer::{Answer, Bytes, CHAT_CHUNKS, COHERE_EVENTS, MESSAGE_EVENTS, chat_sse, frame};
+use crate::answer::{
+    Answer, Bytes, CHAT_CHUNKS, COHERE_EVENTS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, frame, named_frame,
+};
 use crate::gateway::Gateway;
 use crate::host::{Outcome, ends_by_itself, message_of};
 
@@ -13,6 +15,7 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/chat/completions", OpenAI),
     ("/v1/chat/completions", Anthropic),
     ("/v1/chat/completions", AWSAnthropic),
+    ("/v1/chat/completions", AWSBedrock),
     ("/v1/completions", OpenAI),
     ("/v1/embeddings", OpenAI),
     ("/v1/responses", OpenAI),
@@ -21,6 +24,7 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/messages", OpenAI),
     ("/v1/chat/completions", Cohere),
     ("/anthropic/v1/messages", Cohere),
+    ("/v1/messages", AWSBedrock),
     ("/cohere/v2/rerank", Cohere),
 ];
 
@@ -41,6 +45,7 @@ fn bytes() -> impl Strategy<Value = Bytes> {
         select(MESSAGE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
         select(COHERE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
         select(MESSAGE_EVENTS).prop_map(frame),
+        select(CONVERSE_EVENTS).prop_map(named_frame),
         select(&["data: {", "}\n\n", "\n\n", "data: [DONE]\n\n", "{\"error\":", "\"x\"}", "[", ": c\n"][..])
             .prop_map(|text| text.as_bytes().to_vec()),
     ];

@@ -62,7 +62,7 @@ impl Gateway {
             SchemaName::OpenAI | SchemaName::Cohere => Auth::Bearer { credential },
             SchemaName::Anthropic => Auth::AnthropicKey { credential },
             SchemaName::AzureOpenAI => Auth::AzureKey { credential },
-            SchemaName::AWSAnthropic | SchemaName::AWSOpenAI => {
+            SchemaName::AWSAnthropic | SchemaName::AWSOpenAI | SchemaName::AWSBedrock => {
                 Auth::AwsSigv4 { credential, region: REGION.to_owned() }
             }
         };
@@ -93,11 +93,13 @@ impl Gateway {
 pub(crate) fn credential(name: &str, schema: SchemaName) -> Credential {
     let key = key_of(name);
     match schema {
-        SchemaName::AWSAnthropic | SchemaName::AWSOpenAI => Credential::Aws(AwsCredentials {
-            access_key_id: key.clone(),
-            secret_access_key: Secret::new(format!("secret-{key}")),
-            session_token: Some(Secret::new(format!("token-{key}"))),
-        }),
+        SchemaName::AWSAnthropic | SchemaName::AWSOpenAI | SchemaName::AWSBedrock => {
+            Credential::Aws(AwsCredentials {
+                access_key_id: key.clone(),
+                secret_access_key: Secret::new(format!("secret-{key}")),
+                session_token: Some(Secret::new(format!("token-{key}"))),
+            })
+        }
         _ => Credential::ApiKey(Secret::new(key)),
     }
 }

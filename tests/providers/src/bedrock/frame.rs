@@ -9,6 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::object::with;
+
 /// A frame as a script writes it down.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -57,17 +59,27 @@ impl Frame {
 /// # Errors
 /// What cannot be put into a frame.
 pub(crate) fn chunk(event: &Value) -> Result<Vec<u8>, String> {
-    let padding = "abcdefghijklmnopqrstuvwxyz".repeat(2);
     let text = event.to_string();
-    let padding: String = padding.chars().take(text.len() % 50).collect();
-    let headers =
-        [(":event-type", "chunk"), (":content-type", "application/json"), (":message-type", "event")];
-    Frame {
-        headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        payload: json!({"bytes": STANDARD.encode(text), "p": padding}),
-        corrupt_crc: false,
-    }
-    .encode()
+    named("chunk", json!({"bytes": STANDARD.encode(&text), "p": padding(&text)}))
+}
+
+/// The frame of one event of ConverseStream, with the same padding.
+///
+/// # Errors
+/// What cannot be put into a frame.
+pub(crate) fn event(name: &str, payload: &Value) -> Result<Vec<u8>, String> {
+    let padding = padding(&payload.to_string());
+    named(name, with(payload.clone(), json!({ "p": padding })))
+}
+
+fn padding(text: &str) -> String {
+    "abcdefghijklmnopqrstuvwxyz".repeat(2).chars().take(text.len() % 50).collect()
+}
+
+fn named(name: &str, payload: Value) -> Result<Vec<u8>, String> {
+    let headers = [(":event-type", name), (":content-type", "application/json"), (":message-type", "event")];
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Frame { headers, payload, corrupt_crc: false }.encode()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
-//! Bedrock's runtime for Anthropic models: InvokeModel, InvokeModelWithResponseStream and CountTokens.
+//! Bedrock's runtime: InvokeModel and InvokeModelWithResponseStream for Anthropic models, Converse and ConverseStream for
+//! these and others, CountTokens for both.
 
+mod converse;
 pub(crate) mod frame;
 mod signature;
 
@@ -145,6 +147,11 @@ impl Provider {
                 let frames = frames.into_iter().map(Into::into).collect();
                 Ok(Answer::stream("application/vnd.amazon.eventstream", frames, ask.pace)
                     .header("x-amzn-bedrock-content-type", "application/json"))
+            }
+            "converse" => converse::answer(ask, &model, &body, false),
+            "converse-stream" => converse::answer(ask, &model, &body, true),
+            "count-tokens" if body.pointer("/input/converse").is_some() => {
+                converse::count(&model, body.pointer("/input/converse").unwrap_or(&Value::Null))
             }
             "count-tokens" => {
                 let inner = body

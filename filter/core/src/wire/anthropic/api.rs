@@ -9,7 +9,7 @@ use crate::endpoint::{Body, ClientApi, Operation, Path};
 use crate::error::Error;
 use crate::headers::Headers;
 use crate::wire::api::{Api, ModelsList};
-use crate::wire::error::has_type_and_message;
+use crate::wire::error::{has_type_and_message, is_prompt_too_long};
 use crate::wire::glance::{self, Glance};
 use crate::wire::usage::{Counters, Shape, Tokens, Watch};
 
@@ -35,7 +35,7 @@ pub(crate) static COUNT_TOKENS: Operation = Operation {
     body: Body::Json,
     glance: glance_at,
     watch: Watch { counters: Counters::InputTokens, ..Watch::NOTHING },
-    codec: None,
+    codec: Some(&client::COUNT),
 };
 
 fn glance_at(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
@@ -75,6 +75,9 @@ static MODELS_LIST: ModelsList = ModelsList {
     },
 };
 
+/// How Anthropic's error of a prompt that is too long begins: clients look for it.
+const TOO_LONG: &str = "prompt is too long";
+
 /// What Anthropic's clients expect.
 pub(crate) static API: AnthropicApi = AnthropicApi;
 
@@ -87,7 +90,13 @@ impl Api for AnthropicApi {
     }
 
     fn error(&self, error: &Error) -> Value {
-        json!({ "type": "error", "error": { "type": own_type(error), "message": error.message() } })
+        let message = error.message();
+        let message = if is_prompt_too_long(error) && !message.starts_with(TOO_LONG) {
+            format!("{TOO_LONG}: {message}")
+        } else {
+            message.to_owned()
+        };
+        json!({ "type": "error", "error": { "type": own_type(error), "message": message } })
     }
 
     fn error_event(&self, error: &Error) -> Vec<u8> {

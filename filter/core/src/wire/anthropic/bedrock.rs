@@ -45,7 +45,12 @@ const UNKNOWN: &[Unknown] = &[
 const FAST_MODE: &str = "https://platform.claude.com/docs/en/build-with-claude/fast-mode";
 const DATA_RESIDENCY: &str = "https://platform.claude.com/docs/en/build-with-claude/data-residency";
 
-const REASON: &str = "not known to Bedrock";
+pub(in crate::wire) const REASON: &str = "not known to Bedrock";
+
+/// Whether Bedrock does not know the member `name` of a request.
+pub(in crate::wire) fn is_unknown(name: &str) -> bool {
+    names(Place::Body).any(|unknown| unknown == name)
+}
 
 /// The changes to a body of `POST /v1/messages` that take out what Bedrock does not know. A body in which none of the
 /// words stands is searched for them and not read.

@@ -35,8 +35,7 @@ const RENAMED: &[(&str, &str)] = &[("advanced-tool-use-2025-11-20", "tool-search
 #[must_use]
 pub fn for_bedrock<'a>(headers: impl IntoIterator<Item = &'a str>, losses: &mut Losses) -> Vec<&'static str> {
     let mut features = Vec::new();
-    let named = headers.into_iter().flat_map(|value| value.split(',')).map(str::trim);
-    for feature in named.filter(|feature| !feature.is_empty()) {
+    for feature in named(headers) {
         let renamed = RENAMED.iter().find(|(from, _)| *from == feature).map_or(feature, |(_, to)| to);
         match KNOWN_TO_BEDROCK.iter().find(|known| **known == renamed) {
             Some(known) if features.contains(known) => {}
@@ -45,6 +44,14 @@ pub fn for_bedrock<'a>(headers: impl IntoIterator<Item = &'a str>, losses: &mut 
         }
     }
     features
+}
+
+/// Each feature that the values of the headers name.
+pub(in crate::wire) fn named<'a>(
+    headers: impl IntoIterator<Item = &'a str>,
+) -> impl Iterator<Item = &'a str> {
+    let named = headers.into_iter().flat_map(|value| value.split(',')).map(str::trim);
+    named.filter(|feature| !feature.is_empty())
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
+use super::Envelope;
 use super::rules::{self, Rule};
 use super::types::{Block, Message, Own};
 use crate::chat::{self, Content, Losses, Origin};
@@ -19,7 +20,7 @@ use crate::error::Result;
 use crate::wire::fields::Path;
 
 /// What a call without a result gets.
-const NO_RESULT: &str = "(no result)";
+pub(in crate::wire) const NO_RESULT: &str = "(no result)";
 
 /// A call and what became of it.
 struct Call {
@@ -41,12 +42,14 @@ type Waiting = HashMap<String, Vec<VecDeque<usize>>>;
 /// # Errors
 ///
 /// 422 for a conversation that ends with a call.
-pub(super) fn pair<'a>(
+pub(in crate::wire) fn pair<'a>(
     mut messages: Vec<Message<'a>>,
     asked: &[chat::Message],
+    envelope: Envelope<'_>,
     losses: &mut Losses,
 ) -> Result<Vec<Message<'a>>> {
     let place = |index: usize| asked.get(index).map(|message| message.origin).unwrap_or_default();
+    let longest = envelope.longest_call_id();
     let mut calls: Vec<Call> = Vec::new();
     let mut used = HashSet::new();
     let mut waiting = Waiting::new();
@@ -55,7 +58,7 @@ pub(super) fn pair<'a>(
     let mut spoke = None;
     for (index, message) in messages.iter_mut().enumerate() {
         results.push(Vec::new());
-        register(index, message, &mut calls, &mut used, &mut waiting);
+        register(index, message, longest, &mut calls, &mut used, &mut waiting);
         let (found, rest) = std::mem::take(&mut message.content).into_iter().partition(Block::is_result);
         message.content = rest;
         for (number, result) in found.into_iter().enumerate() {
@@ -121,6 +124,7 @@ fn is_result(content: &Content) -> bool {
 fn register(
     index: usize,
     message: &mut Message<'_>,
+    longest: usize,
     calls: &mut Vec<Call>,
     used: &mut HashSet<String>,
     waiting: &mut Waiting,
@@ -128,10 +132,10 @@ fn register(
     let mut number = 0;
     for block in &mut message.content {
         let Block::ToolUse { id, .. } = block else { continue };
-        let mut allowed = rules::call_id(id).into_owned();
+        let mut allowed = rules::call_id(id, longest).into_owned();
         // The calls before it number it, so that it has the same id in the next turn.
         while used.contains(&allowed) {
-            allowed = format!("{allowed}_{}", used.len());
+            allowed = rules::call_id(&format!("{allowed}_{}", used.len()), longest).into_owned();
         }
         used.insert(allowed.clone());
         let queues = waiting.entry(id.clone().into_owned()).or_default();

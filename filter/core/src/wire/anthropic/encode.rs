@@ -5,8 +5,8 @@ use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::sampling::{Sampling, sampling};
 use super::thinking::{effort, thinking};
-use super::tools::{tool_choice, tools};
-use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Own, Thinking};
+use super::tools::{must_call, tool_choice, tools};
+use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Own, Thinking, ToolOrOwn};
 use super::{Envelope, Params, calls, turns};
 use crate::chat::{Family, Losses, Request, ResponseFormat, ThinkingMode};
 use crate::error::Result;
@@ -23,17 +23,19 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
     lose_extra(request, &Taken { all_of: Some(Family::Anthropic), ..Taken::default() }, losses);
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
-    messages = calls::pair(messages, &request.messages, losses)?;
+    messages = calls::pair(messages, &request.messages, params.envelope, losses)?;
     let mut tools = tools(request, params.envelope, losses)?;
     let max_tokens = max_tokens(params, request, names, losses);
-    let thinking = thinking(request, names, &messages, max_tokens, losses);
+    let thinking = thinking(request, names, &messages, max_tokens, must_call(request), losses);
     let thinks = thinking.as_ref().is_some_and(Thinking::is_on);
     turns::mend(&mut system, &mut messages, names, request, thinks, losses)?;
-    limit_marks(&mut tools, &mut system, &mut messages, losses);
+    let functions = tools.iter_mut().filter_map(ToolOrOwn::function).collect();
+    limit_marks(functions, &mut system, &mut messages, losses);
     let Sampling { temperature, top_p, top_k } = sampling(request, names, thinks, losses)?;
     let (anthropic_version, model, stream) = match params.envelope {
         Envelope::Native => (None, Some(params.model), request.stream.then_some(true)),
         Envelope::Bedrock { version } => (Some(version), None, None),
+        Envelope::Converse { .. } => (None, None, None),
     };
     let service_tier = service_tier(request, params.envelope);
     let extra = request.extra.as_deref();
@@ -61,13 +63,19 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         cache_control: cache_control(request.cache.automatic.as_ref()),
         own: Own::of(extra),
     };
-    record_unsaid(request, service_tier, losses);
+    let said: &[_] = if service_tier.is_some() { &["service_tier"] } else { &[] };
+    record_unsaid(request, said, losses);
     Ok(to_json(&body))
 }
 
 /// `max_tokens` has no default at Anthropic and must be over the thinking budget, so ours makes room for both. No model
 /// takes more than it can give.
-fn max_tokens(params: &Params<'_>, request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> u64 {
+pub(in crate::wire) fn max_tokens(
+    params: &Params<'_>,
+    request: &Request,
+    names: ModelNames<'_>,
+    losses: &mut Losses,
+) -> u64 {
     let wanted = request.max_tokens.unwrap_or_else(|| {
         let thinking =
             Some(&request.thinking).filter(|thinking| thinking.mode == Some(ThinkingMode::Enabled));
@@ -87,7 +95,7 @@ fn max_tokens(params: &Params<'_>, request: &Request, names: ModelNames<'_>, los
     }
 }
 
-fn stop_sequences<'a>(request: &'a Request, losses: &mut Losses) -> Vec<&'a str> {
+pub(in crate::wire) fn stop_sequences<'a>(request: &'a Request, losses: &mut Losses) -> Vec<&'a str> {
     let mut sequences = Vec::with_capacity(request.stop.len());
     for (index, stop) in request.stop.iter().enumerate() {
         if rules::is_blank(stop) {
@@ -137,8 +145,8 @@ fn output_format<'a>(
     }
 }
 
-/// What a client may ask for and Anthropic has no word for.
-fn record_unsaid(request: &Request, service_tier: Option<&str>, losses: &mut Losses) {
+/// What a client may ask for and Anthropic has no word for. `said` are those for which the place has one.
+pub(in crate::wire) fn record_unsaid(request: &Request, said: &[&str], losses: &mut Losses) {
     let unsaid = [
         ("n", request.n.is_some_and(|n| n != 1)),
         ("seed", request.seed.is_some()),
@@ -147,18 +155,15 @@ fn record_unsaid(request: &Request, service_tier: Option<&str>, losses: &mut Los
         ("logit_bias", !request.logit_bias.is_empty()),
         ("logprobs", request.logprobs),
         ("top_logprobs", request.top_logprobs.is_some()),
-        (
-            "service_tier",
-            service_tier.is_none() && request.service_tier.as_deref().is_some_and(|tier| tier != "auto"),
-        ),
+        ("service_tier", request.service_tier.as_deref().is_some_and(|tier| tier != "auto")),
         ("metadata", !request.metadata.is_empty()),
         ("verbosity", request.verbosity.is_some()),
         ("prompt_cache_key", request.cache.key.is_some()),
         ("prompt_cache_retention", request.cache.retention.is_some()),
         ("cached_content", request.cache.content.is_some()),
     ];
-    for (path, is_said) in unsaid {
-        if is_said {
+    for (path, is_asked) in unsaid {
+        if is_asked && !said.contains(&path) {
             losses.add(path, "not supported by Anthropic");
         }
     }

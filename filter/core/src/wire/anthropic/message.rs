@@ -4,20 +4,20 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::value::RawValue;
 
 use super::client::SEARCH_RESULT;
 use super::rules::{self, Rule};
-use super::types::{Block, CacheControl, Message, Own, Source, ToolOrOwn, unmark};
+use super::types::{Block, CacheControl, Message, Own, Source, Tool, unmark};
 use super::{Envelope, citations, picture};
-use serde_json::value::RawValue;
-
-use crate::chat::{self, Content, Family, Foreign, Losses, MediaKind, Part, Role, Seal};
-use crate::error::Result;
+use crate::chat::{self, Content, Family, Foreign, Losses, MediaKind, Part, Role};
+use crate::error::{Error, Result};
+use crate::wire::converse;
 use crate::wire::fields::Path;
 use crate::wire::raw::Members;
 
 /// The system prompt, which Anthropic keeps apart, and the rest of the conversation.
-pub(super) fn encode_messages<'a>(
+pub(in crate::wire) fn encode_messages<'a>(
     messages: &'a [chat::Message],
     envelope: Envelope<'_>,
     losses: &mut Losses,
@@ -26,14 +26,6 @@ pub(super) fn encode_messages<'a>(
     let mut encoded: Vec<Message<'a>> = Vec::with_capacity(messages.len());
     for (index, message) in messages.iter().enumerate() {
         let path = Path::At(&Path::Root, message.origin);
-        for (name, _) in message
-            .extra
-            .iter()
-            .filter(|extra| extra.family == Family::Anthropic)
-            .flat_map(|extra| &extra.members)
-        {
-            losses.add(Path::Key(&path, name), "not known to this gateway");
-        }
         if message.name.is_some() {
             losses.add(Path::Key(&path, "name"), "speakers have no names at Anthropic");
         }
@@ -113,8 +105,8 @@ const MAX_MARKS: usize = 4;
 
 /// Takes marks away until Claude takes the rest. The last one of the messages is the one that the next request needs,
 /// and those of tools and system hold the longest; so those between go first, the earliest before all.
-pub(super) fn limit_marks(
-    tools: &mut [ToolOrOwn<'_>],
+pub(in crate::wire) fn limit_marks(
+    tools: Vec<&mut Tool<'_>>,
     system: &mut [Block<'_>],
     messages: &mut [Message<'_>],
     losses: &mut Losses,
@@ -122,10 +114,8 @@ pub(super) fn limit_marks(
     let in_messages =
         || messages.iter().flat_map(|message| &message.content).map(Block::marks).sum::<usize>();
     let in_messages = in_messages();
-    let is_marked =
-        |tool: &&ToolOrOwn<'_>| matches!(tool, ToolOrOwn::Tool(tool) if tool.cache_control.is_some());
-    let count =
-        tools.iter().filter(is_marked).count() + system.iter().map(Block::marks).sum::<usize>() + in_messages;
+    let of_tools = tools.iter().filter(|tool| tool.cache_control.is_some()).count();
+    let count = of_tools + system.iter().map(Block::marks).sum::<usize>() + in_messages;
     let excess = count.saturating_sub(MAX_MARKS);
     if excess == 0 {
         return;
@@ -141,16 +131,14 @@ pub(super) fn limit_marks(
         block.unmark(&mut from_messages);
     }
     for tool in tools {
-        if let ToolOrOwn::Tool(tool) = tool {
-            unmark(&mut tool.cache_control, &mut left);
-        }
+        unmark(&mut tool.cache_control, &mut left);
     }
     for block in system {
         block.unmark(&mut left);
     }
 }
 
-pub(super) fn cache_control(mark: Option<&chat::CacheControl>) -> Option<CacheControl<'_>> {
+pub(in crate::wire) fn cache_control(mark: Option<&chat::CacheControl>) -> Option<CacheControl<'_>> {
     mark.map(|mark| CacheControl { ttl: mark.ttl.as_deref() })
 }
 
@@ -187,7 +175,8 @@ fn encode_part<'a>(
             return Ok(None);
         }
         Content::Text { text, annotations } => {
-            let citations: Vec<_> = annotations.iter().filter_map(citations::own).collect();
+            let own_citations = annotations.iter().filter_map(citations::own);
+            let citations: Vec<_> = own_citations.filter(|own| envelope.takes_citation(own)).collect();
             if citations.len() < annotations.len() {
                 losses.add(Path::Key(path, "citations"), "Anthropic takes no citations of others");
             }
@@ -196,10 +185,13 @@ fn encode_part<'a>(
         Content::Refusal(text) => {
             Block::Text { text: Cow::Borrowed(text), citations: Vec::new(), cache_control, own }
         }
+        Content::Media { detail, .. } if matches!(envelope, Envelope::Converse { .. }) => {
+            lose_detail(path, detail.as_deref(), losses);
+            let media = converse::media(path, part, envelope, losses)?;
+            return Ok(media.map(|media| Block::Media { media, cache_control }));
+        }
         Content::Media { kind: MediaKind::Image, source, detail, .. } => {
-            if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                losses.add(Path::Key(path, "detail"), "Anthropic has no levels of detail");
-            }
+            lose_detail(path, detail.as_deref(), losses);
             Block::Image { source: image_source(path, source, envelope)?, cache_control, own }
         }
         Content::Media { kind: MediaKind::Document, source, name, .. } => {
@@ -232,7 +224,13 @@ fn encode_part<'a>(
             if let Some(rule) = rule {
                 losses.add(Path::Key(path, "arguments"), rule);
             }
-            Block::ToolUse { id: Cow::Borrowed(id), name: rules::tool_name(name), input, cache_control, own }
+            Block::ToolUse {
+                id: Cow::Borrowed(id),
+                name: rules::tool_name(name, envelope.longest_tool_name()),
+                input,
+                cache_control,
+                own,
+            }
         }
         Content::ToolResult { call_id, content, is_error } => Block::ToolResult {
             tool_use_id: Cow::Borrowed(call_id),
@@ -242,7 +240,7 @@ fn encode_part<'a>(
             own,
         },
         Content::Thinking { text } => {
-            let Some(signature) = own_seal(part) else {
+            let Some(signature) = envelope.own_seal(part) else {
                 losses.add(path, Rule::Unsigned);
                 return Ok(None);
             };
@@ -250,7 +248,7 @@ fn encode_part<'a>(
             Block::Thinking { thinking: text, signature }
         }
         Content::RedactedThinking => {
-            let Some(data) = own_seal(part) else {
+            let Some(data) = envelope.own_seal(part) else {
                 losses.add(path, "only its own provider can read this thought");
                 return Ok(None);
             };
@@ -266,14 +264,14 @@ pub(super) fn own_json<'a>(foreign: &'a Foreign, envelope: Envelope<'_>) -> Opti
         Envelope::Native | Envelope::Bedrock { .. } if foreign.family == Family::Anthropic => {
             serde_json::from_str(&foreign.json).ok()
         }
-        Envelope::Native | Envelope::Bedrock { .. } => None,
+        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Converse { .. } => None,
     }
 }
 
-/// What Claude signed. Anybody else's signature is a 400 there.
-fn own_seal(part: &Part) -> Option<&str> {
-    let Seal { by, data } = part.seal.as_ref()?;
-    (*by == Family::Anthropic && !data.is_empty()).then_some(data)
+fn lose_detail(path: &Path<'_>, detail: Option<&str>, losses: &mut Losses) {
+    if detail.is_some_and(|detail| detail != "auto") {
+        losses.add(Path::Key(path, "detail"), "Anthropic has no levels of detail");
+    }
 }
 
 fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source, envelope: Envelope<'_>) -> Result<Source<'a>> {
@@ -291,10 +289,14 @@ fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source, envelope: Envelop
 
 /// Bedrock fetches nothing, and neither does this gateway:
 /// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
-fn by_url<'a>(path: &Path<'_>, url: &'a str, envelope: Envelope<'_>) -> Result<Source<'a>> {
+pub(in crate::wire) fn by_url<'a>(
+    path: &Path<'_>,
+    url: &'a str,
+    envelope: Envelope<'_>,
+) -> Result<Source<'a>> {
     match envelope {
         Envelope::Native => Ok(Source::Url { url }),
-        Envelope::Bedrock { .. } => {
+        Envelope::Bedrock { .. } | Envelope::Converse { .. } => {
             Err(path.unprocessable("Bedrock takes no image or document by URL; send its bytes as a data URL"))
         }
     }
@@ -304,8 +306,12 @@ fn by_url<'a>(path: &Path<'_>, url: &'a str, envelope: Envelope<'_>) -> Result<S
 fn by_name<'a>(path: &Path<'_>, by: Family, id: &'a str, envelope: Envelope<'_>) -> Result<Source<'a>> {
     match envelope {
         Envelope::Native if by == Family::Anthropic => Ok(Source::File { file_id: id }),
-        _ => Err(path.unprocessable("the file is not known to this backend; send its bytes")),
+        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Converse { .. } => Err(unknown_file(path)),
     }
+}
+
+pub(in crate::wire) fn unknown_file(path: &Path<'_>) -> Error {
+    path.unprocessable("the file is not known to this backend; send its bytes")
 }
 
 fn document_source<'a>(

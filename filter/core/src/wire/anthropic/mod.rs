@@ -5,27 +5,27 @@
 //! [`Envelope`], to Claude on AWS Bedrock.
 
 mod api;
-mod bedrock;
+pub(super) mod bedrock;
 pub mod beta;
-mod calls;
+pub(super) mod calls;
 mod citations;
 pub mod client;
-mod encode;
-mod message;
-mod models;
+pub(super) mod encode;
+pub(super) mod message;
+pub(super) mod models;
 mod passing;
-mod picture;
+pub(super) mod picture;
 mod places;
-mod reply;
-mod rules;
-mod sampling;
-mod schema;
+pub(super) mod reply;
+pub(super) mod rules;
+pub(super) mod sampling;
+pub(super) mod schema;
 mod sse;
 mod stream;
-mod thinking;
-mod tools;
-mod turns;
-mod types;
+pub(super) mod thinking;
+pub(super) mod tools;
+pub(super) mod turns;
+pub(super) mod types;
 pub(crate) mod usage;
 
 pub(crate) use api::{API, COUNT_TOKENS, MESSAGES, MODELS};
@@ -37,6 +37,11 @@ pub use reply::decode_reply;
 pub(in crate::wire) use rules::{allowed as allowed_name, digest};
 pub use stream::StreamDecoder;
 pub use tools::StandIns;
+
+use serde_json::value::RawValue;
+
+use super::converse;
+use crate::chat::{Family, Part, Seal};
 
 /// The most tokens of an answer when the client does not say. Anthropic has no default of its own: without
 /// `max_tokens` a request is a 400.
@@ -69,4 +74,50 @@ pub enum Envelope<'a> {
         /// `anthropic_version`, by default [`BEDROCK_VERSION`].
         version: &'a str,
     },
+    /// AWS Bedrock's Converse: the same conversation in words of its own, which are those of `wire/converse`. It serves
+    /// models of others as well.
+    Converse {
+        /// Whose seals the model takes.
+        seals: Family,
+        /// What such a seal begins with, where a family has seals of more than one kind.
+        seal_prefix: &'a str,
+    },
+}
+
+impl Envelope<'_> {
+    /// The longest name of a tool, in characters: [`rules::Rule::ToolName`], and `ToolName` of Bedrock's service model.
+    pub(super) fn longest_tool_name(self) -> usize {
+        if matches!(self, Self::Converse { .. }) { 64 } else { 128 }
+    }
+
+    /// The longest id of a call, in characters: `ToolUseId` of Bedrock's service model.
+    fn longest_call_id(self) -> usize {
+        if matches!(self, Self::Converse { .. }) { 64 } else { usize::MAX }
+    }
+
+    /// Whether there is Claude at the other end, or may be.
+    pub(super) fn is_of_claude(self) -> bool {
+        match self {
+            Self::Native | Self::Bedrock { .. } => true,
+            Self::Converse { seals, .. } => seals == Family::Anthropic,
+        }
+    }
+
+    /// Whether it has a word for a citation of Anthropic's.
+    fn takes_citation(self, citation: &RawValue) -> bool {
+        match self {
+            Self::Native | Self::Bedrock { .. } => true,
+            Self::Converse { .. } => self.is_of_claude() && converse::citation(citation).is_some(),
+        }
+    }
+
+    /// What the model itself sealed. Anybody else's seal is a 400 there.
+    fn own_seal(self, part: &Part) -> Option<&str> {
+        let (seals, prefix) = match self {
+            Self::Converse { seals, seal_prefix } => (seals, seal_prefix),
+            Self::Native | Self::Bedrock { .. } => (Family::Anthropic, ""),
+        };
+        let Seal { by, data } = part.seal.as_ref()?;
+        data.strip_prefix(prefix).filter(|data| *by == seals && !data.is_empty())
+    }
 }

@@ -73,78 +73,78 @@ const OUTPUT_LIMITS: &[(u64, &[&str])] = &[
 ];
 
 /// The levels of `output_config.effort`.
-pub(super) const EFFORT_LEVELS: &[&str] = &["low", "medium", "high", "xhigh", "max"];
+pub(in crate::wire) const EFFORT_LEVELS: &[&str] = &["low", "medium", "high", "xhigh", "max"];
 
 /// The model by the names it goes by: the client's, which may be an alias, and the backend's, which may be an ARN.
 #[derive(Clone, Copy)]
-pub(super) struct ModelNames<'a>(pub(super) [&'a str; 2]);
+pub(in crate::wire) struct ModelNames<'a>(pub(in crate::wire) [&'a str; 2]);
 
 impl ModelNames<'_> {
-    pub(super) fn takes_json_schema(self, envelope: Envelope<'_>) -> bool {
+    pub(in crate::wire) fn takes_json_schema(self, envelope: Envelope<'_>) -> bool {
         self.is_one_of(JSON_SCHEMA) || envelope == Envelope::Native && self.is_one_of(JSON_SCHEMA_NATIVE)
     }
 
-    pub(super) fn takes_effort(self) -> bool {
+    pub(in crate::wire) fn takes_effort(self) -> bool {
         self.is_one_of(EFFORT)
     }
 
     /// Whether it has one of the higher levels, `xhigh` or `max`.
-    pub(super) fn takes_level(self, level: &str) -> bool {
+    pub(in crate::wire) fn takes_level(self, level: &str) -> bool {
         !self.is_one_of(if level == "max" { NO_MAX } else { NO_XHIGH })
     }
 
-    pub(super) fn thinks_within_budget(self) -> bool {
+    pub(in crate::wire) fn thinks_within_budget(self) -> bool {
         !self.is_one_of(NO_BUDGET)
     }
 
     /// Whether it takes `thinking` of type `adaptive`, which came with 4.6.
-    pub(super) fn thinks_as_it_sees_fit(self) -> bool {
+    pub(in crate::wire) fn thinks_as_it_sees_fit(self) -> bool {
         !self.is_one_of(&["claude-3-7", "claude-3.7"]) && !self.is_until((4, 5))
     }
 
     /// Whether it thinks with an effort of `xhigh` or `max`, whatever else is asked for.
-    pub(super) fn thinks_with_high_effort(self) -> bool {
+    pub(in crate::wire) fn thinks_with_high_effort(self) -> bool {
         self.is_one_of(HIGH_EFFORT_THINKS)
     }
 
-    pub(super) fn can_be_made_to_call(self) -> bool {
+    pub(in crate::wire) fn can_be_made_to_call(self) -> bool {
         !self.is_one_of(NO_FORCED_CALL)
     }
 
     /// The most tokens of an answer, where that is known.
-    pub(super) fn output_limit(self) -> Option<u64> {
+    pub(in crate::wire) fn output_limit(self) -> Option<u64> {
         OUTPUT_LIMITS.iter().find(|(_, models)| self.is_one_of(models)).map(|(limit, _)| *limit)
     }
 
-    pub(super) fn always_thinks(self) -> bool {
+    pub(in crate::wire) fn always_thinks(self) -> bool {
         self.is_one_of(ALWAYS_THINKING)
     }
 
-    pub(super) fn thinks_between_tools(self) -> bool {
+    pub(in crate::wire) fn thinks_between_tools(self) -> bool {
         self.is_one_of(BETWEEN_TOOLS)
     }
 
     /// Whether a last message of the assistant is continued:
     /// <https://platform.claude.com/docs/en/about-claude/models/whats-new-claude-4-6#prefill-removal>.
-    pub(super) fn continues_assistant(self) -> bool {
+    pub(in crate::wire) fn continues_assistant(self) -> bool {
         !self.is_from((4, 6))
     }
 
     /// Whether `temperature`, `top_p` and `top_k` are taken at all, which ended with Opus 4.7:
     /// <https://platform.claude.com/docs/en/about-claude/models/migration-guide>.
-    pub(super) fn takes_sampling(self) -> bool {
+    pub(in crate::wire) fn takes_sampling(self) -> bool {
         !self.is_from((4, 7))
     }
 
     /// Whether `temperature` and `top_p` are taken together, which ended with Opus 4.1, and with 4.5 for the others:
     /// <https://platform.claude.com/docs/en/about-claude/models/migration-guide>.
-    pub(super) fn takes_both_temperature_and_top_p(self) -> bool {
+    pub(in crate::wire) fn takes_both_temperature_and_top_p(self) -> bool {
         !self.is_from((4, 5)) && !self.is_one_of(&["opus-4-1", "opus-4.1"])
     }
 
     /// Whether either name says that the model is of this version or a later one. A name that says nothing, an alias,
     /// is of none: what its model refuses is for the backend to say.
-    fn is_from(self, version: (u32, u32)) -> bool {
+    pub(in crate::wire) fn is_from(self, version: (u32, u32)) -> bool {
         self.versions().any(|found| found >= version)
     }
 

@@ -14,7 +14,7 @@ const FORMATS: &[(&str, &[u8])] = &[
 
 /// The type that the bytes have, or, where they begin like none of these, the declared one; `None` if Claude sees
 /// neither.
-pub(super) fn media_type(declared: &str, base64: &str) -> Option<&'static str> {
+pub(in crate::wire) fn media_type(declared: &str, base64: &str) -> Option<&'static str> {
     // Sixteen characters are the twelve bytes that the longest beginning has.
     let head = base64.get(..16).unwrap_or(base64).trim_end_matches('=');
     let head = STANDARD_NO_PAD.decode(head).unwrap_or_default();

@@ -70,12 +70,13 @@ impl BackendCodec for Anthropic {
     /// A call comes back with the client's name of its tool.
     fn reply(&self, asked: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
         let mut reply = decode_reply(body)?;
-        StandIns::of(&asked.request.tools).resolve_in(&mut reply);
+        StandIns::of(&asked.request.tools, Envelope::Native).resolve_in(&mut reply);
         Ok(reply)
     }
 
     fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
-        Box::new(StreamDecoder::default().with_stand_ins(StandIns::of(&asked.request.tools)))
+        let stand_ins = StandIns::of(&asked.request.tools, Envelope::Native);
+        Box::new(StreamDecoder::default().with_stand_ins(stand_ins))
     }
 }
 

@@ -20,17 +20,17 @@ const REJECTED: &str = "https://platform.claude.com/docs/en/build-with-claude/th
 
 /// The rows: a rule, the reason of its loss, and where it is documented, or who met the refusal where it is not.
 macro_rules! rules {
-    ($($rule:ident: $reason:expr, $source:expr;)*) => {
-        /// One thing that Claude refuses.
+    ($(#[$doc:meta])* $($rule:ident: $reason:expr, $source:expr;)*) => {
+        $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Rule { $($rule),* }
+        pub(in crate::wire) enum Rule { $($rule),* }
 
         impl Rule {
             #[cfg(test)]
             const ALL: &[Self] = &[$(Self::$rule),*];
 
             /// The reason of the loss.
-            pub(super) const fn reason(self) -> &'static str {
+            pub(in crate::wire) const fn reason(self) -> &'static str {
                 match self { $(Self::$rule => $reason),* }
             }
 
@@ -40,10 +40,18 @@ macro_rules! rules {
                 match self { $(Self::$rule => $source),* }
             }
         }
+
+        impl From<Rule> for std::borrow::Cow<'static, str> {
+            fn from(rule: Rule) -> Self {
+                std::borrow::Cow::Borrowed(rule.reason())
+            }
+        }
     };
 }
+pub(in crate::wire) use rules;
 
 rules! {
+    /// One thing that Claude refuses.
     BlankText: "Anthropic takes no text of white space only",
         "https://github.com/home-assistant/core/issues/175637";
     NoMessage: "Anthropic takes no system prompt alone: it is sent as the user's message",
@@ -108,17 +116,8 @@ rules! {
         MESSAGES;
 }
 
-impl From<Rule> for Cow<'static, str> {
-    fn from(rule: Rule) -> Self {
-        Cow::Borrowed(rule.reason())
-    }
-}
-
 /// `metadata.user_id`, in characters.
 const MAX_USER: usize = 256;
-
-/// A tool's name, in characters.
-const MAX_TOOL_NAME: usize = 128;
 
 /// What is kept of a name that is not taken, in characters. The model reads it; the digest behind it tells it apart.
 const KEPT: usize = 64;
@@ -127,7 +126,7 @@ const KEPT: usize = 64;
 const DIGEST: usize = 16;
 
 /// True for a text that counts as none.
-pub(super) fn is_blank(text: &str) -> bool {
+pub(in crate::wire) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
 }
 
@@ -136,13 +135,13 @@ pub(super) fn is_blank(text: &str) -> bool {
 ///
 /// There is no way back, and none is needed: answers carry Claude's own ids, and ids of other providers come in
 /// a conversation's past only.
-pub(super) fn call_id(id: &str) -> Cow<'_, str> {
-    allowed(id, usize::MAX, "")
+pub(in crate::wire) fn call_id(id: &str, longest: usize) -> Cow<'_, str> {
+    allowed(id, longest, "")
 }
 
 /// A tool's name that Claude takes ([`Rule::ToolName`]). The way back is among the tools of the request.
-pub(super) fn tool_name(name: &str) -> Cow<'_, str> {
-    allowed(name, MAX_TOOL_NAME, "_")
+pub(in crate::wire) fn tool_name(name: &str, longest: usize) -> Cow<'_, str> {
+    allowed(name, longest, "_")
 }
 
 /// The name itself, or what is allowed of it, with `stand_in` for the rest, and its digest: the same always becomes the

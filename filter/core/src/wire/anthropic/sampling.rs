@@ -7,10 +7,10 @@ use crate::error::{Error, Result};
 
 /// What is sent.
 #[derive(Default)]
-pub(super) struct Sampling {
-    pub(super) temperature: Option<f64>,
-    pub(super) top_p: Option<f64>,
-    pub(super) top_k: Option<u64>,
+pub(in crate::wire) struct Sampling {
+    pub(in crate::wire) temperature: Option<f64>,
+    pub(in crate::wire) top_p: Option<f64>,
+    pub(in crate::wire) top_k: Option<u64>,
 }
 
 /// What of the request's sampling its model takes. A value that is the default anyway is no loss.
@@ -18,7 +18,7 @@ pub(super) struct Sampling {
 /// # Errors
 ///
 /// 422 for a temperature that no model takes.
-pub(super) fn sampling(
+pub(in crate::wire) fn sampling(
     request: &Request,
     names: ModelNames<'_>,
     thinks: bool,

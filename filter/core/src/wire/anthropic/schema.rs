@@ -12,7 +12,7 @@ use crate::wire::fields::Path;
 use crate::wire::raw::Members;
 
 /// The members of `input_schema`.
-pub(super) struct InputSchema<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
+pub(in crate::wire) struct InputSchema<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
 
 impl Serialize for InputSchema<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -24,7 +24,7 @@ const UNIONS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 
 /// The schema for a tool's `parameters` at `path`. Unions at its top become one object with the properties of all, so
 /// that the model still knows of each; which go together it is not told any more.
-pub(super) fn input_schema<'a>(
+pub(in crate::wire) fn input_schema<'a>(
     path: &Path<'_>,
     parameters: Option<&'a str>,
     losses: &mut Losses,

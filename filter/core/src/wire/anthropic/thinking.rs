@@ -4,18 +4,18 @@
 
 use super::models::{EFFORT_LEVELS, ModelNames};
 use super::rules::Rule;
-use super::tools::must_call;
 use super::types::{Block, Message, Own, Thinking};
 use crate::chat::{Losses, Request, ThinkingMode};
 use crate::error::Result;
 use crate::wire::fields::Path;
 
 /// `thinking`. What the model or the conversation does not allow is a 400 at Claude's, and a loss here.
-pub(super) fn thinking<'a>(
+pub(in crate::wire) fn thinking<'a>(
     request: &'a Request,
     names: ModelNames<'_>,
     messages: &[Message<'_>],
     max_tokens: u64,
+    must_call: bool,
     losses: &mut Losses,
 ) -> Option<Thinking<'a>> {
     let thinking = &request.thinking;
@@ -43,7 +43,7 @@ pub(super) fn thinking<'a>(
             on("adaptive", None)
         }
         mode => {
-            let refused = if must_call(request) {
+            let refused = if must_call {
                 Some(Rule::ForcedCallAndBudget)
             } else if is_thoughtless(messages) {
                 Some(Rule::TurnWithoutThought)
@@ -132,7 +132,7 @@ fn is_thoughtless(messages: &[Message<'_>]) -> bool {
 /// # Errors
 ///
 /// 422 for a word that is no level of either.
-pub(super) fn effort<'a>(
+pub(in crate::wire) fn effort<'a>(
     request: &'a Request,
     names: ModelNames<'_>,
     losses: &mut Losses,

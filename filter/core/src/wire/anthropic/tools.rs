@@ -18,7 +18,7 @@ use crate::wire::fields::Path;
 /// # Errors
 ///
 /// 422 for two tools of one name that are not the same.
-pub(super) fn tools<'a>(
+pub(in crate::wire) fn tools<'a>(
     request: &'a Request,
     envelope: Envelope<'_>,
     losses: &mut Losses,
@@ -39,7 +39,7 @@ pub(super) fn tools<'a>(
                 continue;
             }
         };
-        let name = rules::tool_name(&tool.name);
+        let name = rules::tool_name(&tool.name, envelope.longest_tool_name());
         if let Some(first) = seen.insert(name.clone(), tool) {
             if !is_same(first, tool) {
                 return Err(Path::Key(&path, "name")
@@ -75,11 +75,11 @@ fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a Function, losses: &mu
 }
 
 /// Whether the request makes the model call a tool.
-pub(super) fn must_call(request: &Request) -> bool {
+pub(in crate::wire) fn must_call(request: &Request) -> bool {
     is_forced(request) && has_tools(request)
 }
 
-fn is_forced(request: &Request) -> bool {
+pub(in crate::wire) fn is_forced(request: &Request) -> bool {
     request.tool_choice.as_ref().is_some_and(chat::ToolChoice::is_forced)
 }
 
@@ -91,7 +91,8 @@ fn has_tools(request: &Request) -> bool {
     })
 }
 
-fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
+/// The tools that are the client's own.
+pub(in crate::wire) fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
     tools.iter().filter_map(|tool| match tool {
         chat::Tool::Function(function) => Some(function),
         chat::Tool::Hosted(_) => None,
@@ -125,9 +126,11 @@ pub(super) fn tool_choice<'a>(
             ToolChoice { kind: "auto", name: None, disable_parallel_tool_use }
         }
         Some(chat::ToolChoice::Required) => ToolChoice { kind: "any", name: None, disable_parallel_tool_use },
-        Some(chat::ToolChoice::Tool(name)) => {
-            ToolChoice { kind: "tool", name: Some(rules::tool_name(name)), disable_parallel_tool_use }
-        }
+        Some(chat::ToolChoice::Tool(name)) => ToolChoice {
+            kind: "tool",
+            name: Some(rules::tool_name(name, Envelope::Native.longest_tool_name())),
+            disable_parallel_tool_use,
+        },
         Some(chat::ToolChoice::Among { required, .. }) => {
             let kind = if *required { "any" } else { "auto" };
             ToolChoice { kind, name: None, disable_parallel_tool_use }
@@ -143,14 +146,15 @@ pub(super) fn tool_choice<'a>(
 pub struct StandIns(Vec<(String, String)>);
 
 impl StandIns {
-    /// Those that Claude has of `tools`.
+    /// Those of `tools` in this envelope.
     #[must_use]
-    pub fn of(tools: &[chat::Tool]) -> Self {
-        Self::by(tools, rules::tool_name)
+    pub fn of(tools: &[chat::Tool], envelope: Envelope<'_>) -> Self {
+        let longest = envelope.longest_tool_name();
+        Self::by(tools, |name| rules::tool_name(name, longest))
     }
 
     /// Those of `tools` at a server that takes names as `rename` makes them.
-    pub(in crate::wire) fn by(tools: &[chat::Tool], rename: fn(&str) -> Cow<'_, str>) -> Self {
+    pub(in crate::wire) fn by(tools: &[chat::Tool], rename: impl Fn(&str) -> Cow<'_, str>) -> Self {
         let renamed = functions(tools).filter_map(|tool| match rename(&tool.name) {
             Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
             Cow::Borrowed(_) => None,

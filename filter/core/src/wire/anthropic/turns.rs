@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::wire::fields::Path;
 
 /// Stands where a user said nothing.
-const NOTHING_SAID: &str = "(no message)";
+pub(in crate::wire) const NOTHING_SAID: &str = "(no message)";
 
 /// Asks for one more message of the assistant, which is what OpenAI's API means by an assistant's message at the end.
 const CONTINUE: &str = "Continue.";
@@ -18,7 +18,7 @@ const CONTINUE: &str = "Continue.";
 /// # Errors
 ///
 /// 422 for a request that says nothing at all.
-pub(super) fn mend<'a>(
+pub(in crate::wire) fn mend<'a>(
     system: &mut Vec<Block<'a>>,
     messages: &mut Vec<Message<'a>>,
     names: ModelNames<'_>,

@@ -7,59 +7,60 @@ use serde_json::value::RawValue;
 
 use super::schema::InputSchema;
 use crate::chat::{Extra, Family};
+use crate::wire::converse::Media;
 use crate::wire::raw::Members;
 
 /// The body of `POST /v1/messages` and of Bedrock's InvokeModel.
 #[derive(Serialize)]
-pub(super) struct MessagesRequest<'a> {
+pub(in crate::wire) struct MessagesRequest<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) anthropic_version: Option<&'a str>,
+    pub(in crate::wire) anthropic_version: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) model: Option<&'a str>,
+    pub(in crate::wire) model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) stream: Option<bool>,
-    pub(super) max_tokens: u64,
+    pub(in crate::wire) stream: Option<bool>,
+    pub(in crate::wire) max_tokens: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) system: Vec<Block<'a>>,
-    pub(super) messages: Vec<Message<'a>>,
+    pub(in crate::wire) system: Vec<Block<'a>>,
+    pub(in crate::wire) messages: Vec<Message<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) tools: Vec<ToolOrOwn<'a>>,
+    pub(in crate::wire) tools: Vec<ToolOrOwn<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) tool_choice: Option<ToolChoice<'a>>,
+    pub(in crate::wire) tool_choice: Option<ToolChoice<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) thinking: Option<Thinking<'a>>,
+    pub(in crate::wire) thinking: Option<Thinking<'a>>,
     #[serde(skip_serializing_if = "OutputConfig::is_empty")]
-    pub(super) output_config: OutputConfig<'a>,
+    pub(in crate::wire) output_config: OutputConfig<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) temperature: Option<f64>,
+    pub(in crate::wire) temperature: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) top_p: Option<f64>,
+    pub(in crate::wire) top_p: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) top_k: Option<u64>,
+    pub(in crate::wire) top_k: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) stop_sequences: Vec<&'a str>,
+    pub(in crate::wire) stop_sequences: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) metadata: Option<Metadata<'a>>,
+    pub(in crate::wire) metadata: Option<Metadata<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) service_tier: Option<&'static str>,
+    pub(in crate::wire) service_tier: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cache_control: Option<CacheControl<'a>>,
+    pub(in crate::wire) cache_control: Option<CacheControl<'a>>,
     #[serde(flatten)]
-    pub(super) own: Own<'a>,
+    pub(in crate::wire) own: Own<'a>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Message<'a> {
-    pub(super) role: &'static str,
-    pub(super) content: Vec<Block<'a>>,
+pub(in crate::wire) struct Message<'a> {
+    pub(in crate::wire) role: &'static str,
+    pub(in crate::wire) content: Vec<Block<'a>>,
     /// Which of the request's messages it was.
     #[serde(skip)]
-    pub(super) origin: usize,
+    pub(in crate::wire) origin: usize,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Block<'a> {
+pub(in crate::wire) enum Block<'a> {
     Text {
         text: Cow<'a, str>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -119,6 +120,12 @@ pub(super) enum Block<'a> {
     RedactedThinking {
         data: &'a str,
     },
+    /// In Converse's words, which know more kinds; it goes there only.
+    #[serde(skip_serializing)]
+    Media {
+        media: Media<'a>,
+        cache_control: Option<CacheControl<'a>>,
+    },
     /// A block that only Anthropic understands, as the client wrote it.
     #[serde(untagged)]
     Own(&'a RawValue),
@@ -126,7 +133,7 @@ pub(super) enum Block<'a> {
 
 impl<'a> Block<'a> {
     /// A text of the gateway's.
-    pub(super) fn text(text: &'static str) -> Self {
+    pub(in crate::wire) fn text(text: &'static str) -> Self {
         Self::Text {
             text: Cow::Borrowed(text),
             citations: Vec::new(),
@@ -135,21 +142,22 @@ impl<'a> Block<'a> {
         }
     }
 
-    pub(super) fn is_thought(&self) -> bool {
+    pub(in crate::wire) fn is_thought(&self) -> bool {
         matches!(self, Self::Thinking { .. } | Self::RedactedThinking { .. })
     }
 
-    pub(super) fn is_result(&self) -> bool {
+    pub(in crate::wire) fn is_result(&self) -> bool {
         matches!(self, Self::ToolResult { .. })
     }
 
     /// How many cache marks are on the block and in it.
-    pub(super) fn marks(&self) -> usize {
+    pub(in crate::wire) fn marks(&self) -> usize {
         match self {
             Self::Text { cache_control, .. }
             | Self::Image { cache_control, .. }
             | Self::Document { cache_control, .. }
             | Self::SearchResult { cache_control, .. }
+            | Self::Media { cache_control, .. }
             | Self::ToolUse { cache_control, .. } => usize::from(cache_control.is_some()),
             Self::ToolResult { content, cache_control, .. } => {
                 content.iter().map(Block::marks).sum::<usize>() + usize::from(cache_control.is_some())
@@ -159,12 +167,13 @@ impl<'a> Block<'a> {
     }
 
     /// Takes away at most `count` of them, the first ones, and counts down.
-    pub(super) fn unmark(&mut self, count: &mut usize) {
+    pub(in crate::wire) fn unmark(&mut self, count: &mut usize) {
         match self {
             Self::Text { cache_control, .. }
             | Self::Image { cache_control, .. }
             | Self::Document { cache_control, .. }
             | Self::SearchResult { cache_control, .. }
+            | Self::Media { cache_control, .. }
             | Self::ToolUse { cache_control, .. } => unmark(cache_control, count),
             Self::ToolResult { content, cache_control, .. } => {
                 content.iter_mut().for_each(|block| block.unmark(count));
@@ -176,7 +185,7 @@ impl<'a> Block<'a> {
 }
 
 /// Takes the mark away and counts down, unless `count` is used up.
-pub(super) fn unmark(mark: &mut Option<CacheControl<'_>>, count: &mut usize) {
+pub(in crate::wire) fn unmark(mark: &mut Option<CacheControl<'_>>, count: &mut usize) {
     if *count > 0 && mark.take().is_some() {
         *count = count.saturating_sub(1);
     }
@@ -184,7 +193,7 @@ pub(super) fn unmark(mark: &mut Option<CacheControl<'_>>, count: &mut usize) {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-pub(super) enum Source<'a> {
+pub(in crate::wire) enum Source<'a> {
     Base64 {
         media_type: &'a str,
         data: &'a str,
@@ -206,16 +215,16 @@ pub(super) enum Source<'a> {
 
 /// Members that only Anthropic knows, from a client that knows them.
 #[derive(Default)]
-pub(super) struct Own<'a>(Vec<(&'a str, &'a RawValue)>);
+pub(in crate::wire) struct Own<'a>(Vec<(&'a str, &'a RawValue)>);
 
 impl<'a> Own<'a> {
     /// Those of `extra` that are not below another member.
-    pub(super) fn of(extra: Option<&'a Extra>) -> Self {
+    pub(in crate::wire) fn of(extra: Option<&'a Extra>) -> Self {
         Self::pick(extra, |name| (!name.contains('.')).then_some(name))
     }
 
     /// Those of `extra` that are below the member `name`.
-    pub(super) fn below(name: &str, extra: Option<&'a Extra>) -> Self {
+    pub(in crate::wire) fn below(name: &str, extra: Option<&'a Extra>) -> Self {
         Self::pick(extra, |member| member.strip_prefix(name)?.strip_prefix('.'))
     }
 
@@ -227,17 +236,17 @@ impl<'a> Own<'a> {
     }
 
     /// The member `name`.
-    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
+    pub(in crate::wire) fn get(&self, name: &str) -> Option<&'a RawValue> {
         self.0.iter().find(|(member, _)| *member == name).map(|(_, json)| *json)
     }
 
     /// Without the member `name`.
-    pub(super) fn without(mut self, name: &str) -> Self {
+    pub(in crate::wire) fn without(mut self, name: &str) -> Self {
         self.0.retain(|(member, _)| *member != name);
         self
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::wire) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
@@ -250,87 +259,105 @@ impl Serialize for Own<'_> {
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "ephemeral")]
-pub(super) struct CacheControl<'a> {
+pub(in crate::wire) struct CacheControl<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ttl: Option<&'a str>,
+    pub(in crate::wire) ttl: Option<&'a str>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum ToolOrOwn<'a> {
+pub(in crate::wire) enum ToolOrOwn<'a> {
     Tool(Tool<'a>),
     /// A tool that Anthropic defines, as the client wrote it.
     Own(&'a RawValue),
 }
 
+impl<'a> ToolOrOwn<'a> {
+    /// A function of the client's.
+    pub(in crate::wire) fn into_function(self) -> Option<Tool<'a>> {
+        match self {
+            Self::Tool(tool) => Some(tool),
+            Self::Own(_) => None,
+        }
+    }
+
+    /// The same, in its place.
+    pub(super) fn function(&mut self) -> Option<&mut Tool<'a>> {
+        match self {
+            Self::Tool(tool) => Some(tool),
+            Self::Own(_) => None,
+        }
+    }
+}
+
 #[derive(Serialize)]
-pub(super) struct Tool<'a> {
-    pub(super) name: Cow<'a, str>,
-    pub(super) description: &'a str,
-    pub(super) input_schema: InputSchema<'a>,
+pub(in crate::wire) struct Tool<'a> {
+    pub(in crate::wire) name: Cow<'a, str>,
+    pub(in crate::wire) description: &'a str,
+    pub(in crate::wire) input_schema: InputSchema<'a>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) strict: bool,
+    pub(in crate::wire) strict: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cache_control: Option<CacheControl<'a>>,
+    pub(in crate::wire) cache_control: Option<CacheControl<'a>>,
     #[serde(flatten)]
-    pub(super) own: Own<'a>,
+    pub(in crate::wire) own: Own<'a>,
 }
 
 #[derive(Serialize)]
-pub(super) struct ToolChoice<'a> {
+pub(in crate::wire) struct ToolChoice<'a> {
     #[serde(rename = "type")]
-    pub(super) kind: &'static str,
+    pub(in crate::wire) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) name: Option<Cow<'a, str>>,
+    pub(in crate::wire) name: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) disable_parallel_tool_use: Option<bool>,
+    pub(in crate::wire) disable_parallel_tool_use: Option<bool>,
 }
 
 #[derive(Serialize)]
-pub(super) struct Thinking<'a> {
+pub(in crate::wire) struct Thinking<'a> {
     #[serde(rename = "type")]
-    pub(super) kind: &'static str,
+    pub(in crate::wire) kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) budget_tokens: Option<u64>,
+    pub(in crate::wire) budget_tokens: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) display: Option<&'a str>,
+    pub(in crate::wire) display: Option<&'a str>,
     #[serde(flatten)]
-    pub(super) own: Own<'a>,
+    pub(in crate::wire) own: Own<'a>,
 }
 
 impl Thinking<'_> {
     /// Whether the model thinks.
-    pub(super) fn is_on(&self) -> bool {
+    pub(in crate::wire) fn is_on(&self) -> bool {
         matches!(self.kind, "enabled" | "adaptive")
     }
 }
 
 #[derive(Default, Serialize)]
-pub(super) struct OutputConfig<'a> {
+pub(in crate::wire) struct OutputConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) effort: Option<&'a str>,
+    pub(in crate::wire) effort: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) format: Option<OutputFormat<'a>>,
+    pub(in crate::wire) format: Option<OutputFormat<'a>>,
     #[serde(flatten)]
-    pub(super) own: Own<'a>,
+    pub(in crate::wire) own: Own<'a>,
 }
 
 impl OutputConfig<'_> {
-    fn is_empty(&self) -> bool {
+    pub(in crate::wire) fn is_empty(&self) -> bool {
         self.effort.is_none() && self.format.is_none() && self.own.is_empty()
     }
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "json_schema")]
-pub(super) struct OutputFormat<'a> {
-    pub(super) schema: &'a RawValue,
+pub(in crate::wire) struct OutputFormat<'a> {
+    pub(in crate::wire) schema: &'a RawValue,
 }
 
 #[derive(Serialize)]
-pub(super) struct Metadata<'a> {
+pub(in crate::wire) struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user_id: Option<Cow<'a, str>>,
+    pub(in crate::wire) user_id: Option<Cow<'a, str>>,
     #[serde(flatten)]
-    pub(super) own: Own<'a>,
+    pub(in crate::wire) own: Own<'a>,
 }

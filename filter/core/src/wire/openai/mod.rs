@@ -93,6 +93,7 @@ pub(crate) static TOKENIZE: Operation = Operation {
     name: "tokenize",
     path: Path::Exact("/tokenize"),
     watch: Watch { counters: Counters::Count, ..Watch::NOTHING },
+    codec: Some(&openai_chat::TOKENIZE),
     ..POST
 };
 
@@ -159,6 +160,7 @@ fn error_type(status: u16) -> &'static str {
 
 fn error_code(error: &Error) -> String {
     match error.kind() {
+        Kind::Provider(_) if super::error::is_prompt_too_long(error) => "context_length_exceeded".to_owned(),
         Kind::UnknownModel => "model_not_found".to_owned(),
         Kind::RateLimited => "rate_limit_exceeded".to_owned(),
         _ => error.status().to_string(),

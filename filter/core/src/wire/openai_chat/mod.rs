@@ -9,6 +9,7 @@ mod encode;
 mod message;
 mod stream;
 mod thoughts;
+mod tokenize;
 mod types;
 
 use crate::chat::{Losses, Reply, Request};
@@ -20,6 +21,7 @@ pub use decode::decode_request;
 pub use encode::encode_reply;
 pub(in crate::wire) use message::saying_error;
 pub use stream::StreamEncoder;
+pub(crate) use tokenize::TOKENIZE;
 
 /// The client's side of a translation.
 pub(crate) static CLIENT: Client = Client;

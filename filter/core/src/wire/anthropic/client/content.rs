@@ -157,7 +157,7 @@ fn decode_search_result(fields: &mut Fields<'_>) -> Result<Part> {
 }
 
 /// The member of a document's extra that is the search result it was.
-pub(in crate::wire::anthropic) const SEARCH_RESULT: &str = "search_result";
+pub(in crate::wire) const SEARCH_RESULT: &str = "search_result";
 
 fn members(members: Vec<(String, String)>) -> Box<Extra> {
     Box::new(Extra { family: Family::Anthropic, members })

@@ -6,6 +6,7 @@
 //! that Claude's go out as they are, and others with their mark.
 
 mod content;
+mod count;
 #[cfg(test)]
 mod grammar;
 mod reply;
@@ -21,7 +22,8 @@ use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
-pub(super) use content::SEARCH_RESULT;
+pub(in crate::wire) use content::SEARCH_RESULT;
+pub(super) use count::COUNT;
 #[cfg(test)]
 pub(in crate::wire) use grammar::message_of;
 pub use reply::encode_reply;

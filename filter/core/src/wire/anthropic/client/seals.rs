@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::super::rules;
+use super::super::{Envelope, rules};
 use crate::chat::{Family, Seal};
 use crate::wire::Asked;
 
@@ -32,7 +32,7 @@ pub(super) fn id_of_call<'a>(
     let name = if name.is_empty() {
         Cow::Owned(format!("toolu_{}_{index}", asked.id))
     } else {
-        rules::call_id(name)
+        rules::call_id(name, Envelope::Native.longest_call_id())
     };
     match sealed.as_ref().or(seal) {
         None => (name, true),

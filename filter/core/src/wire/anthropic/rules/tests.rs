@@ -115,7 +115,7 @@ fn case(rule: Rule) -> Case {
             json!({"tools": [named("files.read")]}),
             "tools[0].name",
             "/tools/0/name",
-            json!(tool_name("files.read")),
+            json!(tool_name("files.read", 128)),
         ),
         Rule::SameTool => (json!({"tools": [named("f"), named("f")]}), "tools[1]", "/tools/1", Value::Null),
         Rule::ForcedCall => (

@@ -67,6 +67,7 @@ pub(super) fn encode(to: &To<'_>, request: &Request, losses: &mut Losses) -> Res
     let members = if server.is_openai { OPENAIS } else { MEMBERS };
     let taken = Taken {
         all_of: None,
+        request_of: None,
         family: Some(Family::OpenAi),
         request: members,
         message: MESSAGE_MEMBERS,

@@ -1,0 +1,141 @@
+//! Bedrock's Converse and ConverseStream, by which every model of Bedrock can be asked.
+//!
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>; what a request may hold is in
+//! botocore's service model of `bedrock-runtime`. Converse refuses what Claude refuses of a conversation (blank
+//! texts, results without calls, an assistant that speaks first), whichever model is asked, so a request takes the
+//! same way as to Claude, through [`crate::wire::anthropic`], and is put into Converse's words at its end.
+
+mod cited;
+mod content;
+mod events;
+mod fields;
+mod format;
+mod media;
+mod models;
+mod open;
+#[cfg(test)]
+mod properties;
+mod reply;
+mod request;
+mod rules;
+mod tools;
+mod types;
+mod usage;
+
+pub(super) use cited::citation;
+pub(super) use media::media;
+pub(super) use types::Media;
+
+use super::anthropic::StandIns;
+use crate::chat::{Losses, Reply, Request};
+use crate::config::AuthKind;
+use crate::error::Result;
+use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To};
+use crate::wire::{Asked, ClientCodec};
+use events::Reader;
+use format::Format;
+use models::Model;
+
+/// Bedrock's Converse.
+pub(crate) static SCHEMA: Converse = Converse;
+
+#[derive(Debug)]
+pub(crate) struct Converse;
+
+impl Schema for Converse {
+    fn natives(&self) -> &'static [Native] {
+        &[]
+    }
+
+    fn codec(&self) -> Option<&'static dyn BackendCodec> {
+        Some(&SCHEMA)
+    }
+
+    fn counter(&self) -> Option<&'static dyn BackendCodec> {
+        Some(&COUNTER)
+    }
+
+    fn path(&self, to: &To<'_>) -> String {
+        if to.endpoint.operation().codec.is_some_and(ClientCodec::counts) {
+            let of_region = REGIONS.iter().find_map(|region| to.model.strip_prefix(region));
+            let model = To { model: of_region.unwrap_or(to.model), ..*to }.model_segment();
+            return format!("/model/{model}/count-tokens");
+        }
+        let verb = if to.stream { "converse-stream" } else { "converse" };
+        format!("/model/{}/{verb}", to.model_segment())
+    }
+
+    /// The framing of an answer follows from the path, and what Anthropic's clients say in headers is in the body.
+    fn headers(&self) -> &'static [ApiHeader] {
+        &[
+            ApiHeader::Remove("anthropic-version"),
+            ApiHeader::Remove("anthropic-beta"),
+            ApiHeader::Set("accept", "*/*"),
+        ]
+    }
+
+    fn framing(&self) -> Framing {
+        Framing::AwsNamed
+    }
+
+    fn type_of_foreign_errors(&self) -> &'static str {
+        "AWSBedrockBackendError"
+    }
+
+    fn fits(&self) -> &'static Fits {
+        &Fits {
+            // Bedrock also takes API keys as bearer tokens.
+            auth: &[AuthKind::AwsSigv4, AuthKind::Bearer],
+            unusual: &[],
+            without_auth: Some("AWS will refuse its requests"),
+            prefix: false,
+            version: false,
+        }
+    }
+}
+
+/// What stands before a model's name where any region of a group may serve it. Tokens are counted by the model itself:
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html>.
+const REGIONS: &[&str] = &["us-gov.", "us.", "eu.", "apac.", "uk.", "au.", "jp.", "global."];
+
+/// Bedrock's CountTokens, of what Converse would be asked.
+static COUNTER: Counter = Counter;
+
+#[derive(Debug)]
+struct Counter;
+
+impl BackendCodec for Counter {
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+        request::encode_counted(to, request, losses)
+    }
+
+    fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
+        reply::decode_count(body)
+    }
+
+    /// It has no streams.
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        SCHEMA.events(asked)
+    }
+}
+
+impl BackendCodec for Converse {
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+        request::encode_request(to, request, losses)
+    }
+
+    fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {
+        let model = Model::of(&asked.model);
+        let format = Format::of(&model, &asked.request, &mut Losses::default());
+        let mut reply = reply::decode_reply(&model, &format, body, losses)?;
+        StandIns::of(&asked.request.tools, model.envelope()).resolve_in(&mut reply);
+        Ok(reply)
+    }
+
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        let model = Model::of(&asked.model);
+        let format = Format::of(&model, &asked.request, &mut Losses::default());
+        let stand_ins = StandIns::of(&asked.request.tools, model.envelope());
+        Box::new(Reader::new(&model, &format, stand_ins))
+    }
+}
