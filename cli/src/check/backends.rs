@@ -440,5 +440,6 @@ fn sent(kind: AuthKind) -> &'static str {
         AuthKind::Bearer => "`authorization: Bearer`",
         AuthKind::AnthropicKey => "`x-api-key`",
         AuthKind::AwsSigv4 => "a signature of AWS",
+        AuthKind::Gcp => "an access token of Google Cloud",
     }
 }

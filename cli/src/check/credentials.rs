@@ -7,7 +7,9 @@ use weir_core::config::Auth;
 
 use super::environment::{DefaultChain, Environment, profiles};
 use crate::plan::{AwsContainer, SecretValue, authority};
-use crate::resources::ai::{AwsCredentialsFile, AwsCredentialsSpec, BackendSecurityPolicySpec, SecurityKind};
+use crate::resources::ai::{
+    AwsCredentialsFile, AwsCredentialsSpec, BackendSecurityPolicySpec, GcpCredentialsSpec, SecurityKind,
+};
 use crate::resources::decode::MISSING;
 use crate::resources::diagnostic::hint;
 use crate::resources::gateway::ObjectRef;
@@ -99,15 +101,15 @@ fn credential(
         SecurityKind::APIKey => "apiKey",
         SecurityKind::AnthropicAPIKey => "anthropicAPIKey",
         SecurityKind::AWSCredentials => "awsCredentials",
+        SecurityKind::GCPCredentials => "gcpCredentials",
         // Reported already.
-        SecurityKind::AzureAPIKey | SecurityKind::AzureCredentials | SecurityKind::GCPCredentials => {
-            return None;
-        }
+        SecurityKind::AzureAPIKey | SecurityKind::AzureCredentials => return None,
     };
     let given = [
         ("apiKey", spec.api_key.is_some()),
         ("anthropicAPIKey", spec.anthropic_api_key.is_some()),
         ("awsCredentials", spec.aws_credentials.is_some()),
+        ("gcpCredentials", spec.gcp_credentials.is_some()),
     ];
     for (field, _) in given.iter().filter(|(field, given)| *given && *field != wanted) {
         let message = format!("does not belong to type {:?}, which reads `{wanted}`; remove it", spec.kind);
@@ -120,16 +122,17 @@ fn credential(
     let name = id.full_name();
     match spec.kind {
         SecurityKind::AWSCredentials => aws(policy, spec.aws_credentials.as_ref()?, set, environment, report),
+        SecurityKind::GCPCredentials => gcp(policy, spec.gcp_credentials.as_ref()?, set, report),
         SecurityKind::APIKey => {
-            let secret =
-                api_key(id, "spec.apiKey.secretRef", &spec.api_key.as_ref()?.secret_ref, set, report)?;
-            let source = secret_source(id, &spec.api_key.as_ref()?.secret_ref);
+            let reference = &spec.api_key.as_ref()?.secret_ref;
+            let secret = key(id, "spec.apiKey.secretRef", reference, API_KEY, set, report)?;
+            let source = secret_source(id, reference, API_KEY);
             Some(of_secret(policy, Auth::Bearer { credential: name }, source, secret))
         }
         _ => {
             let reference = &spec.anthropic_api_key.as_ref()?.secret_ref;
-            let secret = api_key(id, "spec.anthropicAPIKey.secretRef", reference, set, report)?;
-            let source = secret_source(id, reference);
+            let secret = key(id, "spec.anthropicAPIKey.secretRef", reference, API_KEY, set, report)?;
+            let source = secret_source(id, reference, API_KEY);
             Some(of_secret(policy, Auth::AnthropicKey { credential: name }, source, secret))
         }
     }
@@ -140,9 +143,14 @@ fn secret_name(id: &ResourceId, reference: &ObjectRef) -> String {
     format!("{}/{}", reference.namespace.as_deref().unwrap_or(&id.namespace), reference.name)
 }
 
-fn secret_source(id: &ResourceId, reference: &ObjectRef) -> Source {
-    Source::Secret { name: secret_name(id, reference), key: "apiKey".to_owned() }
+fn secret_source(id: &ResourceId, reference: &ObjectRef, key: &str) -> Source {
+    Source::Secret { name: secret_name(id, reference), key: key.to_owned() }
 }
+
+/// Where in a Secret a key of an API is, and an access token of Google Cloud: there Envoy AI Gateway's controller puts those that
+/// it fetches.
+const API_KEY: &str = "apiKey";
+const ACCESS_TOKEN: &str = "gcpAccessToken";
 
 fn of_secret(
     policy: &Resource<BackendSecurityPolicySpec>,
@@ -160,28 +168,82 @@ fn of_secret(
     }
 }
 
-fn api_key(
+/// A key or token that is sent as it is.
+fn key(
     id: &ResourceId,
     field: &str,
     reference: &ObjectRef,
+    name: &str,
     set: &Set,
     report: &mut Report,
 ) -> Option<SecretValue> {
     if is_elsewhere(id, reference, set) {
         return Some(SecretValue(String::new()));
     }
-    let (secret, value) = secret_value(id, field, reference, "apiKey", set, report)?;
+    let (secret, value) = secret_value(id, field, reference, name, set, report)?;
     // `echo KEY | base64` leaves a line break at the end.
     let key = value.0.trim();
     if key.is_empty() {
-        report.error(secret, "apiKey", "is empty; put the key there");
+        report.error(secret, name, "is empty; put the key there");
         return None;
     }
     if key.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        report.error(secret, "apiKey", "has a blank or line break within; it cannot be sent in a header");
+        report.error(secret, name, "has a blank or line break within; it cannot be sent in a header");
         return None;
     }
     Some(SecretValue(key.to_owned()))
+}
+
+fn gcp(
+    policy: &Resource<BackendSecurityPolicySpec>,
+    spec: &GcpCredentialsSpec,
+    set: &Set,
+    report: &mut Report,
+) -> Option<Credential> {
+    let id = &policy.id;
+    let field = "spec.gcpCredentials";
+    for (member, value) in [("projectName", &spec.project_name), ("region", &spec.region)] {
+        if value.is_empty() {
+            report.error(id, format!("{field}.{member}"), "is empty; requests have it in their path");
+        }
+    }
+    let Some(file) = &spec.credentials_file else {
+        if !report.has_error(id, field) {
+            let message =
+                format!("is missing; name a Secret that has an access token under `{ACCESS_TOKEN}`");
+            report.error(id, format!("{field}.credentialsFile"), message);
+        }
+        return None;
+    };
+    let reference = &file.secret_ref;
+    let path = format!("{field}.credentialsFile.secretRef");
+    if has_only_service_account(id, reference, set) {
+        let message = format!(
+            "Secret {} holds the key of a service account, which is not supported yet; put an access token there under \
+             `{ACCESS_TOKEN}`",
+            secret_name(id, reference)
+        );
+        report.error(id, path, message);
+        return None;
+    }
+    let secret = key(id, &path, reference, ACCESS_TOKEN, set, report)?;
+    let auth = Auth::Gcp {
+        credential: id.full_name(),
+        project: spec.project_name.clone(),
+        region: spec.region.clone(),
+    };
+    Some(of_secret(policy, auth, secret_source(id, reference, ACCESS_TOKEN), secret))
+}
+
+/// Whether the Secret is one for Envoy AI Gateway, whose controller makes tokens of it.
+fn has_only_service_account(id: &ResourceId, reference: &ObjectRef, set: &Set) -> bool {
+    let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
+    match set.secrets.find(namespace, &reference.name) {
+        Found::One(secret) => {
+            secret.spec.get("service_account.json").is_some() && secret.spec.get(ACCESS_TOKEN).is_none()
+        }
+        _ => false,
+    }
 }
 
 fn aws(

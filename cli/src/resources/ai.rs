@@ -245,6 +245,8 @@ pub struct BackendSecurityPolicySpec {
     pub anthropic_api_key: Option<SecretKeySpec>,
     /// For `AWSCredentials`.
     pub aws_credentials: Option<AwsCredentialsSpec>,
+    /// For `GCPCredentials`.
+    pub gcp_credentials: Option<GcpCredentialsSpec>,
 }
 
 /// How to authenticate to a backend.
@@ -267,6 +269,7 @@ impl SecurityKind {
             AuthKind::Bearer => "APIKey",
             AuthKind::AnthropicKey => "AnthropicAPIKey",
             AuthKind::AwsSigv4 => "AWSCredentials",
+            AuthKind::Gcp => "GCPCredentials",
         }
     }
 }
@@ -287,6 +290,18 @@ pub struct AwsCredentialsSpec {
     pub region: String,
     /// A credentials file; AWS's default chain when absent.
     pub credentials_file: Option<AwsCredentialsFile>,
+}
+
+/// Google Cloud credentials.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GcpCredentialsSpec {
+    /// The project that pays.
+    pub project_name: String,
+    /// Where the models are.
+    pub region: String,
+    /// What to show.
+    pub credentials_file: Option<SecretKeySpec>,
 }
 
 /// A credentials file in a Secret.

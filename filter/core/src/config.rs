@@ -335,6 +335,15 @@ pub enum Auth {
         /// Used unless the host names another.
         region: String,
     },
+    /// `authorization: Bearer <access token>`, and where in Google Cloud the model is, for the path.
+    Gcp {
+        /// Key into [`Config::credentials`].
+        credential: String,
+        /// The project's name.
+        project: String,
+        /// The location, such as `us-central1` or `global`.
+        region: String,
+    },
 }
 
 /// A way to authenticate.
@@ -346,6 +355,8 @@ pub enum AuthKind {
     AnthropicKey,
     /// [`Auth::AwsSigv4`]
     AwsSigv4,
+    /// [`Auth::Gcp`]
+    Gcp,
 }
 
 impl Auth {
@@ -356,6 +367,7 @@ impl Auth {
             Auth::Bearer { .. } => AuthKind::Bearer,
             Auth::AnthropicKey { .. } => AuthKind::AnthropicKey,
             Auth::AwsSigv4 { .. } => AuthKind::AwsSigv4,
+            Auth::Gcp { .. } => AuthKind::Gcp,
         }
     }
 
@@ -365,7 +377,8 @@ impl Auth {
         match self {
             Auth::Bearer { credential }
             | Auth::AnthropicKey { credential }
-            | Auth::AwsSigv4 { credential, .. } => credential,
+            | Auth::AwsSigv4 { credential, .. }
+            | Auth::Gcp { credential, .. } => credential,
         }
     }
 
@@ -374,7 +387,8 @@ impl Auth {
         match self {
             Auth::Bearer { credential }
             | Auth::AnthropicKey { credential }
-            | Auth::AwsSigv4 { credential, .. } => credential,
+            | Auth::AwsSigv4 { credential, .. }
+            | Auth::Gcp { credential, .. } => credential,
         }
     }
 }

@@ -29,25 +29,38 @@ fn openai_chat_requests_to_bedrock() {
 }
 
 #[test]
+fn openai_chat_requests_to_claude_on_vertex() {
+    requests("vertex", SchemaName::GCPAnthropic);
+}
+
+#[test]
 fn anthropic_answers_to_openai_chat() {
-    for case in cases("anthropic", "json") {
+    answers("anthropic", SchemaName::Anthropic);
+}
+
+#[test]
+fn anthropic_streams_to_openai_chat() {
+    streams("anthropic", SchemaName::Anthropic);
+}
+
+fn answers(api: &str, schema: SchemaName) {
+    for case in cases(api, "json") {
         let mut losses = Losses::default();
-        let answer = match backend(SchemaName::Anthropic).reply(&asked(), &read(&case), &mut losses) {
+        let answer = match backend(schema).reply(&asked(), &read(&case), &mut losses) {
             Ok(reply) => pretty(&client(CHAT).reply(&asked(), &reply, &mut losses)),
             Err(error) => {
                 format!("{}\n{}", error.status(), pretty(&error.body(CHAT.client_api())))
             }
         };
-        snapshot("anthropic", &name(&case, "openai_chat"), &answer);
+        snapshot(api, &name(&case, "openai_chat"), &answer);
     }
 }
 
-#[test]
-fn anthropic_streams_to_openai_chat() {
-    for case in cases("anthropic", "sse") {
+fn streams(api: &str, schema: SchemaName) {
+    for case in cases(api, "sse") {
         let text = String::from_utf8(read(&case)).unwrap();
         let mut losses = Losses::default();
-        let mut reader = backend(SchemaName::Anthropic).events(&asked());
+        let mut reader = backend(schema).events(&asked());
         let mut writer = client(CHAT).events(&asked());
         let mut events: Vec<Event> = Vec::new();
         for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
@@ -59,7 +72,7 @@ fn anthropic_streams_to_openai_chat() {
             writer.event(event, &mut losses, &mut out);
         }
         assert!(writer.is_closed(), "{case:?} has no end");
-        snapshot("anthropic", &name(&case, "openai_chat"), &String::from_utf8(out).unwrap());
+        snapshot(api, &name(&case, "openai_chat"), &String::from_utf8(out).unwrap());
     }
 }
 
@@ -85,13 +98,15 @@ fn requests(name_of_schema: &str, schema: SchemaName) {
 fn sent(schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
     // What the edge reads of a body, also where the rest of it is wrong.
     let model = (CHAT.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
+    let model = model.unwrap_or_default();
     let to = To {
         endpoint: CHAT,
         schema: &Schema { name: schema, prefix: None, version: None },
-        model: &model.unwrap_or_default(),
+        model: &model,
         stream: false,
         default_max_tokens: 4096,
         headers: &Headers::default(),
+        auth: None,
     };
     translate(client(CHAT), backend(schema), &to, body)
 }

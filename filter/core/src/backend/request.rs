@@ -120,6 +120,9 @@ impl Attempt {
                 ApiHeader::Default(..) => {}
                 ApiHeader::Set(name, value) => headers.ensure(name, value),
                 ApiHeader::Remove(name) => headers.ensure_none(name),
+                ApiHeader::Keep(name, keeps) => {
+                    headers.ensure_list(name, |value| keeps(self.endpoint, value));
+                }
             }
         }
         for (name, value) in &target.headers.set {
@@ -215,6 +218,7 @@ impl Attempt {
             stream: exchange.stream,
             default_max_tokens: self.config.default_max_tokens,
             headers: &exchange.headers,
+            auth: self.backend()?.auth.as_ref(),
         })
     }
 
@@ -268,7 +272,7 @@ fn authenticate(
     let missing = || Error::new(Kind::Unavailable, "there is no credential for this backend");
     let credential = identity.credential.ok_or_else(missing)?;
     match (auth, credential) {
-        (Auth::Bearer { .. }, Credential::ApiKey(key)) => {
+        (Auth::Bearer { .. } | Auth::Gcp { .. }, Credential::ApiKey(key)) => {
             let (name, value) = KeyHeader::BearerToken.header(key);
             headers.set(name, value.expose().to_owned());
         }

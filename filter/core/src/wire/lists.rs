@@ -68,6 +68,8 @@ schemas! {
     AWSAnthropic: anthropic::INVOKE_MODEL,
     /// Cohere's API v2.
     Cohere: cohere::SCHEMA,
+    /// Anthropic's models on Vertex AI.
+    GCPAnthropic: anthropic::VERTEX,
 }
 
 apis! {

@@ -168,6 +168,8 @@ pub struct To<'a> {
     pub default_max_tokens: u64,
     /// The client's headers.
     pub headers: &'a Headers,
+    /// How requests are authenticated, which for some clouds says where the model is.
+    pub auth: Option<&'a config::Auth>,
 }
 
 impl To<'_> {
@@ -182,6 +184,20 @@ impl To<'_> {
     #[must_use]
     pub fn model_segment(&self) -> String {
         utf8_percent_encode(self.model, SEGMENT).to_string()
+    }
+
+    /// `/v1/projects/<project>/locations/<region>/publishers/<publisher>/models/<model>:<method>` at Google Cloud. Without a
+    /// project it begins with the publisher, as in Vertex AI's express mode.
+    #[must_use]
+    pub fn path_at_google(&self, publisher: &str, model: &str, method: &str) -> String {
+        let segment = |text| utf8_percent_encode(text, SEGMENT);
+        let parent = match self.auth {
+            Some(config::Auth::Gcp { project, region, .. }) => {
+                format!("/projects/{}/locations/{}", segment(project), segment(region))
+            }
+            _ => String::new(),
+        };
+        format!("/v1{parent}/publishers/{publisher}/models/{}:{method}", segment(model))
     }
 }
 
@@ -200,7 +216,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'$');
 
 /// A header that an API wants, or wants not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum ApiHeader {
     /// Has this value where the client sent none.
     Default(&'static str, &'static str),
@@ -208,6 +224,8 @@ pub enum ApiHeader {
     Set(&'static str, &'static str),
     /// Is not sent.
     Remove(&'static str),
+    /// Is a list, of which the values are sent that this is true for at the endpoint.
+    Keep(&'static str, fn(Endpoint, &str) -> bool),
 }
 
 impl ApiHeader {
@@ -215,7 +233,10 @@ impl ApiHeader {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            ApiHeader::Default(name, _) | ApiHeader::Set(name, _) | ApiHeader::Remove(name) => name,
+            ApiHeader::Default(name, _)
+            | ApiHeader::Set(name, _)
+            | ApiHeader::Remove(name)
+            | ApiHeader::Keep(name, _) => name,
         }
     }
 }
@@ -246,6 +267,9 @@ pub struct Fits {
     pub version: bool,
 }
 
+/// [`Fits::without_auth`] at Google Cloud.
+pub(super) const WITHOUT_GCP: &str = "Google will refuse its requests, whose path then names no project";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +283,15 @@ mod tests {
     ) -> String {
         let schema = config::Schema { name, prefix: prefix.map(str::to_owned), version: None };
         let headers = Headers::default();
-        let to = To { endpoint, schema: &schema, model, stream, default_max_tokens: 4096, headers: &headers };
+        let to = To {
+            endpoint,
+            schema: &schema,
+            model,
+            stream,
+            default_max_tokens: 4096,
+            headers: &headers,
+            auth: None,
+        };
         name.schema().path(&to)
     }
 
@@ -311,6 +343,7 @@ mod tests {
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Messages Envelope
         Cohere: Rerank Same
+        GCPAnthropic: ChatCompletions Translate, Messages Envelope, CountTokens Envelope
         ");
     }
 

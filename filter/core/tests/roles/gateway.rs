@@ -62,6 +62,9 @@ impl Gateway {
             SchemaName::OpenAI | SchemaName::Cohere => Auth::Bearer { credential },
             SchemaName::Anthropic => Auth::AnthropicKey { credential },
             SchemaName::AWSAnthropic => Auth::AwsSigv4 { credential, region: REGION.to_owned() },
+            SchemaName::GCPAnthropic => {
+                Auth::Gcp { credential, project: "project".to_owned(), region: REGION.to_owned() }
+            }
         };
         let backend = Backend {
             schema: Schema { name: schema, prefix: None, version: None },

@@ -34,6 +34,7 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
     let (anthropic_version, model, stream) = match params.envelope {
         Envelope::Native => (None, Some(params.model), request.stream.then_some(true)),
         Envelope::Bedrock { version } => (Some(version), None, None),
+        Envelope::Vertex { version } => (Some(version), None, request.stream.then_some(true)),
     };
     let body = MessagesRequest {
         anthropic_version,

@@ -180,6 +180,9 @@ fn encode_part<'a>(
             return Ok(None);
         }
         Content::ToolCall { id, name, arguments } => {
+            if part.seal.is_some() && own_seal(part).is_none() {
+                losses.add(Path::Key(path, "signature"), "only its own provider reads this signature");
+            }
             let (input, rule) = rules::arguments(arguments);
             if let Some(rule) = rule {
                 losses.add(Path::Key(path, "arguments"), rule);
@@ -230,14 +233,18 @@ fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source, envelope: Envelop
     }
 }
 
-/// Bedrock fetches nothing, and neither does this gateway:
-/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
+/// The clouds fetch nothing, and neither does this gateway:
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>,
+/// <https://github.com/anthropics/anthropic-sdk-typescript/issues/1038>.
 fn by_url<'a>(path: &Path<'_>, url: &'a str, envelope: Envelope<'_>) -> Result<Source<'a>> {
     match envelope {
         Envelope::Native => Ok(Source::Url { url }),
         Envelope::Bedrock { .. } => {
             Err(path.unprocessable("Bedrock takes no image or document by URL; send its bytes as a data URL"))
         }
+        Envelope::Vertex { .. } => Err(path.unprocessable(
+            "Vertex AI takes no image or document of Claude's by URL; send its bytes as a data URL",
+        )),
     }
 }
 

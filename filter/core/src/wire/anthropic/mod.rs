@@ -2,12 +2,12 @@
 //! answers decoded.
 //!
 //! <https://docs.anthropic.com/en/api/messages>. The same conversation goes to Anthropic itself and, in another
-//! [`Envelope`], to Claude on AWS Bedrock.
+//! [`Envelope`], to Claude on AWS Bedrock and on Vertex AI.
 
 mod api;
-mod bedrock;
 pub mod beta;
 mod calls;
+mod clouds;
 mod encode;
 mod message;
 mod models;
@@ -24,14 +24,16 @@ mod tools;
 mod turns;
 mod types;
 pub(crate) mod usage;
+mod vertex;
 
+pub use super::names::StandIns;
 pub(crate) use api::{API, COUNT_TOKENS, MESSAGES, MODELS};
-pub use bedrock::edits_for_bedrock;
+pub use clouds::edits_for_bedrock;
 pub use encode::encode_request;
 pub(crate) use places::{INVOKE_MODEL, SCHEMA};
 pub use reply::decode_reply;
 pub use stream::StreamDecoder;
-pub use tools::StandIns;
+pub(crate) use vertex::VERTEX;
 
 /// The most tokens of an answer when the client does not say. Anthropic has no default of its own: without
 /// `max_tokens` a request is a 400.
@@ -42,6 +44,9 @@ pub const API_VERSION: &str = "2023-06-01";
 
 /// The value of `anthropic_version` in bodies for AWS Bedrock.
 pub const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
+
+/// The value of `anthropic_version` in bodies for Vertex AI.
+pub const VERTEX_VERSION: &str = "vertex-2023-10-16";
 
 /// What a request needs besides the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +67,11 @@ pub enum Envelope<'a> {
     /// AWS Bedrock's InvokeModel: `model` and whether to stream are in the path, the version is in the body.
     Bedrock {
         /// `anthropic_version`, by default [`BEDROCK_VERSION`].
+        version: &'a str,
+    },
+    /// Vertex AI: `model` is in the path, and the version is in the body.
+    Vertex {
+        /// `anthropic_version`, by default [`VERTEX_VERSION`].
         version: &'a str,
     },
 }

@@ -157,7 +157,7 @@ impl BackendCodec for InvokeModel {
     }
 }
 
-fn params<'a>(to: &To<'a>, envelope: Envelope<'a>) -> Params<'a> {
+pub(super) fn params<'a>(to: &To<'a>, envelope: Envelope<'a>) -> Params<'a> {
     Params { envelope, model: to.model, default_max_tokens: to.default_max_tokens }
 }
 

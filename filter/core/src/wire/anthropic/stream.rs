@@ -8,14 +8,15 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::reply::{Block, compact, finish_reason, lose_block, lose_citations, openai_tier, seal};
+use super::reply::{Block, finish_reason, lose_block, lose_citations, openai_tier, seal};
 use super::sse::event_type;
-use super::tools::StandIns;
 use super::usage::{Counters, Totals};
 use crate::chat::{BlockStart, Delta, Event, Family, Losses};
 use crate::error::Error;
 use crate::wire::EventReader;
 use crate::wire::error::event_error;
+use crate::wire::names::StandIns;
+use crate::wire::raw::compact;
 
 /// Blocks that may be open at once. Anthropic opens one after the other.
 const MAX_OPEN: usize = 64;

@@ -8,9 +8,10 @@ use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::schema::input_schema;
 use super::types::{Tool, ToolChoice};
-use crate::chat::{self, Content, Function, Losses, Reply, Request};
+use crate::chat::{self, Function, Losses, Request};
 use crate::error::Result;
 use crate::wire::fields::Path;
+use crate::wire::names::{StandIns, functions, is_same_function};
 
 /// The functions, each once.
 ///
@@ -32,7 +33,7 @@ pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec
         };
         let name = rules::tool_name(&tool.name);
         if let Some(first) = seen.insert(name.clone(), tool) {
-            if !is_same(first, tool) {
+            if !is_same_function(first, tool) {
                 // Errors are told as they are; the only client there is has it in `function`.
                 let path = Path::Key(&path, "function");
                 return Err(Path::Key(&path, "name")
@@ -47,12 +48,6 @@ pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec
         encoded.push(self::tool(&path, name, tool, losses));
     }
     Ok(encoded)
-}
-
-/// But for a cache mark, which says nothing of the tool.
-fn is_same(one: &Function, other: &Function) -> bool {
-    let said = |tool: &Function| Function { cache_control: None, ..tool.clone() };
-    said(one) == said(other)
 }
 
 fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a Function, losses: &mut Losses) -> Tool<'a> {
@@ -73,14 +68,6 @@ pub(super) fn must_call(request: &Request) -> bool {
 
 fn is_forced(request: &Request) -> bool {
     request.tool_choice.as_ref().is_some_and(chat::ToolChoice::is_forced)
-}
-
-/// The tools that Claude can be told of.
-fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
-    tools.iter().filter_map(|tool| match tool {
-        chat::Tool::Function(function) => Some(function),
-        chat::Tool::Hosted(_) => None,
-    })
 }
 
 /// Anthropic says whether calls may be parallel inside `tool_choice`, and takes that only beside `tools`.
@@ -123,33 +110,11 @@ pub(super) fn tool_choice<'a>(
     })
 }
 
-/// The names that stand for those of a request's tools, with the way back. Most requests have none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StandIns(Vec<(String, String)>);
-
 impl StandIns {
-    /// Those of `tools`.
+    /// Those of `tools` at Anthropic.
     #[must_use]
     pub fn of(tools: &[chat::Tool]) -> Self {
-        let renamed = functions(tools).filter_map(|tool| match rules::tool_name(&tool.name) {
-            Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
-            Cow::Borrowed(_) => None,
-        });
-        Self(renamed.collect())
-    }
-
-    /// The client's name of the tool that the model calls by `name`.
-    pub(super) fn resolve(&self, name: String) -> String {
-        self.0.iter().find(|(stand_in, _)| *stand_in == name).map_or(name, |(_, name)| name.clone())
-    }
-
-    /// Gives the calls of a whole answer the client's names.
-    pub fn resolve_in(&self, reply: &mut Reply) {
-        for part in reply.choices.iter_mut().flat_map(|choice| &mut choice.content) {
-            if let Content::ToolCall { name, .. } = &mut part.content {
-                *name = self.resolve(std::mem::take(name));
-            }
-        }
+        Self::renamed(tools, rules::tool_name)
     }
 }
 
@@ -158,7 +123,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::chat::{BlockStart, Event};
+    use crate::chat::{BlockStart, Content, Event};
     use crate::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, SCHEMA, encode_request};
     use crate::wire::openai_chat::decode_request;
     use crate::wire::{Asked, BackendCodec as _};

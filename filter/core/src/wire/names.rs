@@ -1,0 +1,91 @@
+//! Names that a provider does not take, and those that stand for them.
+
+use std::borrow::Cow;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::chat::{Content, Function, Reply, Tool};
+
+/// What is kept of a name that is not taken, in characters. The model reads it; the digest behind it tells it apart.
+const KEPT: usize = 64;
+
+/// What stands for `name`: its ASCII letters, digits, `_` and `-`, with `replacement` for the rest, and its digest. The same
+/// always becomes the same, with no state to keep, and two never become one.
+pub(crate) fn stand_in(name: &str, replacement: &str) -> String {
+    let mut kept = String::new();
+    for char in name.chars() {
+        if char.is_ascii_alphanumeric() || matches!(char, '_' | '-') {
+            kept.push(char)
+        } else {
+            kept.push_str(replacement)
+        }
+        if kept.len() >= KEPT {
+            break;
+        }
+    }
+    let digest = digest(name);
+    format!("{kept}_{}", digest.get(..16).unwrap_or(&digest))
+}
+
+pub(crate) fn digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+/// The functions among `tools`: those that run at the client.
+pub(crate) fn functions(tools: &[Tool]) -> impl Iterator<Item = &Function> {
+    tools.iter().filter_map(|tool| match tool {
+        Tool::Function(function) => Some(function),
+        Tool::Hosted(_) => None,
+    })
+}
+
+/// Whether two functions are one, but for a cache mark, which says nothing of the function.
+pub(crate) fn is_same_function(one: &Function, other: &Function) -> bool {
+    let said = |function: &Function| Function { cache_control: None, ..function.clone() };
+    said(one) == said(other)
+}
+
+/// The names that stand for those of a request's tools, with the way back. Most requests have none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StandIns(Vec<(String, String)>);
+
+impl StandIns {
+    /// Those of `tools` at a provider to whom each is called as `rename` says.
+    pub(crate) fn renamed(tools: &[Tool], rename: fn(&str) -> Cow<'_, str>) -> Self {
+        let renamed = functions(tools).filter_map(|tool| match rename(&tool.name) {
+            Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
+            Cow::Borrowed(_) => None,
+        });
+        Self(renamed.collect())
+    }
+
+    /// The client's name of the tool that the model calls by `name`.
+    pub(crate) fn resolve(&self, name: String) -> String {
+        self.0.iter().find(|(stand_in, _)| *stand_in == name).map_or(name, |(_, name)| name.clone())
+    }
+
+    /// Gives the calls of a whole answer the client's names.
+    pub fn resolve_in(&self, reply: &mut Reply) {
+        for part in reply.choices.iter_mut().flat_map(|choice| &mut choice.content) {
+            if let Content::ToolCall { name, .. } = &mut part.content {
+                *name = self.resolve(std::mem::take(name));
+            }
+        }
+    }
+}
+
+/// `googleSearch` of `google_search`.
+pub(crate) fn camel(name: &str) -> String {
+    let mut camel = String::with_capacity(name.len());
+    let mut is_first = false;
+    for char in name.chars() {
+        if char == '_' {
+            is_first = true;
+        } else if std::mem::take(&mut is_first) {
+            camel.push(char.to_ascii_uppercase());
+        } else {
+            camel.push(char);
+        }
+    }
+    camel
+}
