@@ -62,7 +62,39 @@ impl Seal {
         let data = marked.split_off(by.prefix().len());
         Some(Seal { by, data })
     }
+
+    /// The name `id` of a call with the seal in it: every client sends that back, also one whose API has no place for seals.
+    /// It is of letters, digits, `_` and `-`, as far as `id` is. A seal that is no Base64 is not in it.
+    #[must_use]
+    pub fn in_id(&self, id: &str) -> String {
+        let is_base64 = |char: char| char.is_ascii_alphanumeric() || "+/-_".contains(char);
+        let data = self.data.trim_end_matches('=');
+        if data.is_empty() || !data.chars().all(is_base64) {
+            return id.to_owned();
+        }
+        let whose = self.by.prefix().trim_end_matches(':');
+        format!("{id}{IN_ID}{whose}_{}", data.replace('+', "-").replace('/', "_"))
+    }
+
+    /// The name of a call and the seal that was put in it.
+    #[must_use]
+    pub fn of_id(id: &str) -> (&str, Option<Seal>) {
+        let sealed = || {
+            let (name, marked) = id.split_once(IN_ID)?;
+            let (whose, data) = marked.split_once('_')?;
+            let by = *Family::ALL.iter().find(|family| family.prefix().trim_end_matches(':') == whose)?;
+            let mut data = data.replace('-', "+").replace('_', "/");
+            while !data.len().is_multiple_of(4) {
+                data.push('=');
+            }
+            Some((name, Some(Seal { by, data })))
+        };
+        sealed().unwrap_or((id, None))
+    }
 }
+
+/// Stands between the name of a call and its seal. Conversations that have begun have it in them, so it stays as it is.
+const IN_ID: &str = "__sealed_";
 
 /// Members of an object for which the neutral form has no word. The codec of the same family may know them; what no codec
 /// takes is a loss.
@@ -145,6 +177,22 @@ mod tests {
             let seal = Seal { by: *by, data: "claude:x".to_owned() };
             let marked = seal.marked().to_string();
             assert_eq!(Seal::of_marked(marked), Some(seal));
+        }
+        for data in ["AAAA", "+/+/", "QQ==", "QUI=", "__sealed_gemini_x"] {
+            let seal = Seal { by: Family::Google, data: data.to_owned() };
+            let id = seal.in_id("call_1");
+            assert!(id.chars().all(|char| char.is_ascii_alphanumeric() || "_-".contains(char)), "{id}");
+            let (name, back) = Seal::of_id(&id);
+            assert_eq!(name, "call_1");
+            // The URL-safe alphabet says the same bytes.
+            let bytes =
+                |data: &str| data.replace('-', "+").replace('_', "/").trim_end_matches('=').to_owned();
+            assert_eq!(back.map(|seal| bytes(&seal.data)), Some(bytes(data)));
+        }
+        let odd = Seal { by: Family::Google, data: "no base 64".to_owned() };
+        assert_eq!(odd.in_id("call_1"), "call_1");
+        for id in ["", "call_1", "a__sealed_", "a__sealed_gemini", "a__sealed_someone_AAAA"] {
+            assert_eq!(Seal::of_id(id), (id, None));
         }
         for marked in ["", "x", "claude", "Claude:x", " claude:x", "someone:x"] {
             assert_eq!(Seal::of_marked(marked.to_owned()), None, "{marked}");

@@ -49,6 +49,7 @@ fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Loss
         ("text", _) => Part::text(fields.required_string("text")?),
         ("image_url", Allowed::User) => Part::new(decode_image(&mut fields, losses)?),
         ("file", Allowed::User) => Part::new(decode_file(&mut fields, losses)?),
+        ("input_audio", Allowed::User) => Part::new(decode_audio(&mut fields, losses)?),
         ("refusal", Allowed::Assistant) => Part::new(Content::Refusal(fields.required_string("refusal")?)),
         ("thinking" | "redacted_thinking", Allowed::Assistant) => {
             let Some(part) = decode_thinking(&mut fields, &kind, losses)? else { return Ok(None) };
@@ -144,6 +145,20 @@ fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content>
         losses.add(Path::Key(&path, "detail"), "documents have no levels of detail");
     }
     Ok(Content::Media { kind: MediaKind::Document, source, detail: None, name: None })
+}
+
+fn decode_audio(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
+    let audio = fields.take("input_audio").ok_or_else(|| fields.missing("input_audio"))?;
+    let path = fields.path("input_audio");
+    let mut audio = Fields::new(&path, audio)?;
+    let format = audio.required_string("format")?;
+    let media_type = match format.as_str() {
+        "mp3" => "audio/mpeg".to_owned(),
+        format => format!("audio/{format}"),
+    };
+    let source = Source::Base64 { media_type, data: audio.required_string("data")? };
+    audio.finish(losses);
+    Ok(Content::Media { kind: MediaKind::Audio, source, detail: None, name: None })
 }
 
 fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
