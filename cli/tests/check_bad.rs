@@ -216,7 +216,7 @@ const CASES: &[Case] = &[
     ),
     ("cost of no kind", &[("type: TotalToken", "type: TotalTokens")], ""),
     // Backends
-    ("schema that is not supported", &[("schema: {name: OpenAI}", "schema: {name: GCPVertexAI}")], ""),
+    ("schema that is not supported", &[("schema: {name: OpenAI}", "schema: {name: AzureOpenAI}")], ""),
     ("no such schema", &[("schema: {name: OpenAI}", "schema: {name: OpenIA}")], ""),
     ("version of OpenAI", &[("schema: {name: OpenAI}", "schema: {name: OpenAI, version: v1}")], ""),
     (

@@ -89,7 +89,6 @@ const REFUSED: &[Field] = &[
         "for Anthropic's models use `AWSAnthropic`",
     ),
     value(Kind::AIServiceBackend, "spec.schema.name", "AzureOpenAI", ""),
-    value(Kind::AIServiceBackend, "spec.schema.name", "GCPVertexAI", ""),
     value(Kind::BackendSecurityPolicy, "spec.type", "AzureAPIKey", ""),
     value(Kind::BackendSecurityPolicy, "spec.type", "AzureCredentials", ""),
     field(Kind::BackendSecurityPolicy, "spec.azureAPIKey", ""),

@@ -34,13 +34,28 @@ fn openai_chat_requests_to_claude_on_vertex() {
 }
 
 #[test]
+fn openai_chat_requests_to_gemini() {
+    requests("gemini", SchemaName::GCPVertexAI);
+}
+
+#[test]
 fn anthropic_answers_to_openai_chat() {
     answers("anthropic", SchemaName::Anthropic);
 }
 
 #[test]
+fn gemini_answers_to_openai_chat() {
+    answers("gemini", SchemaName::GCPVertexAI);
+}
+
+#[test]
 fn anthropic_streams_to_openai_chat() {
     streams("anthropic", SchemaName::Anthropic);
+}
+
+#[test]
+fn gemini_streams_to_openai_chat() {
+    streams("gemini", SchemaName::GCPVertexAI);
 }
 
 fn answers(api: &str, schema: SchemaName) {
@@ -99,10 +114,12 @@ fn sent(schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
     // What the edge reads of a body, also where the rest of it is wrong.
     let model = (CHAT.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
     let model = model.unwrap_or_default();
+    let is_geminis = schema == SchemaName::GCPVertexAI && !model.starts_with("gemini");
+    let model = if is_geminis { "gemini-3.1-pro-preview" } else { &model };
     let to = To {
         endpoint: CHAT,
         schema: &Schema { name: schema, prefix: None, version: None },
-        model: &model,
+        model,
         stream: false,
         default_max_tokens: 4096,
         headers: &Headers::default(),

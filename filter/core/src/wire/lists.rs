@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api::Api;
 use super::schema::Schema;
-use super::{anthropic, cohere, openai};
+use super::{anthropic, cohere, gemini, openai};
 
 /// The schemas by the names that configurations have for them.
 macro_rules! schemas {
@@ -70,6 +70,8 @@ schemas! {
     Cohere: cohere::SCHEMA,
     /// Anthropic's models on Vertex AI.
     GCPAnthropic: anthropic::VERTEX,
+    /// Gemini on Vertex AI.
+    GCPVertexAI: gemini::SCHEMA,
 }
 
 apis! {

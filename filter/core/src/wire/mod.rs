@@ -59,6 +59,7 @@ pub mod api;
 pub(crate) mod cohere;
 pub mod error;
 mod fields;
+pub(crate) mod gemini;
 pub mod glance;
 mod lists;
 mod names;

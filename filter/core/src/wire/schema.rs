@@ -322,6 +322,35 @@ mod tests {
     }
 
     #[test]
+    fn gemini_is_below_project_and_region() {
+        let gemini =
+            |stream, model| path_of(SchemaName::GCPVertexAI, None, Endpoint::ChatCompletions, stream, model);
+        assert_eq!(
+            gemini(false, "gemini-2.5-pro"),
+            "/v1/publishers/google/models/gemini-2.5-pro:generateContent"
+        );
+        let schema = config::Schema { name: SchemaName::GCPVertexAI, prefix: None, version: None };
+        let auth = config::Auth::Gcp {
+            credential: String::new(),
+            project: "p/../q".to_owned(),
+            region: "global".to_owned(),
+        };
+        let to = To {
+            endpoint: Endpoint::ChatCompletions,
+            schema: &schema,
+            model: "gemini-3/x",
+            stream: true,
+            default_max_tokens: 4096,
+            headers: &Headers::default(),
+            auth: Some(&auth),
+        };
+        assert_eq!(
+            schema.name.schema().path(&to),
+            "/v1/projects/p%2F..%2Fq/locations/global/publishers/google/models/gemini-3%2Fx:streamGenerateContent?alt=sse"
+        );
+    }
+
+    #[test]
     fn pairs_without_a_way_say_so() {
         let error = reach(Endpoint::Embeddings, SchemaName::AWSAnthropic).unwrap_err();
         assert_eq!(error.status(), 422);
@@ -344,6 +373,7 @@ mod tests {
         AWSAnthropic: ChatCompletions Translate, Messages Envelope
         Cohere: Rerank Same
         GCPAnthropic: ChatCompletions Translate, Messages Envelope, CountTokens Envelope
+        GCPVertexAI: ChatCompletions Translate
         ");
     }
 

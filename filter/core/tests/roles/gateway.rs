@@ -62,7 +62,7 @@ impl Gateway {
             SchemaName::OpenAI | SchemaName::Cohere => Auth::Bearer { credential },
             SchemaName::Anthropic => Auth::AnthropicKey { credential },
             SchemaName::AWSAnthropic => Auth::AwsSigv4 { credential, region: REGION.to_owned() },
-            SchemaName::GCPAnthropic => {
+            SchemaName::GCPAnthropic | SchemaName::GCPVertexAI => {
                 Auth::Gcp { credential, project: "project".to_owned(), region: REGION.to_owned() }
             }
         };
