@@ -8,6 +8,7 @@ mod answer;
 mod anthropic;
 mod bedrock;
 mod credentials;
+mod google;
 mod object;
 mod openai;
 mod options;

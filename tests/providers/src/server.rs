@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::answer::Answer;
 use crate::record::Records;
 use crate::script::{Scripts, Shape};
-use crate::{anthropic, bedrock, credentials, openai};
+use crate::{anthropic, bedrock, credentials, google, openai};
 
 /// The largest request body a provider takes, in bytes.
 const BODY_LIMIT: usize = 256 * 1024 * 1024;
@@ -35,6 +35,8 @@ pub(crate) enum Provider {
     Anthropic(anthropic::Provider),
     /// Bedrock's runtime with Anthropic models.
     Bedrock(bedrock::Provider),
+    /// Vertex AI with Gemini and Anthropic models.
+    Google(google::Provider),
     /// A container credentials endpoint.
     Credentials(credentials::Provider),
 }
@@ -109,6 +111,7 @@ impl Port {
             Provider::OpenAi(provider) => provider.answer(ask).await,
             Provider::Anthropic(provider) => provider.answer(ask),
             Provider::Bedrock(provider) => provider.answer(ask),
+            Provider::Google(provider) => provider.answer(ask),
             Provider::Credentials(provider) => provider.answer(ask),
         }
     }
