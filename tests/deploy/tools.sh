@@ -10,9 +10,13 @@ readonly OLDER_ENVOY_GATEWAYS=(v1.6.0 v1.8.0)
 readonly ISTIO=istio.io/istio
 readonly ISTIO_VERSION=v0.0.0-20260827124520-eed52ebb66ad
 
-need_deployment_tools() {
+need_deployment_packages() {
   need_registry
   need_compose
+  have shellcheck || apt_install shellcheck
+}
+
+need_deployment_tools() {
   need_envoy_gateway
   need_older_envoy_gateways
   need_istio
@@ -34,7 +38,6 @@ need_registry() {
 
 # Envoy Gateway's offline translation and its server, for tests/deploy. Without Go their tests are skipped.
 need_envoy_gateway() {
-  have docker-registry || apt_install docker-registry
   if { have egctl && have envoy-gateway; } || { [ -x "$OWN/bin/egctl" ] && [ -x "$OWN/bin/envoy-gateway" ]; }; then return; fi
   if ! have go; then
     goes_without "Go is missing, so nothing is run on Envoy Gateway"
@@ -60,7 +63,6 @@ need_older_envoy_gateways() {
 
 # istioctl, which validates, and Istiod, for tests/deploy. Without Go their tests are skipped.
 need_istio() {
-  need_redis
   if { have istioctl && have pilot-discovery; } || { [ -x "$OWN/bin/istioctl" ] && [ -x "$OWN/bin/pilot-discovery" ]; }; then return; fi
   if ! have go; then
     goes_without "Go is missing, so nothing is run on Istio"
@@ -78,9 +80,6 @@ need_manifest_tools() {
     kubeconform=github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0
     helm=helm.sh/helm/v3/cmd/helm@v3.21.4
   ) modules=("github.com/envoyproxy/gateway@$ENVOY_GATEWAY_VERSION" istio.io/api@v1.31.4) tool module
-  have shellcheck || apt_install shellcheck
-  need_python
-  pip_install -r tests/deploy/manifests/requirements.txt
   if ! have go; then
     goes_without "Go is missing, so there are no kustomize, kubeconform and Helm: their tests are skipped"
     return
@@ -91,6 +90,6 @@ need_manifest_tools() {
     go_install "" "${tool#*=}"
   done
   for module in "${modules[@]}"; do
-    [ -d "$OWN/go/pkg/mod/$module" ] || GOPATH=$OWN/go GOFLAGS=-modcacherw go mod download "$module"
+    [ -d "$OWN/go/pkg/mod/$module" ] || in_own_go go mod download "$module"
   done
 }

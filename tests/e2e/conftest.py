@@ -43,7 +43,7 @@ def clean(request):
 
 @pytest.fixture
 def providers(shared_providers):
-    """All stand-in providers by name: qwen3, gpt-oss, main, spare, claude, bedrock, pod-identity."""
+    """All stand-in providers by name: qwen3, gpt-oss, main, spare, claude, bedrock, azure, pod-identity."""
     return shared_providers
 
 
@@ -138,9 +138,11 @@ class SmallDisk:
     def close(self):
         if self.is_mounted:
             subprocess.run(["umount", "-l", self.path], check=True)
-        self.path.rmdir()
+        # What still runs may have written below it since.
+        shutil.rmtree(self.path)
 
 
+# To be named before the fixture of what runs on it, which then ends first.
 @pytest.fixture
 def small_disk():
     disk = SmallDisk()

@@ -111,6 +111,44 @@ def test_who_is_nobody_has_no_budget(gateway):
         assert gateway.chat(QWEN).status_code == 200
 
 
+@pytest.fixture(scope="module", params=["local", "redis"])
+def strict_gateway(request, shared_providers, start_gateway):
+    redis = request.getfixturevalue("redis") if request.param == "redis" else None
+    manifest = limited(shared_providers, budget("llm_total_token", BUDGET))
+    manifest[-1]["metadata"]["annotations"] = {"weir.dev/require-identity": "true"}
+    return start_gateway(manifest, redis=redis)
+
+
+@pytest.mark.parametrize("model", [QWEN, CLAUDE])
+def test_who_is_nobody_is_refused_where_the_policy_says_so(strict_gateway, providers, model, user):
+    """What `connection` names, Envoy removes before any filter sees it: so nobody can become nobody."""
+    assert strict_gateway.chat(model, user).status_code == 200
+    before = len(providers["qwen3"].requests()) + len(providers["bedrock"].requests())
+    for headers in ({}, {"x-user-id": ""}, {"x-user-id": user, "connection": "x-user-id"}):
+        body = {"model": model, "max_tokens": 5, "messages": HELLO}
+        answer = strict_gateway.http.post("/v1/chat/completions", json=body, headers=headers)
+        assert answer.status_code == 400, headers
+        assert "the header x-user-id is missing" in answer.json()["error"]["message"]
+    assert len(providers["qwen3"].requests()) + len(providers["bedrock"].requests()) == before
+
+
+def test_what_cannot_be_sent_counts_in_no_budget_of_requests(shared_providers, start_gateway, redis, user):
+    """Also where the ratelimit service is asked before the attempt that finds out."""
+    per_user = {"headers": [{"name": "x-user-id", "type": "Distinct"}]}
+    rule = {"clientSelectors": [per_user], "limit": {"requests": 2, "unit": "Hour"}}
+    manifest = [*resources.standard(shared_providers), resources.traffic(rule)]
+    gateway = start_gateway(manifest, redis=redis)
+    headers = {"x-user-id": user}
+    wrong = {"model": QWEN, "max_tokens": 5, "messages": HELLO}
+    cannot = {"model": CLAUDE, "stream": True, "messages": [{"role": "nobody", "content": "x"}]}
+    for _ in range(3):
+        assert gateway.http.post("/anthropic/v1/messages/count_tokens", json=wrong, headers=headers).status_code == 422
+        assert gateway.http.post("/v1/chat/completions", json=cannot, headers=headers).status_code == 422
+    for model in (QWEN, CLAUDE):
+        answers = [gateway.chat(model, user, max_tokens=5).status_code for _ in range(3)]
+        assert answers == [200, 200, 429], model
+
+
 def test_nobody_is_somebody_new_by_saying_it_twice(gateway, user):
     assert use_up(gateway, user, lambda: gateway.chat(QWEN, user)).status_code == 429
     twice = [("x-user-id", user), ("x-user-id", user)]

@@ -209,9 +209,9 @@ def test_one_filter_leads_nowhere_else(direct, providers):
     assert answer.status_code == 404
     answer = direct.http.get("/", headers=forged)
     assert answer.status_code == 404
-    # Anthropic's API has no translation to OpenAI's.
+    # OpenAI's API has no counting of tokens.
     body = {"model": "mini", "max_tokens": 9, "messages": HELLO}
-    answer = direct.http.post("/anthropic/v1/messages", json=body, headers=forged)
+    answer = direct.http.post("/anthropic/v1/messages/count_tokens", json=body, headers=forged)
     assert (answer.status_code, answer.json()["type"]) == (422, "error")
     assert not providers["main"].requests()
 

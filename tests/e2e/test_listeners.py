@@ -10,9 +10,9 @@ import httpx
 import pytest
 
 from conftest import free_port
-from harness import gateway as gateways
 from harness import resources
-from harness.process import Process, descendants, wait_for
+from harness.process import wait_for
+from harness.second_envoy import SecondEnvoy, bootstrap_of
 
 QWEN = "Qwen/Qwen3-1.7B"
 
@@ -114,11 +114,6 @@ def test_a_request_may_take_five_minutes_by_default(gateway):
     assert '"request_timeout": "300s"' in json.dumps(bootstrap_of(gateway))
 
 
-def bootstrap_of(gateway):
-    words = [word for pid in descendants(gateway.process.pid) for word in open(f"/proc/{pid}/cmdline").read().split("\0")]
-    return json.loads(open(next(word for word in words if word.endswith("/envoy.json"))).read())
-
-
 def test_the_machine_bounds_envoy(gateway):
     overload = bootstrap_of(gateway)["overload_manager"]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -137,25 +132,11 @@ def test_the_machine_bounds_envoy(gateway):
 )
 def test_without_memory_requests_get_a_503(gateway, tmp_path, path, error_of):
     """What Envoy runs on, in a second Envoy that has a byte."""
-    config = bootstrap_of(gateway)
-    config["overload_manager"]["resource_monitors"][1]["typed_config"]["max_heap_size_bytes"] = 1
-    # At once, these would take the connection as well.
+    # At once, the others would take the connection as well.
     kept = ["envoy.overload_actions.shrink_heap", "envoy.overload_actions.stop_accepting_requests"]
-    config["overload_manager"]["actions"] = [
-        action for action in config["overload_manager"]["actions"] if action["name"] in kept
-    ]
-    config["admin"]["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": 0}}
-    listeners = config["static_resources"]["listeners"]
-    config["static_resources"]["listeners"] = listeners[:1]
-    port = free_port()
-    listeners[0]["address"] = {"socket_address": {"address": "127.0.0.1", "port_value": port}}
-    file = tmp_path / "envoy.json"
-    file.write_text(json.dumps(config))
-    folder = os.environ.get("WEIR_MODULE", gateways.WEIR)
-    environment = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": os.path.dirname(folder)}
-    envoy = Process([gateways.envoy(), "-c", file, "--disable-hot-restart", "--concurrency", "1"], env=environment)
+    envoy = SecondEnvoy(gateway, tmp_path, free_port(), memory=1, actions=kept)
     try:
-        url = f"http://127.0.0.1:{port}{path}"
+        url = envoy.url + path
 
         def refused():
             try:
@@ -164,7 +145,7 @@ def test_without_memory_requests_get_a_503(gateway, tmp_path, path, error_of):
                 return None
             return answer if answer.status_code == 503 else None
 
-        answer = wait_for(refused, 20, what="a refusal")
+        answer = wait_for(refused, 60, what="a refusal")
         assert error_of(answer.json())["message"] == "the gateway has no room for more requests; try again"
         assert answer.headers["retry-after"] == "1"
     finally:

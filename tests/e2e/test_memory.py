@@ -9,8 +9,10 @@ import urllib.parse
 
 import pytest
 
+from conftest import free_port
 from harness import resources
 from harness.process import wait_for
+from harness.second_envoy import SecondEnvoy
 
 MB = 1_000_000
 #: So much is held at most, in one worker.
@@ -120,3 +122,45 @@ def test_unfinished_events(gateway):
             assert_refused(each)
     close(connections)
     wait_for(lambda: gateway.chat("m").status_code == 200, 10, what="room again")
+
+
+def test_the_memory_there_is(shared_providers, start_gateway, tmp_path):
+    """The filter may hold more than there is: then Envoy refuses and ends requests, and goes on."""
+    manifest = [
+        *resources.gateway(),
+        *resources.backend("qwen3", shared_providers["qwen3"].url),
+        resources.route(resources.rule("m", "qwen3")),
+    ]
+    for each in manifest:
+        if each["kind"] == "Gateway":
+            each["metadata"]["annotations"] = {"weir.dev/held-limit": "2Gi"}
+    gateway = start_gateway(manifest)
+    room = 400 << 20
+    envoy = SecondEnvoy(gateway, tmp_path, free_port(), memory=room)
+    try:
+        envoy.wait_until_it_serves("m")
+        body = b'{"model": "m", "messages": "' + b"x" * (8 * MB)
+        connections = []
+        while len(connections) < 90:
+            connections.append(post(envoy, body, announced=9 * MB))
+            # It looks ten times a second at what it has; and what comes in at once beyond that is ended without a word.
+            time.sleep(0.05)
+        told = [text for text in map(what_came, connections) if text]
+        assert len(told) > 10
+        for each in told:
+            assert each.startswith("HTTP/1.1 503") and "retry-after: 1" in each and '"error"' in each, each
+        assert envoy.memory() < 1.5 * room
+        close(connections)
+        wait_for(lambda: envoy.chat("m") == 200, 20, what="room again")
+        assert envoy.process.popen.poll() is None
+    finally:
+        envoy.stop()
+
+
+def what_came(connection):
+    """What there is to read of a connection; nothing where it was reset, or its request is still waited for."""
+    connection.settimeout(0.02)
+    try:
+        return connection.recv(65536).decode()
+    except OSError:
+        return ""

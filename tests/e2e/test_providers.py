@@ -529,3 +529,76 @@ def test_form_without_its_file_is_refused(providers):
     answer = httpx.post(providers["qwen3"].url + "/v1/audio/transcriptions", files=form)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "file"
+
+
+class TestAzure:
+    """What OpenAI's SDK for Azure sends, and what is refused."""
+
+    @pytest.fixture
+    def azure(self, providers):
+        return openai.AzureOpenAI(
+            azure_endpoint=providers["azure"].url,
+            api_key=stand_ins.AZURE_KEY,
+            api_version="2024-10-21",
+            max_retries=0,
+            timeout=10,
+        )
+
+    def test_its_own_sdk(self, azure):
+        answer = azure.chat.completions.create(model="our-gpt", messages=HELLO)
+        assert (answer.model, answer.choices[0].message.content) == ("our-gpt", f"Hello from azure: {SENTENCE}")
+        chunks = list(azure.chat.completions.create(model="our-gpt", messages=HELLO, stream=True))
+        assert chunks[0].choices == []
+        assert azure.responses.create(model="our-gpt", input="x").output_text
+        assert len(azure.embeddings.create(model="our-gpt", input="x", encoding_format="float").data) == 1
+        with pytest.raises(openai.NotFoundError, match="deployment"):
+            azure.chat.completions.create(model="missing", messages=HELLO)
+
+    @pytest.mark.parametrize(
+        ("path", "status"),
+        [
+            ("/openai/v1/chat/completions", 200),
+            ("/openai/v1/chat/completions?api-version=preview", 200),
+            ("/openai/v1/chat/completions?api-version=2024-10-21", 400),
+            ("/openai/deployments/m/chat/completions", 404),
+            ("/openai/deployments/m/chat/completions?api-version=latest", 404),
+            ("/openai/deployments/m/chat/completions?api-version=2024-10-21&api-version=2024-10-21", 404),
+            ("/openai/deployments/m/responses?api-version=2024-10-21", 404),
+            ("/openai/responses?api-version=2024-10-21", 200),
+            ("/v1/chat/completions", 404),
+        ],
+    )
+    def test_paths(self, providers, path, status):
+        body = {"model": "m", "messages": HELLO} if "chat" in path else {"model": "m", "input": "x"}
+        headers = {"api-key": stand_ins.AZURE_KEY}
+        answer = httpx.post(providers["azure"].url + path, json=body, headers=headers)
+        assert answer.status_code == status, answer.text
+
+    @pytest.mark.parametrize(
+        ("headers", "status"),
+        [
+            ({"api-key": stand_ins.AZURE_KEY}, 200),
+            ({"authorization": f"Bearer {stand_ins.AZURE_TOKEN}"}, 200),
+            ({"api-key": "x"}, 401),
+            ({"authorization": "Bearer x"}, 401),
+            ({}, 401),
+        ],
+    )
+    def test_keys(self, providers, headers, status):
+        body = {"model": "m", "messages": HELLO}
+        url = providers["azure"].url + "/openai/v1/chat/completions"
+        assert httpx.post(url, json=body, headers=headers).status_code == status
+
+
+def test_bedrock_has_openais_api_by_key(providers):
+    client = openai.OpenAI(
+        base_url=providers["bedrock"].url + "/openai/v1", api_key=stand_ins.BEDROCK_API_KEY, max_retries=0, timeout=10
+    )
+    answer = client.chat.completions.create(model="openai.gpt-oss-20b-1:0", messages=HELLO)
+    assert answer.choices[0].message.content == f"Hello from bedrock: {SENTENCE}"
+    with pytest.raises(openai.PermissionDeniedError):
+        client.with_options(api_key="x").chat.completions.create(model="m", messages=HELLO)
+    with pytest.raises(openai.NotFoundError):
+        client.embeddings.create(model="m", input="x")
+    with pytest.raises(openai.BadRequestError, match="top_k"):
+        client.chat.completions.create(model="m", messages=HELLO, extra_body={"top_k": 1})

@@ -30,7 +30,7 @@ def moto():
             return False
 
     try:
-        wait_for(up, 20, what="moto")
+        wait_for(up, 60, what="moto")
         url = f"http://127.0.0.1:{port}"
         iam = boto3.client(
             "iam", endpoint_url=url, region_name="us-west-2", aws_access_key_id="x", aws_secret_access_key="y"

@@ -58,7 +58,20 @@ def test_a_timeout_of_the_only_backend_is_final(gateway, providers, user, model,
     assert time.monotonic() - begin < 4
     time.sleep(1.5)
     assert len(providers[name].requests()) == 1
-    assert gateway.logged(user)[0]["attempts"] == 1
+    record = gateway.logged(user)[0]
+    assert record["attempts"] == 1
+    # It was at work, and what it read is paid for.
+    assert (record["usage_status"], record["output_tokens"]) == ("partial", 0)
+    assert record["total_tokens"] == record["input_tokens"] > 0
+
+
+@pytest.mark.parametrize("model", ["direct", "roles"])
+def test_a_backends_own_504_costs_nothing(gateway, providers, user, model):
+    providers["qwen3"].fail(504)
+    body = {"model": model, "messages": [{"role": "user", "content": "one two three"}]}
+    answer = gateway.http.post("/v1/chat/completions", json=body, headers={"x-user-id": user, "x-way": "roles"})
+    assert answer.status_code == 504
+    assert gateway.logged(user)[0]["usage_status"] == "none"
 
 
 def test_another_backend_is_asked_after_a_timeout(gateway, providers, user):

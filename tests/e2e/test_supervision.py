@@ -1,5 +1,6 @@
 """Whatever ends `weir`, nothing it started stays behind; and what it started is watched."""
 
+import json
 import os
 import signal
 import socket
@@ -13,8 +14,10 @@ from harness import resources
 from harness.process import Failed, alive, command_of, descendants, wait_for
 from harness.providers import start_openai
 from harness.resources import budget
+from harness.samples import HELLO
 
 QWEN = "Qwen/Qwen3-1.7B"
+CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 
 
 @pytest.fixture
@@ -91,6 +94,40 @@ def test_asked_to_end_with_a_stream_open(gateway, providers):
         gateway.process.popen.send_signal(signal.SIGTERM)
         assert gateway.process.wait(30) == 0
     assert_all_gone(started)
+
+
+@pytest.mark.parametrize("api", ["openai", "anthropic"])
+@pytest.mark.parametrize("model", [QWEN, CLAUDE])
+def test_streams_that_last_longer_end_with_an_error(manifest, start_gateway, providers, model, api, user):
+    """Both on a direct way (where the native module has one) and on that of two roles."""
+    if (model, api) == (QWEN, "anthropic"):
+        pytest.skip("no backend of that API")
+    for name in ("qwen3", "bedrock"):
+        providers[name].script({"default": {"words": 1000, "delay_ms": 100}})
+    gateway = start_gateway(manifest, "--drain-time-s", "3")
+    path = "/v1/chat/completions" if api == "openai" else "/anthropic/v1/messages"
+    body = {"model": model, "messages": HELLO, "max_tokens": 4000, "stream": True}
+    text, broken = "", False
+    with gateway.http.stream("POST", path, json=body, headers={"x-user-id": user}) as answer:
+        pieces = answer.iter_text()
+        text += next(pieces)
+        gateway.process.popen.send_signal(signal.SIGTERM)
+        try:
+            for piece in pieces:
+                text += piece
+        except httpx.RemoteProtocolError:
+            broken = True
+    assert gateway.process.wait(20) == 0
+    assert broken == (gateways.FILTER == "wasm"), "proxy-wasm can reset a stream, not end it"
+    before, last = text.rstrip().rsplit("\n", 1)
+    assert before.count("data: ") > 5, "it ran for most of the time there was"
+    assert before.endswith("event: error") == (api == "anthropic")
+    error = json.loads(last.removeprefix("data: "))
+    assert error["type"] == "error"
+    assert error["error"]["type"] == "service_unavailable_error"
+    assert "the gateway is stopping" in error["error"]["message"]
+    [line] = gateway.logged(user)
+    assert (line["usage_status"], line["status"]) == ("partial", 200)
 
 
 def test_envoy_crashes(gateway):
@@ -262,7 +299,7 @@ def test_sigusr1_opens_the_access_log_anew(gateway, user):
     assert all(alive(pid) for pid in started), "nobody else got it"
 
 
-def test_an_access_log_that_cannot_be_written_is_told_of(manifest, start_gateway, small_disk):
+def test_an_access_log_that_cannot_be_written_is_told_of(small_disk, manifest, start_gateway):
     gateway = start_gateway(manifest, log_file=small_disk.path / "access.log")
     small_disk.fill()
     for _ in range(30):

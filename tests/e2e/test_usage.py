@@ -3,6 +3,8 @@
 import concurrent.futures
 import json
 
+import httpx
+import openai
 import pytest
 
 from harness.gateway import new_user
@@ -220,6 +222,19 @@ def test_a_client_that_leaves_is_charged_what_was_seen(gateway, providers, user,
     )
 
 
+@pytest.mark.parametrize("model, provider", [(QWEN, "qwen3"), (CLAUDE, "bedrock")])
+def test_a_client_that_leaves_before_the_answer_is_charged_what_it_sent(gateway, providers, user, model, provider):
+    """Both on a direct way and on that of two roles: the provider has the request, and is paid for it."""
+    providers[provider].script({"hang": True}, times=1)
+    with pytest.raises(httpx.ReadTimeout):
+        body = {"model": model, "max_tokens": 5, "messages": HELLO}
+        httpx.post(f"{gateway.url}/v1/chat/completions", json=body, headers={"x-user-id": user}, timeout=1)
+    (record,) = gateway.logged(user)
+    assert (record["usage_status"], record["status"]) == ("partial", 0)
+    assert record["input_tokens"] > 0 and record["output_tokens"] == 0
+    assert gateway.spent(user) == record["total_tokens"]
+
+
 def test_an_answer_without_usage(gateway, providers, user):
     answer = {
         "id": "c",
@@ -238,6 +253,28 @@ def test_losses_are_named(gateway, user):
     (record,) = gateway.logged(user)
     assert "seed" in json.dumps(record["losses"])
     assert "logit_bias" in json.dumps(record["losses"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_losses_are_told_to_those_who_ask(gateway, user, stream):
+    client = gateway.openai(user).chat.completions.with_raw_response
+    asked = {"model": CLAUDE, "messages": HELLO, "seed": 1, "logit_bias": {"5": 1}, "stream": stream}
+    told = client.create(**asked, extra_headers={"x-weir-report-losses": "true"})
+    (record,) = gateway.logged(user)
+    assert [loss.split(": ")[0] for loss in told.headers["x-weir-losses"].split("; ")] == ["logit_bias", "seed"]
+    assert told.headers["x-weir-losses"] == "; ".join(record["losses"])
+    assert "x-weir-losses" not in client.create(**asked).headers
+
+
+def test_who_wants_to_lose_nothing_is_refused(gateway, providers, user):
+    client = gateway.openai(user).chat.completions
+    asked = {"model": CLAUDE, "messages": HELLO, "extra_headers": {"x-weir-strict": "true"}}
+    assert client.create(**asked).choices
+    with pytest.raises(openai.BadRequestError, match="seed: .*; .*"):
+        client.create(**asked, seed=1, logit_bias={"5": 1})
+    whole, refused = gateway.logged(user, 2)
+    assert (whole["status"], refused["status"]) == (200, 400)
+    assert not refused["total_tokens"]
 
 
 def test_a_later_count_wins(gateway, providers, user):

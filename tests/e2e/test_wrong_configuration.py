@@ -82,7 +82,7 @@ def said(envoy, consequence):
 def test_a_fresh_envoy_refuses_every_request(rendered):
     break_filter(rendered.folder)
     envoy = rendered()
-    answer = wait_for(envoy.chat, 20, what="an answer")
+    answer = wait_for(envoy.chat, 60, what="an answer")
     assert answer.status_code == 503
     assert "no configuration that it can read" in answer.json()["error"]["message"]
     anything = httpx.get(f"{envoy.url}/docs")
@@ -101,7 +101,7 @@ def test_the_one_before_stays_at_work(rendered):
         answer = envoy.chat()
         return answer is not None and answer.status_code == 200
 
-    wait_for(serves, 20, what="an answer")
+    wait_for(serves, 60, what="an answer")
     break_filter(rendered.folder)
     wait_for(lambda: said(envoy, "the one before stays at work"), 10, what="a line in the log")
     for _ in range(20):

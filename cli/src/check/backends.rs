@@ -440,6 +440,7 @@ fn sent(kind: AuthKind) -> &'static str {
         AuthKind::Bearer => "`authorization: Bearer`",
         AuthKind::AnthropicKey => "`x-api-key`",
         AuthKind::AwsSigv4 => "a signature of AWS",
+        AuthKind::AzureKey => "`api-key`",
         AuthKind::Gcp => "an access token of Google Cloud",
     }
 }

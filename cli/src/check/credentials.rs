@@ -101,14 +101,16 @@ fn credential(
         SecurityKind::APIKey => "apiKey",
         SecurityKind::AnthropicAPIKey => "anthropicAPIKey",
         SecurityKind::AWSCredentials => "awsCredentials",
+        SecurityKind::AzureAPIKey => "azureAPIKey",
+        SecurityKind::AzureCredentials => "azureCredentials",
         SecurityKind::GCPCredentials => "gcpCredentials",
-        // Reported already.
-        SecurityKind::AzureAPIKey | SecurityKind::AzureCredentials => return None,
     };
     let given = [
         ("apiKey", spec.api_key.is_some()),
         ("anthropicAPIKey", spec.anthropic_api_key.is_some()),
         ("awsCredentials", spec.aws_credentials.is_some()),
+        ("azureAPIKey", spec.azure_api_key.is_some()),
+        ("azureCredentials", spec.azure_credentials.is_some()),
         ("gcpCredentials", spec.gcp_credentials.is_some()),
     ];
     for (field, _) in given.iter().filter(|(field, given)| *given && *field != wanted) {
@@ -119,23 +121,63 @@ fn credential(
         let message = format!("is missing; type {:?} needs it", spec.kind);
         report.error(id, format!("spec.{wanted}"), message);
     }
-    let name = id.full_name();
-    match spec.kind {
-        SecurityKind::AWSCredentials => aws(policy, spec.aws_credentials.as_ref()?, set, environment, report),
-        SecurityKind::GCPCredentials => gcp(policy, spec.gcp_credentials.as_ref()?, set, report),
-        SecurityKind::APIKey => {
-            let reference = &spec.api_key.as_ref()?.secret_ref;
-            let secret = key(id, "spec.apiKey.secretRef", reference, API_KEY, set, report)?;
-            let source = secret_source(id, reference, API_KEY);
-            Some(of_secret(policy, Auth::Bearer { credential: name }, source, secret))
+    let credential = id.full_name();
+    let (auth, given) = match spec.kind {
+        SecurityKind::AWSCredentials => {
+            return aws(policy, spec.aws_credentials.as_ref()?, set, environment, report);
         }
-        _ => {
-            let reference = &spec.anthropic_api_key.as_ref()?.secret_ref;
-            let secret = key(id, "spec.anthropicAPIKey.secretRef", reference, API_KEY, set, report)?;
-            let source = secret_source(id, reference, API_KEY);
-            Some(of_secret(policy, Auth::AnthropicKey { credential: name }, source, secret))
+        SecurityKind::AzureCredentials => {
+            spec.azure_credentials.as_ref()?;
+            return azure_token(policy, set, report);
         }
+        SecurityKind::GCPCredentials => return gcp(policy, spec.gcp_credentials.as_ref()?, set, report),
+        SecurityKind::AzureAPIKey => (Auth::AzureKey { credential }, &spec.azure_api_key),
+        SecurityKind::AnthropicAPIKey => (Auth::AnthropicKey { credential }, &spec.anthropic_api_key),
+        SecurityKind::APIKey => (Auth::Bearer { credential }, &spec.api_key),
+    };
+    let reference = &given.as_ref()?.secret_ref;
+    let secret = api_key(id, &format!("spec.{wanted}.secretRef"), reference, API_KEY, set, report)?;
+    Some(of_secret(policy, auth, secret_source(id, reference, API_KEY), secret))
+}
+
+/// The key of a Secret that has an API key.
+const API_KEY: &str = "apiKey";
+
+/// The key of a Secret that has a token of Entra ID, and what its name begins with: where Envoy AI Gateway's controller puts
+/// the tokens that it gets for a policy.
+const AZURE_TOKEN: &str = "azureAccessToken";
+const TOKEN_SECRET: &str = "ai-eg-bsp-";
+
+/// The key of a Secret that has an access token of Google Cloud: where the same controller puts those.
+const GCP_TOKEN: &str = "gcpAccessToken";
+
+fn azure_token(
+    policy: &Resource<BackendSecurityPolicySpec>,
+    set: &Set,
+    report: &mut Report,
+) -> Option<Credential> {
+    let id = &policy.id;
+    let field = "spec.azureCredentials";
+    let reference = ObjectRef {
+        group: None,
+        kind: None,
+        name: format!("{TOKEN_SECRET}{}", id.name),
+        namespace: Some(id.namespace.clone()),
+    };
+    let name = secret_name(id, &reference);
+    if !is_elsewhere(id, &reference, set)
+        && matches!(set.secrets.find(&id.namespace, &reference.name), Found::Nothing(_))
+    {
+        let message = format!(
+            "tokens are not fetched yet: put one into the Secret {name}, key `{AZURE_TOKEN}`, and renew it there, or \
+             use AzureAPIKey"
+        );
+        report.error(id, field, message);
+        return None;
     }
+    let secret = api_key(id, field, &reference, AZURE_TOKEN, set, report)?;
+    let auth = Auth::Bearer { credential: id.full_name() };
+    Some(of_secret(policy, auth, secret_source(id, &reference, AZURE_TOKEN), secret))
 }
 
 /// The Secret that `reference` of `id` names.
@@ -146,11 +188,6 @@ fn secret_name(id: &ResourceId, reference: &ObjectRef) -> String {
 fn secret_source(id: &ResourceId, reference: &ObjectRef, key: &str) -> Source {
     Source::Secret { name: secret_name(id, reference), key: key.to_owned() }
 }
-
-/// Where in a Secret a key of an API is, and an access token of Google Cloud: there Envoy AI Gateway's controller puts those that
-/// it fetches.
-const API_KEY: &str = "apiKey";
-const ACCESS_TOKEN: &str = "gcpAccessToken";
 
 fn of_secret(
     policy: &Resource<BackendSecurityPolicySpec>,
@@ -169,7 +206,7 @@ fn of_secret(
 }
 
 /// A key or token that is sent as it is.
-fn key(
+fn api_key(
     id: &ResourceId,
     field: &str,
     reference: &ObjectRef,
@@ -209,8 +246,7 @@ fn gcp(
     }
     let Some(file) = &spec.credentials_file else {
         if !report.has_error(id, field) {
-            let message =
-                format!("is missing; name a Secret that has an access token under `{ACCESS_TOKEN}`");
+            let message = format!("is missing; name a Secret that has an access token under `{GCP_TOKEN}`");
             report.error(id, format!("{field}.credentialsFile"), message);
         }
         return None;
@@ -220,19 +256,19 @@ fn gcp(
     if has_only_service_account(id, reference, set) {
         let message = format!(
             "Secret {} holds the key of a service account, which is not supported yet; put an access token there under \
-             `{ACCESS_TOKEN}`",
+             `{GCP_TOKEN}`",
             secret_name(id, reference)
         );
         report.error(id, path, message);
         return None;
     }
-    let secret = key(id, &path, reference, ACCESS_TOKEN, set, report)?;
+    let secret = api_key(id, &path, reference, GCP_TOKEN, set, report)?;
     let auth = Auth::Gcp {
         credential: id.full_name(),
         project: spec.project_name.clone(),
         region: spec.region.clone(),
     };
-    Some(of_secret(policy, auth, secret_source(id, reference, ACCESS_TOKEN), secret))
+    Some(of_secret(policy, auth, secret_source(id, reference, GCP_TOKEN), secret))
 }
 
 /// Whether the Secret is one for Envoy AI Gateway, whose controller makes tokens of it.
@@ -240,7 +276,7 @@ fn has_only_service_account(id: &ResourceId, reference: &ObjectRef, set: &Set) -
     let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
     match set.secrets.find(namespace, &reference.name) {
         Found::One(secret) => {
-            secret.spec.get("service_account.json").is_some() && secret.spec.get(ACCESS_TOKEN).is_none()
+            secret.spec.get("service_account.json").is_some() && secret.spec.get(GCP_TOKEN).is_none()
         }
         _ => false,
     }

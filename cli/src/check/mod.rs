@@ -93,6 +93,11 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
             body_limit,
             answer_limit,
             silence_ms: silence(&listeners),
+            held_limit: set
+                .settings
+                .held_limit
+                .map_or(filter.held_limit, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+            keepalive_ms: set.settings.keepalive.map_or(filter.keepalive_ms, milliseconds),
             ..filter
         },
         listeners,
@@ -109,11 +114,14 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
 /// One filter serves all listeners: it has the patience of the most patient. 0 is for ever.
 fn silence(listeners: &[PlanListener]) -> u64 {
     let of = |listener: &PlanListener| listener.stream_idle_timeout.unwrap_or(DEFAULT_STREAM_IDLE_TIMEOUT);
-    let milliseconds = |silence: Duration| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX);
     if listeners.iter().any(|listener| of(listener).is_zero()) {
         return 0;
     }
     listeners.iter().map(of).max().map_or(Config::default().silence_ms, milliseconds)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What the filter's configuration is when it says nothing, which `Default` is not: that has zeros.

@@ -194,11 +194,14 @@ impl Compiler<'_, '_> {
                     costs: ai.costs.to_vec(),
                     budgets,
                     user_headers,
+                    requires_identity: policy.is_some_and(|policy| policy.requires_identity),
                     // For a renderer that leaves the counting to the proxy.
                     limit_headers: Vec::new(),
+                    counted_ahead: false,
                     attempts: Some(retries::answers(rule.retry.as_ref())),
                     attempt_ms: rule.attempt_timeout.map(milliseconds),
                     silence_ms: rule.attempt_idle_timeout.map(milliseconds),
+                    request_ms: rule.request_timeout.map(milliseconds),
                     answer_timeout_ms: None,
                 };
                 self.filter.routes.insert(name, Arc::new(route));

@@ -40,6 +40,8 @@ pub struct Traffic<'a> {
     pub connect_timeout: Option<Duration>,
     /// The headers of its Distinct selectors, in their order.
     pub user_headers: Vec<String>,
+    /// Requests without one of them are refused.
+    pub requires_identity: bool,
     /// `namespace/name` of the routes that it names.
     routes: Vec<String>,
     /// Field and key of the costs it charges.
@@ -69,7 +71,11 @@ impl<'a> Policies<'a> {
     pub fn new(set: &'a Set, report: &mut Report) -> Self {
         let mut policies = Policies { all: Vec::new(), by_target: HashMap::new(), budgets: Vec::new() };
         for policy in set.backend_traffic_policies.iter() {
-            let traffic = traffic(policy, &mut policies.budgets, set.platform, report);
+            let traffic = traffic(policy, &mut policies.budgets, set, report);
+            if traffic.requires_identity && traffic.user_headers.is_empty() {
+                let message = "asks for nothing: no rule of `rateLimit.global` has a Distinct header";
+                report.error(&policy.id, "metadata.annotations[weir.dev/require-identity]", message);
+            }
             let position = policies.all.len();
             policies.all.push(traffic);
             let targets = policy.spec.targets();
@@ -262,9 +268,10 @@ fn route_rules(
 fn traffic<'a>(
     policy: &'a Resource<BackendTrafficPolicySpec>,
     budgets: &mut Vec<Budget>,
-    platform: Platform,
+    set: &Set,
     report: &mut Report,
 ) -> Traffic<'a> {
+    let platform = set.platform;
     let Resource { id, spec, .. } = policy;
     let mut traffic = Traffic {
         id,
@@ -275,6 +282,7 @@ fn traffic<'a>(
         request_timeout: spec.timeout.http.request_timeout.map(|timeout| timeout.0),
         connect_timeout: spec.timeout.tcp.connect_timeout.and_then(|timeout| timeout.unless_zero()),
         user_headers: Vec::new(),
+        requires_identity: set.settings.require_identity.contains(&id.full_name()),
         routes: Vec::new(),
         charged: Vec::new(),
         applied: RefCell::default(),

@@ -29,6 +29,19 @@ pub fn between(old: &File, new: &File) -> Option<File> {
     Some(File { content: response.to_string(), secret: false })
 }
 
+/// The filter's configuration in `running`, and that the proxy is about to stop. `None`: it is no configuration of the filter.
+#[must_use]
+pub fn stopping(running: &File) -> Option<File> {
+    let mut response: Value = serde_json::from_str(&running.content).ok()?;
+    let mut config: Config = serde_json::from_str(own_json(&response)?).ok()?;
+    config.stopping = true;
+    let json = serde_json::to_string(&config).ok()?;
+    *pointer(&response).and_then(|pointer| response.pointer_mut(&pointer))? = json.into();
+    let version = response.get_mut("version_info")?;
+    *version = format!("{} stopping", version.as_str()?).into();
+    Some(File { content: response.to_string(), secret: false })
+}
+
 fn join(mut old: Config, mut new: Config) -> Config {
     keep_addresses(&mut old, &new);
     // A route of two roles takes what a direct one does, and not the other way round.
@@ -194,6 +207,21 @@ mod tests {
         assert!(["k@1", "k@2"].iter().all(|key| both.credentials.contains_key(*key)));
         assert!(["k@1", "k@2"].iter().all(|key| both.secret_files.contains_key(*key)));
         assert!(both.direct.is_empty(), "neither cluster is sure to be there with what belongs to it");
+    }
+
+    #[test]
+    fn a_proxy_that_stops_says_so_and_nothing_else_changes() {
+        for path in CONFIGURATION {
+            let file = stopping(&file(path, &one())).unwrap();
+            let response: Value = serde_json::from_str(&file.content).unwrap();
+            assert_eq!(response["version_info"], "v stopping");
+            let config: Config = serde_json::from_str(own_json(&response).unwrap()).unwrap();
+            let before: Config = serde_json::from_value(one()).unwrap();
+            assert_eq!(config, Config { stopping: true, ..before });
+        }
+        assert!(
+            stopping(&File { content: json!({"version_info": "v"}).to_string(), secret: false }).is_none()
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! requests whose filter has not made them yet: those of other APIs than OpenAI's, and those of a configuration before.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use weir_core::backend::may_change;
 use weir_core::config::{self, Selector};
@@ -58,16 +59,10 @@ impl<'a> Direct<'a> {
         clusters.map(of).collect()
     }
 
-    /// How long an answer that comes whole may take, in milliseconds, by the name of the rule: where attempts have a timeout and a failed
-    /// request may be repeated.
+    /// [`answer_timeout`] in milliseconds, by the name of the rule.
     pub(super) fn answer_timeouts(&self) -> impl Iterator<Item = (&str, u64)> {
         self.rules.values().filter_map(|rule| {
-            let repeats = rule
-                .retry
-                .as_ref()
-                .is_some_and(|retry| retry.on.iter().any(|word| word == "reset-before-request"));
-            let attempt = rule.attempt_timeout.filter(|_| repeats && rule.attempt_idle_timeout.is_none())?;
-            let timeout = rule.request_timeout.map_or(attempt, |request| request.min(attempt));
+            let timeout = answer_timeout(rule)?;
             Some((rule.name.as_str(), u64::try_from(timeout.as_millis()).ok()?))
         })
     }
@@ -91,6 +86,16 @@ impl<'a> Direct<'a> {
 fn name(cluster: &Cluster, addresses: &Addresses) -> String {
     let backend = cluster.members.first().map_or("", |member| &member.backend);
     format!("{}/direct/{}", cluster.name, addresses.of_backend(backend).unwrap_or_default())
+}
+
+/// How long an answer that comes whole may take on a direct way, over all attempts: where attempts have a timeout and a failed request may be
+/// repeated. It takes the place of the timeout of an attempt, which to Envoy is a reset, so that the answer would be bought again. As the
+/// time of the request it is final, and every other reset, such as that of a connection that the backend has closed, may be repeated.
+pub(super) fn answer_timeout(rule: &Rule) -> Option<Duration> {
+    let repeats =
+        rule.retry.as_ref().is_some_and(|retry| retry.on.iter().any(|word| word == "reset-before-request"));
+    let attempt = rule.attempt_timeout.filter(|_| repeats && rule.attempt_idle_timeout.is_none())?;
+    Some(rule.request_timeout.map_or(attempt, |request| request.min(attempt)))
 }
 
 /// Whether all that a rule does with a request can be known before Envoy has chosen an endpoint.

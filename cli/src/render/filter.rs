@@ -77,9 +77,10 @@ pub(super) fn without_budgets(config: &mut Config) {
     let all = std::mem::take(&mut config.budgets);
     for route in config.routes.values_mut() {
         let route = Arc::make_mut(route);
-        let budgets = route.budgets.drain(..).filter_map(|index| all.get(index));
+        let budgets: Vec<_> = route.budgets.drain(..).filter_map(|index| all.get(index)).collect();
+        route.counted_ahead = budgets.iter().any(|budget| budget.request_hits > 0);
         let headers: BTreeSet<&String> =
-            budgets.flat_map(|budget| &budget.selectors).map(|selector| &selector.header).collect();
+            budgets.iter().flat_map(|budget| &budget.selectors).map(|selector| &selector.header).collect();
         route.limit_headers = headers.into_iter().cloned().collect();
     }
 }

@@ -244,9 +244,10 @@ fn past_filters(expression: &str, error: &ClientError) -> Vec<Value> {
         })
     };
     // Those with paths of their own first: the last one takes what is left.
-    let prefixed = ClientApi::ALL.iter().filter_map(|api| Some((api.api().prefix()?, *api)));
+    let prefixed =
+        ClientApi::ALL.iter().flat_map(|api| api.api().prefixes().iter().map(move |prefix| (prefix, *api)));
     let mut mappers: Vec<Value> = prefixed
-        .map(|(prefix, api)| mapper(&format!("{expression} && request.path.startsWith('/{prefix}/')"), api))
+        .map(|(prefix, api)| mapper(&format!("{expression} && request.path.startsWith('{prefix}')"), api))
         .collect();
     mappers.push(mapper(expression, ClientApi::default()));
     mappers

@@ -38,7 +38,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-pub use between::{between, both_secrets};
+pub use between::{between, both_secrets, stopping};
 pub use bootstrap::bound;
 pub use error::Error;
 pub use files::{File, Files};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
-use super::direct::Direct;
+use super::direct::{self, Direct};
 use super::{Options, listener, proto, ratelimit, traffic};
 use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
@@ -139,17 +139,22 @@ impl Context<'_> {
             return Value::Object(route);
         };
 
+        let answer_timeout = direct::answer_timeout(rule).filter(|_| is_direct);
         let mut action = json!({
             "cluster": cluster.name,
-            // A timeout of the whole request cuts streams, so there is none unless it was asked for.
-            "timeout": proto::duration(rule.request_timeout.unwrap_or_default()),
+            // A timeout of the whole request cuts streams, so there is none unless it was asked for, or the filter takes it from streams.
+            "timeout": proto::duration(answer_timeout.or(rule.request_timeout).unwrap_or_default()),
         });
         if let Value::Object(action) = &mut action {
             if let Some(silence) = allowed_silence(self.listener, rule) {
                 action.insert("idle_timeout".to_owned(), proto::duration(silence).into());
             }
             // The backend role refuses to ask the only backend again after a timeout, which Envoy takes for a reset.
-            let rule = if rule.ai && !is_direct { &with_resets(rule) } else { rule };
+            let rule = match answer_timeout {
+                Some(_) => &Rule { attempt_timeout: None, ..with_resets(rule) },
+                None if rule.ai && !is_direct => &with_resets(rule),
+                None => rule,
+            };
             if let Some(policy) = retry_policy(rule) {
                 action.insert("retry_policy".to_owned(), policy);
             }

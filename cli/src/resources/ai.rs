@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IntoDeserializer as _};
+use serde_json::Value;
 use weir_core::config::{AuthKind, SchemaName};
 
 use super::gateway::{NameMatch, ObjectRef, ParentRef, TargetRef, Timeouts, one};
@@ -245,6 +246,11 @@ pub struct BackendSecurityPolicySpec {
     pub anthropic_api_key: Option<SecretKeySpec>,
     /// For `AWSCredentials`.
     pub aws_credentials: Option<AwsCredentialsSpec>,
+    /// For `AzureAPIKey`.
+    #[serde(rename = "azureAPIKey")]
+    pub azure_api_key: Option<SecretKeySpec>,
+    /// For `AzureCredentials`.
+    pub azure_credentials: Option<AzureCredentialsSpec>,
     /// For `GCPCredentials`.
     pub gcp_credentials: Option<GcpCredentialsSpec>,
 }
@@ -269,6 +275,7 @@ impl SecurityKind {
             AuthKind::Bearer => "APIKey",
             AuthKind::AnthropicKey => "AnthropicAPIKey",
             AuthKind::AwsSigv4 => "AWSCredentials",
+            AuthKind::AzureKey => "AzureAPIKey",
             AuthKind::Gcp => "GCPCredentials",
         }
     }
@@ -313,6 +320,22 @@ pub struct AwsCredentialsFile {
     /// The profile; `default` by default.
     #[serde(default = "default_profile")]
     pub profile: String,
+}
+
+/// Whose token of Entra ID it is, and how to get one. Weir gets none itself yet: it takes the one that stands in a Secret.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AzureCredentialsSpec {
+    #[serde(rename = "clientID")]
+    _client_id: Option<String>,
+    #[serde(rename = "tenantID")]
+    _tenant_id: Option<String>,
+    #[serde(rename = "clientSecretRef")]
+    _client_secret_ref: Option<ObjectRef>,
+    #[serde(rename = "oidcExchangeToken")]
+    _oidc_exchange_token: Option<Value>,
+    #[serde(rename = "managedIdentity")]
+    _managed_identity: Option<Value>,
 }
 
 fn default_profile() -> String {

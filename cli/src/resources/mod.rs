@@ -6,6 +6,7 @@
 //! resources mean together is the business of [`crate::check`].
 
 pub mod ai;
+pub mod annotations;
 pub mod decode;
 pub mod diagnostic;
 pub mod envoy;

@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use super::ai::{AiGatewayRouteSpec, AiServiceBackendSpec, BackendSecurityPolicySpec};
+use super::annotations::Settings;
 use super::decode::{MISSING, Mistake, decode};
 use super::diagnostic::{Report, closest};
 use super::envoy::{BackendSpec, ClientTrafficPolicySpec};
@@ -175,6 +176,8 @@ pub struct Set {
     pub services: Resources<ServiceSpec>,
     /// `spec` of the BackendTrafficPolicies, by `namespace/name`.
     pub traffic_policies_as_written: BTreeMap<String, Value>,
+    /// What annotations say.
+    pub settings: Settings,
     /// What none of Weir's kinds is.
     pub skipped: Vec<Skipped>,
     /// Whether something could not be read that may be just what seems to be missing.
@@ -286,11 +289,12 @@ impl Set {
             report.error(&id, format!("metadata.{}", mistake.field), mistake.message);
         }
         let created = match metadata {
-            Some(Metadata { name, namespace, creation_timestamp, .. }) if name != MISSING => {
+            Some(Metadata { name, namespace, creation_timestamp, annotations, .. }) if name != MISSING => {
                 if !is_name(&name) || namespace.as_deref().is_some_and(|namespace| !is_name(namespace)) {
                     let message = "names are lower case letters, digits, `-` and `.`";
                     return report.error(&id, "metadata", message);
                 }
+                self.settings.read(kind, &id, &annotations.unwrap_or_default(), report);
                 creation_timestamp
             }
             Some(_) => return,

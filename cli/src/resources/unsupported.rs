@@ -88,11 +88,6 @@ const REFUSED: &[Field] = &[
         "AWSBedrock",
         "for Anthropic's models use `AWSAnthropic`",
     ),
-    value(Kind::AIServiceBackend, "spec.schema.name", "AzureOpenAI", ""),
-    value(Kind::BackendSecurityPolicy, "spec.type", "AzureAPIKey", ""),
-    value(Kind::BackendSecurityPolicy, "spec.type", "AzureCredentials", ""),
-    field(Kind::BackendSecurityPolicy, "spec.azureAPIKey", ""),
-    field(Kind::BackendSecurityPolicy, "spec.azureCredentials", ""),
     field(
         Kind::BackendSecurityPolicy,
         "spec.gcpCredentials.workloadIdentityFederationConfig",

@@ -34,7 +34,7 @@ impl<'de> Deserialize<'de> for GatewayDuration {
     }
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     const PARTS: usize = 4;
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -82,7 +82,7 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-fn parse_bytes(text: &str) -> Option<u64> {
+pub(super) fn parse_bytes(text: &str) -> Option<u64> {
     /// Beyond this a product of two doubles is no longer exact, and nobody has such a buffer.
     const LARGEST: f64 = (1_u64 << 53) as f64;
     let suffixes = [

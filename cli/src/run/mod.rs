@@ -38,6 +38,10 @@ use writes::Writes;
 /// How often the children, the signals and the files are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
+/// How long before the end of the waiting the filter is told of it: Envoy sees the file at once, the filter looks ten times a second,
+/// and the clients must be reached.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// What the command line asks for.
 #[derive(Debug, Clone)]
 pub struct Wishes {
@@ -197,7 +201,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
         }
         std::thread::sleep(TICK);
     }
-    drain(&admin, &ports, wishes, &mut signals);
+    drain(&admin, &ports, wishes, &mut signals, &reload);
     Ok(())
 }
 
@@ -410,8 +414,15 @@ fn in_url(address: IpAddr) -> String {
     }
 }
 
-/// Takes no new connections and waits for the requests that are running. A second signal ends the waiting.
-fn drain(admin: &Admin, ports: &BTreeMap<String, u16>, wishes: &Wishes, signals: &mut Signals) {
+/// Takes no new connections and waits for the requests that are running. A second signal ends the waiting. Streams that last
+/// longer are ended with an error of their client's API, which has its time within that of the waiting.
+fn drain(
+    admin: &Admin,
+    ports: &BTreeMap<String, u16>,
+    wishes: &Wishes,
+    signals: &mut Signals,
+    reload: &Reload,
+) {
     let active = || {
         let stats = admin.stats("downstream_rq_active$").unwrap_or_default();
         let of_listeners =
@@ -427,9 +438,17 @@ fn drain(admin: &Admin, ports: &BTreeMap<String, u16>, wishes: &Wishes, signals:
     if let Err(error) = admin.post("/drain_listeners") {
         say(format!("cannot drain the listeners: {error}"));
     }
-    let deadline = Instant::now() + wishes.drain_time;
-    while Instant::now() < deadline && active() > 0 && !signals.ask_for_end() {
-        std::thread::sleep(TICK);
+    let last_words = LAST_WORDS.min(wishes.drain_time / 2);
+    let wait = |signals: &mut Signals, time: Duration| {
+        let deadline = Instant::now() + time;
+        while Instant::now() < deadline && active() > 0 && !signals.ask_for_end() {
+            std::thread::sleep(TICK);
+        }
+        active() > 0
+    };
+    if wait(signals, wishes.drain_time.saturating_sub(last_words)) {
+        reload.end_streams();
+        wait(signals, last_words);
     }
 }
 

@@ -125,6 +125,17 @@ impl Reload {
         }
     }
 
+    /// Has the filter end the streams that still run. It does so within some tenths of a second, and needs no answer.
+    pub(super) fn end_streams(&self) {
+        for (path, file) in self.running.iter().filter(|(path, _)| Step::Configuration.takes(path)) {
+            if let Some(file) = render::stopping(file)
+                && let Err(why) = self.write(path, &file)
+            {
+                say(why);
+            }
+        }
+    }
+
     fn take(&mut self, changed: &[(&str, &File)], files: &Files) -> Result<(), Refused> {
         // Envoy, the filter and the ratelimit service watch these; none of them says that it has seen them.
         let quiet = |path: &str| is_secret(path) || path.starts_with(RATELIMIT_ROOT);

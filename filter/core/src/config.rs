@@ -80,6 +80,10 @@ pub struct Config {
     /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.
     #[serde(default)]
     pub plain_routes: bool,
+    /// The proxy is about to stop: streams that still run are to end, each with an error of its client's API. It is said to all
+    /// configurations by the latest, since those streams began with an earlier one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stopping: bool,
     /// See [`Config::tells_apart_by`].
     #[serde(skip)]
     pub told_apart: Derived<BTreeSet<String>>,
@@ -158,6 +162,7 @@ impl Default for Config {
             keepalive_ms: default_keepalive_ms(),
             silence_ms: default_silence_ms(),
             plain_routes: false,
+            stopping: false,
             told_apart: Derived::default(),
         }
     }
@@ -226,9 +231,15 @@ pub struct Route {
     /// Request headers that together name the user in the ledger. Empty: `x-user-id`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_headers: Vec<String>,
+    /// Requests without one of [`Route::user_headers`] are refused: no budget would count them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub requires_identity: bool,
     /// Request headers that Envoy's rate limit reads once more when it charges: what attempts made of them is undone before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limit_headers: Vec<String>,
+    /// Envoy's rate limit counts requests before an attempt is made: what cannot be sent is to be refused before that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub counted_ahead: bool,
     /// The most attempts that Envoy makes where a backend's answer is an error: the last of them has nothing to hold its
     /// headers back for. `None`: there may always be another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -240,8 +251,11 @@ pub struct Route {
     /// [`Config::silence_ms`], or as long as an attempt may take where that is longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence_ms: Option<u64>,
-    /// On a direct way: milliseconds for an answer that comes whole, over all attempts. With it Envoy may repeat a request whose connection
-    /// was reset, for that is then no timeout.
+    /// Envoy's `timeout` of the whole request, streams included, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_ms: Option<u64>,
+    /// On a direct way: milliseconds for an answer that comes whole, over all attempts, which Envoy keeps there, and for a stream to begin.
+    /// With it Envoy may repeat a request whose connection was reset, for that is then no timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_timeout_ms: Option<u64>,
 }
@@ -328,7 +342,12 @@ pub enum Auth {
         /// Key into [`Config::credentials`].
         credential: String,
     },
-    /// Signature version 4, service `bedrock`.
+    /// `api-key: <key>`
+    AzureKey {
+        /// Key into [`Config::credentials`].
+        credential: String,
+    },
+    /// Signature version 4, for the service that the host is of: `bedrock`, or `bedrock-mantle`.
     AwsSigv4 {
         /// Key into [`Config::credentials`].
         credential: String,
@@ -353,6 +372,8 @@ pub enum AuthKind {
     Bearer,
     /// [`Auth::AnthropicKey`]
     AnthropicKey,
+    /// [`Auth::AzureKey`]
+    AzureKey,
     /// [`Auth::AwsSigv4`]
     AwsSigv4,
     /// [`Auth::Gcp`]
@@ -366,6 +387,7 @@ impl Auth {
         match self {
             Auth::Bearer { .. } => AuthKind::Bearer,
             Auth::AnthropicKey { .. } => AuthKind::AnthropicKey,
+            Auth::AzureKey { .. } => AuthKind::AzureKey,
             Auth::AwsSigv4 { .. } => AuthKind::AwsSigv4,
             Auth::Gcp { .. } => AuthKind::Gcp,
         }
@@ -377,6 +399,7 @@ impl Auth {
         match self {
             Auth::Bearer { credential }
             | Auth::AnthropicKey { credential }
+            | Auth::AzureKey { credential }
             | Auth::AwsSigv4 { credential, .. }
             | Auth::Gcp { credential, .. } => credential,
         }
@@ -387,6 +410,7 @@ impl Auth {
         match self {
             Auth::Bearer { credential }
             | Auth::AnthropicKey { credential }
+            | Auth::AzureKey { credential }
             | Auth::AwsSigv4 { credential, .. }
             | Auth::Gcp { credential, .. } => credential,
         }

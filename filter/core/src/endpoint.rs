@@ -34,6 +34,8 @@ pub struct Operation {
 pub enum Path {
     /// This one.
     Exact(&'static str),
+    /// Both of these.
+    Either(&'static str, &'static str),
     /// This one, and all below it: the rest is a model's name, slashes included.
     List(&'static str),
 }
@@ -43,6 +45,7 @@ impl Path {
     fn rest(self, path: &str) -> Option<&str> {
         match self {
             Path::Exact(exact) => (path == exact).then_some(""),
+            Path::Either(one, other) => (path == one || path == other).then_some(""),
             Path::List(list) => match path.strip_prefix(list)? {
                 "" => Some(""),
                 rest => rest.strip_prefix('/').filter(|model| !model.is_empty()),
@@ -110,9 +113,9 @@ endpoints! {
     Tokenize: openai::TOKENIZE,
     /// `GET /v1/models` and `GET /v1/models/{id}`, answered by the gateway
     Models: openai::MODELS,
-    /// `POST /anthropic/v1/messages`
+    /// `POST /anthropic/v1/messages` and `POST /v1/messages`
     Messages: anthropic::MESSAGES,
-    /// `POST /anthropic/v1/messages/count_tokens`
+    /// `POST /anthropic/v1/messages/count_tokens` and `POST /v1/messages/count_tokens`
     CountTokens: anthropic::COUNT_TOKENS,
     /// `GET /anthropic/v1/models` and `GET /anthropic/v1/models/{id}`, answered by the gateway
     AnthropicModels: anthropic::MODELS,
@@ -176,10 +179,15 @@ mod tests {
     #[test]
     fn no_two_endpoints_share_a_path_and_each_path_says_its_api() {
         for endpoint in Endpoint::ALL {
-            let (Path::Exact(path) | Path::List(path)) = endpoint.operation().path;
-            assert_eq!(Endpoint::of_path(path), Some(*endpoint));
-            assert_eq!(Endpoint::of_path(&format!("{path}?a=/b#c")), Some(*endpoint));
-            assert_eq!(ClientApi::of_path(path), endpoint.client_api(), "{path}");
+            let paths = match endpoint.operation().path {
+                Path::Exact(path) | Path::List(path) => vec![path],
+                Path::Either(one, other) => vec![one, other],
+            };
+            for path in paths {
+                assert_eq!(Endpoint::of_path(path), Some(*endpoint));
+                assert_eq!(Endpoint::of_path(&format!("{path}?a=/b#c")), Some(*endpoint));
+                assert_eq!(ClientApi::of_path(path), endpoint.client_api(), "{path}");
+            }
         }
         assert_eq!(Endpoint::of_path("/v1/models/org/name"), Some(Endpoint::Models));
         assert_eq!(Endpoint::Models.model_of_path("/v1/models/org/name"), Some("org/name"));

@@ -58,12 +58,17 @@ pub struct Error {
     message: String,
     /// The provider's own error type, such as `ThrottlingException`.
     provider_type: Option<String>,
+    /// The field of the request that is wrong. The message names it behind [`INVALID`].
+    place: Option<String>,
 }
+
+/// What the message of an error begins with that has a place.
+const INVALID: &str = "invalid request body: ";
 
 impl Error {
     /// An error of `kind`.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), provider_type: None }
+        Self { kind, message: message.into(), provider_type: None, place: None }
     }
 
     /// The client's request cannot be understood: 400.
@@ -76,6 +81,22 @@ impl Error {
         Self::new(Kind::Unprocessable, message)
     }
 
+    /// 422 for the field `place` of the request. `what` follows its name in the message.
+    pub(crate) fn unprocessable_at(place: String, what: impl fmt::Display) -> Self {
+        Self { place: Some(place.clone()), ..Self::unprocessable(format!("{INVALID}{place}{what}")) }
+    }
+
+    /// The same error with another name for its place, where `words` has one.
+    #[must_use]
+    pub(crate) fn map_place(self, words: impl FnOnce(&str) -> Option<String>) -> Self {
+        let Some(place) = &self.place else { return self };
+        let what = self.message.strip_prefix(INVALID).and_then(|rest| rest.strip_prefix(place.as_str()));
+        match what.zip(words(place)) {
+            Some((what, place)) => Self::unprocessable_at(place, what),
+            None => self,
+        }
+    }
+
     /// The backend sent what its API does not allow: 502.
     pub fn bad_answer(message: impl Into<String>) -> Self {
         Self::new(Kind::BadAnswer, message)
@@ -83,7 +104,7 @@ impl Error {
 
     /// An error the backend itself reported, with its HTTP status and its own type where it gave one.
     pub fn provider(status: u16, provider_type: Option<String>, message: impl Into<String>) -> Self {
-        Self { kind: Kind::Provider(status), message: message.into(), provider_type }
+        Self { kind: Kind::Provider(status), message: message.into(), provider_type, place: None }
     }
 
     /// The same error in other words, where `words` has others for some.
@@ -175,4 +196,20 @@ pub(crate) fn no_room() -> Error {
         Kind::Unavailable,
         "the gateway holds as many unfinished requests and answers as it may; try again",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_with_a_place_can_be_told_with_another_name_for_it() {
+        let error = Error::unprocessable_at("body".to_owned(), ": no");
+        assert_eq!(error.message(), "invalid request body: body: no");
+        let renamed = error.clone().map_place(|place| (place == "body").then(|| "the.body".to_owned()));
+        assert_eq!(renamed.message(), "invalid request body: the.body: no");
+        assert_eq!(error.clone().map_place(|_| None), error);
+        let other = Error::unprocessable("body: no");
+        assert_eq!(other.clone().map_place(|_| Some("x".to_owned())), other);
+    }
 }

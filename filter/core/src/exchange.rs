@@ -59,6 +59,8 @@ pub struct Exchange {
     pub choices: u32,
     /// The body begins with a byte order mark, which no backend shall see.
     pub has_mark: bool,
+    /// The body may have what a backend of its own API refuses, see [`crate::wire::glance::Glance::is_mixed`].
+    pub is_mixed: bool,
     /// The size of the request body, in bytes.
     pub body_size: usize,
     /// The edge's filter plays the backend role too ([`crate::config::Config::direct`]).
@@ -107,6 +109,8 @@ pub struct Exchange {
     pub counted_at: Option<u64>,
     /// An attempt has made a request of its backend, and nothing says that it was not sent.
     pub sent: bool,
+    /// The backend of the latest attempt has answered with an error.
+    pub has_failed: bool,
     /// Where the tightest of them stands, for the answer's headers.
     pub standing: Option<Standing>,
     /// The answer is one of the gateway's own and already in the client's shape.
@@ -132,6 +136,7 @@ impl Exchange {
             usage_asked: false,
             choices: 1,
             has_mark: false,
+            is_mixed: false,
             body_size: 0,
             direct: false,
             touched: Vec::new(),
@@ -154,6 +159,7 @@ impl Exchange {
             claims: Vec::new(),
             counted_at: None,
             sent: false,
+            has_failed: false,
             standing: None,
             answered_here: false,
         }
@@ -178,6 +184,7 @@ impl Exchange {
     /// Forgets what an earlier attempt learnt of its answer.
     pub fn begin_attempt(&mut self) {
         self.answer = Answer::None;
+        self.has_failed = false;
         self.passing = None;
         self.usage = Usage::default();
         self.seen_output_bytes = 0;
@@ -196,6 +203,14 @@ impl Exchange {
         self.attempts = 0;
         self.backend.clear();
         self.request_model.clear();
+    }
+
+    /// Where nobody waited for the backend any longer (`status`: 504, or 0 if the client left), it is at work all the same, and what
+    /// it reads is paid for.
+    pub fn count_abandoned(&mut self, status: u16) {
+        if matches!(status, 0 | 504) && self.sent && !self.has_failed && self.answer == Answer::None {
+            self.answer = Answer::Begun;
+        }
     }
 
     /// The usage to charge, and how far it can be trusted.
@@ -312,6 +327,24 @@ mod tests {
 
         exchange.usage.input = Some(7);
         assert_eq!(exchange.settle(), (exchange.usage, UsageStatus::Complete));
+    }
+
+    #[test]
+    fn what_nobody_waited_for_is_paid_for_all_the_same() {
+        let settled = |status, change: fn(&mut Exchange)| {
+            let mut exchange = chat();
+            exchange.sent = true;
+            change(&mut exchange);
+            exchange.count_abandoned(status);
+            let (usage, status) = exchange.settle();
+            (usage.input, usage.output, status)
+        };
+        for status in [504, 0] {
+            assert_eq!(settled(status, |_| {}), (Some(101), Some(0), UsageStatus::Partial));
+            assert_eq!(settled(status, |it| it.sent = false).2, UsageStatus::None, "nothing was sent");
+            assert_eq!(settled(status, |it| it.has_failed = true).2, UsageStatus::None, "the backend's own");
+        }
+        assert_eq!(settled(503, |_| {}).2, UsageStatus::None);
     }
 
     #[test]

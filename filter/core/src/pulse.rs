@@ -17,6 +17,9 @@ const HOLD_FOR_ANOTHER_MS: u64 = 90_000;
 /// How long a backend may keep its connection open after its last word before the client is let go, in milliseconds.
 const KEPT_OPEN_MS: u64 = 1_000;
 
+/// When a stream is looked at again that may be silent for ever, in milliseconds.
+const FAR_AWAY_MS: u64 = 24 * 3_600_000;
+
 /// A stream on its way to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pulse {
@@ -31,7 +34,7 @@ pub struct Pulse {
 /// What is due in a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Beat {
-    /// Nothing any more.
+    /// Nothing any more: it has ended.
     Over,
     /// Nothing for so many milliseconds.
     Wait(u64),
@@ -72,10 +75,18 @@ impl Pulse {
             return Beat::Write(api.api().sign_of_life().to_vec());
         }
         let until = |limit: u64, passed: u64| (limit > 0).then(|| limit.saturating_sub(passed));
-        match until(allowed, silence).into_iter().chain(until(config.keepalive_ms, quiet)).min() {
-            Some(wait) => Beat::Wait(wait),
-            None => Beat::Over,
+        let next = until(allowed, silence).into_iter().chain(until(config.keepalive_ms, quiet)).min();
+        Beat::Wait(next.unwrap_or(FAR_AWAY_MS))
+    }
+
+    /// The end of the stream, where the gateway stops before its backend does.
+    #[must_use]
+    pub fn end(self, api: ClientApi) -> Beat {
+        if self.over_ms.is_some() {
+            return Beat::End(Vec::new());
         }
+        let error = Error::new(Kind::Unavailable, "the gateway is stopping, and ends this answer; try again");
+        Beat::End(api.api().error_event(&error))
     }
 }
 
@@ -159,7 +170,19 @@ mod tests {
     #[test]
     fn neither_is_for_ever() {
         let config = Config { silence_ms: 0, keepalive_ms: 0, ..Config::default() };
-        assert_eq!(beat(&mut Pulse::new(0), &config, &Route::default(), 9_000_000), Beat::Over);
+        let beat = beat(&mut Pulse::new(0), &config, &Route::default(), 9_000_000);
+        assert_eq!(beat, Beat::Wait(FAR_AWAY_MS), "it is still there to be ended with the gateway");
+    }
+
+    #[test]
+    fn a_gateway_that_stops_says_so_unless_all_was_said() {
+        for (api, begin) in [(ClientApi::OpenAi, "data: {"), (ClientApi::Anthropic, "event: error\n")] {
+            let Beat::End(event) = Pulse::new(0).end(api) else { panic!("it goes on") };
+            let event = String::from_utf8(event).unwrap();
+            assert!(event.starts_with(begin) && event.contains("stopping"), "{event}");
+            let over = Pulse { over_ms: Some(1), ..Pulse::new(0) };
+            assert_eq!(over.end(api), Beat::End(Vec::new()));
+        }
     }
 
     #[test]

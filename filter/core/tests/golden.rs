@@ -18,65 +18,108 @@ use weir_core::endpoint::Endpoint;
 use weir_core::headers::Headers;
 use weir_core::wire::{Asked, BackendCodec, ClientCodec, SchemaName, To, Translated, translate};
 
+/// What Anthropic's clients rely on in a stream.
+#[path = "../src/wire/anthropic/client/grammar.rs"]
+mod grammar;
+
 #[test]
 fn openai_chat_requests_to_anthropic() {
-    requests("anthropic", SchemaName::Anthropic);
+    requests(CHAT, "openai_chat", "anthropic", SchemaName::Anthropic);
 }
 
 #[test]
 fn openai_chat_requests_to_bedrock() {
-    requests("bedrock", SchemaName::AWSAnthropic);
+    requests(CHAT, "openai_chat", "bedrock", SchemaName::AWSAnthropic);
 }
 
 #[test]
 fn openai_chat_requests_to_claude_on_vertex() {
-    requests("vertex", SchemaName::GCPAnthropic);
+    requests(CHAT, "openai_chat", "vertex", SchemaName::GCPAnthropic);
 }
 
 #[test]
 fn openai_chat_requests_to_gemini() {
-    requests("gemini", SchemaName::GCPVertexAI);
+    requests(CHAT, "openai_chat", "gemini", SchemaName::GCPVertexAI);
 }
 
 #[test]
-fn anthropic_answers_to_openai_chat() {
-    answers("anthropic", SchemaName::Anthropic);
+fn openai_chat_requests_to_openai() {
+    requests(CHAT, "openai_chat", "openai", SchemaName::OpenAI);
+}
+
+/// Such requests pass as they are. What the conversation makes of them, every other schema gets.
+#[test]
+fn anthropic_requests_to_anthropic() {
+    requests(Endpoint::Messages, "anthropic_messages", "anthropic", SchemaName::Anthropic);
 }
 
 #[test]
-fn gemini_answers_to_openai_chat() {
-    answers("gemini", SchemaName::GCPVertexAI);
+fn anthropic_requests_to_openai() {
+    requests(Endpoint::Messages, "anthropic_messages", "openai", SchemaName::OpenAI);
 }
 
 #[test]
-fn anthropic_streams_to_openai_chat() {
-    streams("anthropic", SchemaName::Anthropic);
+fn anthropic_requests_to_gemini() {
+    requests(Endpoint::Messages, "anthropic_messages", "gemini", SchemaName::GCPVertexAI);
 }
 
 #[test]
-fn gemini_streams_to_openai_chat() {
-    streams("gemini", SchemaName::GCPVertexAI);
-}
-
-fn answers(api: &str, schema: SchemaName) {
-    for case in cases(api, "json") {
-        let mut losses = Losses::default();
-        let answer = match backend(schema).reply(&asked(), &read(&case), &mut losses) {
-            Ok(reply) => pretty(&client(CHAT).reply(&asked(), &reply, &mut losses)),
-            Err(error) => {
-                format!("{}\n{}", error.status(), pretty(&error.body(CHAT.client_api())))
-            }
-        };
-        snapshot(api, &name(&case, "openai_chat"), &answer);
+fn answers_to_openai_chat() {
+    for (api, schema) in ANSWERING {
+        answers(api, schema, CHAT, "openai_chat");
     }
 }
 
-fn streams(api: &str, schema: SchemaName) {
+#[test]
+fn answers_to_anthropic() {
+    for (api, schema) in ANSWERING {
+        answers(api, schema, Endpoint::Messages, "anthropic_messages");
+    }
+}
+
+/// The folders of answers, by the schemas that give them.
+const ANSWERING: [(&str, SchemaName); 3] = [
+    ("anthropic", SchemaName::Anthropic),
+    ("openai", SchemaName::OpenAI),
+    ("gemini", SchemaName::GCPVertexAI),
+];
+
+fn answers(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) {
+    for case in cases(api, "json") {
+        let mut losses = Losses::default();
+        let answer = match backend(schema).reply(&asked(), &read(&case), &mut losses) {
+            Ok(reply) => pretty(&client(endpoint).reply(&asked(), &reply, &mut losses)),
+            Err(error) => {
+                format!("{}\n{}", error.status(), pretty(&error.body(endpoint.client_api())))
+            }
+        };
+        snapshot(api, &name(&case, name_of_client), &answer);
+    }
+}
+
+#[test]
+fn streams_to_openai_chat() {
+    for (api, schema) in ANSWERING {
+        streams(api, schema, CHAT, "openai_chat");
+    }
+}
+
+#[test]
+fn streams_to_anthropic() {
+    for (api, schema) in ANSWERING {
+        for out in streams(api, schema, Endpoint::Messages, "anthropic_messages") {
+            let _ = grammar::message_of(out.as_bytes());
+        }
+    }
+}
+
+fn streams(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) -> Vec<String> {
+    let mut told = Vec::new();
     for case in cases(api, "sse") {
         let text = String::from_utf8(read(&case)).unwrap();
         let mut losses = Losses::default();
         let mut reader = backend(schema).events(&asked());
-        let mut writer = client(CHAT).events(&asked());
+        let mut writer = client(endpoint).events(&asked());
         let mut events: Vec<Event> = Vec::new();
         for data in text.lines().filter_map(|line| line.strip_prefix("data: ")) {
             reader.event(None, data.as_bytes(), &mut losses, &mut events);
@@ -87,37 +130,36 @@ fn streams(api: &str, schema: SchemaName) {
             writer.event(event, &mut losses, &mut out);
         }
         assert!(writer.is_closed(), "{case:?} has no end");
-        snapshot(api, &name(&case, "openai_chat"), &String::from_utf8(out).unwrap());
+        let out = String::from_utf8(out).unwrap();
+        snapshot(api, &name(&case, name_of_client), &out);
+        told.push(out);
     }
+    told
 }
 
 const CHAT: Endpoint = Endpoint::ChatCompletions;
 
-fn requests(name_of_schema: &str, schema: SchemaName) {
-    for case in cases("openai_chat", "json") {
-        let outcome = match sent(schema, &read(&case)) {
+fn requests(endpoint: Endpoint, api: &str, name_of_schema: &str, schema: SchemaName) {
+    for case in cases(api, "json") {
+        let outcome = match sent(endpoint, schema, &read(&case)) {
             Ok(Translated { body, losses, .. }) => json!({
                 "body": serde_json::from_slice::<Value>(&body).unwrap(),
                 "losses": losses.iter().map(|loss| format!("{}: {}", loss.path, loss.reason)).collect::<Vec<_>>(),
             }),
             Err(error) => json!({ "status": error.status(), "error": error.message() }),
         };
-        snapshot(
-            "openai_chat",
-            &name(&case, name_of_schema),
-            &serde_json::to_string_pretty(&outcome).unwrap(),
-        );
+        snapshot(api, &name(&case, name_of_schema), &serde_json::to_string_pretty(&outcome).unwrap());
     }
 }
 
-fn sent(schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
+fn sent(endpoint: Endpoint, schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
     // What the edge reads of a body, also where the rest of it is wrong.
-    let model = (CHAT.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
+    let model = (endpoint.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
     let model = model.unwrap_or_default();
     let is_geminis = schema == SchemaName::GCPVertexAI && !model.starts_with("gemini");
     let model = if is_geminis { "gemini-3.1-pro-preview" } else { &model };
     let to = To {
-        endpoint: CHAT,
+        endpoint,
         schema: &Schema { name: schema, prefix: None, version: None },
         model,
         stream: false,
@@ -125,7 +167,7 @@ fn sent(schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
         headers: &Headers::default(),
         auth: None,
     };
-    translate(client(CHAT), backend(schema), &to, body)
+    translate(client(endpoint), backend(schema), &to, body)
 }
 
 fn client(endpoint: Endpoint) -> &'static dyn ClientCodec {

@@ -97,8 +97,11 @@ fn run() {
     }
 }
 
-/// Takes what is due off the list.
+/// Takes what is due off the list: all there is, where the proxy is about to stop.
 fn due(beats: &mut BinaryHeap<Reverse<Due>>, now: Instant) -> Vec<Scheduler> {
+    if weir_shell::is_stopping() {
+        return beats.drain().map(|Reverse(due)| due.stream).collect();
+    }
     let mut due = Vec::new();
     while let Some(first) = beats.peek()
         && first.0.at <= now

@@ -37,6 +37,8 @@ pub struct EdgeFilter {
     /// The status of the latest answer, be it a backend's, the proxy's or the filter's own.
     status: Option<u16>,
     closed: bool,
+    /// The client has had the last word of its stream. A host that cannot end a stream may still bring more of its backend's.
+    has_ended: bool,
     /// In how many milliseconds [`EdgeFilter::beat`] is to be called, until the host has been told.
     due: Option<u64>,
     /// When it is called next, in milliseconds since 1970, and how often it is called in all.
@@ -62,6 +64,7 @@ impl EdgeFilter {
             replacement: None,
             status: None,
             closed: false,
+            has_ended: false,
             due: None,
             beat_at: None,
             beats_awaited: 0,
@@ -241,6 +244,10 @@ impl EdgeFilter {
 
     /// More of the answer's body has come, `size` bytes in all where it is held.
     pub fn response_body(&mut self, host: &mut impl Host, size: usize, end: bool) -> Flow {
+        if self.has_ended {
+            host.replace_body(Map::Response, Vec::new());
+            return Flow::Hold;
+        }
         if let Some(direct) = &mut self.direct {
             let flow = direct.response_body(host, size, end);
             self.let_go(host);
@@ -303,7 +310,8 @@ impl EdgeFilter {
         let now_ms = host.now_ms();
         self.beats_awaited = self.beats_awaited.saturating_sub(1);
         let is_early = self.beat_at.is_some_and(|at| now_ms.saturating_add(TOO_EARLY_MS) < at);
-        if self.closed || is_early && self.beats_awaited > 0 {
+        let is_stopping = worker::is_stopping();
+        if self.closed || is_early && self.beats_awaited > 0 && !is_stopping {
             return Beat::Rest;
         }
         self.beat_at = None;
@@ -324,7 +332,7 @@ impl EdgeFilter {
             return beat;
         }
         let Some(edge) = &mut self.edge else { return Beat::Rest };
-        let beat = edge.beat(now_ms);
+        let beat = if is_stopping { edge.stop() } else { edge.beat(now_ms) };
         let (due, beat) = match beat {
             pulse::Beat::Over | pulse::Beat::Wait(_) => (wait_of(&beat), Beat::Rest),
             // What the backend role would not see any more it could not translate, nor count.
@@ -332,7 +340,10 @@ impl EdgeFilter {
                 (wait_of(&edge.beat(now_ms)), Beat::Rest)
             }
             pulse::Beat::Write(bytes) => (wait_of(&edge.beat(now_ms)), Beat::Write(bytes)),
-            pulse::Beat::End(bytes) => (None, Beat::End(bytes)),
+            pulse::Beat::End(bytes) => {
+                self.has_ended = !bytes.is_empty();
+                (None, Beat::End(bytes))
+            }
         };
         self.wait(due, now_ms);
         beat

@@ -21,4 +21,4 @@ pub use credentials::{Credentials, Fetch, Fetched};
 pub use edge::EdgeFilter;
 pub use host::{Beat, Flow, Host, Map};
 pub use refusal::refusal;
-pub use worker::{config, with_credentials};
+pub use worker::{config, is_stopping, with_credentials};

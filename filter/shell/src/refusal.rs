@@ -22,6 +22,7 @@ mod tests {
         for (path, api) in [
             ("/v1/chat/completions", ClientApi::OpenAi),
             ("/anthropic/v1/messages", ClientApi::Anthropic),
+            ("/v1/messages", ClientApi::Anthropic),
             ("/anything", ClientApi::OpenAi),
         ] {
             let reply = refusal(&Headers::from([(":path", path)]));

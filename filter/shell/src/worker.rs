@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use weir_core::auth::sigv4::SigningKeys;
@@ -14,6 +15,9 @@ use crate::credentials::Credentials;
 
 /// The latest configurations, by the JSON they were read from.
 static CONFIGS: Mutex<Vec<(Vec<u8>, Arc<Config>)>> = Mutex::new(Vec::new());
+
+/// What the latest configuration says of it: [`Config::stopping`].
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static EXCHANGES: RefCell<HashMap<u64, Weak<RefCell<Exchange>>>> = RefCell::new(HashMap::new());
@@ -38,6 +42,7 @@ pub fn config(json: &[u8], store: &dyn Store) -> Option<Arc<Config>> {
         Ok(config) => {
             let is_known = |known: Option<&[u8]>| known == Some(json);
             store.change(LAST_GOOD, &mut |known| (!is_known(known)).then(|| json.to_vec()));
+            STOPPING.store(config.stopping, Ordering::Relaxed);
             return Some(config);
         }
         Err(error) => error,
@@ -47,6 +52,12 @@ pub fn config(json: &[u8], store: &dyn Store) -> Option<Arc<Config>> {
         if last.is_some() { "the one before stays at work" } else { "every request is answered with 503" };
     log::error!("the configuration cannot be read: {error}; {consequence}");
     last
+}
+
+/// Whether the proxy is about to stop, so that no stream should wait for its backend any more.
+#[must_use]
+pub fn is_stopping() -> bool {
+    STOPPING.load(Ordering::Relaxed)
 }
 
 /// The configuration in `json`. All roles have the same and share it, so it is parsed once; the one before is kept as

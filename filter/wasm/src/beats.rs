@@ -186,9 +186,17 @@ pub(crate) fn remove(id: u32) {
     WATCHED.with_borrow_mut(|all| all.retain(|(_, of), _| *of != id));
 }
 
-/// Looks at what is due.
+/// Looks at what is due: at everything once, where the proxy is about to stop.
 pub(crate) fn run() {
     let now_ms = host::now_ms();
+    if weir_shell::is_stopping() {
+        let soon = |((at, id), watched): ((u64, u32), Watched)| {
+            // Of one that has got its last word the time runs already.
+            let at = if watched.is_over { at } else { at.min(now_ms) };
+            ((at, id), watched)
+        };
+        WATCHED.set(WATCHED.take().into_iter().map(soon).collect());
+    }
     loop {
         let next = WATCHED.with_borrow_mut(|all| {
             let first = all.first_entry()?;

@@ -113,7 +113,7 @@ class PlainEnvoy:
             return mine if len(mine) >= count else None
 
         # Envoy writes its access log every ten seconds.
-        return wait_for(found, 20, what=f"{count} access log line(s) of {user}")
+        return wait_for(found, 60, what=f"{count} access log line(s) of {user}")
 
     def stop(self):
         self.process.stop()
@@ -169,7 +169,7 @@ class RateLimit:
             except httpx.TransportError:
                 return False
 
-        wait_for(healthy, 20, pause=0.1, what="the ratelimit service")
+        wait_for(healthy, 60, pause=0.1, what="the ratelimit service")
 
     def stop(self):
         self._process.stop()

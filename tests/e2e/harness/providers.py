@@ -25,6 +25,9 @@ AWS_NEXT_KEY = {
 OPENAI_KEY = "sk-of-the-main-provider"
 SPARE_KEY = "sk-of-the-spare-provider"
 ANTHROPIC_KEY = "sk-ant-of-the-stand-in"
+AZURE_KEY = "key-of-the-azure"
+AZURE_TOKEN = "token-of-entra-id"
+BEDROCK_API_KEY = "bedrock-api-key-of-the-stand-in"
 
 
 class Provider:
@@ -101,12 +104,13 @@ def start_all(gzip=False, credentials_token="pod-token-1"):
         *("--openai", "qwen3=0", "--openai", "gpt-oss=0", "--openai", "main=0", "--openai", "spare=0"),
         *("--api-key", f"main={OPENAI_KEY}", "--api-key", f"spare={SPARE_KEY}"),
         *("--anthropic", "claude=0", "--anthropic-key", ANTHROPIC_KEY),
-        *("--bedrock", "bedrock=0", "--region", REGION),
+        *("--bedrock", "bedrock=0", "--region", REGION, "--bedrock-api-key", BEDROCK_API_KEY),
+        *("--azure", "azure=0", "--azure-key", AZURE_KEY, "--azure-token", AZURE_TOKEN),
         *("--credentials", "pod-identity=0", "--credentials-token", credentials_token),
         *("--aws-access-key-id", AWS_KEY["access_key_id"]),
         *("--aws-secret-access-key", AWS_KEY["secret_access_key"]),
     ]
     if gzip:
         arguments.append("--gzip")
-    names = ["qwen3", "gpt-oss", "main", "spare", "claude", "bedrock", "pod-identity"]
+    names = ["qwen3", "gpt-oss", "main", "spare", "claude", "bedrock", "azure", "pod-identity"]
     return Providers(*arguments, names=names)

@@ -96,6 +96,19 @@ def anthropic_key(backend, key):
     return [secret(name, apiKey=key), policy]
 
 
+def azure_key(backend, key):
+    name = f"{backend}-key"
+    reference = {"secretRef": {"name": name, "namespace": "default"}}
+    return [secret(name, apiKey=key), security(f"{backend}-auth", backend, type="AzureAPIKey", azureAPIKey=reference)]
+
+
+def azure_token(backend, token):
+    """A token of Entra ID, where Envoy AI Gateway's controller puts it."""
+    client = {"clientID": "client", "tenantID": "tenant", "clientSecretRef": {"name": "client"}}
+    policy = security(f"{backend}-auth", backend, type="AzureCredentials", azureCredentials=client)
+    return [secret(f"ai-eg-bsp-{backend}-auth", azureAccessToken=token), policy]
+
+
 def credentials_file(key, profile="default"):
     lines = [f"[{profile}]"]
     lines += [f"aws_{name} = {value}" for name, value in key.items() if value]

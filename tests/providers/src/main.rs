@@ -6,6 +6,7 @@
 
 mod answer;
 mod anthropic;
+mod azure;
 mod bedrock;
 mod credentials;
 mod google;

@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::bedrock::Key;
 use crate::credentials::Token;
 use crate::server::{Port, Provider};
-use crate::{anthropic, bedrock, credentials, google, openai};
+use crate::{anthropic, azure, bedrock, credentials, google, openai};
 
 /// Stand-in model providers. A port of 0 takes a free one; `NAME http://127.0.0.1:PORT` is printed per provider once it
 /// can be reached.
@@ -23,6 +23,12 @@ pub(crate) struct Options {
     /// An OpenAI API (may be given several times)
     #[arg(long, value_name = "NAME=PORT")]
     openai: Vec<Place>,
+    /// An OpenAI API that refuses what OpenAI itself refuses of chat completions (may be given several times)
+    #[arg(long, value_name = "NAME=PORT")]
+    strict_openai: Vec<Place>,
+    /// An OpenAI API at Azure, which refuses the same (may be given several times)
+    #[arg(long, value_name = "[NAME=]PORT")]
+    azure: Vec<Place>,
     /// An Anthropic API (may be given several times)
     #[arg(long, value_name = "[NAME=]PORT")]
     anthropic: Vec<Place>,
@@ -38,6 +44,15 @@ pub(crate) struct Options {
     /// The key demanded by all OpenAI APIs, or by the one named
     #[arg(long, value_name = "[NAME=]KEY")]
     api_key: Vec<String>,
+    /// The key demanded by all Azures
+    #[arg(long, value_name = "KEY")]
+    azure_key: Option<String>,
+    /// The token of Entra ID that they take in its place
+    #[arg(long, value_name = "TOKEN")]
+    azure_token: Option<String>,
+    /// The API key that Bedrock takes in the place of a signature
+    #[arg(long, value_name = "KEY")]
+    bedrock_api_key: Option<String>,
     /// The key demanded by all Anthropic APIs
     #[arg(long, value_name = "KEY")]
     anthropic_key: Option<String>,
@@ -110,7 +125,22 @@ impl Options {
             ));
         };
         for place in &self.openai {
-            add(place, "openai", &|name| Provider::OpenAi(openai::Provider { key: self.api_key(name) }));
+            add(place, "openai", &|name| {
+                Provider::OpenAi(openai::Provider { key: self.api_key(name), strict: false })
+            });
+        }
+        for place in &self.strict_openai {
+            add(place, "openai", &|name| {
+                Provider::OpenAi(openai::Provider { key: self.api_key(name), strict: true })
+            });
+        }
+        for place in &self.azure {
+            add(place, "azure", &|_| {
+                Provider::Azure(azure::Provider {
+                    key: self.azure_key.clone(),
+                    token: self.azure_token.clone(),
+                })
+            });
         }
         for place in &self.anthropic {
             add(place, "anthropic", &|_| {
@@ -119,7 +149,11 @@ impl Options {
         }
         for place in &self.bedrock {
             add(place, "bedrock", &|_| {
-                Provider::Bedrock(bedrock::Provider::new(self.region.clone(), keys.clone()))
+                Provider::Bedrock(bedrock::Provider::new(
+                    self.region.clone(),
+                    keys.clone(),
+                    self.bedrock_api_key.clone(),
+                ))
             });
         }
         for place in &self.vertex {
@@ -149,7 +183,11 @@ impl Options {
     fn api_key(&self, name: &str) -> Option<String> {
         let named = |key: &str| {
             let (provider, key) = key.split_once('=')?;
-            let known = self.openai.iter().any(|place| place.name.as_deref() == Some(provider));
+            let known = self
+                .openai
+                .iter()
+                .chain(&self.strict_openai)
+                .any(|place| place.name.as_deref() == Some(provider));
             known.then(|| (provider.to_owned(), key.to_owned()))
         };
         let own = self.api_key.iter().filter_map(|key| named(key)).find(|(provider, _)| provider == name);

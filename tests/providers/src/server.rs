@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::answer::Answer;
 use crate::record::Records;
 use crate::script::{Scripts, Shape};
-use crate::{anthropic, bedrock, credentials, google, openai};
+use crate::{anthropic, azure, bedrock, credentials, google, openai};
 
 /// The largest request body a provider takes, in bytes.
 const BODY_LIMIT: usize = 256 * 1024 * 1024;
@@ -31,6 +31,8 @@ const BODY_LIMIT: usize = 256 * 1024 * 1024;
 pub(crate) enum Provider {
     /// OpenAI's API and its relatives.
     OpenAi(openai::Provider),
+    /// OpenAI's API at Azure.
+    Azure(azure::Provider),
     /// Anthropic's own API.
     Anthropic(anthropic::Provider),
     /// Bedrock's runtime with Anthropic models.
@@ -109,6 +111,7 @@ impl Port {
     async fn default_answer(&self, ask: &Ask<'_>) -> Answer {
         match &self.provider {
             Provider::OpenAi(provider) => provider.answer(ask).await,
+            Provider::Azure(provider) => provider.answer(ask),
             Provider::Anthropic(provider) => provider.answer(ask),
             Provider::Bedrock(provider) => provider.answer(ask),
             Provider::Google(provider) => provider.answer(ask),

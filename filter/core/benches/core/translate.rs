@@ -1,13 +1,15 @@
 //! From one API to another.
 
-use divan::counter::BytesCount;
+use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use weir_core::chat::Losses;
+use weir_core::chat::{BlockStart, Delta, Event, Losses};
+use weir_core::config::SchemaName;
+use weir_core::endpoint::Endpoint;
 use weir_core::wire::Asked;
 use weir_core::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, decode_reply, encode_request};
 use weir_core::wire::openai_chat::{decode_request, encode_reply};
 
-use crate::sample::{Text, chat, message};
+use crate::sample::{Text, chat, chat_events, message};
 
 const ANTHROPIC: Params<'static> =
     Params { envelope: Envelope::Native, model: "claude-x", default_max_tokens: DEFAULT_MAX_TOKENS };
@@ -25,14 +27,60 @@ fn chat_request_to_anthropic(bencher: Bencher<'_, '_>, size: usize) {
 #[divan::bench]
 fn anthropic_answer_to_chat(bencher: Bencher<'_, '_>) {
     let body = message();
-    let asked = Asked {
-        request: Default::default(),
-        id: "chatcmpl-own".to_owned(),
-        model: "m".to_owned(),
-        created: 1_790_000_000,
-    };
     bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
-        let reply = decode_reply(black_box(&body), &mut Losses::default()).unwrap();
-        encode_reply(&asked, &reply, &mut Losses::default())
+        let reply = decode_reply(black_box(&body)).unwrap();
+        encode_reply(&asked(), &reply, &mut Losses::default())
+    });
+}
+
+fn asked() -> Asked {
+    Asked { request: Default::default(), id: "own".to_owned(), model: "m".to_owned(), created: 1_790_000_000 }
+}
+
+/// What a client of each API sends becomes the conversation.
+#[divan::bench(args = [Endpoint::ChatCompletions, Endpoint::Messages])]
+fn decode_of_client(bencher: Bencher<'_, '_>, endpoint: Endpoint) {
+    let body = chat(100_000, Text::Prose);
+    let codec = endpoint.operation().codec.unwrap();
+    bencher
+        .counter(BytesCount::of_slice(&body))
+        .bench_local(|| codec.decode(black_box(&body), &mut Losses::default()).unwrap());
+}
+
+/// The events of an answer become a stream of each client API.
+#[divan::bench(args = [Endpoint::ChatCompletions, Endpoint::Messages])]
+fn stream_to_client(bencher: Bencher<'_, '_>, endpoint: Endpoint) {
+    let mut events = vec![
+        Event::Start { id: Some("id".to_owned()), model: Some("m".to_owned()) },
+        Event::BlockStart { index: 0, choice: 0, id: None, block: BlockStart::Text },
+    ];
+    events.extend((0..2_000).map(|_| Event::BlockDelta { index: 0, delta: Delta::Text(" word".to_owned()) }));
+    events.extend([Event::BlockStop { index: 0 }, Event::End]);
+    let codec = endpoint.operation().codec.unwrap();
+    bencher.counter(ItemsCount::new(events.len())).bench_local(|| {
+        let mut writer = codec.events(&asked());
+        let mut out = Vec::new();
+        for event in black_box(&events) {
+            out.clear();
+            writer.event(event, &mut Losses::default(), &mut out);
+        }
+        out
+    });
+}
+
+/// A stream of 2,000 chunks as neutral events; a client's writer takes it from there.
+#[divan::bench]
+fn chat_stream_to_events(bencher: Bencher<'_, '_>) {
+    let chunks = chat_events(2000);
+    let backend = SchemaName::OpenAI.schema().codec().unwrap();
+    bencher.counter(ItemsCount::new(chunks.len())).bench_local(|| {
+        let mut reader = backend.events(&asked());
+        let mut events = Vec::new();
+        for chunk in black_box(&chunks) {
+            let data = chunk.trim_start_matches("data: ").as_bytes();
+            reader.event(None, data, &mut Losses::default(), &mut events);
+        }
+        reader.finish(&mut events);
+        events
     });
 }

@@ -110,6 +110,9 @@ impl Attempt {
             exchange.begin_attempt();
             is_first
         };
+        if is_first && let Some(error) = nobody(exchange, route) {
+            return Begin::Reply(refuse(exchange, &error));
+        }
         if is_first && let Some(refusal) = refused_by_budgets(config, exchange, route, store, now_ms / 1000) {
             exchange.borrow_mut().answered_here = true;
             return Begin::Reply(refusal);
@@ -118,6 +121,27 @@ impl Attempt {
             Ok(attempt) => Begin::Attempt(Box::new(attempt)),
             Err(error) => Begin::Reply(refuse(exchange, &error)),
         }
+    }
+
+    /// Whether the request can be made one of its backend, where the proxy counts it before an attempt can say so.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub(crate) fn rehearse(
+        config: &Arc<Config>,
+        exchange: &SharedExchange,
+        place: Place<'_>,
+        body: &[u8],
+    ) -> Result<()> {
+        let Some((_, route)) = config.route(place.route).filter(|(_, route)| route.counted_ahead) else {
+            return Ok(());
+        };
+        let Some(endpoint) = exchange.borrow().endpoint else { return Ok(()) };
+        if let Some(error) = nobody(exchange, route) {
+            return Err(error);
+        }
+        let mut attempt = Self::new(config, exchange, route, place, endpoint, 0)?;
+        if attempt.reads_body() { attempt.body(body).map(drop) } else { Ok(()) }
     }
 
     fn new(
@@ -245,6 +269,19 @@ fn refuse(exchange: &SharedExchange, error: &Error) -> Reply {
     let mut exchange = exchange.borrow_mut();
     exchange.answered_here = true;
     Reply::of_error(error, exchange.api)
+}
+
+/// The error of a request that does not say whose it is, where its route asks for that. A value without anything in it is nobody's.
+fn nobody(exchange: &SharedExchange, route: &Route) -> Option<Error> {
+    if !route.requires_identity {
+        return None;
+    }
+    let exchange = exchange.borrow();
+    let is_missing = |name: &&String| exchange.headers.get(name).is_none_or(|value| value.trim().is_empty());
+    let missing = route.user_headers.iter().find(is_missing)?;
+    Some(Error::bad_request(format!(
+        "the header {missing} is missing: the budgets of this model tell users apart by it"
+    )))
 }
 
 /// Refuses another attempt at the only backend of a route if the one before had all the time there is. Envoy counts its timeouts

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::headers::AttemptHeaders;
 use super::secrets::Secrets;
 use super::{Attempt, gone, refuse};
-use crate::auth::{Credential, KeyHeader, is_credential_header, query_without_credentials, sigv4};
+use crate::auth::{Credential, KeyHeader, Secret, is_credential_header, query_without_credentials, sigv4};
 use crate::chat::Losses;
 use crate::codec::multipart;
 use crate::codec::splice::{self, Edit};
@@ -69,6 +69,7 @@ impl Attempt {
             || is_mutated
             || is_renamed
             || exchange.has_mark
+            || exchange.is_mixed
             || self.must_ask_for_usage(&exchange)
     }
 
@@ -142,7 +143,7 @@ impl Attempt {
     }
 
     /// The body for the backend; `None` when it is the client's own.
-    fn body(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
+    pub(super) fn body(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
         let translated: Option<Vec<u8>> = match self.reach {
             Reach::Same => self.spliced(body)?,
             Reach::Envelope => Some(self.enveloped(body)?),
@@ -168,11 +169,16 @@ impl Attempt {
             "include_usage",
             Cow::Borrowed(b"true"),
         ));
-        let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).collect();
+        let mut losses = Losses::default();
+        let mends = if exchange.is_mixed { self.schema.mends(body, &mut losses) } else { Vec::new() };
+        let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).collect();
         if edits.is_empty() && !exchange.has_mark {
             return Ok(None);
         }
-        splice::edit(body, &edits).map(Some).map_err(malformed)
+        let spliced = splice::edit(body, &edits).map_err(malformed)?;
+        drop(exchange);
+        self.record(losses)?;
+        Ok(Some(spliced))
     }
 
     fn enveloped(&mut self, body: &[u8]) -> Result<Vec<u8>> {
@@ -227,12 +233,26 @@ impl Attempt {
         let mut path = self.schema.path(&self.to(exchange)?);
         if let (Reach::Same, (_, Some(query))) = (self.reach, exchange.headers.path_and_query()) {
             let query = query_without_credentials(query);
-            if !query.is_empty() {
-                path.push(if path.contains('?') { '&' } else { '?' });
-                path.push_str(&query);
-            }
+            add_query(&mut path, &query);
         }
         Ok(path)
+    }
+}
+
+/// Adds the client's query, but for what the path says itself: Azure's `api-version` is the backend's.
+fn add_query(path: &mut String, query: &str) {
+    let Some(own) = path.split_once('?').map(|(_, own)| own.to_owned()) else {
+        if !query.is_empty() {
+            path.push('?');
+            path.push_str(query);
+        }
+        return;
+    };
+    let name = |parameter: &str| parameter.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    let is_own = |parameter: &str| own.split('&').any(|own| name(own) == name(parameter));
+    for parameter in query.split('&').filter(|parameter| !parameter.is_empty() && !is_own(parameter)) {
+        path.push('&');
+        path.push_str(parameter);
     }
 }
 
@@ -273,13 +293,12 @@ fn authenticate(
     let credential = identity.credential.ok_or_else(missing)?;
     match (auth, credential) {
         (Auth::Bearer { .. } | Auth::Gcp { .. }, Credential::ApiKey(key)) => {
-            let (name, value) = KeyHeader::BearerToken.header(key);
-            headers.set(name, value.expose().to_owned());
+            set_key(headers, KeyHeader::BearerToken, key)
         }
         (Auth::AnthropicKey { .. }, Credential::ApiKey(key)) => {
-            let (name, value) = KeyHeader::AnthropicKey.header(key);
-            headers.set(name, value.expose().to_owned());
+            set_key(headers, KeyHeader::AnthropicKey, key)
         }
+        (Auth::AzureKey { .. }, Credential::ApiKey(key)) => set_key(headers, KeyHeader::AzureKey, key),
         (Auth::AwsSigv4 { region, .. }, Credential::Aws(credentials)) => {
             let content_type = headers.now("content-type").map(str::to_owned);
             let content_type = content_type.as_deref().map(|value| ("content-type", value));
@@ -291,7 +310,7 @@ fn authenticate(
                 body,
                 credentials,
                 region: sigv4::region_of_host(host).unwrap_or(region),
-                service: "bedrock",
+                service: sigv4::service_of_host(host),
                 now: identity.now,
             };
             for (name, value) in sigv4::sign(&signing, identity.keys).iter() {
@@ -301,4 +320,9 @@ fn authenticate(
         _ => return Err(Error::new(Kind::Internal, "the credential of this backend is of another kind")),
     }
     Ok(())
+}
+
+fn set_key(headers: &mut AttemptHeaders<'_>, header: KeyHeader, key: &Secret) {
+    let (name, value) = header.header(key);
+    headers.set(name, value.expose().to_owned());
 }

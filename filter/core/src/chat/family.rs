@@ -57,10 +57,22 @@ impl Seal {
 
     /// The seal that a client sends back; `None` where it does not say whose it is.
     #[must_use]
-    pub fn of_marked(mut marked: String) -> Option<Seal> {
-        let by = *Family::ALL.iter().find(|family| marked.starts_with(family.prefix()))?;
+    pub fn of_marked(marked: String) -> Option<Seal> {
+        Self::read(marked).ok()
+    }
+
+    /// The seal that a client sends back; one that does not say whose it is is `by`'s.
+    #[must_use]
+    pub fn of_marked_or(by: Family, marked: String) -> Seal {
+        Self::read(marked).unwrap_or_else(|data| Seal { by, data })
+    }
+
+    fn read(mut marked: String) -> Result<Seal, String> {
+        let Some(by) = Family::ALL.iter().find(|family| marked.starts_with(family.prefix())) else {
+            return Err(marked);
+        };
         let data = marked.split_off(by.prefix().len());
-        Some(Seal { by, data })
+        Ok(Seal { by: *by, data })
     }
 
     /// The name `id` of a call with the seal in it: every client sends that back, also one whose API has no place for seals.
@@ -176,8 +188,11 @@ mod tests {
         for by in Family::ALL {
             let seal = Seal { by: *by, data: "claude:x".to_owned() };
             let marked = seal.marked().to_string();
-            assert_eq!(Seal::of_marked(marked), Some(seal));
+            assert_eq!(Seal::of_marked(marked.clone()), Some(seal.clone()));
+            assert_eq!(Seal::of_marked_or(Family::Anthropic, marked), seal);
         }
+        let bare = Seal { by: Family::Anthropic, data: "EqoB".to_owned() };
+        assert_eq!(Seal::of_marked_or(Family::Anthropic, "EqoB".to_owned()), bare);
         for data in ["AAAA", "+/+/", "QQ==", "QUI=", "__sealed_gemini_x"] {
             let seal = Seal { by: Family::Google, data: data.to_owned() };
             let id = seal.in_id("call_1");

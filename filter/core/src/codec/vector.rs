@@ -40,7 +40,8 @@ pub(super) fn simple_prefix(bytes: &[u8], escaped: &mut bool) -> usize {
 fn special_bytes(block: &[u8; BLOCK]) -> u32 {
     let (halves, _) = block.as_chunks::<16>();
     halves.iter().rev().fold(0, |bits, half| {
-        let bytes = i8x16::from(half.map(u8::cast_signed));
+        // Not by `map`, which the compiler does byte by byte in places.
+        let bytes: i8x16 = bytemuck::cast(*half);
         // Signed, what is not ASCII is below the space too.
         let special = bytes.simd_lt(i8x16::splat(0x20))
             | bytes.simd_eq(i8x16::splat(b'"'.cast_signed()))

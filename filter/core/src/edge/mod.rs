@@ -10,7 +10,7 @@ mod models;
 
 use std::sync::Arc;
 
-use crate::backend::Place;
+use crate::backend::{Attempt, Place};
 use crate::codec::text::BYTE_ORDER_MARK;
 use crate::config::Config;
 use crate::endpoint::{Body, ClientApi};
@@ -210,7 +210,8 @@ impl Edge {
 
     /// The request's body is whole.
     pub fn request_body(&mut self, body: &[u8]) -> Request {
-        match self.read_body(body) {
+        let read = self.read_body(body).and_then(|edits| self.rehearse(body).map(|()| edits));
+        match read {
             Ok(edits) => Request::Pass(edits),
             Err(error) => Request::Reply(self.refuse(&error)),
         }
@@ -235,20 +236,14 @@ impl Edge {
         {
             edits.set(CLUSTER_HEADER, direct.cluster.clone());
             exchange.direct = true;
-            // A kept connection that the backend has closed is a reset, too, and so is a timeout of an attempt: its answer would be bought
-            // again. Where the answer comes whole, its time is the request's, which is final. A stream's is not, and speech is one: of
-            // those that the client asks for the filter itself keeps the time.
-            if let Some((_, route)) = self.config.route(&direct.route)
+            // Envoy's route has the time of an answer that comes whole. A stream's is not over with it, and speech is one: for those the
+            // filter itself waits so long for the answer to begin.
+            if (seen.stream || endpoint.watch().always_streams)
+                && let Some((_, route)) = self.config.route(&direct.route)
                 && let Some(timeout) = route.answer_timeout_ms
-                && !endpoint.watch().always_streams
             {
-                edits.set("x-envoy-retry-on", "reset");
-                if seen.stream {
-                    edits.set("x-envoy-upstream-rq-per-try-timeout-ms", "0");
-                    exchange.answer_timeout_ms = Some(timeout);
-                } else {
-                    edits.set("x-envoy-upstream-rq-timeout-ms", timeout.to_string());
-                }
+                edits.set("x-envoy-upstream-rq-timeout-ms", route.request_ms.unwrap_or_default().to_string());
+                exchange.answer_timeout_ms = Some(timeout);
             }
         }
         exchange.body_size = body.len();
@@ -256,8 +251,23 @@ impl Edge {
         exchange.stream = seen.stream;
         exchange.usage_asked = seen.usage_asked;
         exchange.choices = seen.choices;
+        exchange.is_mixed = seen.is_mixed;
         exchange.has_mark = body.starts_with(BYTE_ORDER_MARK);
         Ok(edits)
+    }
+
+    /// Refuses what the one backend of a model cannot be asked before the rate limit counts it. On a direct way the attempt itself comes
+    /// before that.
+    fn rehearse(&mut self, body: &[u8]) -> Result<(), Error> {
+        let place = {
+            let exchange = self.exchange.borrow();
+            let direct = self.config.direct.get(&exchange.model).filter(|_| !exchange.direct);
+            direct.map(|direct| Place { route: &direct.route, target: &direct.target })
+        };
+        let Some(place) = place else { return Ok(()) };
+        let rehearsed = Attempt::rehearse(&self.config, &self.exchange, place, body);
+        self.exchange.borrow_mut().forget_attempt();
+        rehearsed
     }
 
     /// Where the request goes if there is but one place. Whoever has this role then plays the backend role there as well.
@@ -278,6 +288,12 @@ impl Edge {
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.exchange.borrow().pulse.is_some_and(|pulse| pulse.over_ms.is_some())
+    }
+
+    /// The end of a stream whose headers the client has, where the gateway stops.
+    pub fn stop(&mut self) -> Beat {
+        let exchange = &mut *self.exchange.borrow_mut();
+        exchange.pulse.take().map_or(Beat::Over, |pulse| pulse.end(exchange.api))
     }
 
     /// What is due in a stream whose headers the client has.
@@ -417,6 +433,7 @@ impl Edge {
     /// Closes the books of the request, which ended at `now_ms` with `status` (0: the client left before any).
     pub fn close(&mut self, status: u16, now_ms: u64, store: &dyn Store) -> Closing {
         let mut exchange = self.exchange.borrow_mut();
+        exchange.count_abandoned(status);
         let (usage, _) = exchange.settle();
         let record = exchange.take_record(status, now_ms);
         let costs: Vec<(String, u64)> = match &exchange.route {

@@ -14,8 +14,8 @@ use crate::error::{Error, Result};
 
 /// The conventions of a client API. Its values are static, see [`super::ClientApi::api`].
 pub trait Api: fmt::Debug + Sync {
-    /// The first segment of its paths; `None` for the one whose paths have no such segment.
-    fn prefix(&self) -> Option<&'static str>;
+    /// What paths begin with that are its own, whether there is an endpoint or not; none for the one that all others are of.
+    fn prefixes(&self) -> &'static [&'static str];
 
     /// The body of an answer that is an error.
     fn error(&self, error: &Error) -> Value;

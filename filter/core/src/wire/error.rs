@@ -44,7 +44,7 @@ pub fn decode_error(foreign: &str, answer: &ErrorAnswer<'_>) -> Error {
         .map(str::trim)
         .filter(|kind| !kind.is_empty())
         .map(str::to_owned);
-    let said = if may_be_json { serde_json::from_slice(answer.body).ok().and_then(of_value) } else { None };
+    let said = if may_be_json { parsed(answer.body).and_then(of_value) } else { None };
     match said {
         Some(Said { kind, message, .. }) => Error::provider(answer.status, header.or(kind), message),
         None => {
@@ -65,7 +65,7 @@ pub fn is_error_of(api: ClientApi, body: &[u8]) -> bool {
     if body.len() > MAX_PARSED {
         return false;
     }
-    serde_json::from_slice(body).is_ok_and(|body: Value| api.api().is_error(&body))
+    parsed(body).is_some_and(|body| api.api().is_error(&body))
 }
 
 /// Whether a body has an error with a type and a message.
@@ -82,11 +82,44 @@ pub(crate) fn malformed(error: ScanError) -> Error {
 /// Reads an exception frame of an AWS event stream: its `:exception-type` (or `:error-code`) and its payload.
 #[must_use]
 pub fn decode_exception(exception_type: &str, payload: &[u8]) -> Error {
-    let said: Option<Said> = serde_json::from_slice(payload).ok().and_then(of_value);
+    let said: Option<Said> = parsed(payload).and_then(of_value);
     let status = said.as_ref().and_then(|said| said.status).unwrap_or_else(|| status_of_type(exception_type));
     let message =
         said.map_or_else(|| format!("the backend's stream ended with {exception_type}"), |said| said.message);
     Error::provider(status, Some(exception_type.to_owned()), message)
+}
+
+/// JSON as providers send it, see [`scan_answer`](crate::codec::json::scan_answer).
+fn parsed(body: &[u8]) -> Option<Value> {
+    let value = serde_json::from_slice(body).ok();
+    value.or_else(|| serde_json::from_slice(&with_numbers_of_python(body)?).ok())
+}
+
+/// The same JSON with `null` for the numbers that Python writes and JSON does not have. `None` if there are none.
+fn with_numbers_of_python(body: &[u8]) -> Option<Vec<u8>> {
+    const NUMBERS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+    let mut made = Vec::with_capacity(body.len());
+    let (mut rest, mut in_string, mut is_another) = (body, false, false);
+    while let Some((byte, behind)) = rest.split_first() {
+        let number = NUMBERS.iter().filter(|_| !in_string).find_map(|number| rest.strip_prefix(*number));
+        if let Some(behind) = number {
+            made.extend_from_slice(b"null");
+            (rest, is_another) = (behind, true);
+            continue;
+        }
+        made.push(*byte);
+        rest = behind;
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                let Some((escaped, behind)) = rest.split_first() else { break };
+                made.push(*escaped);
+                rest = behind;
+            }
+            _ => {}
+        }
+    }
+    is_another.then_some(made)
 }
 
 /// What an error's JSON says.
@@ -192,7 +225,9 @@ pub fn event_error(data: &[u8]) -> Option<Error> {
     }
     // The word is in every error; most data is neither an error nor contains it.
     ERROR.find(data)?;
-    let outer: Outer<'_> = serde_json::from_slice(data).ok()?;
+    let Ok(outer) = serde_json::from_slice::<Outer<'_>>(data) else {
+        return event_error(&with_numbers_of_python(data)?);
+    };
     let is = |name: &Option<Cow<'_, str>>, what: &str| name.as_deref() == Some(what);
     let error = outer.error.filter(|error| !matches!(error.get(), "\"\"" | "false" | "{}" | "[]"));
     let json = match (error, outer.response) {
@@ -201,7 +236,7 @@ pub fn event_error(data: &[u8]) -> Option<Error> {
         (None, Some(response)) if is(&outer.kind, "response.failed") => response.get().as_bytes(),
         _ => return None,
     };
-    let said = serde_json::from_slice(json).ok().and_then(of_value).unwrap_or_else(|| Said {
+    let said = parsed(json).and_then(of_value).unwrap_or_else(|| Said {
         kind: None,
         message: "the backend reported an error without a message".to_owned(),
         status: None,
@@ -226,6 +261,23 @@ mod tests {
 
     fn shown_type(error: &Error) -> String {
         shown(error)["type"].as_str().unwrap().to_owned()
+    }
+
+    /// Servers in Python write them; serde does not read them.
+    #[test]
+    fn an_error_is_one_whatever_numbers_are_in_it() {
+        for number in ["NaN", "Infinity", "-Infinity"] {
+            let body =
+                format!(r#"{{"error":{{"message":"a \"NaN\"","type":"rate_limit_error","x":[{number}]}}}}"#);
+            let error = event_error(body.as_bytes()).unwrap();
+            assert_eq!((error.status(), error.message()), (429, "a \"NaN\""));
+            assert!(is_error_of(ClientApi::OpenAi, body.as_bytes()));
+            let error = decode_error("OpenAIBackendError", &answer(500, None, &body));
+            assert_eq!(error.message(), "a \"NaN\"");
+        }
+        assert!(event_error(br#"{"error":null,"x":NaN}"#).is_none());
+        assert!(event_error(br#"{"error":{"message":"cut"#).is_none());
+        assert!(event_error(br#"{"error":{"message":"cut\"#).is_none());
     }
 
     #[test]

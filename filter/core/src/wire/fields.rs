@@ -85,7 +85,8 @@ impl fmt::Display for Path<'_> {
             Path::Key(parent, key) => write!(f, "{parent}.{key}"),
             Path::Index(parent, index) => write!(f, "{parent}[{index}]"),
             Path::At(Path::Root, origin) => write!(f, "{origin}"),
-            Path::At(parent, origin) if origin.member.is_empty() => write!(f, "{parent}"),
+            // An element of the list that the parent is, or nothing.
+            Path::At(parent, origin) if origin.member.is_empty() => write!(f, "{parent}{origin}"),
             Path::At(parent, origin) => write!(f, "{parent}.{origin}"),
         }
     }
@@ -102,7 +103,7 @@ impl Path<'_> {
 
     /// 422: the value here is understood, but cannot be served.
     pub(crate) fn unprocessable(&self, what: impl fmt::Display) -> Error {
-        Error::unprocessable(format!("invalid request body: {self}: {what}"))
+        Error::unprocessable_at(self.to_string(), format_args!(": {what}"))
     }
 
     fn wrong_type(&self, expected: &str, value: &Value) -> Error {
@@ -270,6 +271,10 @@ fn says_something(value: &Value) -> bool {
 /// The members in `extra` of a request that a codec takes.
 #[derive(Default)]
 pub(crate) struct Taken {
+    /// All of this family.
+    pub(crate) all_of: Option<Family>,
+    /// In whose words those must be that are named here. `None`: in any.
+    pub(crate) family: Option<Family>,
     /// Of the request itself.
     pub(crate) request: &'static [&'static str],
     /// Of its messages.
@@ -282,9 +287,12 @@ pub(crate) struct Taken {
 
 /// Records what is in the `extra` of a request and its codec does not take.
 pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) {
+    let (all_of, family) = (taken.all_of, taken.family);
     let mut lose = |path: &Path<'_>, extra: Option<&Extra>, taken: &[&str]| {
-        let names = extra.into_iter().flat_map(|extra| &extra.members).map(|(name, _)| name.as_str());
-        for name in names.filter(|name| !taken.contains(name)) {
+        let Some(extra) = extra.filter(|extra| Some(extra.family) != all_of) else { return };
+        let is_own = family.is_none_or(|family| extra.family == family);
+        let names = extra.members.iter().map(|(name, _)| name.as_str());
+        for name in names.filter(|name| !is_own || !taken.contains(name)) {
             losses.add(Path::Key(path, name), UNKNOWN);
         }
     };

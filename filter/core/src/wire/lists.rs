@@ -62,6 +62,10 @@ macro_rules! apis {
 schemas! {
     /// OpenAI's API and everything compatible with it.
     OpenAI: openai::SCHEMA,
+    /// OpenAI's API as Azure serves it.
+    AzureOpenAI: openai::azure::SCHEMA,
+    /// OpenAI's API as Bedrock serves it.
+    AWSOpenAI: openai::bedrock::SCHEMA,
     /// Anthropic's Messages API.
     Anthropic: anthropic::SCHEMA,
     /// Anthropic's models through Bedrock's InvokeModel.
@@ -87,8 +91,9 @@ impl ClientApi {
     /// The API of a path that is no endpoint, so that even a 404 comes in the shape its sender can read.
     #[must_use]
     pub fn of_path(path: &str) -> ClientApi {
-        let first = path.trim_start_matches('/').split('/').next();
-        let is_it = |api: &&ClientApi| api.api().prefix().is_some_and(|prefix| first == Some(prefix));
+        let path = path.trim_start_matches('/');
+        let begins = |prefix: &&str| path.starts_with(prefix.trim_start_matches('/'));
+        let is_it = |api: &&ClientApi| api.api().prefixes().iter().any(&begins);
         ClientApi::ALL.iter().find(is_it).copied().unwrap_or_default()
     }
 }

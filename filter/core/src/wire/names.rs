@@ -9,24 +9,43 @@ use crate::chat::{Content, Function, Reply, Tool};
 /// What is kept of a name that is not taken, in characters. The model reads it; the digest behind it tells it apart.
 const KEPT: usize = 64;
 
+/// What stands for the rest of it: `_` and the beginning of the digest.
+const DIGEST: usize = 16;
+
+/// What most providers take in a name.
+fn is_allowed(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '_' | '-')
+}
+
+/// The name itself, or what [stands for it](stand_in) if it is longer than `longest` or has anything but ASCII letters, digits,
+/// `_` and `-`.
+pub(crate) fn allowed<'a>(name: &'a str, longest: usize, replacement: &str) -> Cow<'a, str> {
+    if (1..=longest).contains(&name.len()) && name.chars().all(is_allowed) {
+        return Cow::Borrowed(name);
+    }
+    Cow::Owned(stand_in(name, longest, replacement))
+}
+
 /// What stands for `name`: its ASCII letters, digits, `_` and `-`, with `replacement` for the rest, and its digest. The same
-/// always becomes the same, with no state to keep, and two never become one.
-pub(crate) fn stand_in(name: &str, replacement: &str) -> String {
+/// always becomes the same, with no state to keep, and two never become one. `longest` is in characters.
+pub(crate) fn stand_in(name: &str, longest: usize, replacement: &str) -> String {
+    let most = KEPT.min(longest.saturating_sub(DIGEST).saturating_sub(1));
     let mut kept = String::new();
     for char in name.chars() {
-        if char.is_ascii_alphanumeric() || matches!(char, '_' | '-') {
+        if is_allowed(char) {
             kept.push(char)
         } else {
             kept.push_str(replacement)
         }
-        if kept.len() >= KEPT {
+        if kept.len() >= most {
             break;
         }
     }
     let digest = digest(name);
-    format!("{kept}_{}", digest.get(..16).unwrap_or(&digest))
+    format!("{kept}_{}", digest.get(..DIGEST).unwrap_or(&digest))
 }
 
+/// 64 characters that tell texts apart.
 pub(crate) fn digest(text: &str) -> String {
     hex::encode(Sha256::digest(text))
 }
@@ -50,8 +69,8 @@ pub(crate) fn is_same_function(one: &Function, other: &Function) -> bool {
 pub struct StandIns(Vec<(String, String)>);
 
 impl StandIns {
-    /// Those of `tools` at a provider to whom each is called as `rename` says.
-    pub(crate) fn renamed(tools: &[Tool], rename: fn(&str) -> Cow<'_, str>) -> Self {
+    /// Those of `tools` at a server that takes names as `rename` makes them.
+    pub(crate) fn by(tools: &[Tool], rename: fn(&str) -> Cow<'_, str>) -> Self {
         let renamed = functions(tools).filter_map(|tool| match rename(&tool.name) {
             Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
             Cow::Borrowed(_) => None,

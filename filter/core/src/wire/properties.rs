@@ -106,7 +106,7 @@ fn asked(include_usage: bool) -> Asked {
 }
 
 fn reply_of(body: &[u8]) -> Result<Reply> {
-    decode_reply(body, &mut Losses::default())
+    decode_reply(body)
 }
 
 /// The client's stream, and the usage that is charged for it.
@@ -131,13 +131,13 @@ fn translate<'a>(events: impl IntoIterator<Item = &'a [u8]>, include_usage: bool
     (String::from_utf8(out).unwrap(), charged)
 }
 
-fn sse_data(stream: &str) -> Vec<&str> {
+pub(in crate::wire) fn sse_data(stream: &str) -> Vec<&str> {
     assert!(stream.ends_with("\n\n"));
     stream.trim_end().split("\n\n").map(|event| event.strip_prefix("data: ").unwrap()).collect()
 }
 
 /// What an SDK makes of the chunks of choice 0: content, reasoning, tool calls, finish reason, usage.
-fn accumulate(stream: &str) -> Value {
+pub(in crate::wire) fn accumulate(stream: &str) -> Value {
     let (mut content, mut reasoning) = (String::new(), String::new());
     let mut calls: Vec<(Value, Value, String)> = Vec::new();
     let mut thoughts: Vec<Value> = Vec::new();
@@ -193,7 +193,7 @@ fn accumulate(stream: &str) -> Value {
 }
 
 /// The same of a whole answer.
-fn flatten(completion: &[u8]) -> Value {
+pub(in crate::wire) fn flatten(completion: &[u8]) -> Value {
     let completion: Value = serde_json::from_slice(completion).unwrap();
     let message = &completion["choices"][0]["message"];
     json!({
@@ -284,6 +284,45 @@ proptest! {
             .filter(|data| !crate::wire::usage::is_usage_only_chunk(data.as_bytes()))
             .collect();
         prop_assert_eq!(sse_data(&quiet), loud);
+    }
+
+    /// A client of Anthropic's own API gets what Claude said, all of it, streamed or not.
+    #[test]
+    fn nothing_of_an_answer_is_lost_on_the_way_to_anthropics_clients(
+        blocks in prop::collection::vec(block(), 0..5),
+        stop_reason in prop::sample::select(vec![
+            "end_turn", "max_tokens", "refusal", "pause_turn", "model_context_window_exceeded",
+        ]),
+        (read, write) in (0..999_u64, 0..999_u64),
+    ) {
+        let counters = json!({
+            "input_tokens": 5, "cache_read_input_tokens": read, "cache_creation_input_tokens": write,
+            "output_tokens": 7, "output_tokens_details": {"thinking_tokens": 3},
+        });
+        let (whole, events) = answer(&blocks, &counters, stop_reason, false);
+        let mut expected = whole.clone();
+        expected["stop_sequence"] = Value::Null;
+        // Anthropic takes no empty texts back, so none are given.
+        let is_text = |block: &Value| block["type"] == "text" && block["text"] == "";
+        expected["content"].as_array_mut().unwrap().retain(|block| !is_text(block));
+        if stop_reason == "end_turn" && blocks.iter().any(|block| matches!(block, Block::ToolUse(..))) {
+            expected["stop_reason"] = json!("tool_use");
+        }
+        let mut losses = Losses::default();
+        let reply = reply_of(whole.to_string().as_bytes()).unwrap();
+        let told: Value =
+            serde_json::from_slice(&anthropic::client::encode_reply(&asked(true), &reply, &mut losses)).unwrap();
+        prop_assert_eq!(&told, &expected);
+
+        let mut reader = anthropic::StreamDecoder::default();
+        let mut writer = anthropic::client::StreamEncoder::new(&asked(true));
+        let (mut read, mut out) = (Vec::new(), Vec::new());
+        for event in &events {
+            reader.event(None, event.to_string().as_bytes(), &mut losses, &mut read);
+        }
+        read.iter().for_each(|event| writer.event(event, &mut losses, &mut out));
+        prop_assert_eq!(anthropic::client::message_of(&out).unwrap(), expected);
+        prop_assert!(losses.is_empty());
     }
 
     /// What a client has of an answer, streamed or whole, is what Claude gets back: every thought as it was, in its place.

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::error::{ErrorAnswer, decode_error};
 use super::{Asked, SchemaName};
 use crate::chat::{Event, Losses, Reply, Request};
+use crate::codec::splice::Edit;
 use crate::config;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
@@ -39,6 +40,13 @@ pub trait Schema: fmt::Debug + Sync {
     fn envelope(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Result<Vec<u8>> {
         let _ = (body, losses);
         Err(no_way(to.endpoint, to.schema.name))
+    }
+
+    /// What must go from a request that passes as it is, where the edge saw that there may be something
+    /// ([`super::glance::Glance::is_mixed`]).
+    fn mends(&self, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+        let _ = (body, losses);
+        Vec::new()
     }
 
     /// How its streams are framed.
@@ -368,12 +376,14 @@ mod tests {
             format!("{schema:?}: {}", reached.collect::<Vec<_>>().join(", "))
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
-        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same
+        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, Messages Translate
+        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Messages Translate
+        AWSOpenAI: ChatCompletions Same, Responses Same, Messages Translate
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Messages Envelope
         Cohere: Rerank Same
         GCPAnthropic: ChatCompletions Translate, Messages Envelope, CountTokens Envelope
-        GCPVertexAI: ChatCompletions Translate
+        GCPVertexAI: ChatCompletions Translate, Messages Translate
         ");
     }
 

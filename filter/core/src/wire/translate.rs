@@ -20,7 +20,7 @@ pub struct Translated {
 ///
 /// # Errors
 ///
-/// Those of [`ClientCodec::decode`] and [`BackendCodec::encode`].
+/// Those of [`ClientCodec::decode`] and [`BackendCodec::encode`], which name fields as the client does.
 pub fn translate(
     client: &dyn ClientCodec,
     backend: &dyn BackendCodec,
@@ -30,7 +30,9 @@ pub fn translate(
     let (mut losses, mut of_backend) = (Losses::default(), Losses::default());
     let mut request = client.decode(body, &mut losses)?;
     to.model.clone_into(&mut request.model);
-    let body = backend.encode(to, &request, &mut of_backend)?;
+    let body = backend
+        .encode(to, &request, &mut of_backend)
+        .map_err(|error| error.map_place(|path| reworded(path, client.words())))?;
     losses.append(of_backend, |path| reworded(path, client.words()));
     Ok(Translated { body, request, losses })
 }

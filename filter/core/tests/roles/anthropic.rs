@@ -137,7 +137,7 @@ fn the_backends_schema_says_which_version_of_the_envelope() {
 }
 
 #[test]
-fn a_pair_without_a_way_is_a_501_in_the_clients_shape() {
+fn a_pair_without_a_way_is_a_422_in_the_clients_shape() {
     for schema in [OpenAI, AWSAnthropic] {
         let gateway = Gateway::new().backend("b", schema);
         let outcome = gateway
@@ -146,5 +146,31 @@ fn a_pair_without_a_way_is_a_501_in_the_clients_shape() {
             .send();
         assert_eq!((outcome.status, outcome.sent.len()), (422, 0));
         assert!(outcome.error().contains("count_tokens"));
+    }
+}
+
+#[test]
+fn a_conversation_that_began_at_another_provider_goes_on_at_claude() {
+    let body = r#"{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":"gemini:AbC="},{"type":"text","text":"Hello"}]},{"role":"user","content":"And?"}]}"#;
+    let own = body.replace("gemini:AbC=", "EqoB");
+    for (schema, is_same) in [(Anthropic, true), (AWSAnthropic, false)] {
+        let gateway = Gateway::new().backend("claude", schema).model("m");
+        for path in [MESSAGES, "/v1/messages"] {
+            let outcome = gateway.post(path, body).answered_by(Answer::json(200, MESSAGE)).send();
+            let sent = outcome.sent[0].json();
+            assert_eq!(
+                sent["messages"][1]["content"],
+                json!([{"type": "text", "text": "Hello"}]),
+                "{schema:?}"
+            );
+            let lost = "messages[1].content[0]: Anthropic takes no thought without its signature";
+            assert_eq!(outcome.record.losses, [lost]);
+
+            let outcome = gateway.post(path, &own).answered_by(Answer::json(200, MESSAGE)).send();
+            let sent = &outcome.sent[0];
+            assert_eq!(sent.json()["messages"][1]["content"].as_array().unwrap().len(), 2, "{schema:?}");
+            assert_eq!(sent.text() == own, is_same, "what is Claude's own passes");
+            assert!(outcome.record.losses.is_empty());
+        }
     }
 }

@@ -54,6 +54,27 @@ fn a_budget_is_looked_at_charged_and_refused_with_headers() {
 }
 
 #[test]
+fn who_is_nobody_is_refused_where_the_policy_says_so() {
+    let mut gateway = gateway(25);
+    gateway.route.user_headers = vec!["x-user-id".to_owned()];
+    let ask = |gateway: &Gateway, user: &str| {
+        gateway.post(CHAT, BODY).header("x-user-id", user).answered_by(Answer::json(200, COMPLETION)).send()
+    };
+    assert_eq!(ask(&gateway, "").status, 200);
+    gateway.route.requires_identity = true;
+    for nobody in ["", "  "] {
+        let refused = ask(&gateway, nobody);
+        assert_eq!((refused.status, refused.sent.len()), (400, 0));
+        assert_eq!(
+            refused.error(),
+            "the header x-user-id is missing: the budgets of this model tell users apart by it"
+        );
+        assert!(refused.costs.is_empty());
+    }
+    assert_eq!(ask(&gateway, "ann").status, 200);
+}
+
+#[test]
 fn a_refusal_comes_in_the_shape_of_the_api_that_was_called() {
     let gateway = gateway(0);
     let spend = gateway.post(CHAT, BODY).answered_by(Answer::json(200, COMPLETION)).send();

@@ -68,10 +68,11 @@ struct Pair {
     asks_usage: bool,
 }
 
-const PAIRS: [Pair; 6] = [
+const PAIRS: [Pair; 7] = [
     Pair { path: CHAT, schema: OpenAI, asks_usage: false },
     Pair { path: CHAT, schema: OpenAI, asks_usage: true },
     Pair { path: MESSAGES, schema: Anthropic, asks_usage: false },
+    Pair { path: MESSAGES, schema: OpenAI, asks_usage: false },
     Pair { path: CHAT, schema: Anthropic, asks_usage: true },
     Pair { path: MESSAGES, schema: AWSAnthropic, asks_usage: false },
     Pair { path: CHAT, schema: AWSAnthropic, asks_usage: false },
@@ -147,7 +148,7 @@ proptest! {
 
     #[test]
     fn cuts_do_not_matter_within_an_encoding(
-        pair in select(&PAIRS[..4]),
+        pair in select(&PAIRS[..5]),
         fault in fault(),
         cut in proptest::option::of(any::<Index>()),
         cuts in proptest::collection::vec(any::<Index>(), 0..12),

@@ -4,10 +4,12 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use weir_core::config::{Config, Direct, Route};
+use weir_core::config::{Config, Direct, Route, SchemaName};
 use weir_core::edge::{Edge, Request};
 use weir_core::exchange::Exchange;
 use weir_core::headers::{CLUSTER_HEADER, HeaderEdits, Headers};
+
+use crate::gateway::Gateway;
 
 #[test]
 fn the_way_is_for_clients_of_openais_api() {
@@ -40,7 +42,7 @@ fn the_way_is_for_clients_of_openais_api() {
 fn sent(path: &str, body: &str) -> (Edge, HeaderEdits) {
     let way =
         Direct { route: "r".into(), target: "0/0/one".into(), cluster: "one/direct".into(), only: true };
-    let route = Route { answer_timeout_ms: Some(2_000), ..Route::default() };
+    let route = Route { request_ms: Some(9_000), answer_timeout_ms: Some(2_000), ..Route::default() };
     let config = Arc::new(Config {
         direct: [("m".to_owned(), way)].into(),
         routes: [("r".to_owned(), Arc::new(route))].into(),
@@ -54,21 +56,18 @@ fn sent(path: &str, body: &str) -> (Edge, HeaderEdits) {
 }
 
 #[test]
-fn a_reset_is_no_timeout_where_somebody_else_keeps_the_time() {
-    // The time of the whole request, that of an attempt, and the filter's own.
-    for (path, body, expected) in [
-        ("/v1/chat/completions", r#"{"model":"m"}"#, [Some("2000"), None]),
-        ("/anthropic/v1/messages", r#"{"model":"m"}"#, [Some("2000"), None]),
-        ("/v1/chat/completions", r#"{"model":"m","stream":true}"#, [None, Some("0")]),
-        ("/v1/audio/speech", r#"{"model":"m"}"#, [None, None]),
+fn the_time_of_an_answer_is_not_that_of_a_stream() {
+    for (path, body, is_stream) in [
+        ("/v1/chat/completions", r#"{"model":"m"}"#, false),
+        ("/anthropic/v1/messages", r#"{"model":"m"}"#, false),
+        ("/v1/chat/completions", r#"{"model":"m","stream":true}"#, true),
+        ("/v1/audio/speech", r#"{"model":"m"}"#, true),
     ] {
         let (edge, edits) = sent(path, body);
-        let names = ["x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms"];
-        assert_eq!(names.map(|name| edits.get(name).flatten()), expected, "{path} {body}");
-        let is_kept = expected != [None, None];
-        assert_eq!(edits.get("x-envoy-retry-on").flatten(), is_kept.then_some("reset"), "{path} {body}");
+        let timeout = edits.get("x-envoy-upstream-rq-timeout-ms").flatten();
+        assert_eq!(timeout, is_stream.then_some("9000"), "{path} {body}: that of the whole request");
         let own = edge.exchange().borrow().answer_timeout_ms;
-        assert_eq!(own, expected[1].map(|_| 2_000), "{path} {body}");
+        assert_eq!(own, is_stream.then_some(2_000), "{path} {body}");
     }
 }
 
@@ -82,4 +81,44 @@ fn attempts_are_counted_by_the_proxy() {
     assert_eq!(edge.exchange().borrow().attempts, 1);
     edge.count_attempts(|| Some(4));
     assert_eq!(edge.exchange().borrow().attempts, 4);
+}
+
+/// What is refused costs nothing: on the way of two roles the rate limit stands before the attempt.
+#[test]
+fn what_cannot_be_sent_is_refused_before_it_is_counted() {
+    let sent = |counted: bool, path: &str, schema: SchemaName, body: &str| {
+        let mut gateway = Gateway::new().backend("one", schema);
+        gateway.route.counted_ahead = counted;
+        let way =
+            Direct { route: "r".into(), target: "0/0/default/one".into(), cluster: "c".into(), only: false };
+        let config = Config {
+            routes: [("r".to_owned(), Arc::new(gateway.route))].into(),
+            direct: [("m".to_owned(), way)].into(),
+            direct_streams: false,
+            ..gateway.config
+        };
+        let headers = Headers::from([(":method", "POST"), (":path", path)]);
+        let exchange = Rc::new(RefCell::new(Exchange::new(headers, 0)));
+        let mut edge = Edge::new(Arc::new(config), Rc::clone(&exchange));
+        edge.request_headers(false);
+        let request = edge.request_body(body.as_bytes());
+        assert_eq!((exchange.borrow().attempts, exchange.borrow().sent), (0, false));
+        assert!(exchange.borrow().backend.is_empty() && exchange.borrow().losses.is_empty());
+        match request {
+            Request::Reply(reply) => reply.status,
+            _ => 200,
+        }
+    };
+    let good = r#"{"model":"m","stream":true,"seed":1,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let bad = r#"{"model":"m","stream":true,"messages":[{"role":"nobody","content":"Hi"}]}"#;
+    let (chat, messages) = ("/v1/chat/completions", "/anthropic/v1/messages");
+    for (path, schema, body, status) in [
+        (chat, SchemaName::Anthropic, good, 200),
+        (chat, SchemaName::Anthropic, bad, 422),
+        (messages, SchemaName::Cohere, good, 422),
+        (messages, SchemaName::Anthropic, bad, 200),
+    ] {
+        assert_eq!(sent(true, path, schema, body), status, "{path} {schema:?} {body}");
+        assert_eq!(sent(false, path, schema, body), 200, "the attempt says it");
+    }
 }

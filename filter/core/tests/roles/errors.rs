@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use serde_json::json;
-use weir_core::backend::{Attempt, Begin, Place};
+use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Place};
 use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, Cohere, OpenAI};
 use weir_core::config::{Backend, Config, Route, Schema, Target};
 use weir_core::edge::{Edge, Request, Response};
@@ -362,6 +362,73 @@ fn what_claude_says_on_bedrock_passes_as_it_is() {
         outcome.json(),
         json!({"type": "error", "error": {"type": "permission_error", "message": "no"}})
     );
+}
+
+#[test]
+fn an_error_that_is_all_of_a_stream_keeps_what_only_the_provider_knows() {
+    let claudes =
+        r#"{"type":"error","error":{"type":"overloaded_error","message":"o","more":1},"request_id":"r"}"#;
+    let openais = r#"{"error":{"type":"rate_limit_error","message":"o","more":NaN},"request_id":"r"}"#;
+    let events = Answer::sse(&named_sse(&[claudes]));
+    for (schema, path, answer, status, body) in [
+        (Anthropic, MESSAGES, events, 529, claudes),
+        (AWSAnthropic, MESSAGES, Answer::frames(&[claudes]), 529, claudes),
+        (OpenAI, CHAT, Answer::sse(&format!("data: {openais}\n\n")), 429, openais),
+    ] {
+        let gateway = Gateway::new().backend("b", schema);
+        let outcome = gateway.post(path, STREAM).answered_by(answer).send();
+        assert_eq!((outcome.status, outcome.text(), outcome.answer), (status, body, AnswerState::None));
+        assert_eq!(outcome.headers.get("content-type"), Some("application/json"));
+        assert_eq!(outcome.headers.get("content-length"), Some(body.len().to_string().as_str()));
+    }
+}
+
+#[test]
+fn a_stream_that_finds_no_room_ends_by_status_or_by_event() {
+    let config = {
+        let mut gateway = openai();
+        gateway.config.routes = [("r".to_owned(), Arc::new(gateway.route))].into();
+        Arc::new(gateway.config)
+    };
+    let begin = |path: &str| {
+        let exchange = Rc::new(RefCell::new(Exchange::new(Headers::from([(":path", path)]), 0)));
+        let place = Place { route: "r", target: "0/0/default/gpt" };
+        let Begin::Attempt(attempt) = Attempt::begin(&config, &exchange, place, &Memory::default(), 0) else {
+            panic!("refused")
+        };
+        (attempt, exchange)
+    };
+    let sse = Answer::sse("").header_map();
+    let event = format!("data: {}\n\n", CHAT_CHUNKS[0]);
+
+    let (mut attempt, exchange) = begin(CHAT);
+    assert_eq!(attempt.answer_headers(200, &sse, false, 0), AnswerHeaders::Stream);
+    let Chunk::Release(_, first) = attempt.answer_chunk(event.as_bytes(), false, 0) else { panic!("held") };
+    assert_eq!(first, event.as_bytes());
+    let step = attempt.answer_chunk(b"data: {\"half", false, 0);
+    assert!(attempt.stream_held() > 0);
+    let Chunk::Replace(end) = attempt.end_stream_for_room(step) else { panic!("nothing said") };
+    let end = String::from_utf8(end).unwrap();
+    assert!(end.starts_with("data: {") && end.contains("service_unavailable_error"), "{end}");
+    assert_eq!(attempt.stream_held(), 0);
+    let rest = attempt.answer_chunk(format!("an event\"}}\n\n{event}").as_bytes(), true, 0);
+    assert_eq!(rest, Chunk::Replace(Vec::new()), "all was said");
+    assert_eq!(exchange.borrow().answer, AnswerState::Begun);
+
+    for opening in ["", "\n", "data: {\"half"] {
+        let (mut attempt, _) = begin(CHAT);
+        assert_eq!(attempt.answer_headers(200, &sse, false, 0), AnswerHeaders::Stream);
+        let step = attempt.answer_chunk(opening.as_bytes(), false, 0);
+        let Chunk::Release(headers, _) = attempt.end_stream_for_room(step) else { panic!("held") };
+        assert_eq!(headers.get(":status"), Some(Some("503")));
+        assert_eq!(headers.get("retry-after"), Some(Some("1")));
+    }
+    let (mut attempt, _) = begin(CHAT);
+    let json = Answer::json(200, "").header_map();
+    assert_eq!(attempt.answer_headers(200, &json, false, 0), AnswerHeaders::Whole);
+    let whole = attempt.whole_without_room();
+    assert_eq!(whole.headers.get(":status"), Some(Some("503")));
+    assert_eq!(whole.headers.get("retry-after"), Some(Some("1")));
 }
 
 #[test]

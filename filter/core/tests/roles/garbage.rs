@@ -18,6 +18,7 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/responses", OpenAI),
     ("/anthropic/v1/messages", Anthropic),
     ("/anthropic/v1/messages", AWSAnthropic),
+    ("/v1/messages", OpenAI),
     ("/cohere/v2/rerank", Cohere),
 ];
 

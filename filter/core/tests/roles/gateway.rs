@@ -61,7 +61,10 @@ impl Gateway {
         let auth = match schema {
             SchemaName::OpenAI | SchemaName::Cohere => Auth::Bearer { credential },
             SchemaName::Anthropic => Auth::AnthropicKey { credential },
-            SchemaName::AWSAnthropic => Auth::AwsSigv4 { credential, region: REGION.to_owned() },
+            SchemaName::AzureOpenAI => Auth::AzureKey { credential },
+            SchemaName::AWSAnthropic | SchemaName::AWSOpenAI => {
+                Auth::AwsSigv4 { credential, region: REGION.to_owned() }
+            }
             SchemaName::GCPAnthropic | SchemaName::GCPVertexAI => {
                 Auth::Gcp { credential, project: "project".to_owned(), region: REGION.to_owned() }
             }
@@ -93,7 +96,7 @@ impl Gateway {
 pub(crate) fn credential(name: &str, schema: SchemaName) -> Credential {
     let key = key_of(name);
     match schema {
-        SchemaName::AWSAnthropic => Credential::Aws(AwsCredentials {
+        SchemaName::AWSAnthropic | SchemaName::AWSOpenAI => Credential::Aws(AwsCredentials {
             access_key_id: key.clone(),
             secret_access_key: Secret::new(format!("secret-{key}")),
             session_token: Some(Secret::new(format!("token-{key}"))),

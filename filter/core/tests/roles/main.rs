@@ -27,6 +27,7 @@ mod gateway;
 mod headers;
 mod host;
 mod models;
+mod openai_in_clouds;
 mod pass_through;
 mod refused;
 mod repeated;

@@ -16,6 +16,7 @@ pub(crate) use signature::Key;
 use crate::answer::Answer;
 use crate::anthropic::{self, Carrier, Message, Rules};
 use crate::object::with;
+use crate::openai;
 use crate::server::Ask;
 
 /// A stand-in for `bedrock-runtime.<region>.amazonaws.com`.
@@ -25,6 +26,8 @@ pub(crate) struct Provider {
     pub(crate) region: String,
     /// The keys it accepts; tests replace them to revoke one.
     keys: Mutex<Vec<Key>>,
+    /// The API key that it takes in the place of a signature.
+    api_key: Option<String>,
 }
 
 /// An error as Bedrock reports it: its name goes into a header, its text into the body.
@@ -43,8 +46,8 @@ impl Refusal {
 
 impl Provider {
     /// A provider that accepts these keys.
-    pub(crate) fn new(region: String, keys: Vec<Key>) -> Self {
-        Self { region, keys: Mutex::new(keys) }
+    pub(crate) fn new(region: String, keys: Vec<Key>, api_key: Option<String>) -> Self {
+        Self { region, keys: Mutex::new(keys), api_key }
     }
 
     /// Replaces the accepted keys: a list of `{access_key_id, secret_access_key, session_token?}`.
@@ -68,11 +71,24 @@ impl Provider {
         .header("x-amzn-requestid", &request_id)
     }
 
+    /// By a signature, or by an API key.
+    fn authenticate(&self, ask: &Ask<'_>) -> Result<(), Refusal> {
+        if let Some(given) = ask.header("authorization").and_then(|value| value.strip_prefix("Bearer ")) {
+            if self.api_key.as_deref() == Some(given) {
+                return Ok(());
+            }
+            let message = "Authentication failed: Please make sure your API Key is valid.";
+            return Err(Refusal::new(403, "AccessDeniedException", message));
+        }
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        signature::verify(ask, &self.region, &keys, chrono::Utc::now())
+    }
+
     fn try_answer(&self, ask: &Ask<'_>) -> Result<Answer, Refusal> {
         let started = Instant::now();
-        {
-            let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-            signature::verify(ask, &self.region, &keys, chrono::Utc::now())?;
+        self.authenticate(ask)?;
+        if let Some(operation) = ask.path.strip_prefix("/openai") {
+            return Ok(openai(ask, operation));
         }
         let unknown = || Refusal::new(404, "UnknownOperationException", "");
         let (model, operation) = ask
@@ -173,6 +189,15 @@ fn since_4_7(model: &str) -> bool {
     }
 }
 
+/// The endpoints that are compatible with OpenAI's, of which there are two.
+fn openai(ask: &Ask<'_>, operation: &str) -> Answer {
+    let is_known = ask.method == "POST" && matches!(operation, "/v1/chat/completions" | "/v1/responses");
+    let answer = openai::json_of(ask).and_then(|body| {
+        let path = if is_known { operation } else { "" };
+        openai::post(ask, path, &body, true)
+    });
+    answer.unwrap_or_else(|refusal| refusal.answer())
+}
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,7 +43,7 @@ impl std::fmt::Debug for Key {
 /// # Errors
 /// The refusal that AWS answers with: a missing signature, an unknown key or token, a wrong scope or time, or a
 /// signature that does not fit what arrived.
-pub(crate) fn verify(ask: &Ask<'_>, region: &str, keys: &[Key], now: DateTime<Utc>) -> Result<(), Refusal> {
+pub(super) fn verify(ask: &Ask<'_>, region: &str, keys: &[Key], now: DateTime<Utc>) -> Result<(), Refusal> {
     let Some(header) = ask.header("authorization") else {
         return Err(Refusal::new(403, "MissingAuthenticationTokenException", "Missing Authentication Token"));
     };

@@ -1,6 +1,7 @@
 //! OpenAI's API, and what model servers that speak it add: vLLM's `/tokenize` and Cohere's rerank.
 
 mod chat;
+mod check;
 mod completions;
 mod media;
 mod responses;
@@ -17,6 +18,8 @@ use crate::server::Ask;
 pub(crate) struct Provider {
     /// The key it demands as a bearer token, if any.
     pub(crate) key: Option<String>,
+    /// It refuses what OpenAI itself refuses. Servers that are compatible with it take almost anything.
+    pub(crate) strict: bool,
 }
 
 /// An error in OpenAI's shape.
@@ -24,7 +27,7 @@ pub(crate) struct Provider {
 pub(crate) struct Refusal {
     status: u16,
     message: String,
-    param: Option<&'static str>,
+    param: Option<String>,
     code: Option<&'static str>,
 }
 
@@ -37,9 +40,20 @@ impl Refusal {
         Self {
             status: 400,
             message: format!("Missing required parameter: '{param}'."),
-            param: Some(param),
+            param: Some(param.to_owned()),
             code: Some("missing_required_parameter"),
         }
+    }
+
+    /// The answer that says so.
+    pub(crate) fn answer(&self) -> Answer {
+        let error = json!({
+            "message": self.message,
+            "type": "invalid_request_error",
+            "param": self.param,
+            "code": self.code,
+        });
+        Answer::json(self.status, &json!({"error": error}))
     }
 }
 
@@ -48,15 +62,7 @@ impl Provider {
     pub(crate) async fn answer(&self, ask: &Ask<'_>) -> Answer {
         self.try_answer(ask)
             .await
-            .unwrap_or_else(|refusal| {
-                let error = json!({
-                    "message": refusal.message,
-                    "type": "invalid_request_error",
-                    "param": refusal.param,
-                    "code": refusal.code,
-                });
-                Answer::json(refusal.status, &json!({"error": error}))
-            })
+            .unwrap_or_else(|refusal| refusal.answer())
             .header("x-request-id", &format!("req_{}_{}", ask.name, ask.id))
     }
 
@@ -67,25 +73,8 @@ impl Provider {
             ("POST", "/v1/audio/transcriptions") => media::transcription(ask, true).await,
             ("POST", "/v1/audio/translations") => media::transcription(ask, false).await,
             ("POST", path) => {
-                let answer = match path {
-                    "/v1/chat/completions" => chat::answer,
-                    "/v1/completions" => completions::answer,
-                    "/v1/responses" => responses::answer,
-                    "/v1/responses/input_tokens" => responses::input_tokens,
-                    "/v1/embeddings" => retrieval::embeddings,
-                    "/v1/images/generations" => media::images,
-                    "/v1/audio/speech" => media::speech,
-                    "/tokenize" => retrieval::tokenize,
-                    "/v2/rerank" => retrieval::rerank,
-                    _ => return Err(unknown(ask)),
-                };
-                let body: Value = serde_json::from_slice(ask.body).map_err(|_| {
-                    Refusal::invalid("We could not parse the JSON body of your request.".to_owned())
-                })?;
-                if body.get("model").and_then(Value::as_str).is_none_or(str::is_empty) {
-                    return Err(Refusal::missing("model"));
-                }
-                answer(ask, &body)
+                let body = json_of(ask)?;
+                post(ask, path, &body, self.strict)
             }
             _ => Err(unknown(ask)),
         }
@@ -102,6 +91,35 @@ impl Provider {
             Some(_) => Ok(()),
         }
     }
+}
+
+/// The body of a request.
+pub(crate) fn json_of(ask: &Ask<'_>) -> Result<Value, Refusal> {
+    let refuse = |_| Refusal::invalid("We could not parse the JSON body of your request.".to_owned());
+    serde_json::from_slice(ask.body).map_err(refuse)
+}
+
+/// Answers a request with a JSON body at `path`, which is OpenAI's whatever that of the request is.
+pub(crate) fn post(ask: &Ask<'_>, path: &str, body: &Value, strict: bool) -> Result<Answer, Refusal> {
+    let answer = match path {
+        "/v1/chat/completions" => chat::answer,
+        "/v1/completions" => completions::answer,
+        "/v1/responses" => responses::answer,
+        "/v1/responses/input_tokens" => responses::input_tokens,
+        "/v1/embeddings" => retrieval::embeddings,
+        "/v1/images/generations" => media::images,
+        "/v1/audio/speech" => media::speech,
+        "/tokenize" => retrieval::tokenize,
+        "/v2/rerank" => retrieval::rerank,
+        _ => return Err(unknown(ask)),
+    };
+    if body.get("model").and_then(Value::as_str).is_none_or(str::is_empty) {
+        return Err(Refusal::missing("model"));
+    }
+    if strict && path == "/v1/chat/completions" {
+        check::chat(body)?;
+    }
+    answer(ask, body)
 }
 
 fn unknown(ask: &Ask<'_>) -> Refusal {

@@ -14,7 +14,7 @@ use std::fmt;
 
 pub use canonical::{CanonicalRequest, PathNormalization, Request};
 pub use key::{AmzDate, Scope, Signature, SigningKey, SigningKeys, StringToSign};
-pub use region::region_of_host;
+pub use region::{region_of_host, service_of_host};
 
 use super::{AwsCredentials, Secret};
 
@@ -36,7 +36,7 @@ pub struct Signing<'a> {
     pub credentials: &'a AwsCredentials,
     /// The AWS region, such as `us-east-1`.
     pub region: &'a str,
-    /// The name AWS signs the service under: `bedrock` for the Bedrock runtime.
+    /// The name AWS signs the service under: `bedrock` for the Bedrock runtime, see [`service_of_host`].
     pub service: &'a str,
     /// Now, in seconds of Unix time. AWS takes a signature for five minutes.
     pub now: u64,

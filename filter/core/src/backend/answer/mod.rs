@@ -123,6 +123,7 @@ impl Attempt {
 
     fn read_headers(&mut self, status: u16, headers: &HeaderMap, end: bool, now_ms: u64) -> Headers {
         let state = &mut self.answer;
+        self.exchange.borrow_mut().has_failed = !(200..300).contains(&status);
         state.headers_ms = now_ms;
         state.status = status;
         state.media_type = headers.media_type();

@@ -110,6 +110,8 @@ pub(super) struct Stream {
     done: bool,
     /// Nothing of what still comes is for the client: the stream broke.
     broken: bool,
+    /// The error that is all there is of it, where it is one of the client's API: it may have members that only the provider knows.
+    words: Option<Vec<u8>>,
 }
 
 impl Stream {
@@ -140,6 +142,7 @@ impl Stream {
             ended: false,
             done: false,
             broken: false,
+            words: None,
         }
     }
 
@@ -225,6 +228,7 @@ impl Stream {
             released: self.released,
             ended: &mut self.ended,
             done: &mut self.done,
+            words: &mut self.words,
             out,
             exchange,
             now_ms,
@@ -370,6 +374,7 @@ struct Handler<'a, 'c> {
     released: bool,
     ended: &'a mut bool,
     done: &'a mut bool,
+    words: &'a mut Option<Vec<u8>>,
     out: &'a mut Out<'c>,
     exchange: &'a mut Exchange,
     now_ms: u64,
@@ -476,6 +481,7 @@ impl Handler<'_, '_> {
         let is_error = seen.error.is_some();
         if let Some(error) = &seen.error {
             if nothing_sent {
+                *self.words = wire::is_error_of(self.endpoint.client_api(), data).then(|| data.to_vec());
                 return Err(error.clone());
             }
             // The provider tells the client itself.
@@ -593,18 +599,27 @@ impl Attempt {
 
     /// The stream failed before the client saw any of it.
     fn stream_failed(&mut self, error: &Error) -> Chunk {
+        let mut words = None;
         if let Some(stream) = &mut self.answer.stream {
             stream.released = true;
             stream.broken = true;
             stream.ended = true;
+            words = stream.words.take();
         }
-        let failed = self.failed(error);
+        let mut failed = self.failed(error);
+        if let Some(words) = words {
+            let words = self.answer.secrets.blanked(&words).unwrap_or(words);
+            failed.headers.set("content-length", words.len().to_string());
+            failed.body = Some(words);
+        }
         Chunk::Release(failed.headers, failed.body.unwrap_or_default())
     }
 
     /// There is no room for an answer that is held until it is whole: what to say in its place.
     pub fn whole_without_room(&mut self) -> Whole {
-        self.failed(&no_room())
+        let mut whole = self.failed(&no_room());
+        ask_again(&mut whole.headers);
+        whole
     }
 
     /// So many bytes of a stream are held, of an event that is not whole.
@@ -618,13 +633,13 @@ impl Attempt {
     pub fn end_stream_for_room(&mut self, step: Chunk) -> Chunk {
         let error = no_room();
         if self.answer.opening.is_some() {
-            return self.give_up(&error);
+            return asked_again(self.give_up(&error));
         }
         let Some(stream) = &mut self.answer.stream else { return step };
         // What is held goes.
         stream.frames = Frames::Sse(SseDecoder::new(MAX_EVENT));
         if !stream.released {
-            return self.stream_failed(&error);
+            return asked_again(self.stream_failed(&error));
         }
         let mut out = Out::new(b"");
         stream.break_off(&error, &mut out);
@@ -651,6 +666,18 @@ impl Attempt {
         }
         held
     }
+}
+
+/// Says that it may be tried again soon, as to a request that there is no room for.
+fn ask_again(headers: &mut HeaderEdits) {
+    headers.set("retry-after", "1");
+}
+
+fn asked_again(mut step: Chunk) -> Chunk {
+    if let Chunk::Release(headers, _) = &mut step {
+        ask_again(headers);
+    }
+    step
 }
 
 #[cfg(test)]

@@ -227,6 +227,7 @@ impl Attempt {
 
     /// The headers of an answer that turned out to be an error, but for those that describe a body.
     pub(super) fn failed_headers(&self, error: &Error) -> HeaderEdits {
+        self.exchange.borrow_mut().has_failed = true;
         let status = as_failure(error, self.answer.status).status();
         let mut headers = HeaderEdits::default();
         if status != self.answer.status {

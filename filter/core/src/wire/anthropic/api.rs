@@ -2,38 +2,46 @@
 
 use serde_json::{Value, json};
 
+use super::client;
+use super::passing::may_have_foreign_thoughts;
 use crate::config::Model;
 use crate::endpoint::{Body, ClientApi, Operation, Path};
 use crate::error::Error;
+use crate::headers::Headers;
 use crate::wire::api::{Api, ModelsList};
 use crate::wire::error::has_type_and_message;
-use crate::wire::glance;
+use crate::wire::glance::{self, Glance};
 use crate::wire::usage::{Counters, Shape, Tokens, Watch};
 
 pub(crate) static MESSAGES: Operation = Operation {
     name: "messages",
-    path: Path::Exact("/anthropic/v1/messages"),
+    path: Path::Either("/anthropic/v1/messages", "/v1/messages"),
     api: ClientApi::Anthropic,
     body: Body::Json,
-    glance: glance::json,
+    glance: glance_at,
     watch: Watch {
         shape: Shape::Messages,
         counters: Counters::Anthropic,
         tokens: Tokens::InputAndOutput,
         ..Watch::NOTHING
     },
-    codec: None,
+    codec: Some(&client::CLIENT),
 };
 
 pub(crate) static COUNT_TOKENS: Operation = Operation {
     name: "count_tokens",
-    path: Path::Exact("/anthropic/v1/messages/count_tokens"),
+    path: Path::Either("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"),
     api: ClientApi::Anthropic,
     body: Body::Json,
-    glance: glance::json,
+    glance: glance_at,
     watch: Watch { counters: Counters::InputTokens, ..Watch::NOTHING },
     codec: None,
 };
+
+fn glance_at(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
+    let seen = glance::json(headers, body)?;
+    Ok(Glance { is_mixed: may_have_foreign_thoughts(body), ..seen })
+}
 
 pub(crate) static MODELS: Operation = Operation {
     name: "models",
@@ -74,8 +82,8 @@ pub(crate) static API: AnthropicApi = AnthropicApi;
 pub(crate) struct AnthropicApi;
 
 impl Api for AnthropicApi {
-    fn prefix(&self) -> Option<&'static str> {
-        Some("anthropic")
+    fn prefixes(&self) -> &'static [&'static str] {
+        &["/anthropic/", "/v1/messages"]
     }
 
     fn error(&self, error: &Error) -> Value {

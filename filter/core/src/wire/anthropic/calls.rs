@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::rules::{self, Rule};
-use super::types::{Block, Message};
+use super::types::{Block, Message, Own};
 use crate::chat::{self, Content, Losses, Origin};
 use crate::error::Result;
 use crate::wire::fields::Path;
@@ -58,13 +58,15 @@ pub(super) fn pair<'a>(
         register(index, message, &mut calls, &mut used, &mut waiting);
         let (found, rest) = std::mem::take(&mut message.content).into_iter().partition(Block::is_result);
         message.content = rest;
-        for result in found {
+        for (number, result) in found.into_iter().enumerate() {
+            let path = Path::At(&Path::Root, place(message.origin));
+            let path = Path::At(&path, place_of(asked.get(message.origin), is_result, number));
             let Some((call, result)) = answered(result, &mut calls, &mut waiting) else {
-                losses.add(Path::At(&Path::Root, place(message.origin)), Rule::ResultUnasked);
+                losses.add(path, Rule::ResultUnasked);
                 continue;
             };
             if spoke != Some(call) {
-                losses.add(Path::At(&Path::Root, place(message.origin)), Rule::ResultMoved);
+                losses.add(path, Rule::ResultMoved);
             }
             if let Some(results) = results.get_mut(call) {
                 results.push(result);
@@ -77,7 +79,7 @@ pub(super) fn pair<'a>(
     for call in calls.iter().filter(|call| !call.is_answered) {
         let origin = messages.get(call.message).map_or(0, |message| message.origin);
         let path = Path::At(&Path::Root, place(origin));
-        let path = Path::At(&path, place_of_call(asked.get(origin), call.number));
+        let path = Path::At(&path, place_of(asked.get(origin), is_call, call.number));
         if origin.saturating_add(1) == asked.len() {
             return Err(path.unprocessable("there is no result of this call, and Anthropic wants one"));
         }
@@ -99,11 +101,19 @@ pub(super) fn pair<'a>(
     Ok(out)
 }
 
-/// Where the client has the call `number` of its message.
-fn place_of_call(message: Option<&chat::Message>, number: usize) -> Origin {
+/// Where the client has the call, or the result, `number` of its message.
+fn place_of(message: Option<&chat::Message>, is_one: fn(&Content) -> bool, number: usize) -> Origin {
     let parts = message.into_iter().flat_map(|message| &message.content);
-    let mut calls = parts.filter(|part| matches!(part.content, Content::ToolCall { .. }));
-    calls.nth(number).map(|part| part.origin).unwrap_or_default()
+    let mut found = parts.filter(|part| is_one(&part.content));
+    found.nth(number).map(|part| part.origin).unwrap_or_default()
+}
+
+fn is_call(content: &Content) -> bool {
+    matches!(content, Content::ToolCall { .. })
+}
+
+fn is_result(content: &Content) -> bool {
+    matches!(content, Content::ToolResult { .. })
 }
 
 /// Notes the calls of a message, and gives each an id that Claude takes and no other call has. An id says nothing by
@@ -161,9 +171,10 @@ fn answered<'a>(
 fn no_result(id: &str) -> Block<'static> {
     Block::ToolResult {
         tool_use_id: Cow::Owned(id.to_owned()),
-        content: vec![Block::Text { text: Cow::Borrowed(NO_RESULT), cache_control: None }],
+        content: vec![Block::text(NO_RESULT)],
         is_error: true,
         cache_control: None,
+        own: Own::default(),
     }
 }
 

@@ -1,14 +1,14 @@
 //! A request, in Anthropic's words.
 
-use super::message::{encode_messages, limit_marks};
+use super::message::{cache_control, encode_messages, limit_marks};
 use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::sampling::{Sampling, sampling};
 use super::thinking::{effort, thinking};
 use super::tools::{tool_choice, tools};
-use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Thinking};
+use super::types::{MessagesRequest, Metadata, OutputConfig, OutputFormat, Own, Thinking};
 use super::{Envelope, Params, calls, turns};
-use crate::chat::{Losses, Request, ResponseFormat, ThinkingMode};
+use crate::chat::{Family, Losses, Request, ResponseFormat, ThinkingMode};
 use crate::error::Result;
 use crate::wire::fields::{Taken, lose_extra};
 use crate::wire::to_json;
@@ -20,11 +20,11 @@ use crate::wire::to_json;
 /// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see, two tools of one
 /// name, a call at the end.
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
-    lose_extra(request, &Taken::default(), losses);
+    lose_extra(request, &Taken { all_of: Some(Family::Anthropic), ..Taken::default() }, losses);
     let names = ModelNames([request.model.as_str(), params.model]);
     let (mut system, mut messages) = encode_messages(&request.messages, params.envelope, losses)?;
     messages = calls::pair(messages, &request.messages, losses)?;
-    let mut tools = tools(request, losses)?;
+    let mut tools = tools(request, params.envelope, losses)?;
     let max_tokens = max_tokens(params, request, names, losses);
     let thinking = thinking(request, names, &messages, max_tokens, losses);
     let thinks = thinking.as_ref().is_some_and(Thinking::is_on);
@@ -36,6 +36,8 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         Envelope::Bedrock { version } => (Some(version), None, None),
         Envelope::Vertex { version } => (Some(version), None, request.stream.then_some(true)),
     };
+    let service_tier = service_tier(request, params.envelope);
+    let extra = request.extra.as_deref();
     let body = MessagesRequest {
         anthropic_version,
         model,
@@ -49,14 +51,18 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         output_config: OutputConfig {
             effort: effort(request, names, losses)?,
             format: output_format(request, names, params.envelope, losses),
+            own: Own::below("output_config", extra),
         },
         temperature,
         top_p,
         top_k,
         stop_sequences: stop_sequences(request, losses),
         metadata: metadata(request, losses),
+        service_tier,
+        cache_control: cache_control(request.cache.automatic.as_ref()),
+        own: Own::of(extra),
     };
-    record_unsaid(request, losses);
+    record_unsaid(request, service_tier, losses);
     Ok(to_json(&body))
 }
 
@@ -95,12 +101,20 @@ fn stop_sequences<'a>(request: &'a Request, losses: &mut Losses) -> Vec<&'a str>
 }
 
 fn metadata<'a>(request: &'a Request, losses: &mut Losses) -> Option<Metadata<'a>> {
-    let user = request.user.as_deref().filter(|user| !user.is_empty())?;
-    let (user_id, rule) = rules::user(user);
-    if let Some(rule) = rule {
-        losses.add("user", rule);
+    let own = Own::below("metadata", request.extra.as_deref());
+    let user = request.user.as_deref().filter(|user| !user.is_empty()).map(rules::user);
+    if let Some((_, Some(rule))) = &user {
+        losses.add("user", *rule);
     }
-    Some(Metadata { user_id })
+    let user_id = user.map(|(user_id, _)| user_id);
+    (user_id.is_some() || !own.is_empty()).then_some(Metadata { user_id, own })
+}
+
+/// Anthropic serves from what was bought ahead, or not: <https://platform.claude.com/docs/en/api/service-tiers>. Bedrock has
+/// tiers of its own.
+fn service_tier(request: &Request, envelope: Envelope<'_>) -> Option<&'static str> {
+    let is_default = request.service_tier.as_deref() == Some("default");
+    (is_default && envelope == Envelope::Native).then_some("standard_only")
 }
 
 fn output_format<'a>(
@@ -125,7 +139,7 @@ fn output_format<'a>(
 }
 
 /// What a client may ask for and Anthropic has no word for.
-fn record_unsaid(request: &Request, losses: &mut Losses) {
+fn record_unsaid(request: &Request, service_tier: Option<&str>, losses: &mut Losses) {
     let unsaid = [
         ("n", request.n.is_some_and(|n| n != 1)),
         ("seed", request.seed.is_some()),
@@ -134,7 +148,10 @@ fn record_unsaid(request: &Request, losses: &mut Losses) {
         ("logit_bias", !request.logit_bias.is_empty()),
         ("logprobs", request.logprobs),
         ("top_logprobs", request.top_logprobs.is_some()),
-        ("service_tier", request.service_tier.as_deref().is_some_and(|tier| tier != "auto")),
+        (
+            "service_tier",
+            service_tier.is_none() && request.service_tier.as_deref().is_some_and(|tier| tier != "auto"),
+        ),
         ("metadata", !request.metadata.is_empty()),
         ("verbosity", request.verbosity.is_some()),
         ("prompt_cache_key", request.cache.key.is_some()),

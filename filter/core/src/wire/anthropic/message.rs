@@ -5,12 +5,16 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::client::SEARCH_RESULT;
 use super::rules::{self, Rule};
-use super::types::{Block, CacheControl, Message, Source, Tool, unmark};
-use super::{Envelope, picture};
-use crate::chat::{self, Content, Family, Losses, MediaKind, Part, Role, Seal};
-use crate::error::{Error, Result};
+use super::types::{Block, CacheControl, Message, Own, Source, ToolOrOwn, unmark};
+use super::{Envelope, citations, picture};
+use serde_json::value::RawValue;
+
+use crate::chat::{self, Content, Family, Foreign, Losses, MediaKind, Part, Role, Seal};
+use crate::error::Result;
 use crate::wire::fields::Path;
+use crate::wire::raw::Members;
 
 /// The system prompt, which Anthropic keeps apart, and the rest of the conversation.
 pub(super) fn encode_messages<'a>(
@@ -22,6 +26,14 @@ pub(super) fn encode_messages<'a>(
     let mut encoded: Vec<Message<'a>> = Vec::with_capacity(messages.len());
     for (index, message) in messages.iter().enumerate() {
         let path = Path::At(&Path::Root, message.origin);
+        for (name, _) in message
+            .extra
+            .iter()
+            .filter(|extra| extra.family == Family::Anthropic)
+            .flat_map(|extra| &extra.members)
+        {
+            losses.add(Path::Key(&path, name), "not known to this gateway");
+        }
         if message.name.is_some() {
             losses.add(Path::Key(&path, "name"), "speakers have no names at Anthropic");
         }
@@ -33,12 +45,16 @@ pub(super) fn encode_messages<'a>(
             Role::User => "user",
             Role::Assistant => "assistant",
         };
-        let mut content = encode_parts(&path, &message.content, envelope, losses)?;
-        // "The final block in an assistant message cannot be `thinking`": such an answer was cut before it said anything.
-        while content.last().is_some_and(Block::is_thought) {
-            content.pop();
-            losses.add(Path::Key(&path, "content"), "a thought that nothing follows");
+        let mut content = Vec::with_capacity(message.content.len());
+        for part in &message.content {
+            let block = encode_part(&Path::At(&path, part.origin), part, envelope, losses)?;
+            content.extend(block.map(|block| (part.origin, block)));
         }
+        // "The final block in an assistant message cannot be `thinking`": such an answer was cut before it said anything.
+        while let Some((origin, _)) = content.pop_if(|(_, block)| block.is_thought()) {
+            losses.add(Path::At(&path, origin), "a thought that nothing follows");
+        }
+        let content: Vec<Block<'a>> = content.into_iter().map(|(_, block)| block).collect();
         if content.is_empty() {
             losses.add(path, "an empty message");
             continue;
@@ -58,7 +74,10 @@ fn system_blocks<'a>(
 ) {
     let mut is_open = false;
     for part in &message.content {
-        let Content::Text { text: more, .. } = &part.content else { continue };
+        let Content::Text { text: more, .. } = &part.content else {
+            losses.add(Path::At(path, part.origin), "Anthropic takes only texts in a system prompt");
+            continue;
+        };
         let mark = cache_control(part.cache_control.as_ref());
         if more.is_empty() {
             mark_on_nothing(&Path::At(path, part.origin), part, losses);
@@ -66,11 +85,16 @@ fn system_blocks<'a>(
         }
         let ends = mark.is_some();
         match system.last_mut() {
-            Some(Block::Text { text, cache_control }) if is_open => {
+            Some(Block::Text { text, cache_control, .. }) if is_open => {
                 text.to_mut().push_str(more);
                 *cache_control = mark;
             }
-            _ => system.push(Block::Text { text: Cow::Borrowed(more), cache_control: mark }),
+            _ => system.push(Block::Text {
+                text: Cow::Borrowed(more),
+                citations: Vec::new(),
+                cache_control: mark,
+                own: Own::of(part.extra.as_deref()),
+            }),
         }
         is_open = !ends;
     }
@@ -90,7 +114,7 @@ const MAX_MARKS: usize = 4;
 /// Takes marks away until Claude takes the rest. The last one of the messages is the one that the next request needs,
 /// and those of tools and system hold the longest; so those between go first, the earliest before all.
 pub(super) fn limit_marks(
-    tools: &mut [Tool<'_>],
+    tools: &mut [ToolOrOwn<'_>],
     system: &mut [Block<'_>],
     messages: &mut [Message<'_>],
     losses: &mut Losses,
@@ -98,9 +122,10 @@ pub(super) fn limit_marks(
     let in_messages =
         || messages.iter().flat_map(|message| &message.content).map(Block::marks).sum::<usize>();
     let in_messages = in_messages();
-    let count = tools.iter().filter(|tool| tool.cache_control.is_some()).count()
-        + system.iter().map(Block::marks).sum::<usize>()
-        + in_messages;
+    let is_marked =
+        |tool: &&ToolOrOwn<'_>| matches!(tool, ToolOrOwn::Tool(tool) if tool.cache_control.is_some());
+    let count =
+        tools.iter().filter(is_marked).count() + system.iter().map(Block::marks).sum::<usize>() + in_messages;
     let excess = count.saturating_sub(MAX_MARKS);
     if excess == 0 {
         return;
@@ -116,7 +141,9 @@ pub(super) fn limit_marks(
         block.unmark(&mut from_messages);
     }
     for tool in tools {
-        unmark(&mut tool.cache_control, &mut left);
+        if let ToolOrOwn::Tool(tool) = tool {
+            unmark(&mut tool.cache_control, &mut left);
+        }
     }
     for block in system {
         block.unmark(&mut left);
@@ -147,6 +174,7 @@ fn encode_part<'a>(
     losses: &mut Losses,
 ) -> Result<Option<Block<'a>>> {
     let cache_control = cache_control(part.cache_control.as_ref());
+    let own = Own::of(part.extra.as_deref());
     Ok(Some(match &part.content {
         // Anthropic rejects empty texts.
         Content::Text { text, .. } | Content::Refusal(text) if text.is_empty() => {
@@ -158,24 +186,44 @@ fn encode_part<'a>(
             mark_on_nothing(path, part, losses);
             return Ok(None);
         }
-        Content::Text { text, .. } | Content::Refusal(text) => {
-            Block::Text { text: Cow::Borrowed(text), cache_control }
+        Content::Text { text, annotations } => {
+            let citations: Vec<_> = annotations.iter().filter_map(citations::own).collect();
+            if citations.len() < annotations.len() {
+                losses.add(Path::Key(path, "citations"), "Anthropic takes no citations of others");
+            }
+            Block::Text { text: Cow::Borrowed(text), citations, cache_control, own }
+        }
+        Content::Refusal(text) => {
+            Block::Text { text: Cow::Borrowed(text), citations: Vec::new(), cache_control, own }
         }
         Content::Media { kind: MediaKind::Image, source, detail, .. } => {
             if detail.as_deref().is_some_and(|detail| detail != "auto") {
                 losses.add(Path::Key(path, "detail"), "Anthropic has no levels of detail");
             }
-            Block::Image { source: image_source(path, source, envelope)?, cache_control }
+            Block::Image { source: image_source(path, source, envelope)?, cache_control, own }
         }
-        Content::Media { kind: MediaKind::Document, source, name, .. } => Block::Document {
-            source: document_source(path, source, envelope)?,
-            title: name.as_deref(),
-            cache_control,
-        },
+        Content::Media { kind: MediaKind::Document, source, name, .. } => {
+            let source = match own.get("source") {
+                Some(source) => Source::Own(source),
+                None => document_source(path, source, envelope)?,
+            };
+            let title = name.as_deref();
+            match own.get(SEARCH_RESULT) {
+                Some(result) => Block::SearchResult {
+                    result: Members::of(result.get()),
+                    cache_control,
+                    own: own.without(SEARCH_RESULT),
+                },
+                None => Block::Document { source, title, cache_control, own: own.without("source") },
+            }
+        }
         Content::Media { kind: MediaKind::Audio | MediaKind::Video, .. } => {
             return Err(path.unprocessable("Anthropic takes neither sound nor films"));
         }
         Content::Foreign(foreign) => {
+            if let Some(block) = own_json(foreign, envelope) {
+                return Ok(Some(Block::Own(block)));
+            }
             losses.add(path, format!("only its own provider understands {}", foreign.kind));
             return Ok(None);
         }
@@ -187,13 +235,14 @@ fn encode_part<'a>(
             if let Some(rule) = rule {
                 losses.add(Path::Key(path, "arguments"), rule);
             }
-            Block::ToolUse { id: Cow::Borrowed(id), name: rules::tool_name(name), input, cache_control }
+            Block::ToolUse { id: Cow::Borrowed(id), name: rules::tool_name(name), input, cache_control, own }
         }
         Content::ToolResult { call_id, content, is_error } => Block::ToolResult {
             tool_use_id: Cow::Borrowed(call_id),
             is_error: is_error.unwrap_or(false),
             content: encode_parts(path, content, envelope, losses)?,
             cache_control,
+            own,
         },
         Content::Thinking { text } => {
             let Some(signature) = own_seal(part) else {
@@ -214,6 +263,18 @@ fn encode_part<'a>(
     }))
 }
 
+/// What only Anthropic understands, as the client wrote it.
+pub(super) fn own_json<'a>(foreign: &'a Foreign, envelope: Envelope<'_>) -> Option<&'a RawValue> {
+    match envelope {
+        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Vertex { .. }
+            if foreign.family == Family::Anthropic =>
+        {
+            serde_json::from_str(&foreign.json).ok()
+        }
+        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Vertex { .. } => None,
+    }
+}
+
 /// What Claude signed. Anybody else's signature is a 400 there.
 fn own_seal(part: &Part) -> Option<&str> {
     let Seal { by, data } = part.seal.as_ref()?;
@@ -224,7 +285,7 @@ fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source, envelope: Envelop
     match source {
         chat::Source::Url { url, .. } => by_url(path, url, envelope),
         chat::Source::Text(_) => Err(path.unprocessable("a picture cannot be a text")),
-        chat::Source::File { .. } => Err(by_name(path)),
+        chat::Source::File { by, id } => by_name(path, *by, id, envelope),
         chat::Source::Base64 { media_type, data } => match picture::media_type(media_type, data) {
             Some(media_type) => Ok(Source::Base64 { media_type, data }),
             None => Err(path
@@ -248,8 +309,14 @@ fn by_url<'a>(path: &Path<'_>, url: &'a str, envelope: Envelope<'_>) -> Result<S
     }
 }
 
-fn by_name(path: &Path<'_>) -> Error {
-    path.unprocessable("the file is not known to this backend; send its bytes")
+/// Files that were given to Anthropic are at Anthropic only.
+fn by_name<'a>(path: &Path<'_>, by: Family, id: &'a str, envelope: Envelope<'_>) -> Result<Source<'a>> {
+    match envelope {
+        Envelope::Native if by == Family::Anthropic => Ok(Source::File { file_id: id }),
+        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Vertex { .. } => {
+            Err(path.unprocessable("the file is not known to this backend; send its bytes"))
+        }
+    }
 }
 
 fn document_source<'a>(
@@ -262,7 +329,7 @@ fn document_source<'a>(
         chat::Source::Text(text) => {
             Ok(Source::Text { media_type: "text/plain", data: Cow::Borrowed(text.as_str()) })
         }
-        chat::Source::File { .. } => Err(by_name(path)),
+        chat::Source::File { by, id } => by_name(path, *by, id, envelope),
         chat::Source::Base64 { media_type, data } => match media_type.as_str() {
             "application/pdf" => Ok(Source::Base64 { media_type, data }),
             "text/plain" => {

@@ -7,10 +7,13 @@
 mod api;
 pub mod beta;
 mod calls;
+mod citations;
+pub mod client;
 mod clouds;
 mod encode;
 mod message;
 mod models;
+mod passing;
 mod picture;
 mod places;
 mod reply;

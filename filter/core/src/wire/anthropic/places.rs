@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::passing::{edits_for_foreign_thoughts, without_foreign_thoughts};
 use super::{API_VERSION, BEDROCK_VERSION, Envelope, Params, StandIns, StreamDecoder, beta, decode_reply};
 use super::{edits_for_bedrock, encode_request};
 use crate::chat::{Losses, Reply, Request};
@@ -42,6 +43,10 @@ impl Schema for Anthropic {
         &[ApiHeader::Default("anthropic-version", API_VERSION)]
     }
 
+    fn mends(&self, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+        edits_for_foreign_thoughts(body, losses)
+    }
+
     fn type_of_foreign_errors(&self) -> &'static str {
         "AnthropicBackendError"
     }
@@ -63,8 +68,8 @@ impl BackendCodec for Anthropic {
     }
 
     /// A call comes back with the client's name of its tool.
-    fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {
-        let mut reply = decode_reply(body, losses)?;
+    fn reply(&self, asked: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
+        let mut reply = decode_reply(body)?;
         StandIns::of(&asked.request.tools).resolve_in(&mut reply);
         Ok(reply)
     }
@@ -106,6 +111,7 @@ impl Schema for InvokeModel {
     }
 
     fn envelope(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Result<Vec<u8>> {
+        let body = &*without_foreign_thoughts(body, losses)?;
         let unknown = edits_for_bedrock(body, losses);
         let mut edits = vec![
             Edit::Remove("model"),
@@ -141,11 +147,13 @@ impl BackendCodec for InvokeModel {
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
         let params = params(to, Envelope::Bedrock { version: bedrock_version(to) });
         let encoded = encode_request(&params, request, losses)?;
+        let mut edits = edits_for_bedrock(&encoded, losses);
         // Anthropic itself takes the features from the client's header, which passes.
-        match bedrock_betas(to.headers, b"{}", losses)? {
-            Some(betas) => splice::edit(&encoded, &[betas]).map_err(malformed),
-            None => Ok(encoded),
+        edits.extend(bedrock_betas(to.headers, b"{}", losses)?);
+        if edits.is_empty() {
+            return Ok(encoded);
         }
+        splice::edit(&encoded, &edits).map_err(malformed)
     }
 
     fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {

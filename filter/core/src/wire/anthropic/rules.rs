@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use crate::wire::names::{digest, stand_in as stand_in_for};
+use crate::wire::names::{allowed, digest};
 use crate::wire::raw::{self, Changed};
 use crate::wire::rule::rules;
 
@@ -107,16 +107,6 @@ pub(super) fn call_id(id: &str) -> Cow<'_, str> {
 /// A tool's name that Claude takes ([`Rule::ToolName`]). The way back is among the tools of the request.
 pub(super) fn tool_name(name: &str) -> Cow<'_, str> {
     allowed(name, MAX_TOOL_NAME, "_")
-}
-
-/// The name itself, or what is allowed of it, with `stand_in` for the rest, and its digest: the same always becomes the
-/// same, with no state to keep, and two never become one.
-fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
-    let is_allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
-    if (1..=longest).contains(&name.len()) && name.chars().all(is_allowed) {
-        return Cow::Borrowed(name);
-    }
-    Cow::Owned(stand_in_for(name, stand_in))
 }
 
 /// Arguments as an object, with the rule for which they are not what was there.

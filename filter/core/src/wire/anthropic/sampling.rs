@@ -32,10 +32,10 @@ pub(super) fn sampling(
         return Ok(Sampling::default());
     }
     if let Some(temperature) = temperature.filter(|value| !(0.0..=1.0).contains(value)) {
-        return Err(Error::unprocessable(format!(
-            "invalid request body: temperature {temperature:.2} is not supported by Anthropic (must be between 0.0 \
-             and 1.0)"
-        )));
+        return Err(Error::unprocessable_at(
+            "temperature".to_owned(),
+            format_args!(" {temperature:.2} is not supported by Anthropic (must be between 0.0 and 1.0)"),
+        ));
     }
     if thinks {
         if temperature.is_some_and(|value| !is_default(value)) {

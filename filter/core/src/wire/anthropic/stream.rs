@@ -6,12 +6,13 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
-use super::reply::{Block, finish_reason, lose_block, lose_citations, openai_tier, seal};
+use super::reply::{Block, annotation, finish_reason, foreign, openai_tier, own_extra, seal};
 use super::sse::event_type;
 use super::usage::{Counters, Totals};
-use crate::chat::{BlockStart, Delta, Event, Family, Losses};
+use crate::chat::{BlockStart, Delta, Event, Family, Foreign, Losses};
+use crate::codec::splice::{self, Edit};
 use crate::error::Error;
 use crate::wire::EventReader;
 use crate::wire::error::event_error;
@@ -33,20 +34,26 @@ pub struct StreamDecoder {
     stand_ins: StandIns,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct OpenBlock {
     index: u32,
     kind: BlockKind,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum BlockKind {
     /// Text or a thought.
     Plain,
     ToolCall,
-    /// Of a type that the neutral form has no word for; its deltas are skipped with it.
-    Skipped,
+    /// What only Anthropic's clients understand, until it is whole: what it began with, and its input so far.
+    Own {
+        begun: Foreign,
+        input: String,
+    },
 }
+
+/// The longest input of a tool that Anthropic runs itself, in bytes.
+const MAX_INPUT: usize = 1 << 20;
 
 /// An event of any type: which members it has depends on `kind`.
 #[derive(Deserialize)]
@@ -56,9 +63,12 @@ struct WireEvent<'a> {
     message: Option<MessageStart>,
     index: Option<u32>,
     #[serde(borrow)]
-    content_block: Option<Block<'a>>,
-    delta: Option<WireDelta>,
+    content_block: Option<&'a RawValue>,
+    #[serde(borrow)]
+    delta: Option<WireDelta<'a>>,
     usage: Option<Counters>,
+    #[serde(borrow)]
+    context_management: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -70,14 +80,19 @@ struct MessageStart {
 
 /// A delta of a block or, with a stop reason, of the message.
 #[derive(Default, Deserialize)]
-struct WireDelta {
+struct WireDelta<'a> {
     text: Option<String>,
     thinking: Option<String>,
     signature: Option<String>,
     partial_json: Option<String>,
-    citation: Option<IgnoredAny>,
+    #[serde(borrow)]
+    citation: Option<&'a RawValue>,
     stop_reason: Option<String>,
     stop_sequence: Option<String>,
+    #[serde(borrow)]
+    stop_details: Option<&'a RawValue>,
+    #[serde(borrow)]
+    container: Option<&'a RawValue>,
 }
 
 /// The types that an answer may consist of. Others may come any day and are skipped, whatever is in them.
@@ -102,7 +117,7 @@ impl StreamDecoder {
 
 impl EventReader for StreamDecoder {
     /// The data says what the event is, and its name the same. After a broken one nothing more is read.
-    fn event(&mut self, _: Option<&str>, data: &[u8], losses: &mut Losses, out: &mut Vec<Event>) {
+    fn event(&mut self, _: Option<&str>, data: &[u8], _: &mut Losses, out: &mut Vec<Event>) {
         if self.is_closed || data.trim_ascii().is_empty() {
             return;
         }
@@ -110,12 +125,9 @@ impl EventReader for StreamDecoder {
             return self.fail(error, out);
         }
         match serde_json::from_slice(data) {
-            Ok(event) => self.known(event, losses, out),
+            Ok(event) => self.known(event, out),
             Err(_) if is_of_unknown_type(data) => {}
-            Err(error) => {
-                let message = format!("the backend sent an event that is not Anthropic's: {error}");
-                self.fail(Error::bad_answer(message), out);
-            }
+            Err(error) => self.fail(not_anthropics(&error), out),
         }
     }
 
@@ -127,13 +139,11 @@ impl EventReader for StreamDecoder {
 }
 
 impl StreamDecoder {
-    fn known(&mut self, event: WireEvent<'_>, losses: &mut Losses, out: &mut Vec<Event>) {
+    fn known(&mut self, event: WireEvent<'_>, out: &mut Vec<Event>) {
         match event.kind.as_ref() {
             "message_start" => self.message_start(event.message, out),
-            "content_block_start" => self.block_start(event.index, event.content_block, losses, out),
-            "content_block_delta" => {
-                self.block_delta(event.index, event.delta.unwrap_or_default(), losses, out);
-            }
+            "content_block_start" => self.block_start(event.index, event.content_block, out),
+            "content_block_delta" => self.block_delta(event.index, event.delta.unwrap_or_default(), out),
             "content_block_stop" => {
                 if let Some(position) = self.position(event.index) {
                     let block = self.open.remove(position);
@@ -145,6 +155,12 @@ impl StreamDecoder {
                 let delta = event.delta.unwrap_or_default();
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
                 self.stop_sequence = delta.stop_sequence.or(self.stop_sequence.take());
+                let own = own_extra([
+                    ("stop_details", delta.stop_details),
+                    ("container", delta.container),
+                    ("context_management", event.context_management),
+                ]);
+                out.extend(own.map(|extra| Event::Extra { choice: 0, extra: *extra }));
                 if let Some(usage) = event.usage {
                     self.totals.delta(&usage);
                     out.push(Event::Usage(self.totals.usage()));
@@ -174,59 +190,50 @@ impl StreamDecoder {
         }
     }
 
-    fn block_start(
-        &mut self,
-        index: Option<u32>,
-        block: Option<Block<'_>>,
-        losses: &mut Losses,
-        out: &mut Vec<Event>,
-    ) {
-        let Some(block) = block else {
+    fn block_start(&mut self, index: Option<u32>, block: Option<&RawValue>, out: &mut Vec<Event>) {
+        let Some(raw) = block else {
             return self.fail(Error::bad_answer("the backend started a block without saying which"), out);
+        };
+        let block: Block<'_> = match serde_json::from_str(raw.get()) {
+            Ok(block) => block,
+            Err(error) => return self.fail(not_anthropics(&error), out),
         };
         let index =
             index.unwrap_or_else(|| self.open.last().map_or(0, |block| block.index.saturating_add(1)));
+        let mut kind = BlockKind::Plain;
         let (start, first) = match block.kind.as_str() {
             "text" => (BlockStart::Text, block.text.map(Delta::Text)),
             "thinking" => (BlockStart::Thinking, block.thinking.map(Delta::Thinking)),
             "redacted_thinking" => (BlockStart::RedactedThinking(seal(block.data.unwrap_or_default())), None),
-            "tool_use" | "server_tool_use" => {
+            "tool_use" => {
                 let name = self.stand_ins.resolve(block.name.unwrap_or_default());
                 let id = block.id.unwrap_or_default();
+                kind = BlockKind::ToolCall;
                 // `{}` announces that the input follows in deltas; anything else is the whole of it.
                 let input = block.input.map(compact).filter(|input| input != "{}");
                 (BlockStart::ToolCall { id, name }, input.map(Delta::Arguments))
             }
-            kind => {
-                self.open(OpenBlock { index, kind: BlockKind::Skipped }, None, out);
-                lose_block(index, kind, losses);
-                return;
+            _ => {
+                let kind = BlockKind::Own { begun: foreign(block.kind, raw), input: String::new() };
+                return self.open(OpenBlock { index, kind }, None, out);
             }
         };
-        let kind = match start {
-            BlockStart::ToolCall { .. } => BlockKind::ToolCall,
-            _ => BlockKind::Plain,
-        };
+        let is_plain = kind == BlockKind::Plain;
         self.open(OpenBlock { index, kind }, Some(start), out);
         self.delta(index, first, out);
-        if kind == BlockKind::Plain {
+        if is_plain {
+            for citation in block.citations.unwrap_or_default() {
+                self.delta(index, Some(Delta::Annotation(Box::new(annotation(citation)))), out);
+            }
             self.delta(index, block.signature.map(signature), out);
         }
     }
 
-    fn block_delta(
-        &mut self,
-        index: Option<u32>,
-        delta: WireDelta,
-        losses: &mut Losses,
-        out: &mut Vec<Event>,
-    ) {
-        let block = match self.position(index).and_then(|position| self.open.get(position)) {
-            Some(block) => *block,
-            None if delta.partial_json.is_some() => {
-                return self
-                    .fail(Error::bad_answer("the backend sent input of a tool it had not called"), out);
-            }
+    fn block_delta(&mut self, index: Option<u32>, delta: WireDelta<'_>, out: &mut Vec<Event>) {
+        const UNCALLED: &str = "the backend sent input of a tool it had not called";
+        let position = match self.position(index) {
+            Some(position) => position,
+            None if delta.partial_json.is_some() => return self.fail(Error::bad_answer(UNCALLED), out),
             // A text that was not announced is still a text.
             None => {
                 let start = match (&delta.text, &delta.thinking, &delta.signature) {
@@ -236,22 +243,26 @@ impl StreamDecoder {
                 };
                 let block = OpenBlock { index: index.unwrap_or(0), kind: BlockKind::Plain };
                 self.open(block, Some(start), out);
-                block
+                self.open.len().saturating_sub(1)
             }
         };
-        match block.kind {
-            BlockKind::Skipped => {}
-            BlockKind::ToolCall => self.delta(block.index, delta.partial_json.map(Delta::Arguments), out),
-            BlockKind::Plain if delta.partial_json.is_some() => {
-                self.fail(Error::bad_answer("the backend sent input of a tool it had not called"), out);
-            }
-            BlockKind::Plain => {
-                self.delta(block.index, delta.text.map(Delta::Text), out);
-                self.delta(block.index, delta.thinking.map(Delta::Thinking), out);
-                self.delta(block.index, delta.signature.map(signature), out);
-                if delta.citation.is_some() {
-                    lose_citations(block.index, losses);
+        let Some(block) = self.open.get_mut(position) else { return };
+        let index = block.index;
+        match &mut block.kind {
+            BlockKind::Own { input, .. } => {
+                input.push_str(&delta.partial_json.unwrap_or_default());
+                if input.len() > MAX_INPUT {
+                    self.fail(Error::bad_answer("the backend's input of a tool of its own is too long"), out);
                 }
+            }
+            BlockKind::ToolCall => self.delta(index, delta.partial_json.map(Delta::Arguments), out),
+            BlockKind::Plain if delta.partial_json.is_some() => self.fail(Error::bad_answer(UNCALLED), out),
+            BlockKind::Plain => {
+                self.delta(index, delta.text.map(Delta::Text), out);
+                self.delta(index, delta.thinking.map(Delta::Thinking), out);
+                self.delta(index, delta.signature.map(signature), out);
+                let cited = delta.citation.map(|citation| Box::new(annotation(citation)));
+                self.delta(index, cited.map(Delta::Annotation), out);
             }
         }
     }
@@ -275,13 +286,9 @@ impl StreamDecoder {
         if self.open.len() >= MAX_OPEN {
             return self.fail(Error::bad_answer("the backend has too many blocks open at once"), out);
         }
+        let index = block.index;
         self.open.push(block);
-        out.extend(start.map(|start| Event::BlockStart {
-            index: block.index,
-            choice: 0,
-            id: None,
-            block: start,
-        }));
+        out.extend(start.map(|block| Event::BlockStart { index, choice: 0, id: None, block }));
     }
 
     fn delta(&mut self, index: u32, delta: Option<Delta>, out: &mut Vec<Event>) {
@@ -321,10 +328,23 @@ fn signature(piece: String) -> Delta {
     Delta::Seal(Family::Anthropic, piece)
 }
 
+/// What came in pieces is whole.
 fn stop(block: OpenBlock, out: &mut Vec<Event>) {
-    if block.kind != BlockKind::Skipped {
-        out.push(Event::BlockStop { index: block.index });
+    let index = block.index;
+    if let BlockKind::Own { mut begun, input } = block.kind {
+        let input = Some(input).filter(|input| serde_json::from_str::<&RawValue>(input).is_ok());
+        let edit = input.map(|input| Edit::Set("input", Cow::Owned(input.into_bytes())));
+        let whole = edit.and_then(|edit| splice::edit(begun.json.as_bytes(), &[edit]).ok());
+        if let Some(whole) = whole.and_then(|whole| String::from_utf8(whole).ok()) {
+            begun.json = whole;
+        }
+        out.push(Event::BlockStart { index, choice: 0, id: None, block: BlockStart::Foreign(begun) });
     }
+    out.push(Event::BlockStop { index });
+}
+
+fn not_anthropics(error: &serde_json::Error) -> Error {
+    Error::bad_answer(format!("the backend sent an event that is not Anthropic's: {error}"))
 }
 
 fn is_of_unknown_type(data: &[u8]) -> bool {

@@ -5,9 +5,10 @@
 use super::models::{EFFORT_LEVELS, ModelNames};
 use super::rules::Rule;
 use super::tools::must_call;
-use super::types::{Block, Message, Thinking};
+use super::types::{Block, Message, Own, Thinking};
 use crate::chat::{Losses, Request, ThinkingMode};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::wire::fields::Path;
 
 /// `thinking`. What the model or the conversation does not allow is a 400 at Claude's, and a loss here.
 pub(super) fn thinking<'a>(
@@ -26,8 +27,9 @@ pub(super) fn thinking<'a>(
         let is_off = thinking.effort.as_deref() == Some("none") && names.takes_effort();
         return is_off.then(|| off(request, names, &mut Losses::default())).flatten();
     };
-    let on =
-        |kind, budget_tokens| Some(Thinking { kind, budget_tokens, display: thinking.display.as_deref() });
+    let on = |kind, budget_tokens| {
+        Some(Thinking { kind, budget_tokens, display: thinking.display.as_deref(), own: own(request) })
+    };
     match mode {
         ThinkingMode::Disabled => off(request, names, losses),
         ThinkingMode::Adaptive if names.thinks_as_it_sees_fit() => {
@@ -75,7 +77,7 @@ fn budget(asked: Option<u64>, max_tokens: u64) -> u64 {
     asked.filter(|budget| *budget < max_tokens).unwrap_or(max_tokens / 2).max(MIN_BUDGET)
 }
 
-fn off<'a>(request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> Option<Thinking<'a>> {
+fn off<'a>(request: &'a Request, names: ModelNames<'_>, losses: &mut Losses) -> Option<Thinking<'a>> {
     let has_high_effort = matches!(request.thinking.effort.as_deref(), Some("xhigh" | "max"));
     let refused = if names.always_thinks() {
         Some(Rule::AlwaysThinks)
@@ -89,7 +91,12 @@ fn off<'a>(request: &Request, names: ModelNames<'_>, losses: &mut Losses) -> Opt
         return None;
     }
     let kind = if names.thinks_between_tools() { "between_tools" } else { "disabled" };
-    Some(Thinking { kind, budget_tokens: None, display: None })
+    Some(Thinking { kind, budget_tokens: None, display: None, own: own(request) })
+}
+
+/// What else of it only Anthropic knows.
+fn own(request: &Request) -> Own<'_> {
+    Own::below("thinking", request.extra.as_deref())
 }
 
 /// Whether Claude is in the middle of a turn that it did not begin with a thought: "When `thinking` is enabled, a final
@@ -154,9 +161,8 @@ pub(super) fn effort<'a>(
         }
         level if EFFORT_LEVELS.contains(&level) => Some(level),
         _ => {
-            return Err(Error::unprocessable(format!(
-                "invalid request body: reasoning_effort: {effort:?} is not supported by Anthropic (must be one of none, \
-                 minimal, {})",
+            return Err(Path::Key(&Path::Root, "reasoning_effort").unprocessable(format_args!(
+                "{effort:?} is not supported by Anthropic (must be one of none, minimal, {})",
                 EFFORT_LEVELS.join(", ")
             )));
         }

@@ -3,22 +3,27 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::message::cache_control;
+use super::Envelope;
+use super::message::{cache_control, own_json};
 use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::schema::input_schema;
-use super::types::{Tool, ToolChoice};
-use crate::chat::{self, Function, Losses, Request};
+use super::types::{Own, Tool, ToolChoice, ToolOrOwn};
+use crate::chat::{self, Family, Function, Losses, Request};
 use crate::error::Result;
 use crate::wire::fields::Path;
-use crate::wire::names::{StandIns, functions, is_same_function};
+use crate::wire::names::{StandIns, is_same_function};
 
 /// The functions, each once.
 ///
 /// # Errors
 ///
 /// 422 for two tools of one name that are not the same.
-pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec<Tool<'a>>> {
+pub(super) fn tools<'a>(
+    request: &'a Request,
+    envelope: Envelope<'_>,
+    losses: &mut Losses,
+) -> Result<Vec<ToolOrOwn<'a>>> {
     let list = Path::Key(&Path::Root, "tools");
     let mut encoded = Vec::with_capacity(request.tools.len());
     let mut seen = HashMap::with_capacity(request.tools.len());
@@ -27,6 +32,10 @@ pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec
         let tool = match tool {
             chat::Tool::Function(function) => function,
             chat::Tool::Hosted(hosted) => {
+                if let Some(tool) = own_json(hosted, envelope) {
+                    encoded.push(ToolOrOwn::Own(tool));
+                    continue;
+                }
                 losses.add(path, format!("only its own provider runs {}", hosted.kind));
                 continue;
             }
@@ -34,8 +43,6 @@ pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec
         let name = rules::tool_name(&tool.name);
         if let Some(first) = seen.insert(name.clone(), tool) {
             if !is_same_function(first, tool) {
-                // Errors are told as they are; the only client there is has it in `function`.
-                let path = Path::Key(&path, "function");
                 return Err(Path::Key(&path, "name")
                     .unprocessable(format_args!("there is another tool of the name {:?}", tool.name)));
             }
@@ -45,7 +52,7 @@ pub(super) fn tools<'a>(request: &'a Request, losses: &mut Losses) -> Result<Vec
         if *name != *tool.name {
             losses.add(Path::Key(&path, "name"), Rule::ToolName);
         }
-        encoded.push(self::tool(&path, name, tool, losses));
+        encoded.push(ToolOrOwn::Tool(self::tool(&path, name, tool, losses)));
     }
     Ok(encoded)
 }
@@ -58,16 +65,25 @@ fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a Function, losses: &mu
         input_schema: input_schema(&path, tool.parameters.as_deref(), losses),
         strict: tool.strict.unwrap_or(false),
         cache_control: cache_control(tool.cache_control.as_ref()),
+        own: Own::of(tool.extra.as_deref()),
     }
 }
 
 /// Whether the request makes the model call a tool.
 pub(super) fn must_call(request: &Request) -> bool {
-    is_forced(request) && functions(&request.tools).next().is_some()
+    is_forced(request) && has_tools(request)
 }
 
 fn is_forced(request: &Request) -> bool {
     request.tool_choice.as_ref().is_some_and(chat::ToolChoice::is_forced)
+}
+
+/// Whether there are tools that Claude can be told of.
+fn has_tools(request: &Request) -> bool {
+    request.tools.iter().any(|tool| match tool {
+        chat::Tool::Function(_) => true,
+        chat::Tool::Hosted(hosted) => hosted.family == Family::Anthropic,
+    })
 }
 
 /// Anthropic says whether calls may be parallel inside `tool_choice`, and takes that only beside `tools`.
@@ -76,7 +92,7 @@ pub(super) fn tool_choice<'a>(
     names: ModelNames<'_>,
     losses: &mut Losses,
 ) -> Option<ToolChoice<'a>> {
-    if functions(&request.tools).next().is_none() {
+    if !has_tools(request) {
         if is_forced(request) {
             losses.add("tool_choice", "there are no tools to choose from");
         }
@@ -111,10 +127,10 @@ pub(super) fn tool_choice<'a>(
 }
 
 impl StandIns {
-    /// Those of `tools` at Anthropic.
+    /// Those that Claude has of `tools`.
     #[must_use]
     pub fn of(tools: &[chat::Tool]) -> Self {
-        Self::renamed(tools, rules::tool_name)
+        Self::by(tools, rules::tool_name)
     }
 }
 
@@ -213,7 +229,7 @@ mod tests {
         other["function"]["description"] = json!("Another one.");
         let error = sent(&request(&[named("f"), other], json!({}))).unwrap_err();
         assert_eq!(error.status(), 422);
-        assert!(error.message().contains("tools[1].function.name"), "{}", error.message());
+        assert!(error.message().contains("tools[1].name"), "{}", error.message());
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The beginning and the end of a conversation, as Claude wants them.
 
-use std::borrow::Cow;
-
 use super::models::ModelNames;
 use super::rules::Rule;
 use super::types::{Block, Message};
@@ -48,7 +46,7 @@ pub(super) fn mend<'a>(
 }
 
 fn said_by_user(text: &'static str) -> Message<'static> {
-    let text = Block::Text { text: Cow::Borrowed(text), cache_control: None };
+    let text = Block::text(text);
     Message { role: "user", content: vec![text], origin: 0 }
 }
 
@@ -71,7 +69,8 @@ fn end(
             messages.push(said_by_user(CONTINUE));
         }
         Some(Block::Text { text, .. }) if text.ends_with(char::is_whitespace) => {
-            losses.add(path, Rule::EndsInSpace);
+            let part = last.and_then(|last| last.content.last());
+            losses.add(Path::At(&path, part.map(|part| part.origin).unwrap_or_default()), Rule::EndsInSpace);
             let length = text.trim_end().len();
             text.to_mut().truncate(length);
         }

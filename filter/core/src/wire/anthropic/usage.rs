@@ -73,7 +73,8 @@ impl Totals {
 }
 
 /// Counters are cumulative, so a 0 after another value means "not said here".
-fn raise(total: &mut Option<u64>, Count(count): Count) {
+fn raise(total: &mut Option<u64>, count: Count) {
+    let count = count.get();
     if count.is_some_and(|count| count > 0) || total.is_none() {
         *total = count;
     }

@@ -4,6 +4,7 @@
 //! at Anthropic itself, beta features in their header included.
 
 use super::clouds::{Cloud, edits_for};
+use super::passing::without_foreign_thoughts;
 use super::places::params;
 use super::{Envelope, SCHEMA, VERTEX_VERSION, encode_request};
 use crate::chat::{Losses, Reply, Request};
@@ -69,6 +70,7 @@ impl Schema for Vertex {
 
     fn envelope(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Result<Vec<u8>> {
         lose_betas(to, losses);
+        let body = &*without_foreign_thoughts(body, losses)?;
         let model = if to.endpoint == Endpoint::CountTokens {
             Edit::set_string("model", unversioned(to.model))
         } else {

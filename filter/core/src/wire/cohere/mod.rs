@@ -27,8 +27,8 @@ pub(crate) static API: CohereApi = CohereApi;
 pub(crate) struct CohereApi;
 
 impl Api for CohereApi {
-    fn prefix(&self) -> Option<&'static str> {
-        Some("cohere")
+    fn prefixes(&self) -> &'static [&'static str] {
+        &["/cohere/"]
     }
 
     fn error(&self, error: &Error) -> Value {

@@ -242,13 +242,11 @@ impl<'a> Turns<'a> {
         for part in content {
             let at = Path::At(path, part.origin);
             match &part.content {
-                chat::Content::Text { text: more, .. } | chat::Content::Refusal(more) if text.is_empty() => {
-                    text = Cow::Borrowed(more);
-                }
                 chat::Content::Text { text: more, .. } | chat::Content::Refusal(more) => {
-                    let text = text.to_mut();
-                    text.push('\n');
-                    text.push_str(more);
+                    append(&mut text, Cow::Borrowed(more));
+                }
+                chat::Content::Media { source: chat::Source::Text(more), name, .. } => {
+                    append(&mut text, chat::Source::titled(name.as_deref(), more));
                 }
                 chat::Content::Media { kind, .. } => {
                     let is_seen = matches!(kind, chat::MediaKind::Image | chat::MediaKind::Document);
@@ -315,6 +313,17 @@ impl<'a> Turns<'a> {
             contents.insert(0, Content { role: USER, parts: vec![Part::text(NOTHING_SAID)] });
         }
         Ok(contents)
+    }
+}
+
+/// Texts are lines of one.
+fn append<'a>(text: &mut Cow<'a, str>, more: Cow<'a, str>) {
+    if text.is_empty() {
+        *text = more;
+    } else {
+        let text = text.to_mut();
+        text.push('\n');
+        text.push_str(&more);
     }
 }
 

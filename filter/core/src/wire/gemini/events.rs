@@ -67,7 +67,7 @@ impl Reader {
     pub(super) fn new(asked: &Asked) -> Self {
         let request: &Request = &asked.request;
         Self {
-            stand_ins: StandIns::renamed(&request.tools, tool_name),
+            stand_ins: StandIns::by(&request.tools, tool_name),
             is_quoted: format::is_quoted(request),
             is_searched: request.tools.iter().any(|tool| matches!(tool, Tool::Hosted(_))),
             asked: asked.clone(),

@@ -78,7 +78,7 @@ impl BackendCodec for Gemini {
     /// A call comes back with the client's name of its tool.
     fn reply(&self, asked: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
         let mut reply = reply::decode(asked, body)?;
-        StandIns::renamed(&asked.request.tools, rules::tool_name).resolve_in(&mut reply);
+        StandIns::by(&asked.request.tools, rules::tool_name).resolve_in(&mut reply);
         Ok(reply)
     }
 

@@ -29,7 +29,13 @@ pub(super) fn encode<'a>(
         {
             None
         }
-        Content::Text { text, .. } | Content::Refusal(text) => {
+        Content::Text { text, annotations } => {
+            if !annotations.is_empty() {
+                losses.add(Path::Key(path, "citations"), "Gemini takes no sources of texts");
+            }
+            known(KnownPart { text: Some(Cow::Borrowed(text)), ..KnownPart::default() })
+        }
+        Content::Refusal(text) => {
             known(KnownPart { text: Some(Cow::Borrowed(text)), ..KnownPart::default() })
         }
         Content::Thinking { text } if text.is_empty() => match thought_signature {
@@ -122,7 +128,7 @@ pub(super) fn media<'a>(
             let inline_data = Some(Blob { mime_type, data, display_name: name });
             KnownPart { inline_data, ..KnownPart::default() }
         }
-        Source::Text(text) => KnownPart { text: Some(Cow::Borrowed(text)), ..KnownPart::default() },
+        Source::Text(text) => KnownPart { text: Some(Source::titled(name, text)), ..KnownPart::default() },
         Source::Url { url, media_type } => {
             let known = media_type.as_deref().or_else(|| by_extension(url)).unwrap_or(usual(kind));
             file(Cow::Borrowed(known), url)

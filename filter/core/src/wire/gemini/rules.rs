@@ -91,7 +91,7 @@ pub(super) fn tool_name(name: &str) -> Cow<'_, str> {
     if name.len() <= MAX_TOOL_NAME && name.starts_with(is_first) && name.chars().all(is_allowed) {
         return Cow::Borrowed(name);
     }
-    let stand_in = stand_in(name, "_");
+    let stand_in = stand_in(name, MAX_TOOL_NAME - 1, "_");
     Cow::Owned(if stand_in.starts_with(is_first) { stand_in } else { format!("_{stand_in}") })
 }
 

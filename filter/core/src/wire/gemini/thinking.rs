@@ -4,7 +4,8 @@ use super::model::{Generation, Level, Model};
 use super::rules::Rule;
 use super::types::ThinkingConfig;
 use crate::chat::{Losses, Request, Thinking, ThinkingMode};
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::wire::fields::Path;
 
 /// Tokens to think with for an effort, as Google's own translation of OpenAI's API has them, at which levels begin as well:
 /// <https://ai.google.dev/gemini-api/docs/openai>.
@@ -28,8 +29,8 @@ pub(super) fn thinking(
 ) -> Result<Option<ThinkingConfig>> {
     let asked = &request.thinking;
     if let Some(effort) = asked.effort.as_deref().filter(|effort| !EFFORTS.contains(effort)) {
-        return Err(Error::unprocessable(format!(
-            "invalid request body: reasoning_effort: {effort:?} is not supported by Gemini (must be one of {})",
+        return Err(Path::Key(&Path::Root, "reasoning_effort").unprocessable(format_args!(
+            "{effort:?} is not supported by Gemini (must be one of {})",
             EFFORTS.join(", ")
         )));
     }

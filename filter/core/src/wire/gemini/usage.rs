@@ -21,15 +21,16 @@ pub(super) struct Counters {
 impl Counters {
     /// In the gateway's own meaning.
     pub(super) fn usage(&self) -> Usage {
-        let sum =
-            |one: Count, other: Count| [one.0, other.0].into_iter().flatten().reduce(u64::saturating_add);
+        let sum = |one: Count, other: Count| {
+            [one.get(), other.get()].into_iter().flatten().reduce(u64::saturating_add)
+        };
         Usage {
             input: sum(self.prompt_token_count, self.tool_use_prompt_token_count),
-            cached_input: self.cached_content_token_count.0,
+            cached_input: self.cached_content_token_count.get(),
             cache_creation_input: None,
             output: sum(self.candidates_token_count, self.thoughts_token_count),
-            reasoning: self.thoughts_token_count.0,
-            total: self.total_token_count.0,
+            reasoning: self.thoughts_token_count.get(),
+            total: self.total_token_count.get(),
         }
     }
 

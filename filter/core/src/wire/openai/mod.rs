@@ -2,6 +2,10 @@
 //!
 //! <https://platform.openai.com/docs/api-reference>. The conversation APIs have folders of their own.
 
+pub(crate) mod azure;
+pub(crate) mod bedrock;
+mod chat;
+
 use serde_json::{Value, json};
 
 use super::api::{Api, ModelsList};
@@ -109,8 +113,8 @@ pub(crate) static API: OpenAiApi = OpenAiApi;
 pub(crate) struct OpenAiApi;
 
 impl Api for OpenAiApi {
-    fn prefix(&self) -> Option<&'static str> {
-        None
+    fn prefixes(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// OpenAI's own members, plus the `type` and string `code` that users of Envoy AI Gateway know.
@@ -186,7 +190,7 @@ impl Schema for OpenAi {
     }
 
     fn codec(&self) -> Option<&'static dyn BackendCodec> {
-        None
+        Some(&chat::CODEC)
     }
 
     fn path(&self, to: &To<'_>) -> String {
@@ -201,7 +205,14 @@ impl Schema for OpenAi {
     }
 
     fn fits(&self) -> &'static Fits {
-        &Fits { auth: &[AuthKind::Bearer], unusual: &[], without_auth: None, prefix: true, version: false }
+        &Fits {
+            auth: &[AuthKind::Bearer],
+            // Azure's API without a version is reached like this, too.
+            unusual: &[(AuthKind::AzureKey, "OpenAI itself wants")],
+            without_auth: None,
+            prefix: true,
+            version: false,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::wire::fields::{Fields, Path};
 pub(super) enum Allowed {
     /// Texts: system, developer and tool messages.
     Text,
-    /// Texts, images and files.
+    /// Texts, images, sound and files.
     User,
     /// Texts, refusals and thoughts.
     Assistant,
@@ -48,8 +48,8 @@ fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Loss
     let mut part = match (kind.as_str(), allowed) {
         ("text", _) => Part::text(fields.required_string("text")?),
         ("image_url", Allowed::User) => Part::new(decode_image(&mut fields, losses)?),
-        ("file", Allowed::User) => Part::new(decode_file(&mut fields, losses)?),
         ("input_audio", Allowed::User) => Part::new(decode_audio(&mut fields, losses)?),
+        ("file", Allowed::User) => Part::new(decode_file(&mut fields, losses)?),
         ("refusal", Allowed::Assistant) => Part::new(Content::Refusal(fields.required_string("refusal")?)),
         ("thinking" | "redacted_thinking", Allowed::Assistant) => {
             let Some(part) = decode_thinking(&mut fields, &kind, losses)? else { return Ok(None) };
@@ -151,13 +151,13 @@ fn decode_audio(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content>
     let audio = fields.take("input_audio").ok_or_else(|| fields.missing("input_audio"))?;
     let path = fields.path("input_audio");
     let mut audio = Fields::new(&path, audio)?;
-    let format = audio.required_string("format")?;
-    let media_type = match format.as_str() {
+    let data = audio.required_string("data")?;
+    let media_type = match audio.required_string("format")?.as_str() {
         "mp3" => "audio/mpeg".to_owned(),
         format => format!("audio/{format}"),
     };
-    let source = Source::Base64 { media_type, data: audio.required_string("data")? };
     audio.finish(losses);
+    let source = Source::Base64 { media_type, data };
     Ok(Content::Media { kind: MediaKind::Audio, source, detail: None, name: None })
 }
 
@@ -167,9 +167,12 @@ fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> 
     let mut file = Fields::new(&path, file)?;
     let name = file.string("filename")?;
     let data = file.string("file_data")?;
-    if data.is_none() && file.take("file_id").is_some() {
-        let path = file.path("file_id");
-        return Err(path.unprocessable("the file is not known to this backend; send its bytes as file_data"));
+    if data.is_none()
+        && let Some(id) = file.string("file_id")?
+    {
+        file.finish(losses);
+        let source = Source::File { by: Family::OpenAi, id };
+        return Ok(Content::Media { kind: MediaKind::Document, source, detail: None, name });
     }
     let data = data.ok_or_else(|| file.missing("file_data"))?;
     let source = if data.starts_with("data:") {
@@ -228,7 +231,10 @@ fn media_type_of_name(name: &str) -> &'static str {
 }
 
 /// Takes the object's `cache_control`. Only `ephemeral` marks exist.
-pub(super) fn cache_control(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Option<CacheControl>> {
+pub(in crate::wire) fn cache_control(
+    fields: &mut Fields<'_>,
+    losses: &mut Losses,
+) -> Result<Option<CacheControl>> {
     let Some(mark) = fields.take("cache_control") else { return Ok(None) };
     let path = fields.path("cache_control");
     let mut mark = Fields::new(&path, mark)?;

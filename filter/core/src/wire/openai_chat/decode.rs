@@ -186,17 +186,51 @@ fn decode_tool_choice(path: &Path<'_>, choice: Value, losses: &mut Losses) -> Re
     }
     let mut fields = Fields::new(path, choice)?;
     let kind = fields.required_string("type")?;
-    if kind != "function" {
-        let path = fields.path("type");
-        return Err(path.unprocessable(format_args!("tool choice of type {kind:?} is not supported")));
-    }
+    let choice = match kind.as_str() {
+        "function" => ToolChoice::Tool(decode_name(&mut fields, losses)?),
+        "allowed_tools" => decode_allowed_tools(&mut fields, losses)?,
+        _ => {
+            let path = fields.path("type");
+            return Err(path.unprocessable(format_args!("tool choice of type {kind:?} is not supported")));
+        }
+    };
+    fields.finish(losses);
+    Ok(choice)
+}
+
+/// `function: {name}`
+fn decode_name(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<String> {
     let function = fields.take("function").ok_or_else(|| fields.missing("function"))?;
-    let function_path = fields.path("function");
-    let mut function = Fields::new(&function_path, function)?;
+    let path = fields.path("function");
+    let mut function = Fields::new(&path, function)?;
     let name = function.required_string("name")?;
     function.finish(losses);
-    fields.finish(losses);
-    Ok(ToolChoice::Tool(name))
+    Ok(name)
+}
+
+fn decode_allowed_tools(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<ToolChoice> {
+    let allowed = fields.take("allowed_tools").ok_or_else(|| fields.missing("allowed_tools"))?;
+    let path = fields.path("allowed_tools");
+    let mut allowed = Fields::new(&path, allowed)?;
+    let required = match allowed.required_string("mode")?.as_str() {
+        "auto" => false,
+        "required" => true,
+        other => {
+            let path = allowed.path("mode");
+            return Err(path.unprocessable(format_args!("mode {other:?} is not supported")));
+        }
+    };
+    let mut names = Vec::new();
+    for (index, tool) in allowed.required_list("tools")?.into_iter().enumerate() {
+        let list = allowed.path("tools");
+        let path = Path::Index(&list, index);
+        let mut tool = Fields::new(&path, tool)?;
+        tool.take_if("type", |kind| kind == "function");
+        names.push(decode_name(&mut tool, losses)?);
+        tool.finish(losses);
+    }
+    allowed.finish(losses);
+    Ok(ToolChoice::Among { names, required })
 }
 
 fn decode_response_format(

@@ -156,7 +156,7 @@ struct ToolOutcome<'a> {
 /// This API cannot say that a tool failed. A result that is a JSON object says so itself if its `error` is `true`, a
 /// text or an object with something in it; `null`, `false`, `""`, `{}`, lists and numbers are what tools write where
 /// all went well, or nobody knows.
-fn says_error(content: &[Part]) -> bool {
+pub(in crate::wire) fn says_error(content: &[Part]) -> bool {
     let [Part { content: Content::Text { text, .. }, .. }] = content else { return false };
     if !text.trim_start().starts_with('{') {
         return false;

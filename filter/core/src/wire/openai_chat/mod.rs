@@ -15,8 +15,10 @@ use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
+pub(in crate::wire) use content::cache_control;
 pub use decode::decode_request;
 pub use encode::encode_reply;
+pub(in crate::wire) use message::says_error;
 pub use stream::StreamEncoder;
 
 /// The client's side of a translation.

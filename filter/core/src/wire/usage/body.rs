@@ -97,8 +97,8 @@ fn value<'a, T: Deserialize<'a>>(member: Option<Member>, body: &'a [u8]) -> Opti
 }
 
 /// A count answers how long an input is: that is all it used.
-fn counted(Count(input): Count) -> Usage {
-    Usage { input, ..Usage::default() }
+fn counted(count: Count) -> Usage {
+    Usage { input: count.get(), ..Usage::default() }
 }
 
 /// How many bytes of content a whole answer has, for one that does not report its usage: texts, thoughts and arguments of
@@ -109,7 +109,8 @@ pub fn content_of_body(endpoint: Endpoint, body: &[u8]) -> u64 {
     content.piece.max(content.whole)
 }
 
-pub(super) fn openai(usage: &[u8]) -> Usage {
+/// `usage` of OpenAI's APIs.
+pub(in crate::wire) fn openai(usage: &[u8]) -> Usage {
     read::<OpenAiUsage>(usage).map(Usage::from).unwrap_or_default()
 }
 

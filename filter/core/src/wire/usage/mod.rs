@@ -12,6 +12,7 @@ mod stream;
 mod tests;
 mod watch;
 
+pub(in crate::wire) use body::openai as openai_usage;
 pub use body::{END, MAX_READ, content_of_body, observe_body, observe_ends};
 pub use chunk::is_usage_only_chunk;
 pub(crate) use count::Count;

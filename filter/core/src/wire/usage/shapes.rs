@@ -15,10 +15,10 @@ pub(super) struct OpenAiUsage {
     input_tokens: Count,
     output_tokens: Count,
     total_tokens: Count,
-    prompt_tokens_details: Option<InputDetails>,
-    input_tokens_details: Option<InputDetails>,
-    completion_tokens_details: Option<OutputDetails>,
-    output_tokens_details: Option<OutputDetails>,
+    prompt_tokens_details: Option<Box<InputDetails>>,
+    input_tokens_details: Option<Box<InputDetails>>,
+    completion_tokens_details: Option<Box<OutputDetails>>,
+    output_tokens_details: Option<Box<OutputDetails>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -42,18 +42,18 @@ impl From<OpenAiUsage> for Usage {
         let input = usage.prompt_tokens_details.or(usage.input_tokens_details).unwrap_or_default();
         let output = usage.completion_tokens_details.or(usage.output_tokens_details).unwrap_or_default();
         Usage {
-            input: usage.prompt_tokens.0.or(usage.input_tokens.0),
-            cached_input: input.cached_tokens.0,
+            input: usage.prompt_tokens.get().or(usage.input_tokens.get()),
+            cached_input: input.cached_tokens.get(),
             cache_creation_input: [
                 input.cache_creation_input_tokens,
                 input.cache_creation_tokens,
                 input.cache_write_tokens,
             ]
             .into_iter()
-            .find_map(|Count(count)| count),
-            output: usage.completion_tokens.0.or(usage.output_tokens.0),
-            reasoning: output.reasoning_tokens.0,
-            total: usage.total_tokens.0,
+            .find_map(Count::get),
+            output: usage.completion_tokens.get().or(usage.output_tokens.get()),
+            reasoning: output.reasoning_tokens.get(),
+            total: usage.total_tokens.get(),
         }
     }
 }
@@ -76,8 +76,11 @@ struct CohereTokens {
 impl From<CohereMeta> for Usage {
     fn from(meta: CohereMeta) -> Self {
         let Some(tokens) = meta.tokens.or(meta.billed_units) else { return Usage::default() };
-        let mut usage =
-            Usage { input: tokens.input_tokens.0, output: tokens.output_tokens.0, ..Usage::default() };
+        let mut usage = Usage {
+            input: tokens.input_tokens.get(),
+            output: tokens.output_tokens.get(),
+            ..Usage::default()
+        };
         usage.total = usage.total_or_sum();
         usage
     }

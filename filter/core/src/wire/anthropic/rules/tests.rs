@@ -77,7 +77,7 @@ fn case(rule: Rule) -> Case {
         ),
         Rule::EndsInSpace => (
             history(&[hi(), text("assistant", "Well, \n")]),
-            "messages[1]",
+            "messages[1].content",
             "/messages/1/content/0/text",
             json!("Well,"),
         ),

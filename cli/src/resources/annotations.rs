@@ -1,0 +1,89 @@
+//! Annotations of Weir's own: what the resources have no field for.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::Report;
+use super::diagnostic::hint;
+use super::kinds::Kind;
+use super::set::ResourceId;
+use super::values::{parse_bytes, parse_duration};
+
+/// What the names of all of them begin with.
+const PREFIX: &str = "weir.dev/";
+const HELD_LIMIT: &str = "weir.dev/held-limit";
+const KEEPALIVE: &str = "weir.dev/keepalive";
+const REQUIRE_IDENTITY: &str = "weir.dev/require-identity";
+
+/// What the annotations of all resources say.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Of Gateways: what requests, answers and events that are not whole may hold in one worker, in bytes.
+    pub held_limit: Option<u32>,
+    /// Of Gateways: how long a client hears nothing of a stream before the gateway speaks; zero: it never does.
+    pub keepalive: Option<Duration>,
+    /// `namespace/name` of the BackendTrafficPolicies that refuse requests without one of their Distinct headers.
+    pub require_identity: BTreeSet<String>,
+    /// The Gateway that said each of the above first, with its words.
+    said: BTreeMap<&'static str, (String, String)>,
+}
+
+impl Settings {
+    /// Reads the annotations of one resource; those of others are nobody's business here.
+    pub fn read(
+        &mut self,
+        kind: Kind,
+        id: &ResourceId,
+        annotations: &BTreeMap<String, String>,
+        report: &mut Report,
+    ) {
+        for (name, value) in annotations.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
+            if let Err(message) = self.one(kind, id, name, value) {
+                report.error(id, format!("metadata.annotations[{name}]"), message);
+            }
+        }
+    }
+
+    fn one(&mut self, kind: Kind, id: &ResourceId, name: &str, value: &str) -> Result<(), String> {
+        let known: &[&'static str] = match kind {
+            Kind::Gateway => &[HELD_LIMIT, KEEPALIVE],
+            Kind::BackendTrafficPolicy => &[REQUIRE_IDENTITY],
+            _ => &[],
+        };
+        let Some(name) = known.iter().find(|known| **known == name) else {
+            let others = hint(name, known.iter().copied());
+            return Err(format!("is no annotation of this kind that weir knows, {others}"));
+        };
+        if kind == Kind::Gateway {
+            let first = self.said.entry(name).or_insert_with(|| (id.full_name(), value.to_owned()));
+            if first.1 != value {
+                let (gateway, other) = first;
+                return Err(format!(
+                    "is `{value}`, and `{other}` in Gateway {gateway}; one filter serves all Gateways, so they must say the same"
+                ));
+            }
+        }
+        match *name {
+            HELD_LIMIT => {
+                // A VM of wasm counts in 32 bits.
+                let bytes = parse_bytes(value).and_then(|bytes| u32::try_from(bytes).ok());
+                self.held_limit = Some(bytes.filter(|bytes| *bytes > 0).ok_or_else(|| {
+                    format!("`{value}` is not a number of bytes between 1 and 4Gi: write it as `256Mi` or `268435456`")
+                })?);
+            }
+            KEEPALIVE => {
+                self.keepalive = Some(parse_duration(value).ok_or_else(|| {
+                    format!("`{value}` is not a duration: write it as `15s`, or `0s` for never")
+                })?);
+            }
+            _ => match value {
+                "true" => {
+                    self.require_identity.insert(id.full_name());
+                }
+                "false" => {}
+                _ => return Err(format!("`{value}` is neither `true` nor `false`")),
+            },
+        }
+        Ok(())
+    }
+}

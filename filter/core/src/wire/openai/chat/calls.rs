@@ -1,0 +1,263 @@
+//! The calls of a streamed choice, put together from their pieces.
+//!
+//! Pieces say by an index which call they belong to, and usually one call follows the other. But servers that
+//! decode calls in parallel mix them, some give all calls one index, or none, and some announce all names before
+//! the arguments. The neutral form has one block after the other: the first call that is not complete is told as it
+//! comes, and what belongs to later ones waits for it.
+
+use super::answer::Call;
+use crate::chat::{BlockStart, Delta, Event, Seal};
+use crate::error::{Error, Result};
+
+/// Calls of one choice. A server that goes beyond does not follow its API.
+const MAX_CALLS: usize = 256;
+
+/// What may wait for the calls before it, in bytes.
+const MAX_WAITING: usize = 4 << 20;
+
+/// The id of a call that has none, from what is unique among the gateway's answers.
+pub(super) fn call_id(answer: &str, number: usize) -> String {
+    format!("call_{answer}_{number}")
+}
+
+/// What tells blocks and calls of an answer apart.
+#[derive(Debug)]
+pub(super) struct Numbers {
+    /// What the answer is called.
+    pub(super) answer: String,
+    blocks: u32,
+    calls: usize,
+}
+
+impl Numbers {
+    pub(super) fn new(answer: &str) -> Self {
+        Self { answer: answer.to_owned(), blocks: 0, calls: 0 }
+    }
+
+    pub(super) fn block(&mut self) -> u32 {
+        let block = self.blocks;
+        self.blocks = block.saturating_add(1);
+        block
+    }
+}
+
+/// The calls of a choice, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Calls {
+    calls: Vec<OneCall>,
+    /// Those before are complete, and their blocks stopped.
+    first_open: usize,
+    /// Bytes that wait.
+    waiting: usize,
+}
+
+#[derive(Debug, Default)]
+struct OneCall {
+    index: Option<u64>,
+    id: Option<String>,
+    name: Option<String>,
+    seal: Option<Seal>,
+    /// Its block, once that was started.
+    block: Option<u32>,
+    /// Arguments that were not told yet.
+    arguments: String,
+    json: Json,
+}
+
+impl Calls {
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Takes a piece, and tells what can be told.
+    ///
+    /// # Errors
+    ///
+    /// 502 for more than any answer has.
+    pub(super) fn piece(
+        &mut self,
+        choice: u32,
+        piece: Call<'_>,
+        numbers: &mut Numbers,
+        name_of: impl Fn(String) -> String,
+        out: &mut Vec<Event>,
+    ) -> Result<()> {
+        let seal = piece.seal();
+        let Call { index, id, function, .. } = piece;
+        let function = function.unwrap_or_default();
+        let arguments = function.arguments();
+        let (id, name) = (id.said(), function.name.said());
+        let position = self.position(index.get(), id.as_deref(), name.is_some());
+        let position = match position {
+            Some(position) => position,
+            None if self.calls.len() >= MAX_CALLS => {
+                return Err(Error::bad_answer("the backend calls more tools at once than there are"));
+            }
+            None => {
+                self.calls.push(OneCall { index: index.get(), ..OneCall::default() });
+                self.calls.len().saturating_sub(1)
+            }
+        };
+        let is_late = position < self.first_open;
+        let Some(call) = self.calls.get_mut(position) else { return Ok(()) };
+        if is_late {
+            // Its block has stopped, at its end or because something else began.
+            return if call.json.is_complete() || arguments.trim().is_empty() {
+                Ok(())
+            } else {
+                Err(Error::bad_answer(
+                    "the backend went on with a call of a tool after it had said something else",
+                ))
+            };
+        }
+        call.id = call.id.take().or(id);
+        call.name = call.name.take().or_else(|| name.map(name_of));
+        call.seal = call.seal.take().or(seal);
+        call.json.read(&arguments);
+        call.arguments.push_str(&arguments);
+        self.waiting = self.waiting.saturating_add(arguments.len());
+        self.tell(choice, numbers, out);
+        if self.waiting > MAX_WAITING {
+            return Err(Error::bad_answer("the backend mixes calls of tools that are too large"));
+        }
+        Ok(())
+    }
+
+    /// Which call a piece belongs to; `None`: a new one.
+    fn position(&self, index: Option<u64>, id: Option<&str>, is_named: bool) -> Option<usize> {
+        if let Some(id) = id
+            && let Some(position) = self.calls.iter().rposition(|call| call.id.as_deref() == Some(id))
+        {
+            return Some(position);
+        }
+        let position = match index {
+            Some(index) => self.calls.iter().rposition(|call| call.index == Some(index))?,
+            None => self.calls.len().checked_sub(1)?,
+        };
+        let call = self.calls.get(position)?;
+        // Another id says that it is another call, unless the one before still has something to come: some servers
+        // make a new id for every piece.
+        let is_other = is_named && id.is_some() && call.id.is_some() && call.json.is_complete();
+        (!is_other).then_some(position)
+    }
+
+    /// Tells all that has its turn.
+    fn tell(&mut self, choice: u32, numbers: &mut Numbers, out: &mut Vec<Event>) {
+        let count = self.calls.len();
+        while let Some(call) = self.calls.get_mut(self.first_open) {
+            if !call.start(choice, numbers, out) {
+                return;
+            }
+            self.waiting = self.waiting.saturating_sub(call.arguments.len());
+            call.flush(out);
+            let is_last = self.first_open.saturating_add(1) >= count;
+            if is_last || !call.json.is_complete() {
+                return;
+            }
+            call.stop(out);
+            self.first_open = self.first_open.saturating_add(1);
+        }
+    }
+
+    /// Nothing follows: tells the rest.
+    ///
+    /// # Errors
+    ///
+    /// 502 for a call that never said which tool it is of.
+    pub(super) fn finish(&mut self, choice: u32, numbers: &mut Numbers, out: &mut Vec<Event>) -> Result<()> {
+        for call in self.calls.iter_mut().skip(self.first_open) {
+            if !call.start(choice, numbers, out) {
+                return Err(Error::bad_answer("the backend called a tool without saying which"));
+            }
+            call.flush(out);
+            call.stop(out);
+        }
+        self.first_open = self.calls.len();
+        self.waiting = 0;
+        Ok(())
+    }
+}
+
+impl OneCall {
+    /// Starts its block, if it is known of which tool. False: it is not.
+    fn start(&mut self, choice: u32, numbers: &mut Numbers, out: &mut Vec<Event>) -> bool {
+        if self.block.is_some() {
+            return true;
+        }
+        let Some(name) = self.name.clone() else { return false };
+        let index = numbers.block();
+        let id = self.id.clone().unwrap_or_else(|| call_id(&numbers.answer, numbers.calls));
+        numbers.calls = numbers.calls.saturating_add(1);
+        self.block = Some(index);
+        out.push(Event::BlockStart { index, choice, id: None, block: BlockStart::ToolCall { id, name } });
+        if let Some(Seal { by, data }) = self.seal.take() {
+            out.push(Event::BlockDelta { index, delta: Delta::Seal(by, data) });
+        }
+        true
+    }
+
+    fn flush(&mut self, out: &mut Vec<Event>) {
+        if let Some(index) = self.block.filter(|_| !self.arguments.is_empty()) {
+            let delta = Delta::Arguments(std::mem::take(&mut self.arguments));
+            out.push(Event::BlockDelta { index, delta });
+        }
+    }
+
+    fn stop(&mut self, out: &mut Vec<Event>) {
+        out.extend(self.block.map(|index| Event::BlockStop { index }));
+    }
+}
+
+/// How far the text of an object has come.
+#[derive(Debug, Default)]
+struct Json {
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+    has_begun: bool,
+}
+
+impl Json {
+    fn read(&mut self, text: &str) {
+        for byte in text.bytes() {
+            if self.in_string {
+                self.in_string = self.is_escaped || byte != b'"';
+                self.is_escaped = byte == b'\\' && !self.is_escaped;
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => {
+                    self.has_begun = true;
+                    self.depth = self.depth.saturating_add(1);
+                }
+                b'}' | b']' => self.depth = self.depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.has_begun && self.depth == 0 && !self.in_string
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_is_complete_at_its_last_brace() {
+        let complete = |pieces: &[&str]| {
+            let mut json = Json::default();
+            pieces.iter().for_each(|piece| json.read(piece));
+            json.is_complete()
+        };
+        for pieces in [&["{}"][..], &["{\"a\\", "\"}\":", "[{}]}"], &["{\"", "{", "\":1", "} "]] {
+            assert!(complete(pieces), "{pieces:?}");
+        }
+        for pieces in [&[""][..], &["{"], &["{\"a\":\"}"], &["{\"a\\\"}"], &["7"]] {
+            assert!(!complete(pieces), "{pieces:?}");
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! OpenAI's chat completions as a backend's API: requests are encoded, answers decoded.
+//!
+//! <https://platform.openai.com/docs/api-reference/chat>, as OpenAI, Azure and Bedrock serve it, and the many
+//! servers that are compatible with it. What they add to it, or leave out of it, stands in [`servers`].
+
+mod answer;
+mod calls;
+mod media;
+mod message;
+#[cfg(test)]
+mod properties;
+mod reply;
+mod request;
+mod servers;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod types;
+
+use crate::chat::{Losses, Reply, Request};
+use crate::error::Result;
+use crate::wire::{Asked, BackendCodec, EventReader, To};
+
+/// The backend's side of a translation, for every schema whose servers take chat completions.
+pub(crate) static CODEC: Codec = Codec;
+
+#[derive(Debug)]
+pub(crate) struct Codec;
+
+impl BackendCodec for Codec {
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+        request::encode(to, request, losses)
+    }
+
+    fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {
+        reply::decode(asked, body, losses)
+    }
+
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        Box::new(stream::Reader::new(asked))
+    }
+}
