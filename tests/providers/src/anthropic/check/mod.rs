@@ -62,7 +62,7 @@ pub(crate) fn check(body: &Value, rules: Rules<'_>) -> Result<(), String> {
     if let Some(name) = fields
         .keys()
         .map(String::as_str)
-        .find(|name| !FIELDS.contains(name) && !own.contains(name) && !(has_model && *name == "model"))
+        .find(|name| !(FIELDS.contains(name) || own.contains(name) || has_model && *name == "model"))
     {
         return Err(format!("{name}: Extra inputs are not permitted"));
     }
