@@ -406,6 +406,20 @@ fn a_slip_in_an_annotation_is_a_mistake() {
 }
 
 #[test]
+fn a_route_that_loses_nothing_says_so() {
+    let strict = |value: &str| {
+        let named = "kind: AIGatewayRoute\nmetadata: {name: chat";
+        let edits = [(named, &*format!("{named}, annotations: {{weir.dev/strict: {value}}}"))];
+        compiled_with(&edits, "timeout: {http: {requestTimeout: 9s}}")
+    };
+    assert!(strict("\"true\"").plan.unwrap().filter.routes.values().all(|route| route.strict));
+    assert!(strict("\"false\"").plan.unwrap().filter.routes.values().all(|route| !route.strict));
+    let errors = strict("\"on\"").errors;
+    let [error] = errors.as_slice() else { panic!("{errors:#?}") };
+    assert_eq!(error.field, "metadata.annotations[weir.dev/strict]");
+}
+
+#[test]
 fn gateways_share_a_filter_and_must_agree() {
     let other = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: other, annotations: \
                  {weir.dev/keepalive: 1s}}\nspec: {gatewayClassName: envoy, listeners: [{name: http, protocol: HTTP, port: 9}]}\n";

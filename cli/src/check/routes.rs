@@ -194,6 +194,7 @@ impl Compiler<'_, '_> {
                     costs: ai.costs.to_vec(),
                     budgets,
                     user_headers,
+                    strict: self.set.settings.strict.contains(&draft.route.full_name()),
                     requires_identity: policy.is_some_and(|policy| policy.requires_identity),
                     // For a renderer that leaves the counting to the proxy.
                     limit_headers: Vec::new(),

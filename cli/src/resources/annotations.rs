@@ -14,6 +14,7 @@ const PREFIX: &str = "weir.dev/";
 const HELD_LIMIT: &str = "weir.dev/held-limit";
 const KEEPALIVE: &str = "weir.dev/keepalive";
 const REQUIRE_IDENTITY: &str = "weir.dev/require-identity";
+const STRICT: &str = "weir.dev/strict";
 
 /// What the annotations of all resources say.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Settings {
     pub keepalive: Option<Duration>,
     /// `namespace/name` of the BackendTrafficPolicies that refuse requests without one of their Distinct headers.
     pub require_identity: BTreeSet<String>,
+    /// `namespace/name` of the AIGatewayRoutes whose requests lose nothing, or are refused.
+    pub strict: BTreeSet<String>,
     /// The Gateway that said each of the above first, with its words.
     said: BTreeMap<&'static str, (String, String)>,
 }
@@ -48,6 +51,7 @@ impl Settings {
         let known: &[&'static str] = match kind {
             Kind::Gateway => &[HELD_LIMIT, KEEPALIVE],
             Kind::BackendTrafficPolicy => &[REQUIRE_IDENTITY],
+            Kind::AIGatewayRoute => &[STRICT],
             _ => &[],
         };
         let Some(name) = known.iter().find(|known| **known == name) else {
@@ -76,14 +80,21 @@ impl Settings {
                     format!("`{value}` is not a duration: write it as `15s`, or `0s` for never")
                 })?);
             }
-            _ => match value {
-                "true" => {
-                    self.require_identity.insert(id.full_name());
-                }
-                "false" => {}
-                _ => return Err(format!("`{value}` is neither `true` nor `false`")),
-            },
+            REQUIRE_IDENTITY => name_if(&mut self.require_identity, id, value)?,
+            _ => name_if(&mut self.strict, id, value)?,
         }
         Ok(())
+    }
+}
+
+/// Adds the resource to those that say `true`.
+fn name_if(named: &mut BTreeSet<String>, id: &ResourceId, value: &str) -> Result<(), String> {
+    match value {
+        "true" => {
+            named.insert(id.full_name());
+            Ok(())
+        }
+        "false" => Ok(()),
+        _ => Err(format!("`{value}` is neither `true` nor `false`")),
     }
 }

@@ -66,9 +66,6 @@ pub struct Config {
     /// Whether to write an access log line for each request. It costs some microseconds, which are saved where nobody reads it.
     #[serde(default = "yes")]
     pub access_log: bool,
-    /// Refuse with 400 what would otherwise be recorded as a loss.
-    #[serde(default)]
-    pub strict: bool,
     /// How long a client hears nothing of a stream that has begun before the gateway writes a comment, or a ping, in
     /// milliseconds. 0: it never does.
     #[serde(default = "default_keepalive_ms", skip_serializing_if = "is_default_keepalive_ms")]
@@ -158,7 +155,6 @@ impl Default for Config {
             held_limit: default_held_limit(),
             default_max_tokens: default_max_tokens(),
             access_log: true,
-            strict: false,
             keepalive_ms: default_keepalive_ms(),
             silence_ms: default_silence_ms(),
             plain_routes: false,
@@ -234,6 +230,9 @@ pub struct Route {
     /// Requests without one of [`Route::user_headers`] are refused: no budget would count them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub requires_identity: bool,
+    /// Requests are refused for what would otherwise be on record as a loss.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
     /// Request headers that Envoy's rate limit reads once more when it charges: what attempts made of them is undone before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limit_headers: Vec<String>,

@@ -57,6 +57,10 @@ pub struct Exchange {
     pub usage_asked: bool,
     /// How many choices the client asked for (`n`).
     pub choices: u32,
+    /// The client wants no answer to what a backend gets less of.
+    pub strict: bool,
+    /// The client wants to know what was lost.
+    pub reports_losses: bool,
     /// The body begins with a byte order mark, which no backend shall see.
     pub has_mark: bool,
     /// The body may have what a backend of its own API refuses, see [`crate::wire::glance::Glance::is_mixed`].
@@ -135,6 +139,8 @@ impl Exchange {
             stream: false,
             usage_asked: false,
             choices: 1,
+            strict: false,
+            reports_losses: false,
             has_mark: false,
             is_mixed: false,
             body_size: 0,

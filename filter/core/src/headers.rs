@@ -14,8 +14,17 @@ pub const CLUSTER_HEADER: &str = "x-weir-cluster";
 /// The user of the request, where no limit tells users apart by other headers.
 pub const USER_HEADER: &str = "x-user-id";
 
+/// With `true` a request is refused for what it would lose on its way to the backend.
+pub const STRICT_HEADER: &str = "x-weir-strict";
+
+/// With `true` the answer says in [`LOSSES_HEADER`] what was lost.
+pub const REPORT_LOSSES_HEADER: &str = "x-weir-report-losses";
+
+/// Of an answer: what did not reach the backend, or the client.
+pub const LOSSES_HEADER: &str = "x-weir-losses";
+
 /// Headers that mean something to the gateway and nothing to a backend: what a client sends under these prefixes
-/// neither steers the gateway nor leaves it.
+/// never leaves it, and but for [`STRICT_HEADER`] and [`REPORT_LOSSES_HEADER`] does not steer it.
 const INTERNAL_PREFIXES: [&str; 3] = ["x-ai-eg-", "x-aigw-", "x-weir-"];
 
 /// True for a header that only the gateway may set.

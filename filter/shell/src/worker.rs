@@ -125,8 +125,8 @@ mod tests {
     #[test]
     fn what_says_the_same_is_the_same() {
         let store = Memory::default();
-        let one = config(br#"{"body_limit": 11, "strict": true}"#, &store).unwrap();
-        let other = config(br#"{"strict":true,"body_limit":11}"#, &store).unwrap();
+        let one = config(br#"{"body_limit": 11, "plain_routes": true}"#, &store).unwrap();
+        let other = config(br#"{"plain_routes":true,"body_limit":11}"#, &store).unwrap();
         assert!(Arc::ptr_eq(&one, &other));
     }
 

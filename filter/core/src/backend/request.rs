@@ -202,10 +202,16 @@ impl Attempt {
 
     /// Puts what does not reach the backend on the record, or refuses the request for it.
     fn record(&self, losses: Losses) -> Result<()> {
-        if self.config.strict && !losses.is_empty() {
-            return Err(Error::bad_request(losses.lines().join("; ")));
+        let mut exchange = self.exchange.borrow_mut();
+        if !losses.is_empty() && (self.route.strict || exchange.strict) {
+            let message = format!(
+                "the backend {} has no way for some of this, and nothing may be lost: {}",
+                exchange.backend,
+                losses.lines().join("; ")
+            );
+            return Err(Error::bad_request(message));
         }
-        self.exchange.borrow_mut().losses = losses;
+        exchange.losses = losses;
         Ok(())
     }
 

@@ -12,6 +12,9 @@ pub const MAX_LOSSES: usize = 32;
 /// The longest path that is kept, in bytes: a field's name is the client's to choose as well.
 const MAX_PATH: usize = 200;
 
+/// The most of them that fits in a header, in bytes: proxies on the way take 8 KiB for all headers together.
+const MAX_HEADER: usize = 4 << 10;
+
 /// One field that does not reach the backend, or one of an answer that does not reach the client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Loss {
@@ -83,6 +86,29 @@ impl Losses {
         self.kept.iter().map(ToString::to_string).chain(more).collect()
     }
 
+    /// The lines in one value of a header: `; ` between them, and of what a client may have put into a path only what a header may
+    /// hold.
+    #[must_use]
+    pub fn header(&self) -> String {
+        let mut header = String::new();
+        for (index, loss) in self.kept.iter().enumerate() {
+            let line = loss.to_string();
+            if header.len() + line.len() > MAX_HEADER {
+                let more = self.count() - index;
+                header.push_str(&format!("and {more} more"));
+                return header;
+            }
+            header.extend(line.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }));
+            header.push_str("; ");
+        }
+        if self.more > 0 {
+            header.push_str(&format!("and {} more", self.more));
+        } else {
+            header.truncate(header.len().saturating_sub(2));
+        }
+        header
+    }
+
     /// True when everything was carried over.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -102,6 +128,22 @@ impl<'a> IntoIterator for &'a Losses {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_header_has_what_a_header_may_hold() {
+        let mut losses = Losses::default();
+        assert_eq!(losses.header(), "");
+        losses.add("seed", "not known");
+        losses.add("a\r\nset-cookie: é", "not known");
+        assert_eq!(losses.header(), "seed: not known; a??set-cookie: ?: not known");
+        for _ in 0..MAX_LOSSES {
+            losses.add("x".repeat(MAX_PATH), "not known");
+        }
+        let header = losses.header();
+        assert!(header.len() <= MAX_HEADER + "and 34 more".len(), "{}", header.len());
+        let listed = header.matches(": not known").count();
+        assert!(header.ends_with(&format!("; and {} more", losses.count() - listed)), "{header}");
+    }
 
     #[test]
     fn neither_many_nor_long_losses_grow_without_bound() {

@@ -16,7 +16,10 @@ use crate::config::Config;
 use crate::endpoint::{Body, ClientApi};
 use crate::error::{Error, Kind, no_room};
 use crate::exchange::SharedExchange;
-use crate::headers::{CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER, is_internal};
+use crate::headers::{
+    CLUSTER_HEADER, HeaderEdits, Headers, LOSSES_HEADER, MODEL_HEADER, REPORT_LOSSES_HEADER, STRICT_HEADER,
+    is_internal,
+};
 use crate::limit;
 use crate::pulse::Beat;
 use crate::store::Store;
@@ -137,10 +140,15 @@ impl Edge {
     fn check_headers(&mut self, end: bool) -> Result<Request, Error> {
         let mut edits = HeaderEdits::default();
         identity::check(&self.config, &mut self.exchange.borrow_mut(), &mut edits)?;
-        let exchange = self.exchange.borrow();
+        let exchange = &mut *self.exchange.borrow_mut();
         let headers = &exchange.headers;
-        for (name, _) in headers.iter().filter(|(name, _)| is_internal(name)) {
+        for (name, value) in headers.iter().filter(|(name, _)| is_internal(name)) {
             edits.remove(name.to_owned());
+            match name {
+                STRICT_HEADER => exchange.strict = yes_or_no(name, value)?,
+                REPORT_LOSSES_HEADER => exchange.reports_losses = yes_or_no(name, value)?,
+                _ => {}
+            }
         }
         let (path, _) = headers.path_and_query();
         let Some(endpoint) = exchange.endpoint else {
@@ -168,8 +176,8 @@ impl Edge {
                 Some(name) => models::one(list, models, host, name)?,
                 None => models::all(list, models, host),
             };
-            drop(exchange);
-            return Ok(Request::Reply(self.answer(Reply::json(body))));
+            exchange.answered_here = true;
+            return Ok(Request::Reply(Reply::json(body)));
         }
         if let Some(encoding) =
             headers.get("content-encoding").filter(|value| !value.eq_ignore_ascii_case("identity"))
@@ -180,13 +188,13 @@ impl Edge {
         if end {
             return Err(Error::bad_request(format!("{path} needs a request body")));
         }
-        self.check_size(announced_size(headers))?;
+        check_size(&self.config, announced_size(headers))?;
         Ok(Request::Hold(edits))
     }
 
     /// So many bytes of the body have come; it is not whole yet. `Some` refuses the request.
     pub fn request_body_progress(&mut self, bytes: usize) -> Option<Reply> {
-        let error = self.check_size(bytes as u64).err()?;
+        let error = check_size(&self.config, bytes as u64).err()?;
         self.outgrew = true;
         Some(self.refuse(&error))
     }
@@ -194,18 +202,6 @@ impl Edge {
     /// There is no room for more of the body: the answer to give.
     pub fn refuse_for_room(&mut self) -> Reply {
         self.refuse(&no_room()).for_room()
-    }
-
-    fn check_size(&self, bytes: u64) -> Result<(), Error> {
-        if bytes <= self.config.body_limit as u64 {
-            return Ok(());
-        }
-        Err(self.too_large())
-    }
-
-    fn too_large(&self) -> Error {
-        let limit = self.config.body_limit;
-        Error::new(Kind::TooLarge, format!("the request body is over the limit of {limit} bytes"))
     }
 
     /// The request's body is whole.
@@ -218,7 +214,7 @@ impl Edge {
     }
 
     fn read_body(&mut self, body: &[u8]) -> Result<HeaderEdits, Error> {
-        self.check_size(body.len() as u64)?;
+        check_size(&self.config, body.len() as u64)?;
         let mut exchange = self.exchange.borrow_mut();
         let exchange = &mut *exchange;
         let (path, _) = exchange.headers.path_and_query();
@@ -350,12 +346,15 @@ impl Edge {
                 edits.set(name, value);
             }
         }
+        if exchange.reports_losses && !exchange.losses.is_empty() {
+            edits.set(LOSSES_HEADER, exchange.losses.header());
+        }
         // With wasm, Envoy sees by itself that a body without a length is too large, then shows it to the filter, and does not take
         // the filter's answer any more. It does not say whose this one is; were it the filter's, it would be the same.
         if self.outgrew && status == 413 && !end {
             edits.set("content-type", "application/json");
             edits.remove("content-length");
-            return Response::Replace(edits, self.too_large().body(exchange.api));
+            return Response::Replace(edits, too_large(&self.config).body(exchange.api));
         }
         let concerns_us = exchange.endpoint.is_some() || local == Some("route_not_found");
         if exchange.answered_here || status < 400 || !concerns_us {
@@ -470,12 +469,29 @@ impl Edge {
     }
 }
 
+fn check_size(config: &Config, bytes: u64) -> Result<(), Error> {
+    if bytes <= config.body_limit as u64 { Ok(()) } else { Err(too_large(config)) }
+}
+
+fn too_large(config: &Config) -> Error {
+    let limit = config.body_limit;
+    Error::new(Kind::TooLarge, format!("the request body is over the limit of {limit} bytes"))
+}
+
 /// What `content-length` says, in bytes: more than 32 bits where `usize` has no more, and more than any size where the digits say
 /// so. 0 where it says nothing.
 fn announced_size(headers: &Headers) -> u64 {
     let length = headers.get("content-length").unwrap_or_default();
     let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { length.parse().unwrap_or(u64::MAX) } else { 0 }
+}
+
+fn yes_or_no(name: &str, value: &str) -> Result<bool, Error> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Error::bad_request(format!("the header {name} takes true or false"))),
+    }
 }
 
 /// Providers have headers of this name too, with values such as `1s`.

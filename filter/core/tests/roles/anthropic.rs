@@ -101,7 +101,7 @@ fn beta_features_of_body_and_header_are_one_list_at_bedrock() {
 #[test]
 fn strict_refuses_a_beta_feature_that_bedrock_does_not_know() {
     let mut gateway = Gateway::new().backend("bedrock", AWSAnthropic);
-    gateway.config.strict = true;
+    gateway.route.strict = true;
     let outcome = gateway
         .post(MESSAGES, r#"{"model":"claude","max_tokens":5,"messages":[]}"#)
         .header("anthropic-beta", "files-api-2025-04-14")

@@ -103,7 +103,7 @@ fn what_claude_cannot_do_is_on_the_record_or_refused() {
         "{:?}",
         outcome.record
     );
-    gateway.config.strict = true;
+    gateway.route.strict = true;
     let outcome = gateway.post(CHAT, body).answered_by(Answer::json(200, MESSAGE)).send();
     assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
     assert!(outcome.error().contains("logit_bias"));
@@ -142,11 +142,59 @@ fn strict_names_every_loss_and_the_record_counts_those_it_does_not_keep() {
     assert_eq!(outcome.record.losses.len(), 33);
     assert_eq!(outcome.record.losses[32], "and 8 more");
 
-    gateway.config.strict = true;
+    gateway.route.strict = true;
     let body = r#"{"model":"m","seed":1,"n":2,"messages":[{"role":"user","content":"Hi"}]}"#;
     let outcome = gateway.post(CHAT, body).answered_by(Answer::json(200, MESSAGE)).send();
     assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
     assert!(outcome.error().contains("n: ") && outcome.error().contains("seed: "), "{}", outcome.error());
+}
+
+#[test]
+fn a_client_may_ask_to_lose_nothing() {
+    let body = r#"{"model":"m","seed":1,"messages":[{"role":"user","content":"Hi"}]}"#;
+    for (_, gateway) in both() {
+        let ask = |name, value| {
+            let request = gateway.post(CHAT, body).header(name, value);
+            request.answered_by(Answer::json(200, MESSAGE)).send()
+        };
+        let refused = ask("x-weir-strict", "true");
+        assert_eq!((refused.status, refused.sent.len()), (400, 0));
+        assert!(refused.error().contains("seed: "), "{}", refused.error());
+        let lost = ask("x-weir-strict", "false");
+        assert_eq!((lost.status, lost.sent.len()), (200, 1));
+        assert_eq!(lost.sent[0].headers.get("x-weir-strict"), None);
+        for name in ["x-weir-strict", "x-weir-report-losses"] {
+            let unclear = ask(name, "yes");
+            assert_eq!((unclear.status, unclear.sent.len()), (400, 0));
+            assert!(unclear.error().contains(name), "{}", unclear.error());
+        }
+    }
+}
+
+#[test]
+fn a_client_that_asks_is_told_in_the_headers_what_was_lost() {
+    let blocks = r#"[{"type":"text","text":"A"},{"type":"hologram","shape":"cube"}]"#;
+    let whole = format!(r#"{{"id":"m","model":"claude-x","content":{blocks},"stop_reason":"end_turn"}}"#);
+    let body = r#"{"model":"m","seed":1,"messages":[{"role":"user","content":"Hi"}]}"#;
+    for (_, gateway) in both() {
+        let ask = |asks: &str| {
+            let request = gateway.post(CHAT, body).header("x-weir-report-losses", asks);
+            request.answered_by(Answer::json(200, &whole)).send()
+        };
+        let told = ask("true");
+        assert_eq!(told.headers.get("x-weir-losses"), Some(told.record.losses.join("; ").as_str()));
+        assert_eq!(
+            told.record.losses.len(),
+            2,
+            "of the request, and of the answer: {:?}",
+            told.record.losses
+        );
+        assert_eq!(ask("false").headers.get("x-weir-losses"), None);
+    }
+    let nothing = Gateway::new().backend("qwen", SchemaName::OpenAI);
+    let request = nothing.post(CHAT, body).header("x-weir-report-losses", "true");
+    let told = request.answered_by(Answer::json(200, r#"{"object":"chat.completion","choices":[]}"#)).send();
+    assert_eq!(told.headers.get("x-weir-losses"), None);
 }
 
 #[test]

@@ -118,6 +118,9 @@ mod tests {
     async fn moments_come_at_their_rate() {
         let ticker = Ticker::new(5000.0);
         ticker.run(Duration::from_millis(50)).await.unwrap();
-        assert!((250..300).contains(&ticker.released.get()), "{}", ticker.released.get());
+        // However late this machine wakes it.
+        let most = ticker.start.elapsed().as_secs_f64() / ticker.period + 1.0;
+        let released = ticker.released.get();
+        assert!(released >= 250 && released as f64 <= most, "{released} of at most {most}");
     }
 }
