@@ -63,6 +63,25 @@ fn anthropic_requests_to_gemini() {
     requests(Endpoint::Messages, "anthropic_messages", "gemini", SchemaName::GCPVertexAI);
 }
 
+/// Such requests keep every byte but what the envelope is, and what Vertex AI does not know.
+#[test]
+fn anthropic_requests_in_the_envelope_of_vertex_ai() {
+    for case in cases("anthropic_messages", "json") {
+        let body = read(&case);
+        let enveloped: weir_core::Result<_> =
+            with_to(Endpoint::Messages, SchemaName::GCPAnthropic, &body, |to| {
+                let mut losses = Losses::default();
+                let enveloped = to.schema.name.schema().envelope(to, &body, &mut losses)?;
+                Ok((String::from_utf8(enveloped).unwrap(), losses.lines().join("\n")))
+            });
+        let shown = match enveloped {
+            Ok((body, losses)) => format!("{body}\n---\n{losses}"),
+            Err(error) => format!("{} {}", error.status(), error.message()),
+        };
+        snapshot("anthropic_messages", &name(&case, "vertex"), &shown);
+    }
+}
+
 #[test]
 fn answers_to_openai_chat() {
     for (api, schema) in ANSWERING {
@@ -153,12 +172,17 @@ fn requests(endpoint: Endpoint, api: &str, name_of_schema: &str, schema: SchemaN
 }
 
 fn sent(endpoint: Endpoint, schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
+    with_to(endpoint, schema, body, |to| translate(client(endpoint), backend(schema), to, body))
+}
+
+/// What `make` makes for a backend of `schema`, to which `body` goes.
+fn with_to<T>(endpoint: Endpoint, schema: SchemaName, body: &[u8], make: impl FnOnce(&To<'_>) -> T) -> T {
     // What the edge reads of a body, also where the rest of it is wrong.
     let model = (endpoint.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
     let model = model.unwrap_or_default();
     let is_geminis = schema == SchemaName::GCPVertexAI && !model.starts_with("gemini");
     let model = if is_geminis { "gemini-3.1-pro-preview" } else { &model };
-    let to = To {
+    make(&To {
         endpoint,
         schema: &Schema { name: schema, prefix: None, version: None },
         model,
@@ -166,8 +190,7 @@ fn sent(endpoint: Endpoint, schema: SchemaName, body: &[u8]) -> weir_core::Resul
         default_max_tokens: 4096,
         headers: &Headers::default(),
         auth: None,
-    };
-    translate(client(endpoint), backend(schema), &to, body)
+    })
 }
 
 fn client(endpoint: Endpoint) -> &'static dyn ClientCodec {

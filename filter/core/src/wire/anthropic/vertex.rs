@@ -185,6 +185,17 @@ mod tests {
     }
 
     #[test]
+    fn thoughts_of_other_models_stay_behind() {
+        let body = r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"thinking","thinking":"Hm.","signature":"gemini:AbC="},{"type":"text","text":"Hello"}]},{"role":"user","content":"So?"}]}"#;
+        let (_, body, losses) = sent(Endpoint::Messages, false, "claude-opus-4-6", &Headers::default(), body);
+        assert_eq!(
+            body,
+            r#"{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":[{"type":"text","text":"Hello"}]},{"role":"user","content":"So?"}],"anthropic_version":"vertex-2023-10-16"}"#
+        );
+        assert_eq!(losses, ["messages[1].content[0]: Anthropic takes no thought without its signature"]);
+    }
+
+    #[test]
     fn the_envelope_of_count_tokens() {
         let betas = Headers::from([("anthropic-beta", "context-1m-2025-08-07")]);
         let body = r#"{"model":"claude","messages":[]}"#;
