@@ -20,6 +20,8 @@ MODELS = {
 GEMINIS = ["gemini-signs", "gemini-older"]
 #: Of another provider, with thoughts that it signs.
 ELSEWHERE = "claude-native"
+#: Of OpenAI, to which chats pass as they are.
+OPENAI = "our-gpt"
 THINK = {"type": "enabled", "budget_tokens": 1024}
 TOOL = {"name": "weather", "description": "The weather in a city", "input_schema": WEATHER["parameters"]}
 PLACEHOLDER = "skip_thought_signature_validator"
@@ -51,8 +53,11 @@ def gateway(shared_providers, start_gateway):
             *resources.google_token("gemini-wrong", "another-token"),
             *resources.backend(ELSEWHERE, claude, "Anthropic"),
             *resources.anthropic_key(ELSEWHERE, stand_ins.ANTHROPIC_KEY),
+            *resources.backend(OPENAI, shared_providers["azure"].url, "AzureOpenAI"),
+            *resources.azure_token(OPENAI, stand_ins.AZURE_TOKEN),
             resources.route(
                 *[resources.rule(name, there(name)) for name in MODELS],
+                resources.rule(OPENAI, {"name": OPENAI, "modelNameOverride": "our-gpt"}),
                 resources.rule("wrong", {"name": "gemini-wrong", "modelNameOverride": "gemini-2.5-flash"}),
                 resources.rule("several", there("gemini-signs"), {**there("claude"), "priority": 1}),
                 resources.rule(ELSEWHERE, ELSEWHERE),
@@ -88,6 +93,7 @@ def chat(gateway, stream, user=None, **asked):
     for call in message.get("tool_calls", []):
         # Its helper's own, which its API does not take.
         call["function"].pop("parsed_arguments", None)
+        call.pop("index", None)
     return message
 
 
@@ -218,6 +224,24 @@ def test_a_conversation_moves_between_models(gateway, stream):
         called = chat(gateway, stream, model=first, messages=HELLO, **asked)
         result = {"role": "tool", "tool_call_id": called["tool_calls"][0]["id"], "content": "rain"}
         assert chat(gateway, stream, model=second, messages=[*HELLO, called, result], **asked)["content"]
+
+
+@whole_and_streamed
+def test_a_chat_passes_on_to_openai(gateway, providers, user, stream):
+    """The stand-in refuses ids over 40 characters, and members that OpenAI does not have."""
+    asked = {"model": "gemini-signs", "tools": TOOLS, "extra_body": {"thinking": THINK, "max_tokens": 4000}}
+    called = chat(gateway, stream, messages=HELLO, **asked)
+    call = called["tool_calls"][0]["id"]
+    assert len(call) > 40
+    messages = [*HELLO, called, {"role": "tool", "tool_call_id": call, "content": "rain"}]
+    answer = gateway.openai(user, _strict_response_validation=False).chat.completions.create(
+        model=OPENAI, messages=messages, tools=TOOLS
+    )
+    assert answer.choices[0].message.content == sentence("azure")
+    sent = json.loads(providers["azure"].requests()[-1]["body"])["messages"]
+    assert sent[1]["tool_calls"][0]["id"] == sent[2]["tool_call_id"] == call.split("__")[0]
+    [line] = gateway.logged(user)
+    assert "messages[1].tool_calls[0].signature" in [loss.split(": ")[0] for loss in line["losses"]]
 
 
 @pytest.mark.parametrize("model", GEMINIS)

@@ -170,7 +170,11 @@ impl Attempt {
             Cow::Borrowed(b"true"),
         ));
         let mut losses = Losses::default();
-        let mends = if exchange.is_mixed { self.schema.mends(body, &mut losses) } else { Vec::new() };
+        let mends = if exchange.is_mixed {
+            self.schema.mends(&self.to(&exchange)?, body, &mut losses)
+        } else {
+            Vec::new()
+        };
         let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).collect();
         if edits.is_empty() && !exchange.has_mark {
             return Ok(None);

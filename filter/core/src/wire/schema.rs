@@ -44,8 +44,8 @@ pub trait Schema: fmt::Debug + Sync {
 
     /// What must go from a request that passes as it is, where the edge saw that there may be something
     /// ([`super::glance::Glance::is_mixed`]).
-    fn mends(&self, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-        let _ = (body, losses);
+    fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+        let _ = (to, body, losses);
         Vec::new()
     }
 

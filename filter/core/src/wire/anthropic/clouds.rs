@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 
 use memchr::memmem;
-use serde_json::value::RawValue;
 
 use crate::chat::Losses;
-use crate::codec::json::{self, Member};
+use crate::codec::json::{self, member};
 use crate::codec::splice::{self, Edit};
 use crate::wire::fields::Path;
 
@@ -125,35 +124,12 @@ fn names(cloud: Cloud, place: Place) -> impl Iterator<Item = &'static str> {
         .map(|unknown| unknown.name)
 }
 
-fn member(object: &[u8], name: &str) -> Option<Member> {
-    let [member] = json::scan(object, [name]).ok()?.members;
-    member
-}
-
 fn has(object: &[u8], name: &str) -> bool {
     member(object, name).is_some()
 }
 
 fn list(cloud: Cloud, raw: &[u8], path: &Path<'_>, losses: &mut Losses, element: Element) -> Option<Vec<u8>> {
-    if !raw.starts_with(b"[") {
-        return None;
-    }
-    let elements: Vec<&RawValue> = serde_json::from_slice(raw).ok()?;
-    let mut changed = false;
-    let mut out = Vec::with_capacity(raw.len());
-    for (index, raw) in elements.into_iter().enumerate() {
-        out.push(if index == 0 { b'[' } else { b',' });
-        let raw = raw.get().as_bytes();
-        match element(cloud, raw, &Path::Index(path, index), losses) {
-            Some(new) => {
-                changed = true;
-                out.extend_from_slice(&new);
-            }
-            None => out.extend_from_slice(raw),
-        }
-    }
-    out.push(b']');
-    changed.then_some(out)
+    splice::elements(raw, |index, raw| element(cloud, raw, &Path::Index(path, index), losses))
 }
 
 fn tool(cloud: Cloud, raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
@@ -165,7 +141,7 @@ fn tool(cloud: Cloud, raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Optio
         }
     }
     edits.extend(mark(cloud, raw, path, losses));
-    edited(raw, &edits)
+    splice::edited(raw, &edits)
 }
 
 /// A message, or a block of one or of the system prompt: what may have a cache mark, and a list of what may have one.
@@ -176,7 +152,7 @@ fn block(cloud: Cloud, raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Opti
     {
         edits.push(Edit::Set("content", Cow::Owned(list)));
     }
-    edited(raw, &edits)
+    splice::edited(raw, &edits)
 }
 
 fn mark(cloud: Cloud, object: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Edit<'static>> {
@@ -190,14 +166,7 @@ fn mark(cloud: Cloud, object: &[u8], path: &Path<'_>, losses: &mut Losses) -> Op
             edits.push(Edit::Remove(name));
         }
     }
-    Some(Edit::Set("cache_control", Cow::Owned(edited(mark, &edits)?)))
-}
-
-fn edited(object: &[u8], edits: &[Edit<'_>]) -> Option<Vec<u8>> {
-    if edits.is_empty() {
-        return None;
-    }
-    splice::edit(object, edits).ok()
+    Some(Edit::Set("cache_control", Cow::Owned(splice::edited(mark, &edits)?)))
 }
 
 #[cfg(test)]

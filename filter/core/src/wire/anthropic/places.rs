@@ -43,7 +43,7 @@ impl Schema for Anthropic {
         &[ApiHeader::Default("anthropic-version", API_VERSION)]
     }
 
-    fn mends(&self, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+    fn mends(&self, _: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
         edits_for_foreign_thoughts(body, losses)
     }
 

@@ -7,6 +7,7 @@ mod answer;
 mod calls;
 mod media;
 mod message;
+mod passing;
 #[cfg(test)]
 mod properties;
 mod reply;
@@ -20,6 +21,8 @@ mod types;
 use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
 use crate::wire::{Asked, BackendCodec, EventReader, To};
+
+pub(in crate::wire) use passing::edits_for_sealed_calls;
 
 /// The backend's side of a translation, for every schema whose servers take chat completions.
 pub(crate) static CODEC: Codec = Codec;
