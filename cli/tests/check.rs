@@ -61,7 +61,7 @@ fn the_blueprint_becomes_a_plan() {
 }
 
 #[test]
-fn openais_api_in_clouds_becomes_a_plan() {
+fn models_in_clouds_become_a_plan() {
     let compiled = compile_folder("clouds", &[]);
     assert_eq!(command::findings(&compiled), [""; 0]);
     let plan = compiled.plan.unwrap();
@@ -72,6 +72,9 @@ fn openais_api_in_clouds_becomes_a_plan() {
     insta::assert_snapshot!(backend("default/azure"), @r#"[{"name":"AzureOpenAI","version":"2024-10-21"},["ours.openai.azure.com"],{"type":"azure_key","credential":"default/azure"}]"#);
     insta::assert_snapshot!(backend("default/azure-v1"), @r#"[{"name":"AzureOpenAI"},["ours.openai.azure.com"],{"type":"bearer","credential":"default/azure-v1"}]"#);
     insta::assert_snapshot!(backend("default/bedrock"), @r#"[{"name":"AWSOpenAI"},["bedrock-mantle.us-east-2.api.aws"],{"type":"aws_sigv4","credential":"default/bedrock","region":"us-west-2"}]"#);
+    insta::assert_snapshot!(backend("default/gemini"), @r#"[{"name":"GCPVertexAI"},["us-east5-aiplatform.googleapis.com"],{"type":"gcp","credential":"default/vertex","project":"ours","region":"us-east5"}]"#);
+    insta::assert_snapshot!(backend("default/claude"), @r#"[{"name":"GCPAnthropic"},["us-east5-aiplatform.googleapis.com"],{"type":"gcp","credential":"default/vertex","project":"ours","region":"us-east5"}]"#);
+    assert_eq!(plan.secrets["default/vertex"].0, "google-token");
     let secrets: Vec<_> =
         plan.secrets.iter().map(|(name, secret)| (name.as_str(), secret.0.as_str())).collect();
     assert_eq!(secrets[..2], [("default/azure", "azure-key"), ("default/azure-v1", "entra-token")]);

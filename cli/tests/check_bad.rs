@@ -216,7 +216,7 @@ const CASES: &[Case] = &[
     ),
     ("cost of no kind", &[("type: TotalToken", "type: TotalTokens")], ""),
     // Backends
-    ("schema that is not supported", &[("schema: {name: OpenAI}", "schema: {name: GCPVertexAI}")], ""),
+    ("schema that is not supported", &[("schema: {name: OpenAI}", "schema: {name: TypeSafe}")], ""),
     ("no such schema", &[("schema: {name: OpenAI}", "schema: {name: OpenIA}")], ""),
     ("version of OpenAI", &[("schema: {name: OpenAI}", "schema: {name: OpenAI, version: v1}")], ""),
     (
@@ -318,6 +318,30 @@ const CASES: &[Case] = &[
             "type: GCPCredentials\n  gcpCredentials: {}",
         )],
         "",
+    ),
+    (
+        "a Secret without a token of Google's",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: GCPCredentials\n  gcpCredentials: {projectName: p, region: r, credentialsFile: {secretRef: {name: keys}}}",
+        )],
+        "",
+    ),
+    (
+        "Google without a token",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: GCPCredentials\n  gcpCredentials: {projectName: p, region: r}",
+        )],
+        "",
+    ),
+    (
+        "a service account of Google's",
+        &[(
+            "type: APIKey\n  apiKey: {secretRef: {name: keys}}",
+            "type: GCPCredentials\n  gcpCredentials: {projectName: p, region: r, credentialsFile: {secretRef: {name: account}}}",
+        )],
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: account}\nstringData: {service_account.json: '{}'}",
     ),
     ("OIDC", &[("credentialsFile: {secretRef: {name: keys}}", "oidcExchangeToken: {}")], ""),
     ("no region", &[("region: us-west-2, ", "")], ""),

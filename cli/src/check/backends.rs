@@ -441,5 +441,6 @@ fn sent(kind: AuthKind) -> &'static str {
         AuthKind::AnthropicKey => "`x-api-key`",
         AuthKind::AwsSigv4 => "a signature of AWS",
         AuthKind::AzureKey => "`api-key`",
+        AuthKind::Gcp => "an access token of Google Cloud",
     }
 }

@@ -7,7 +7,9 @@ use weir_core::config::Auth;
 
 use super::environment::{DefaultChain, Environment, profiles};
 use crate::plan::{AwsContainer, SecretValue, authority};
-use crate::resources::ai::{AwsCredentialsFile, AwsCredentialsSpec, BackendSecurityPolicySpec, SecurityKind};
+use crate::resources::ai::{
+    AwsCredentialsFile, AwsCredentialsSpec, BackendSecurityPolicySpec, GcpCredentialsSpec, SecurityKind,
+};
 use crate::resources::decode::MISSING;
 use crate::resources::diagnostic::hint;
 use crate::resources::gateway::ObjectRef;
@@ -101,8 +103,7 @@ fn credential(
         SecurityKind::AWSCredentials => "awsCredentials",
         SecurityKind::AzureAPIKey => "azureAPIKey",
         SecurityKind::AzureCredentials => "azureCredentials",
-        // Reported already.
-        SecurityKind::GCPCredentials => return None,
+        SecurityKind::GCPCredentials => "gcpCredentials",
     };
     let given = [
         ("apiKey", spec.api_key.is_some()),
@@ -110,6 +111,7 @@ fn credential(
         ("awsCredentials", spec.aws_credentials.is_some()),
         ("azureAPIKey", spec.azure_api_key.is_some()),
         ("azureCredentials", spec.azure_credentials.is_some()),
+        ("gcpCredentials", spec.gcp_credentials.is_some()),
     ];
     for (field, _) in given.iter().filter(|(field, given)| *given && *field != wanted) {
         let message = format!("does not belong to type {:?}, which reads `{wanted}`; remove it", spec.kind);
@@ -128,9 +130,10 @@ fn credential(
             spec.azure_credentials.as_ref()?;
             return azure_token(policy, set, report);
         }
+        SecurityKind::GCPCredentials => return gcp(policy, spec.gcp_credentials.as_ref()?, set, report),
         SecurityKind::AzureAPIKey => (Auth::AzureKey { credential }, &spec.azure_api_key),
         SecurityKind::AnthropicAPIKey => (Auth::AnthropicKey { credential }, &spec.anthropic_api_key),
-        SecurityKind::APIKey | SecurityKind::GCPCredentials => (Auth::Bearer { credential }, &spec.api_key),
+        SecurityKind::APIKey => (Auth::Bearer { credential }, &spec.api_key),
     };
     let reference = &given.as_ref()?.secret_ref;
     let secret = api_key(id, &format!("spec.{wanted}.secretRef"), reference, API_KEY, set, report)?;
@@ -144,6 +147,9 @@ const API_KEY: &str = "apiKey";
 /// the tokens that it gets for a policy.
 const AZURE_TOKEN: &str = "azureAccessToken";
 const TOKEN_SECRET: &str = "ai-eg-bsp-";
+
+/// The key of a Secret that has an access token of Google Cloud: where the same controller puts those.
+const GCP_TOKEN: &str = "gcpAccessToken";
 
 fn azure_token(
     policy: &Resource<BackendSecurityPolicySpec>,
@@ -199,6 +205,7 @@ fn of_secret(
     }
 }
 
+/// A key or token that is sent as it is.
 fn api_key(
     id: &ResourceId,
     field: &str,
@@ -222,6 +229,57 @@ fn api_key(
         return None;
     }
     Some(SecretValue(key.to_owned()))
+}
+
+fn gcp(
+    policy: &Resource<BackendSecurityPolicySpec>,
+    spec: &GcpCredentialsSpec,
+    set: &Set,
+    report: &mut Report,
+) -> Option<Credential> {
+    let id = &policy.id;
+    let field = "spec.gcpCredentials";
+    for (member, value) in [("projectName", &spec.project_name), ("region", &spec.region)] {
+        if value.is_empty() {
+            report.error(id, format!("{field}.{member}"), "is empty; requests have it in their path");
+        }
+    }
+    let Some(file) = &spec.credentials_file else {
+        if !report.has_error(id, field) {
+            let message = format!("is missing; name a Secret that has an access token under `{GCP_TOKEN}`");
+            report.error(id, format!("{field}.credentialsFile"), message);
+        }
+        return None;
+    };
+    let reference = &file.secret_ref;
+    let path = format!("{field}.credentialsFile.secretRef");
+    if has_only_service_account(id, reference, set) {
+        let message = format!(
+            "Secret {} holds the key of a service account, which is not supported yet; put an access token there under \
+             `{GCP_TOKEN}`",
+            secret_name(id, reference)
+        );
+        report.error(id, path, message);
+        return None;
+    }
+    let secret = api_key(id, &path, reference, GCP_TOKEN, set, report)?;
+    let auth = Auth::Gcp {
+        credential: id.full_name(),
+        project: spec.project_name.clone(),
+        region: spec.region.clone(),
+    };
+    Some(of_secret(policy, auth, secret_source(id, reference, GCP_TOKEN), secret))
+}
+
+/// Whether the Secret is one for Envoy AI Gateway, whose controller makes tokens of it.
+fn has_only_service_account(id: &ResourceId, reference: &ObjectRef, set: &Set) -> bool {
+    let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
+    match set.secrets.find(namespace, &reference.name) {
+        Found::One(secret) => {
+            secret.spec.get("service_account.json").is_some() && secret.spec.get(GCP_TOKEN).is_none()
+        }
+        _ => false,
+    }
 }
 
 fn aws(

@@ -254,6 +254,8 @@ pub struct BackendSecurityPolicySpec {
     pub azure_api_key: Option<SecretKeySpec>,
     /// For `AzureCredentials`.
     pub azure_credentials: Option<AzureCredentialsSpec>,
+    /// For `GCPCredentials`.
+    pub gcp_credentials: Option<GcpCredentialsSpec>,
 }
 
 /// How to authenticate to a backend.
@@ -277,6 +279,7 @@ impl SecurityKind {
             AuthKind::AnthropicKey => "AnthropicAPIKey",
             AuthKind::AwsSigv4 => "AWSCredentials",
             AuthKind::AzureKey => "AzureAPIKey",
+            AuthKind::Gcp => "GCPCredentials",
         }
     }
 }
@@ -297,6 +300,18 @@ pub struct AwsCredentialsSpec {
     pub region: String,
     /// A credentials file; AWS's default chain when absent.
     pub credentials_file: Option<AwsCredentialsFile>,
+}
+
+/// Google Cloud credentials.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GcpCredentialsSpec {
+    /// The project that pays.
+    pub project_name: String,
+    /// Where the models are.
+    pub region: String,
+    /// What to show.
+    pub credentials_file: Option<SecretKeySpec>,
 }
 
 /// A credentials file in a Secret.

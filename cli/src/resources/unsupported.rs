@@ -82,10 +82,13 @@ const REFUSED: &[Field] = &[
         "spec.backendSecurityPolicyRef",
         "name this backend in `targetRefs` of the BackendSecurityPolicy",
     ),
-    value(Kind::AIServiceBackend, "spec.schema.name", "GCPVertexAI", ""),
-    value(Kind::AIServiceBackend, "spec.schema.name", "GCPAnthropic", ""),
-    value(Kind::BackendSecurityPolicy, "spec.type", "GCPCredentials", ""),
-    field(Kind::BackendSecurityPolicy, "spec.gcpCredentials", ""),
+    value(Kind::AIServiceBackend, "spec.schema.name", "TypeSafe", ""),
+    field(
+        Kind::BackendSecurityPolicy,
+        "spec.gcpCredentials.workloadIdentityFederationConfig",
+        "keep an access token in the Secret of `credentialsFile`",
+    ),
+    field(Kind::BackendSecurityPolicy, "spec.gcpCredentials.isPassthrough", ""),
     field(Kind::BackendSecurityPolicy, "spec.credentialOverride", ""),
     field(
         Kind::BackendSecurityPolicy,

@@ -353,6 +353,15 @@ pub enum Auth {
         /// Used unless the host names another.
         region: String,
     },
+    /// `authorization: Bearer <access token>`, and where in Google Cloud the model is, for the path.
+    Gcp {
+        /// Key into [`Config::credentials`].
+        credential: String,
+        /// The project's name.
+        project: String,
+        /// The location, such as `us-central1` or `global`.
+        region: String,
+    },
 }
 
 /// A way to authenticate.
@@ -366,6 +375,8 @@ pub enum AuthKind {
     AzureKey,
     /// [`Auth::AwsSigv4`]
     AwsSigv4,
+    /// [`Auth::Gcp`]
+    Gcp,
 }
 
 impl Auth {
@@ -377,6 +388,7 @@ impl Auth {
             Auth::AnthropicKey { .. } => AuthKind::AnthropicKey,
             Auth::AzureKey { .. } => AuthKind::AzureKey,
             Auth::AwsSigv4 { .. } => AuthKind::AwsSigv4,
+            Auth::Gcp { .. } => AuthKind::Gcp,
         }
     }
 
@@ -387,7 +399,8 @@ impl Auth {
             Auth::Bearer { credential }
             | Auth::AnthropicKey { credential }
             | Auth::AzureKey { credential }
-            | Auth::AwsSigv4 { credential, .. } => credential,
+            | Auth::AwsSigv4 { credential, .. }
+            | Auth::Gcp { credential, .. } => credential,
         }
     }
 
@@ -397,7 +410,8 @@ impl Auth {
             Auth::Bearer { credential }
             | Auth::AnthropicKey { credential }
             | Auth::AzureKey { credential }
-            | Auth::AwsSigv4 { credential, .. } => credential,
+            | Auth::AwsSigv4 { credential, .. }
+            | Auth::Gcp { credential, .. } => credential,
         }
     }
 }

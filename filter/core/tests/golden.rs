@@ -44,6 +44,16 @@ fn openai_chat_requests_to_the_models_of_converse() {
 }
 
 #[test]
+fn openai_chat_requests_to_claude_on_vertex() {
+    requests(CHAT, "openai_chat", "vertex", SchemaName::GCPAnthropic);
+}
+
+#[test]
+fn openai_chat_requests_to_gemini() {
+    requests(CHAT, "openai_chat", "gemini", SchemaName::GCPVertexAI);
+}
+
+#[test]
 fn openai_chat_requests_to_openai() {
     requests(CHAT, "openai_chat", "openai", SchemaName::OpenAI);
 }
@@ -80,27 +90,52 @@ fn anthropic_requests_to_the_models_of_converse() {
     requests(Endpoint::Messages, "converse/messages", "converse", SchemaName::AWSBedrock);
 }
 
-/// The folders of answers, and whose they are.
-const BACKENDS: [(&str, SchemaName); 4] = [
-    ("anthropic", SchemaName::Anthropic),
-    ("openai", SchemaName::OpenAI),
-    ("converse", SchemaName::AWSBedrock),
-    ("cohere", SchemaName::Cohere),
-];
+#[test]
+fn anthropic_requests_to_gemini() {
+    requests(Endpoint::Messages, "anthropic_messages", "gemini", SchemaName::GCPVertexAI);
+}
+
+/// Such requests keep every byte but what the envelope is, and what Vertex AI does not know.
+#[test]
+fn anthropic_requests_in_the_envelope_of_vertex_ai() {
+    for case in cases("anthropic_messages", "json") {
+        let body = read(&case);
+        let enveloped: weir_core::Result<_> =
+            with_to(Endpoint::Messages, SchemaName::GCPAnthropic, &body, |to| {
+                let mut losses = Losses::default();
+                let enveloped = to.schema.name.schema().envelope(to, &body, &mut losses)?;
+                Ok((String::from_utf8(enveloped).unwrap(), losses.lines().join("\n")))
+            });
+        let shown = match enveloped {
+            Ok((body, losses)) => format!("{body}\n---\n{losses}"),
+            Err(error) => format!("{} {}", error.status(), error.message()),
+        };
+        snapshot("anthropic_messages", &name(&case, "vertex"), &shown);
+    }
+}
 
 #[test]
 fn answers_to_openai_chat() {
-    for (api, schema) in BACKENDS {
+    for (api, schema) in ANSWERING {
         answers(api, schema, CHAT, "openai_chat");
     }
 }
 
 #[test]
 fn answers_to_anthropic() {
-    for (api, schema) in BACKENDS {
+    for (api, schema) in ANSWERING {
         answers(api, schema, Endpoint::Messages, "anthropic_messages");
     }
 }
+
+/// The folders of answers, by the schemas that give them.
+const ANSWERING: [(&str, SchemaName); 5] = [
+    ("anthropic", SchemaName::Anthropic),
+    ("openai", SchemaName::OpenAI),
+    ("converse", SchemaName::AWSBedrock),
+    ("gemini", SchemaName::GCPVertexAI),
+    ("cohere", SchemaName::Cohere),
+];
 
 fn answers(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &str) {
     for case in cases(api, "json") {
@@ -118,14 +153,14 @@ fn answers(api: &str, schema: SchemaName, endpoint: Endpoint, name_of_client: &s
 
 #[test]
 fn streams_to_openai_chat() {
-    for (api, schema) in BACKENDS {
+    for (api, schema) in ANSWERING {
         streams(api, schema, CHAT, "openai_chat");
     }
 }
 
 #[test]
 fn streams_to_anthropic() {
-    for (api, schema) in BACKENDS {
+    for (api, schema) in ANSWERING {
         for out in streams(api, schema, Endpoint::Messages, "anthropic_messages") {
             let _ = grammar::message_of(out.as_bytes());
         }
@@ -188,17 +223,25 @@ fn requests(endpoint: Endpoint, api: &str, name_of_schema: &str, schema: SchemaN
 }
 
 fn sent(endpoint: Endpoint, schema: SchemaName, body: &[u8]) -> weir_core::Result<Translated> {
+    with_to(endpoint, schema, body, |to| translate(client(endpoint), backend(schema), to, body))
+}
+
+/// What `make` makes for a backend of `schema`, to which `body` goes.
+fn with_to<T>(endpoint: Endpoint, schema: SchemaName, body: &[u8], make: impl FnOnce(&To<'_>) -> T) -> T {
     // What the edge reads of a body, also where the rest of it is wrong.
     let model = (endpoint.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
-    let to = To {
+    let model = model.unwrap_or_default();
+    let is_geminis = schema == SchemaName::GCPVertexAI && !model.starts_with("gemini");
+    let model = if is_geminis { "gemini-3.1-pro-preview" } else { &model };
+    make(&To {
         endpoint,
         schema: &Schema { name: schema, prefix: None, version: None },
-        model: &model.unwrap_or_default(),
+        model,
         stream: false,
         default_max_tokens: 4096,
         headers: &Headers::default(),
-    };
-    translate(client(endpoint), backend(schema), &to, body)
+        auth: None,
+    })
 }
 
 fn client(endpoint: Endpoint) -> &'static dyn ClientCodec {

@@ -39,6 +39,8 @@ fn targets(schema: SchemaName) -> Vec<Target> {
             target("Claude through Converse", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
             target("Nova through Converse", "amazon.nova-pro-v1:0"),
         ],
+        SchemaName::GCPAnthropic => vec![target("Claude on Vertex AI", "claude-sonnet-4-5@20250929")],
+        SchemaName::GCPVertexAI => vec![target("Gemini", "gemini-2.5-flash")],
         SchemaName::Cohere => vec![target("Cohere", "command-a-03-2025")],
     }
 }
@@ -101,7 +103,7 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
     };
     let mut body = json!({"model": target.model, "messages": [{"role": "user", "content": "Hi"}]});
     if endpoint == Endpoint::Messages {
-        body["max_tokens"] = 4096.into();
+        body.as_object_mut().unwrap().insert("max_tokens".to_owned(), 4096.into());
     }
     body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let to = To {
@@ -111,6 +113,7 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         stream: false,
         default_max_tokens: 4096,
         headers: &Headers::default(),
+        auth: None,
     };
     let (client, backend) =
         endpoint.operation().codec.zip(target.schema.schema().codec()).expect("there is a translation");

@@ -29,6 +29,9 @@ AZURE_KEY = "key-of-the-azure"
 AZURE_TOKEN = "token-of-entra-id"
 BEDROCK_API_KEY = "bedrock-api-key-of-the-stand-in"
 COHERE_KEY = "key-of-the-cohere"
+GOOGLE_TOKEN = "ya29.token-of-google-cloud"
+GOOGLE_PROJECT = "weir-test"
+GOOGLE_REGION = "us-central1"
 
 
 class Provider:
@@ -108,11 +111,12 @@ def start_all(gzip=False, credentials_token="pod-token-1"):
         *("--bedrock", "bedrock=0", "--region", REGION, "--bedrock-api-key", BEDROCK_API_KEY),
         *("--azure", "azure=0", "--azure-key", AZURE_KEY, "--azure-token", AZURE_TOKEN),
         *("--cohere", "cohere=0", "--cohere-key", COHERE_KEY),
+        *("--vertex", "vertex=0", "--google-token", GOOGLE_TOKEN, "--google-project", GOOGLE_PROJECT),
         *("--credentials", "pod-identity=0", "--credentials-token", credentials_token),
         *("--aws-access-key-id", AWS_KEY["access_key_id"]),
         *("--aws-secret-access-key", AWS_KEY["secret_access_key"]),
     ]
     if gzip:
         arguments.append("--gzip")
-    names = ["qwen3", "gpt-oss", "main", "spare", "claude", "bedrock", "azure", "cohere", "pod-identity"]
+    names = ["qwen3", "gpt-oss", "main", "spare", "claude", "bedrock", "azure", "cohere", "vertex", "pod-identity"]
     return Providers(*arguments, names=names)

@@ -109,6 +109,14 @@ def azure_token(backend, token):
     return [secret(f"ai-eg-bsp-{backend}-auth", azureAccessToken=token), policy]
 
 
+def google_token(backend, token, project=providers.GOOGLE_PROJECT, region=providers.GOOGLE_REGION):
+    """An access token of Google Cloud, from a Secret."""
+    name = f"{backend}-token"
+    google = {"projectName": project, "region": region, "credentialsFile": {"secretRef": {"name": name}}}
+    policy = security(f"{backend}-auth", backend, type="GCPCredentials", gcpCredentials=google)
+    return [secret(name, gcpAccessToken=token), policy]
+
+
 def credentials_file(key, profile="default"):
     lines = [f"[{profile}]"]
     lines += [f"aws_{name} = {value}" for name, value in key.items() if value]

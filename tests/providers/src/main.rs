@@ -10,6 +10,7 @@ mod azure;
 mod bedrock;
 mod cohere;
 mod credentials;
+mod google;
 mod object;
 mod openai;
 mod options;

@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::bedrock::Key;
 use crate::credentials::Token;
 use crate::server::{Port, Provider};
-use crate::{anthropic, azure, bedrock, cohere, credentials, openai};
+use crate::{anthropic, azure, bedrock, cohere, credentials, google, openai};
 
 /// Stand-in model providers. A port of 0 takes a free one; `NAME http://127.0.0.1:PORT` is printed per provider once it
 /// can be reached.
@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Cohere's chat (may be given several times)
     #[arg(long, value_name = "[NAME=]PORT")]
     cohere: Vec<Place>,
+    /// A Vertex AI with Gemini and Anthropic models (may be given several times)
+    #[arg(long, value_name = "[NAME=]PORT")]
+    vertex: Vec<Place>,
     /// A container credentials endpoint, as EKS Pod Identity has; it hands out the first AWS key
     #[arg(long, value_name = "[NAME=]PORT")]
     credentials: Option<Place>,
@@ -71,6 +74,12 @@ pub(crate) struct Options {
     /// The region of the Bedrock runtime
     #[arg(long, default_value = "us-west-2")]
     region: String,
+    /// The access token demanded by all Vertex AIs
+    #[arg(long, value_name = "TOKEN")]
+    google_token: Option<String>,
+    /// The project whose requests the Vertex AIs take, in the region `us-central1`
+    #[arg(long, default_value = "weir-test")]
+    google_project: String,
     /// The token a pod must show to the credentials endpoint
     #[arg(long, value_name = "TOKEN", conflicts_with = "credentials_token_file")]
     credentials_token: Option<String>,
@@ -155,6 +164,15 @@ impl Options {
         }
         for place in &self.cohere {
             add(place, "cohere", &|_| Provider::Cohere(cohere::Provider { key: self.cohere_key.clone() }));
+        }
+        for place in &self.vertex {
+            add(place, "vertex", &|_| {
+                Provider::Google(google::Provider {
+                    token: self.google_token.clone(),
+                    project: self.google_project.clone(),
+                    region: "us-central1".to_owned(),
+                })
+            });
         }
         if let Some(place) = &self.credentials {
             let token = self

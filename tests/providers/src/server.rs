@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::answer::Answer;
 use crate::record::Records;
 use crate::script::{Scripts, Shape};
-use crate::{anthropic, azure, bedrock, cohere, credentials, openai};
+use crate::{anthropic, azure, bedrock, cohere, credentials, google, openai};
 
 /// The largest request body a provider takes, in bytes.
 const BODY_LIMIT: usize = 256 * 1024 * 1024;
@@ -39,6 +39,8 @@ pub(crate) enum Provider {
     Bedrock(bedrock::Provider),
     /// Cohere's chat.
     Cohere(cohere::Provider),
+    /// Vertex AI with Gemini and Anthropic models.
+    Google(google::Provider),
     /// A container credentials endpoint.
     Credentials(credentials::Provider),
 }
@@ -115,6 +117,7 @@ impl Port {
             Provider::Anthropic(provider) => provider.answer(ask),
             Provider::Bedrock(provider) => provider.answer(ask),
             Provider::Cohere(provider) => provider.answer(ask),
+            Provider::Google(provider) => provider.answer(ask),
             Provider::Credentials(provider) => provider.answer(ask),
         }
     }

@@ -3,11 +3,12 @@
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use weir_core::chat::{BlockStart, Delta, Event, Losses};
-use weir_core::config::SchemaName;
+use weir_core::config::{Schema, SchemaName};
 use weir_core::endpoint::Endpoint;
-use weir_core::wire::Asked;
+use weir_core::headers::Headers;
 use weir_core::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, decode_reply, encode_request};
 use weir_core::wire::openai_chat::{decode_request, encode_reply};
+use weir_core::wire::{Asked, To};
 
 use crate::sample::{Text, chat, chat_events, message};
 
@@ -102,5 +103,47 @@ fn converse_events_to_chat(bencher: Bencher<'_, '_>) {
             }
         }
         out
+    });
+}
+
+#[divan::bench(args = [2_000, 100_000])]
+fn chat_request_to_gemini(bencher: Bencher<'_, '_>, size: usize) {
+    let body = chat(size, Text::Prose);
+    let schema = Schema { name: SchemaName::GCPVertexAI, prefix: None, version: None };
+    let headers = Headers::default();
+    let to = To {
+        endpoint: Endpoint::ChatCompletions,
+        schema: &schema,
+        model: "gemini-3-flash",
+        stream: false,
+        default_max_tokens: DEFAULT_MAX_TOKENS,
+        headers: &headers,
+        auth: None,
+    };
+    let backend = schema.name.schema().codec().unwrap();
+    bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
+        let mut losses = Losses::default();
+        let request = decode_request(black_box(&body), &mut losses).unwrap();
+        backend.encode(&to, &request, &mut losses).unwrap()
+    });
+}
+
+/// A stream of 2,000 pieces as neutral events.
+#[divan::bench]
+fn gemini_stream_to_events(bencher: Bencher<'_, '_>) {
+    let piece = |word: &str| {
+        format!(
+            r#"{{"candidates":[{{"content":{{"role":"model","parts":[{{"text":"{word}"}}]}}}}],"usageMetadata":{{"trafficType":"ON_DEMAND"}},"modelVersion":"m","responseId":"r"}}"#
+        )
+    };
+    let pieces: Vec<String> = (0..2_000).map(|_| piece(" word")).collect();
+    let backend = SchemaName::GCPVertexAI.schema().codec().unwrap();
+    bencher.counter(ItemsCount::new(pieces.len())).bench_local(|| {
+        let mut reader = backend.events(&asked());
+        let mut events = Vec::new();
+        for piece in black_box(&pieces) {
+            reader.event(None, piece.as_bytes(), &mut Losses::default(), &mut events);
+        }
+        events
     });
 }

@@ -74,6 +74,20 @@ impl<'a> AttemptHeaders<'a> {
         }
     }
 
+    /// Leaves of the list `name` what `keeps` says.
+    pub(super) fn ensure_list(&mut self, name: &'static str, keeps: impl Fn(&str) -> bool) {
+        let values = self.exchange.headers.all(name).flat_map(|values| values.split(',')).map(str::trim);
+        let (kept, left): (Vec<&str>, Vec<&str>) =
+            values.filter(|value| !value.is_empty()).partition(|value| keeps(value));
+        if left.is_empty() {
+            return;
+        }
+        match kept.join(",") {
+            none if none.is_empty() => self.ensure_none(name),
+            kept => self.ensure(name, kept),
+        }
+    }
+
     pub(super) fn into_edits(self) -> HeaderEdits {
         self.edits
     }
@@ -103,6 +117,19 @@ impl<'a> AttemptHeaders<'a> {
 mod tests {
     use super::*;
     use crate::headers::Headers;
+
+    #[test]
+    fn of_a_list_some_values_stay() {
+        let lists =
+            [(vec!["a", "b, c"], Some("a,c")), (vec!["b"], None), (vec!["a,c"], Some("a,c")), (vec![], None)];
+        for (sent, expected) in lists {
+            let headers: Headers = sent.iter().map(|value| ("x".to_owned(), (*value).to_owned())).collect();
+            let mut exchange = Exchange::new(headers, 0);
+            let mut headers = AttemptHeaders::new(&mut exchange);
+            headers.ensure_list("x", |value| value != "b");
+            assert_eq!(headers.now("x"), expected, "{sent:?}");
+        }
+    }
 
     #[test]
     fn the_next_attempt_finds_the_headers_of_the_client_and_no_other() {

@@ -121,6 +121,9 @@ impl Attempt {
                 ApiHeader::Default(..) => {}
                 ApiHeader::Set(name, value) => headers.ensure(name, value),
                 ApiHeader::Remove(name) => headers.ensure_none(name),
+                ApiHeader::Keep(name, keeps) => {
+                    headers.ensure_list(name, |value| keeps(self.endpoint, value));
+                }
             }
         }
         for (name, value) in &target.headers.set {
@@ -167,7 +170,11 @@ impl Attempt {
             Cow::Borrowed(b"true"),
         ));
         let mut losses = Losses::default();
-        let mends = if exchange.is_mixed { self.schema.mends(body, &mut losses) } else { Vec::new() };
+        let mends = if exchange.is_mixed {
+            self.schema.mends(&self.to(&exchange)?, body, &mut losses)
+        } else {
+            Vec::new()
+        };
         let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).collect();
         if edits.is_empty() && !exchange.has_mark {
             return Ok(None);
@@ -227,6 +234,7 @@ impl Attempt {
             stream: exchange.stream,
             default_max_tokens: self.config.default_max_tokens,
             headers: &exchange.headers,
+            auth: self.backend()?.auth.as_ref(),
         })
     }
 
@@ -294,7 +302,9 @@ fn authenticate(
     let missing = || Error::new(Kind::Unavailable, "there is no credential for this backend");
     let credential = identity.credential.ok_or_else(missing)?;
     match (auth, credential) {
-        (Auth::Bearer { .. }, Credential::ApiKey(key)) => set_key(headers, KeyHeader::BearerToken, key),
+        (Auth::Bearer { .. } | Auth::Gcp { .. }, Credential::ApiKey(key)) => {
+            set_key(headers, KeyHeader::BearerToken, key)
+        }
         (Auth::AnthropicKey { .. }, Credential::ApiKey(key)) => {
             set_key(headers, KeyHeader::AnthropicKey, key)
         }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use memchr::memmem;
 use serde_json::value::RawValue;
 
 /// A vendor whose signatures, files, tools and fields are of use to its own models only. It is not a place: Claude's
@@ -86,6 +87,11 @@ impl Seal {
         }
         let whose = self.by.prefix().trim_end_matches(':');
         format!("{id}{IN_ID}{whose}_{}", data.replace('+', "-").replace('/', "_"))
+    }
+
+    /// Whether there may be an id with a seal in it in `text`.
+    pub(crate) fn may_be_in_an_id(text: &[u8]) -> bool {
+        memmem::find(text, IN_ID.as_bytes()).is_some()
     }
 
     /// The name of a call and the seal that was put in it.

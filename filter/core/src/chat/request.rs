@@ -1,5 +1,7 @@
 //! A client's request.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
 use super::{Annotation, Extra, Family, Foreign, Origin, Seal};
@@ -258,6 +260,14 @@ impl Source {
     #[must_use]
     pub fn url(url: impl Into<String>) -> Self {
         Self::Url { url: url.into(), media_type: None }
+    }
+
+    /// A document's text below its title, for an API that has no other place for titles.
+    pub(crate) fn titled<'a>(title: Option<&str>, text: &'a str) -> Cow<'a, str> {
+        match title {
+            Some(title) => Cow::Owned(format!("{title}\n\n{text}")),
+            None => Cow::Borrowed(text),
+        }
     }
 }
 

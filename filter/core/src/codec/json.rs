@@ -132,6 +132,12 @@ impl fmt::Display for ScanError {
 
 impl std::error::Error for ScanError {}
 
+/// The member `name` of `object`; `None` where it is not there, or what [`scan`] refuses is.
+pub(crate) fn member(object: &[u8], name: &str) -> Option<Member> {
+    let [member] = scan(object, [name]).ok()?.members;
+    member
+}
+
 /// Finds the top-level members called `names` and checks the whole body on the way.
 ///
 /// A member is found by its name to the letter, with escapes resolved. Two keys that differ from a name in case

@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use serde_json::value::RawValue;
+
 use super::json::{Member, ScanError, walk};
 use super::key::Sameness;
 use super::text::without_mark;
@@ -82,6 +84,38 @@ pub fn edit(body: &[u8], edits: &[Edit<'_>]) -> Result<Vec<u8>, ScanError> {
     })?;
     changes.append_missing(body, object.start + 1)?;
     Ok(changes.apply(body))
+}
+
+/// The object `body` with `edits`; `None` where there are none, or it cannot be edited.
+pub(crate) fn edited(body: &[u8], edits: &[Edit<'_>]) -> Option<Vec<u8>> {
+    if edits.is_empty() { None } else { edit(body, edits).ok() }
+}
+
+/// The list `raw` with what `change` makes of its elements, which it gets with their index; those that it makes nothing of stay
+/// as they are. `None` where all do, or `raw` is no list.
+pub(crate) fn elements(
+    raw: &[u8],
+    mut change: impl FnMut(usize, &[u8]) -> Option<Vec<u8>>,
+) -> Option<Vec<u8>> {
+    if !raw.starts_with(b"[") {
+        return None;
+    }
+    let elements: Vec<&RawValue> = serde_json::from_slice(raw).ok()?;
+    let mut is_changed = false;
+    let mut out = Vec::with_capacity(raw.len());
+    for (index, raw) in elements.into_iter().enumerate() {
+        out.push(if index == 0 { b'[' } else { b',' });
+        let raw = raw.get().as_bytes();
+        match change(index, raw) {
+            Some(new) => {
+                is_changed = true;
+                out.extend_from_slice(&new);
+            }
+            None => out.extend_from_slice(raw),
+        }
+    }
+    out.push(b']');
+    is_changed.then_some(out)
 }
 
 fn quoted(text: &str) -> Vec<u8> {

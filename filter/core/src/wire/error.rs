@@ -147,7 +147,13 @@ struct Said {
 
 /// The shapes in use: `{"error": {..}}` (OpenAI, Anthropic, Google), `{"error": ".."}`, `{"message": ".."}` (AWS, Cohere,
 /// older vLLM) and `{"detail": ".."}` (FastAPI).
-fn of_value(value: Value) -> Option<Said> {
+fn of_value(mut value: Value) -> Option<Said> {
+    // Google has a list of one where a stream was asked for.
+    if let Value::Array(list) = &mut value
+        && list.len() == 1
+    {
+        value = list.pop()?;
+    }
     let Value::Object(mut outer) = value else { return None };
     let mut error = match outer.remove("error") {
         Some(Value::Object(error)) => error,
@@ -340,6 +346,12 @@ mod tests {
     #[test]
     fn provider_errors_keep_status_type_and_message() {
         for (shape, body, kind, message) in [
+            (
+                "GCPVertexAIBackendError",
+                r#"[{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT","details":[{"a":1}]}}]"#,
+                "INVALID_ARGUMENT",
+                "bad",
+            ),
             (
                 "AnthropicBackendError",
                 r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"},"request_id":"r"}"#,

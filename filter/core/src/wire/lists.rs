@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::api::Api;
 use super::schema::Schema;
-use super::{anthropic, cohere, converse, openai};
+use super::{anthropic, cohere, converse, gemini, openai};
 
 /// The schemas by the names that configurations have for them.
 macro_rules! schemas {
@@ -74,6 +74,10 @@ schemas! {
     AWSBedrock: converse::SCHEMA,
     /// Cohere's API v2.
     Cohere: cohere::SCHEMA,
+    /// Anthropic's models on Vertex AI.
+    GCPAnthropic: anthropic::VERTEX,
+    /// Gemini on Vertex AI.
+    GCPVertexAI: gemini::SCHEMA,
 }
 
 apis! {

@@ -26,6 +26,7 @@
 //!     stream: false,
 //!     default_max_tokens: 4096,
 //!     headers: &Headers::default(),
+//!     auth: None,
 //! };
 //! let client = endpoint.operation().codec.expect("chat completions are translated");
 //! let backend = schema.name.schema().codec().expect("so are messages");
@@ -59,13 +60,16 @@ pub(crate) mod cohere;
 pub(crate) mod converse;
 pub mod error;
 mod fields;
+pub(crate) mod gemini;
 pub mod glance;
 mod lists;
+mod names;
 pub(crate) mod openai;
 pub mod openai_chat;
 #[cfg(test)]
 mod properties;
 mod raw;
+mod rule;
 pub mod schema;
 mod translate;
 pub mod usage;

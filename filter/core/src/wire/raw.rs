@@ -1,11 +1,14 @@
 //! JSON of which some values stay text. A tree holds numbers as 64 bits and would lose digits of a schema's bounds.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Number, Value};
+
+use crate::codec::text::with_whole_characters;
 
 /// Which values of a document stay text: these become a string of their own JSON in the tree, but for `null`.
 pub(crate) enum Shape {
@@ -133,9 +136,65 @@ impl Serialize for Members<'_> {
     }
 }
 
+/// JSON without the space between its tokens; the tokens stay as the provider wrote them.
+pub(crate) fn compact(json: &RawValue) -> String {
+    let json = json.get();
+    let mut out = String::with_capacity(json.len());
+    let (mut in_string, mut is_escaped) = (false, false);
+    for character in json.chars() {
+        if in_string || !character.is_ascii_whitespace() {
+            out.push(character);
+        }
+        in_string ^= character == '"' && !is_escaped;
+        is_escaped = character == '\\' && !is_escaped;
+    }
+    out
+}
+
+/// Why the arguments of a call are not what the client wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changed {
+    /// They were no object: they are text inside of one.
+    NoObject,
+    /// An escaped half of a surrogate pair is no character: U+FFFD stands for it.
+    HalfCharacter,
+}
+
+/// The arguments of a call as an object. Models leave them empty for tools that take none; text that is no object, such as one
+/// that the limit of tokens cut, becomes `{"arguments": TEXT}`.
+pub(crate) fn arguments(text: &str) -> (Cow<'_, RawValue>, Option<Changed>) {
+    let trimmed = match text.trim() {
+        "" => "{}",
+        trimmed => trimmed,
+    };
+    if trimmed.starts_with('{')
+        && let Ok(object) = serde_json::from_str::<&RawValue>(trimmed)
+    {
+        return match with_whole_characters(trimmed.as_bytes()) {
+            Cow::Borrowed(_) => (Cow::Borrowed(object), None),
+            Cow::Owned(whole) => (held(&whole, object), Some(Changed::HalfCharacter)),
+        };
+    }
+    // It cannot fail: the key is text, and so is the value.
+    let object = to_raw_value(&serde_json::json!({ "arguments": text }));
+    (object.map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned), Some(Changed::NoObject))
+}
+
+/// `json`, or `otherwise` if it should not be JSON.
+fn held<'a>(json: &[u8], otherwise: &'a RawValue) -> Cow<'a, RawValue> {
+    serde_json::from_slice::<Box<RawValue>>(json).map_or(Cow::Borrowed(otherwise), Cow::Owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn compact_keeps_what_is_in_strings() {
+        let json = "{ \"a b\" :\n[1.0, \"\\\\\" , \"x \\\" y\", 10000000000000000000000 ] }";
+        let raw: &RawValue = serde_json::from_str(json).unwrap();
+        assert_eq!(compact(raw), r#"{"a b":[1.0,"\\","x \" y",10000000000000000000000]}"#);
+    }
 
     #[test]
     fn what_stays_text_keeps_every_character() {

@@ -50,8 +50,8 @@ pub trait Schema: fmt::Debug + Sync {
 
     /// What must go from a request that passes as it is, where the edge saw that there may be something
     /// ([`super::glance::Glance::is_mixed`]).
-    fn mends(&self, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-        let _ = (body, losses);
+    fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+        let _ = (to, body, losses);
         Vec::new()
     }
 
@@ -190,6 +190,8 @@ pub struct To<'a> {
     pub default_max_tokens: u64,
     /// The client's headers.
     pub headers: &'a Headers,
+    /// How requests are authenticated, which for some clouds says where the model is.
+    pub auth: Option<&'a config::Auth>,
 }
 
 impl To<'_> {
@@ -204,6 +206,20 @@ impl To<'_> {
     #[must_use]
     pub fn model_segment(&self) -> String {
         utf8_percent_encode(self.model, SEGMENT).to_string()
+    }
+
+    /// `/v1/projects/<project>/locations/<region>/publishers/<publisher>/models/<model>:<method>` at Google Cloud. Without a
+    /// project it begins with the publisher, as in Vertex AI's express mode.
+    #[must_use]
+    pub fn path_at_google(&self, publisher: &str, model: &str, method: &str) -> String {
+        let segment = |text| utf8_percent_encode(text, SEGMENT);
+        let parent = match self.auth {
+            Some(config::Auth::Gcp { project, region, .. }) => {
+                format!("/projects/{}/locations/{}", segment(project), segment(region))
+            }
+            _ => String::new(),
+        };
+        format!("/v1{parent}/publishers/{publisher}/models/{}:{method}", segment(model))
     }
 }
 
@@ -222,7 +238,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'$');
 
 /// A header that an API wants, or wants not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum ApiHeader {
     /// Has this value where the client sent none.
     Default(&'static str, &'static str),
@@ -230,6 +246,8 @@ pub enum ApiHeader {
     Set(&'static str, &'static str),
     /// Is not sent.
     Remove(&'static str),
+    /// Is a list, of which the values are sent that this is true for at the endpoint.
+    Keep(&'static str, fn(Endpoint, &str) -> bool),
 }
 
 impl ApiHeader {
@@ -237,7 +255,10 @@ impl ApiHeader {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            ApiHeader::Default(name, _) | ApiHeader::Set(name, _) | ApiHeader::Remove(name) => name,
+            ApiHeader::Default(name, _)
+            | ApiHeader::Set(name, _)
+            | ApiHeader::Remove(name)
+            | ApiHeader::Keep(name, _) => name,
         }
     }
 }
@@ -268,6 +289,9 @@ pub struct Fits {
     pub version: bool,
 }
 
+/// [`Fits::without_auth`] at Google Cloud.
+pub(super) const WITHOUT_GCP: &str = "Google will refuse its requests, whose path then names no project";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,7 +305,15 @@ mod tests {
     ) -> String {
         let schema = config::Schema { name, prefix: prefix.map(str::to_owned), version: None };
         let headers = Headers::default();
-        let to = To { endpoint, schema: &schema, model, stream, default_max_tokens: 4096, headers: &headers };
+        let to = To {
+            endpoint,
+            schema: &schema,
+            model,
+            stream,
+            default_max_tokens: 4096,
+            headers: &headers,
+            auth: None,
+        };
         name.schema().path(&to)
     }
 
@@ -312,6 +344,35 @@ mod tests {
     }
 
     #[test]
+    fn gemini_is_below_project_and_region() {
+        let gemini =
+            |stream, model| path_of(SchemaName::GCPVertexAI, None, Endpoint::ChatCompletions, stream, model);
+        assert_eq!(
+            gemini(false, "gemini-2.5-pro"),
+            "/v1/publishers/google/models/gemini-2.5-pro:generateContent"
+        );
+        let schema = config::Schema { name: SchemaName::GCPVertexAI, prefix: None, version: None };
+        let auth = config::Auth::Gcp {
+            credential: String::new(),
+            project: "p/../q".to_owned(),
+            region: "global".to_owned(),
+        };
+        let to = To {
+            endpoint: Endpoint::ChatCompletions,
+            schema: &schema,
+            model: "gemini-3/x",
+            stream: true,
+            default_max_tokens: 4096,
+            headers: &Headers::default(),
+            auth: Some(&auth),
+        };
+        assert_eq!(
+            schema.name.schema().path(&to),
+            "/v1/projects/p%2F..%2Fq/locations/global/publishers/google/models/gemini-3%2Fx:streamGenerateContent?alt=sse"
+        );
+    }
+
+    #[test]
     fn pairs_without_a_way_say_so() {
         let error = reach(Endpoint::Embeddings, SchemaName::AWSAnthropic).unwrap_err();
         assert_eq!(error.status(), 422);
@@ -336,6 +397,8 @@ mod tests {
         AWSAnthropic: ChatCompletions Translate, Messages Envelope
         AWSBedrock: ChatCompletions Translate, Tokenize Translate, Messages Translate, CountTokens Translate
         Cohere: ChatCompletions Translate, Messages Translate, Rerank Same
+        GCPAnthropic: ChatCompletions Translate, Messages Envelope, CountTokens Envelope
+        GCPVertexAI: ChatCompletions Translate, Messages Translate
         ");
     }
 

@@ -200,13 +200,13 @@ fn a_client_that_asks_is_told_in_the_headers_what_was_lost() {
 #[test]
 fn what_an_answer_says_beyond_openais_api_is_on_the_record() {
     let blocks =
-        r#"[{"type":"text","text":"A","citations":[{"url":"u"}]},{"type":"hologram","shape":"cube"}]"#;
+        r#"[{"type":"text","text":"A","citations":[{"cited_text":"x"}]},{"type":"hologram","shape":"cube"}]"#;
     let whole = format!(r#"{{"id":"m","model":"claude-x","content":{blocks},"stop_reason":"pause_turn"}}"#);
     let events = [
         r#"{"type":"message_start","message":{"id":"m","model":"claude-x"}}"#,
         r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
         r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"A"}}"#,
-        r#"{"type":"content_block_delta","index":0,"delta":{"type":"citations_delta","citation":{"url":"u"}}}"#,
+        r#"{"type":"content_block_delta","index":0,"delta":{"type":"citations_delta","citation":{"cited_text":"x"}}}"#,
         r#"{"type":"content_block_stop","index":0}"#,
         r#"{"type":"content_block_start","index":1,"content_block":{"type":"hologram"}}"#,
         r#"{"type":"content_block_stop","index":1}"#,

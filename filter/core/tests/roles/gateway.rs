@@ -65,6 +65,9 @@ impl Gateway {
             SchemaName::AWSAnthropic | SchemaName::AWSOpenAI | SchemaName::AWSBedrock => {
                 Auth::AwsSigv4 { credential, region: REGION.to_owned() }
             }
+            SchemaName::GCPAnthropic | SchemaName::GCPVertexAI => {
+                Auth::Gcp { credential, project: "project".to_owned(), region: REGION.to_owned() }
+            }
         };
         let backend = Backend {
             schema: Schema { name: schema, prefix: None, version: None },

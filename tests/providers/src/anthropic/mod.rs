@@ -28,6 +28,8 @@ pub(crate) enum Carrier {
     Native,
     /// Bedrock's InvokeModel: they stand in the path; the body names `anthropic_version`.
     Bedrock,
+    /// Vertex AI: the model stands in the path, or in the body where tokens are counted; the body names `anthropic_version`.
+    Vertex,
 }
 
 impl Provider {
@@ -87,6 +89,6 @@ impl Provider {
 }
 
 /// Anthropic names each server-sent event after the `type` of its data.
-fn named(data: &Value) -> String {
+pub(crate) fn named(data: &Value) -> String {
     answer::event(data.get("type").and_then(Value::as_str), data)
 }

@@ -36,6 +36,7 @@ pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losse
         Envelope::Native => (None, Some(params.model), request.stream.then_some(true)),
         Envelope::Bedrock { version } => (Some(version), None, None),
         Envelope::Converse { .. } => (None, None, None),
+        Envelope::Vertex { version } => (Some(version), None, request.stream.then_some(true)),
     };
     let service_tier = service_tier(request, params.envelope);
     let extra = request.extra.as_deref();

@@ -220,6 +220,9 @@ fn encode_part<'a>(
             return Ok(None);
         }
         Content::ToolCall { id, name, arguments } => {
+            if part.seal.is_some() && envelope.own_seal(part).is_none() {
+                losses.add(Path::Key(path, "signature"), "only its own provider reads this signature");
+            }
             let (input, rule) = rules::arguments(arguments);
             if let Some(rule) = rule {
                 losses.add(Path::Key(path, "arguments"), rule);
@@ -261,10 +264,14 @@ fn encode_part<'a>(
 /// What only Anthropic understands, as the client wrote it.
 pub(super) fn own_json<'a>(foreign: &'a Foreign, envelope: Envelope<'_>) -> Option<&'a RawValue> {
     match envelope {
-        Envelope::Native | Envelope::Bedrock { .. } if foreign.family == Family::Anthropic => {
+        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Vertex { .. }
+            if foreign.family == Family::Anthropic =>
+        {
             serde_json::from_str(&foreign.json).ok()
         }
-        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Converse { .. } => None,
+        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Vertex { .. } | Envelope::Converse { .. } => {
+            None
+        }
     }
 }
 
@@ -287,8 +294,9 @@ fn image_source<'a>(path: &Path<'_>, source: &'a chat::Source, envelope: Envelop
     }
 }
 
-/// Bedrock fetches nothing, and neither does this gateway:
-/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>.
+/// The clouds fetch nothing, and neither does this gateway:
+/// <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages-request-response.html>,
+/// <https://github.com/anthropics/anthropic-sdk-typescript/issues/1038>.
 pub(in crate::wire) fn by_url<'a>(
     path: &Path<'_>,
     url: &'a str,
@@ -299,6 +307,9 @@ pub(in crate::wire) fn by_url<'a>(
         Envelope::Bedrock { .. } | Envelope::Converse { .. } => {
             Err(path.unprocessable("Bedrock takes no image or document by URL; send its bytes as a data URL"))
         }
+        Envelope::Vertex { .. } => Err(path.unprocessable(
+            "Vertex AI takes no image or document of Claude's by URL; send its bytes as a data URL",
+        )),
     }
 }
 
@@ -306,7 +317,9 @@ pub(in crate::wire) fn by_url<'a>(
 fn by_name<'a>(path: &Path<'_>, by: Family, id: &'a str, envelope: Envelope<'_>) -> Result<Source<'a>> {
     match envelope {
         Envelope::Native if by == Family::Anthropic => Ok(Source::File { file_id: id }),
-        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Converse { .. } => Err(unknown_file(path)),
+        Envelope::Native | Envelope::Bedrock { .. } | Envelope::Vertex { .. } | Envelope::Converse { .. } => {
+            Err(unknown_file(path))
+        }
     }
 }
 

@@ -2,14 +2,14 @@
 //! answers decoded.
 //!
 //! <https://docs.anthropic.com/en/api/messages>. The same conversation goes to Anthropic itself and, in another
-//! [`Envelope`], to Claude on AWS Bedrock.
+//! [`Envelope`], to Claude on AWS Bedrock and on Vertex AI.
 
 mod api;
-pub(super) mod bedrock;
 pub mod beta;
 pub(super) mod calls;
 mod citations;
 pub mod client;
+pub(super) mod clouds;
 pub(super) mod encode;
 pub(super) mod message;
 pub(super) mod models;
@@ -27,16 +27,16 @@ pub(super) mod tools;
 pub(super) mod turns;
 pub(super) mod types;
 pub(crate) mod usage;
+mod vertex;
 
+pub use super::names::StandIns;
 pub(crate) use api::{API, COUNT_TOKENS, MESSAGES, MODELS};
-pub use bedrock::edits_for_bedrock;
+pub use clouds::edits_for_bedrock;
 pub use encode::encode_request;
 pub(crate) use places::{INVOKE_MODEL, SCHEMA};
-pub(in crate::wire) use reply::compact;
 pub use reply::decode_reply;
-pub(in crate::wire) use rules::{allowed as allowed_name, digest};
 pub use stream::StreamDecoder;
-pub use tools::StandIns;
+pub(crate) use vertex::VERTEX;
 
 use serde_json::value::RawValue;
 
@@ -52,6 +52,9 @@ pub const API_VERSION: &str = "2023-06-01";
 
 /// The value of `anthropic_version` in bodies for AWS Bedrock.
 pub const BEDROCK_VERSION: &str = "bedrock-2023-05-31";
+
+/// The value of `anthropic_version` in bodies for Vertex AI.
+pub const VERTEX_VERSION: &str = "vertex-2023-10-16";
 
 /// What a request needs besides the conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +75,11 @@ pub enum Envelope<'a> {
     /// AWS Bedrock's InvokeModel: `model` and whether to stream are in the path, the version is in the body.
     Bedrock {
         /// `anthropic_version`, by default [`BEDROCK_VERSION`].
+        version: &'a str,
+    },
+    /// Vertex AI: `model` is in the path, and the version is in the body.
+    Vertex {
+        /// `anthropic_version`, by default [`VERTEX_VERSION`].
         version: &'a str,
     },
     /// AWS Bedrock's Converse: the same conversation in words of its own, which are those of `wire/converse`. It serves
@@ -98,7 +106,7 @@ impl Envelope<'_> {
     /// Whether there is Claude at the other end, or may be.
     pub(super) fn is_of_claude(self) -> bool {
         match self {
-            Self::Native | Self::Bedrock { .. } => true,
+            Self::Native | Self::Bedrock { .. } | Self::Vertex { .. } => true,
             Self::Converse { seals, .. } => seals == Family::Anthropic,
         }
     }
@@ -106,7 +114,7 @@ impl Envelope<'_> {
     /// Whether it has a word for a citation of Anthropic's.
     fn takes_citation(self, citation: &RawValue) -> bool {
         match self {
-            Self::Native | Self::Bedrock { .. } => true,
+            Self::Native | Self::Bedrock { .. } | Self::Vertex { .. } => true,
             Self::Converse { .. } => self.is_of_claude() && converse::citation(citation).is_some(),
         }
     }
@@ -115,7 +123,7 @@ impl Envelope<'_> {
     fn own_seal(self, part: &Part) -> Option<&str> {
         let (seals, prefix) = match self {
             Self::Converse { seals, seal_prefix } => (seals, seal_prefix),
-            Self::Native | Self::Bedrock { .. } => (Family::Anthropic, ""),
+            Self::Native | Self::Bedrock { .. } | Self::Vertex { .. } => (Family::Anthropic, ""),
         };
         let Seal { by, data } = part.seal.as_ref()?;
         data.strip_prefix(prefix).filter(|data| *by == seals && !data.is_empty())

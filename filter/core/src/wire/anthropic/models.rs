@@ -6,7 +6,7 @@ use super::Envelope;
 /// Models that take `output_config.format` everywhere.
 const JSON_SCHEMA: &[&str] = &["opus-4-5", "sonnet-4-5", "haiku-4-5", "opus-4-6", "sonnet-4-6"];
 
-/// Models that take it at Anthropic, but not yet through Bedrock's InvokeModel.
+/// Models that take it at Anthropic and on Vertex AI, but not yet through Bedrock's InvokeModel.
 const JSON_SCHEMA_NATIVE: &[&str] =
     &["opus-4-7", "opus-4-8", "sonnet-5", "fable-5", "mythos-5", "mythos-preview"];
 
@@ -81,7 +81,11 @@ pub(in crate::wire) struct ModelNames<'a>(pub(in crate::wire) [&'a str; 2]);
 
 impl ModelNames<'_> {
     pub(in crate::wire) fn takes_json_schema(self, envelope: Envelope<'_>) -> bool {
-        self.is_one_of(JSON_SCHEMA) || envelope == Envelope::Native && self.is_one_of(JSON_SCHEMA_NATIVE)
+        let is_on_bedrock = match envelope {
+            Envelope::Bedrock { .. } | Envelope::Converse { .. } => true,
+            Envelope::Native | Envelope::Vertex { .. } => false,
+        };
+        self.is_one_of(JSON_SCHEMA) || !is_on_bedrock && self.is_one_of(JSON_SCHEMA_NATIVE)
     }
 
     pub(in crate::wire) fn takes_effort(self) -> bool {

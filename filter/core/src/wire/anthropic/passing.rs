@@ -11,7 +11,9 @@ use serde_json::value::RawValue;
 use super::rules::Rule;
 use crate::chat::{Family, Losses, Seal};
 use crate::codec::json;
-use crate::codec::splice::Edit;
+use crate::codec::splice::{self, Edit};
+use crate::error::Result;
+use crate::wire::error::malformed;
 use crate::wire::fields::Path;
 
 /// Whether a body may have such thoughts. A text with a quote before what looks like a mark is looked at in vain.
@@ -29,6 +31,19 @@ fn has_empty_signature(body: &[u8]) -> bool {
         let rest = rest.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
         rest.trim_ascii_start().starts_with(b"\"\"")
     })
+}
+
+/// A body without them, for a server that takes it in another envelope.
+///
+/// # Errors
+///
+/// 400 for a body that cannot be edited.
+pub(super) fn without_foreign_thoughts<'a>(body: &'a [u8], losses: &mut Losses) -> Result<Cow<'a, [u8]>> {
+    if !may_have_foreign_thoughts(body) {
+        return Ok(Cow::Borrowed(body));
+    }
+    let edits = edits_for_foreign_thoughts(body, losses);
+    splice::edit(body, &edits).map(Cow::Owned).map_err(malformed)
 }
 
 /// The changes to such a body.
@@ -107,7 +122,7 @@ fn without_thoughts(message: &RawValue, path: &Path<'_>, losses: &mut Losses) ->
         return Message::Changed(None);
     }
     let edit = Edit::Set("content", Cow::Owned(crate::wire::to_json(&kept)));
-    let changed = crate::codec::splice::edit(message, &[edit]).ok();
+    let changed = splice::edit(message, &[edit]).ok();
     Message::Changed(changed.and_then(|changed| serde_json::from_slice(&changed).ok()))
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::passing::{edits_for_foreign_thoughts, may_have_foreign_thoughts};
+use super::passing::{edits_for_foreign_thoughts, without_foreign_thoughts};
 use super::{API_VERSION, BEDROCK_VERSION, Envelope, Params, StandIns, StreamDecoder, beta, decode_reply};
 use super::{edits_for_bedrock, encode_request};
 use crate::chat::{Losses, Reply, Request};
@@ -43,7 +43,7 @@ impl Schema for Anthropic {
         &[ApiHeader::Default("anthropic-version", API_VERSION)]
     }
 
-    fn mends(&self, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+    fn mends(&self, _: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
         edits_for_foreign_thoughts(body, losses)
     }
 
@@ -112,12 +112,7 @@ impl Schema for InvokeModel {
     }
 
     fn envelope(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Result<Vec<u8>> {
-        let mut body = Cow::Borrowed(body);
-        if may_have_foreign_thoughts(&body) {
-            let foreign = edits_for_foreign_thoughts(&body, losses);
-            body = Cow::Owned(splice::edit(&body, &foreign).map_err(malformed)?);
-        }
-        let body = &*body;
+        let body = &*without_foreign_thoughts(body, losses)?;
         let unknown = edits_for_bedrock(body, losses);
         let mut edits = vec![
             Edit::Remove("model"),
@@ -171,7 +166,7 @@ impl BackendCodec for InvokeModel {
     }
 }
 
-fn params<'a>(to: &To<'a>, envelope: Envelope<'a>) -> Params<'a> {
+pub(super) fn params<'a>(to: &To<'a>, envelope: Envelope<'a>) -> Params<'a> {
     Params { envelope, model: to.model, default_max_tokens: to.default_max_tokens }
 }
 

@@ -8,6 +8,7 @@ use super::usage::{Counters, Totals};
 use crate::chat::{Annotation, Choice, Content, Extra, Family, FinishReason, Foreign, Part, Reply, Seal};
 use crate::error::{Error, Result};
 use crate::wire::error::event_error;
+use crate::wire::raw::compact;
 
 /// The answer's known members.
 #[derive(Deserialize)]
@@ -130,21 +131,6 @@ pub(super) fn seal(data: String) -> Seal {
     Seal { by: Family::Anthropic, data }
 }
 
-/// JSON without the space between its tokens; the tokens stay as the provider wrote them.
-pub(in crate::wire) fn compact(json: &RawValue) -> String {
-    let json = json.get();
-    let mut out = String::with_capacity(json.len());
-    let (mut in_string, mut is_escaped) = (false, false);
-    for character in json.chars() {
-        if in_string || !character.is_ascii_whitespace() {
-            out.push(character);
-        }
-        in_string ^= character == '"' && !is_escaped;
-        is_escaped = character == '\\' && !is_escaped;
-    }
-    out
-}
-
 /// <https://docs.anthropic.com/en/api/handling-stop-reasons>
 pub(super) fn finish_reason(reason: Option<String>, sequence: Option<String>) -> FinishReason {
     match reason.as_deref() {
@@ -164,17 +150,5 @@ pub(super) fn openai_tier(tier: &str) -> Option<&'static str> {
         "standard" => Some("default"),
         "priority" => Some("priority"),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn compact_keeps_what_is_in_strings() {
-        let json = "{ \"a b\" :\n[1.0, \"\\\\\" , \"x \\\" y\", 10000000000000000000000 ] }";
-        let raw: &RawValue = serde_json::from_str(json).unwrap();
-        assert_eq!(compact(raw), r#"{"a b":[1.0,"\\","x \" y",10000000000000000000000]}"#);
     }
 }

@@ -6,10 +6,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::{RawValue, to_raw_value};
-use sha2::{Digest as _, Sha256};
+use serde_json::value::RawValue;
 
-use crate::codec::text::with_whole_characters;
+use crate::wire::names::{allowed, digest};
+use crate::wire::raw::{self, Changed};
+use crate::wire::rule::rules;
 
 const MESSAGES: &str = "https://platform.claude.com/docs/en/api/messages";
 const DEFINE_TOOLS: &str = "https://platform.claude.com/docs/en/agents-and-tools/tool-use/define-tools";
@@ -17,38 +18,6 @@ const MIGRATION: &str = "https://platform.claude.com/docs/en/about-claude/models
 const THINKING: &str = "https://platform.claude.com/docs/en/build-with-claude/thinking";
 const EXTENDED: &str = "https://platform.claude.com/docs/en/build-with-claude/extended-thinking";
 const REJECTED: &str = "https://platform.claude.com/docs/en/build-with-claude/thinking-troubleshooting";
-
-/// The rows: a rule, the reason of its loss, and where it is documented, or who met the refusal where it is not.
-macro_rules! rules {
-    ($(#[$doc:meta])* $($rule:ident: $reason:expr, $source:expr;)*) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(in crate::wire) enum Rule { $($rule),* }
-
-        impl Rule {
-            #[cfg(test)]
-            const ALL: &[Self] = &[$(Self::$rule),*];
-
-            /// The reason of the loss.
-            pub(in crate::wire) const fn reason(self) -> &'static str {
-                match self { $(Self::$rule => $reason),* }
-            }
-
-            /// Where it is documented.
-            #[cfg_attr(not(test), allow(dead_code, reason = "it is for readers, and a test wants it to be there"))]
-            const fn source(self) -> &'static str {
-                match self { $(Self::$rule => $source),* }
-            }
-        }
-
-        impl From<Rule> for std::borrow::Cow<'static, str> {
-            fn from(rule: Rule) -> Self {
-                std::borrow::Cow::Borrowed(rule.reason())
-            }
-        }
-    };
-}
-pub(in crate::wire) use rules;
 
 rules! {
     /// One thing that Claude refuses.
@@ -119,12 +88,6 @@ rules! {
 /// `metadata.user_id`, in characters.
 const MAX_USER: usize = 256;
 
-/// What is kept of a name that is not taken, in characters. The model reads it; the digest behind it tells it apart.
-const KEPT: usize = 64;
-
-/// What stands for the rest of it: `_` and the beginning of the digest.
-const DIGEST: usize = 16;
-
 /// True for a text that counts as none.
 pub(in crate::wire) fn is_blank(text: &str) -> bool {
     text.trim().is_empty()
@@ -144,52 +107,14 @@ pub(in crate::wire) fn tool_name(name: &str, longest: usize) -> Cow<'_, str> {
     allowed(name, longest, "_")
 }
 
-/// The name itself, or what is allowed of it, with `stand_in` for the rest, and its digest: the same always becomes the
-/// same, with no state to keep, and two never become one. `longest` is in characters.
-pub(in crate::wire) fn allowed<'a>(name: &'a str, longest: usize, stand_in: &str) -> Cow<'a, str> {
-    let is_allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
-    if (1..=longest).contains(&name.len()) && name.chars().all(is_allowed) {
-        return Cow::Borrowed(name);
-    }
-    let most = KEPT.min(longest.saturating_sub(DIGEST).saturating_sub(1));
-    let mut kept = String::new();
-    for char in name.chars() {
-        if is_allowed(char) {
-            kept.push(char)
-        } else {
-            kept.push_str(stand_in)
-        }
-        if kept.len() >= most {
-            break;
-        }
-    }
-    let digest = digest(name);
-    Cow::Owned(format!("{kept}_{}", digest.get(..DIGEST).unwrap_or(&digest)))
-}
-
-/// Arguments as an object, with the rule for which they are not what was there. Models leave them empty for tools that
-/// take none; text that is no object, such as one that the limit of tokens cut, becomes `{"arguments": TEXT}`.
+/// Arguments as an object, with the rule for which they are not what was there.
 pub(super) fn arguments(text: &str) -> (Cow<'_, RawValue>, Option<Rule>) {
-    let trimmed = match text.trim() {
-        "" => "{}",
-        trimmed => trimmed,
-    };
-    if trimmed.starts_with('{')
-        && let Ok(object) = serde_json::from_str::<&RawValue>(trimmed)
-    {
-        return match with_whole_characters(trimmed.as_bytes()) {
-            Cow::Borrowed(_) => (Cow::Borrowed(object), None),
-            Cow::Owned(whole) => (held(&whole, object), Some(Rule::HalfCharacter)),
-        };
-    }
-    // It cannot fail: the key is text, and so is the value.
-    let object = to_raw_value(&serde_json::json!({ "arguments": text }));
-    (object.map_or(Cow::Borrowed(RawValue::NULL), Cow::Owned), Some(Rule::Arguments))
-}
-
-/// `json`, or `otherwise` if it should not be JSON.
-fn held<'a>(json: &[u8], otherwise: &'a RawValue) -> Cow<'a, RawValue> {
-    serde_json::from_slice::<Box<RawValue>>(json).map_or(Cow::Borrowed(otherwise), Cow::Owned)
+    let (object, changed) = raw::arguments(text);
+    let rule = changed.map(|changed| match changed {
+        Changed::NoObject => Rule::Arguments,
+        Changed::HalfCharacter => Rule::HalfCharacter,
+    });
+    (object, rule)
 }
 
 /// What `metadata.user_id` may be for this user, with the rule if it is not the user itself. A digest still tells users
@@ -218,11 +143,6 @@ fn is_phone(text: &str) -> bool {
     (7..=15).contains(&digits)
         && text.chars().all(is_written)
         && (text.trim_start().starts_with('+') || text.contains([' ', '(', '-', '.']))
-}
-
-/// 64 characters that tell texts apart.
-pub(in crate::wire) fn digest(text: &str) -> String {
-    hex::encode(Sha256::digest(text))
 }
 
 #[cfg(test)]

@@ -8,15 +8,16 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::reply::{Block, annotation, compact, finish_reason, foreign, openai_tier, own_extra, seal};
+use super::reply::{Block, annotation, finish_reason, foreign, openai_tier, own_extra, seal};
 use super::sse::event_type;
-use super::tools::StandIns;
 use super::usage::{Counters, Totals};
 use crate::chat::{BlockStart, Delta, Event, Family, Foreign, Losses};
 use crate::codec::splice::{self, Edit};
 use crate::error::Error;
 use crate::wire::EventReader;
 use crate::wire::error::event_error;
+use crate::wire::names::StandIns;
+use crate::wire::raw::compact;
 
 /// Blocks that may be open at once. Anthropic opens one after the other.
 const MAX_OPEN: usize = 64;

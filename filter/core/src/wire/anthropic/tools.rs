@@ -9,9 +9,10 @@ use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::schema::input_schema;
 use super::types::{Own, Tool, ToolChoice, ToolOrOwn};
-use crate::chat::{self, Content, Family, Function, Losses, Reply, Request};
+use crate::chat::{self, Family, Function, Losses, Request};
 use crate::error::Result;
 use crate::wire::fields::Path;
+use crate::wire::names::{StandIns, is_same_function};
 
 /// The functions, each once.
 ///
@@ -41,7 +42,7 @@ pub(in crate::wire) fn tools<'a>(
         };
         let name = rules::tool_name(&tool.name, envelope.longest_tool_name());
         if let Some(first) = seen.insert(name.clone(), tool) {
-            if !is_same(first, tool) {
+            if !is_same_function(first, tool) {
                 return Err(Path::Key(&path, "name")
                     .unprocessable(format_args!("there is another tool of the name {:?}", tool.name)));
             }
@@ -54,12 +55,6 @@ pub(in crate::wire) fn tools<'a>(
         encoded.push(ToolOrOwn::Tool(self::tool(&path, name, tool, losses)));
     }
     Ok(encoded)
-}
-
-/// But for a cache mark, which says nothing of the tool.
-fn is_same(one: &Function, other: &Function) -> bool {
-    let said = |tool: &Function| Function { cache_control: None, ..tool.clone() };
-    said(one) == said(other)
 }
 
 fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a Function, losses: &mut Losses) -> Tool<'a> {
@@ -88,14 +83,6 @@ fn has_tools(request: &Request) -> bool {
     request.tools.iter().any(|tool| match tool {
         chat::Tool::Function(_) => true,
         chat::Tool::Hosted(hosted) => hosted.family == Family::Anthropic,
-    })
-}
-
-/// The tools that are the client's own.
-pub(in crate::wire) fn functions(tools: &[chat::Tool]) -> impl Iterator<Item = &Function> {
-    tools.iter().filter_map(|tool| match tool {
-        chat::Tool::Function(function) => Some(function),
-        chat::Tool::Hosted(_) => None,
     })
 }
 
@@ -141,39 +128,12 @@ pub(super) fn tool_choice<'a>(
     })
 }
 
-/// The names that stand for those of a request's tools, with the way back. Most requests have none.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct StandIns(Vec<(String, String)>);
-
 impl StandIns {
     /// Those of `tools` in this envelope.
     #[must_use]
     pub fn of(tools: &[chat::Tool], envelope: Envelope<'_>) -> Self {
         let longest = envelope.longest_tool_name();
         Self::by(tools, |name| rules::tool_name(name, longest))
-    }
-
-    /// Those of `tools` at a server that takes names as `rename` makes them.
-    pub(in crate::wire) fn by(tools: &[chat::Tool], rename: impl Fn(&str) -> Cow<'_, str>) -> Self {
-        let renamed = functions(tools).filter_map(|tool| match rename(&tool.name) {
-            Cow::Owned(stand_in) => Some((stand_in, tool.name.clone())),
-            Cow::Borrowed(_) => None,
-        });
-        Self(renamed.collect())
-    }
-
-    /// The client's name of the tool that the model calls by `name`.
-    pub(in crate::wire) fn resolve(&self, name: String) -> String {
-        self.0.iter().find(|(stand_in, _)| *stand_in == name).map_or(name, |(_, name)| name.clone())
-    }
-
-    /// Gives the calls of a whole answer the client's names.
-    pub fn resolve_in(&self, reply: &mut Reply) {
-        for part in reply.choices.iter_mut().flat_map(|choice| &mut choice.content) {
-            if let Content::ToolCall { name, .. } = &mut part.content {
-                *name = self.resolve(std::mem::take(name));
-            }
-        }
     }
 }
 
@@ -182,7 +142,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::chat::{BlockStart, Event};
+    use crate::chat::{BlockStart, Content, Event};
     use crate::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, SCHEMA, encode_request};
     use crate::wire::openai_chat::decode_request;
     use crate::wire::{Asked, BackendCodec as _};

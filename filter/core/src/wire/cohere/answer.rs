@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::chat::{Annotation, Family, FinishReason, Foreign, TokenLogprob};
 use crate::error::Error;
-use crate::wire::anthropic::compact;
+use crate::wire::raw::compact;
 
 /// A whole answer.
 #[derive(Default, Deserialize)]

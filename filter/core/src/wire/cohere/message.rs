@@ -11,7 +11,7 @@ use super::types::{CalledFunction, Content, Link, Message, Part, ToolCall};
 use crate::chat::{self, Losses, MediaKind, Role, Source};
 use crate::error::Result;
 use crate::wire::fields::Path;
-use crate::wire::openai::chat::{ELSEWHERE, Url, joined, label, titled};
+use crate::wire::openai::chat::{ELSEWHERE, Url, joined, label};
 use crate::wire::openai_chat::saying_error;
 
 /// Why a mark is not sent.
@@ -374,13 +374,13 @@ const BY_NAME: &str = "the file is not known to this backend; send its bytes";
 /// A document of text stays where it is, as text: those that Cohere itself has beside the messages are of no turn.
 fn document<'a>(path: &Path<'_>, source: &'a Source, name: Option<&str>) -> Result<Cow<'a, str>> {
     match source {
-        Source::Text(text) => Ok(titled(name, text)),
+        Source::Text(text) => Ok(Source::titled(name, text)),
         Source::Base64 { media_type, data } if media_type.starts_with("text/") => {
             let bytes =
                 STANDARD.decode(data).map_err(|_| path.unprocessable("the file is not valid base64"))?;
             let text =
                 String::from_utf8(bytes).map_err(|_| path.unprocessable("the text file is not UTF-8"))?;
-            Ok(Cow::Owned(titled(name, &text).into_owned()))
+            Ok(Cow::Owned(Source::titled(name, &text).into_owned()))
         }
         Source::Base64 { media_type, .. } => {
             Err(path.unprocessable(format_args!("files of type {media_type:?} are not supported by Cohere")))

@@ -6,9 +6,9 @@ use super::answer::{Answer, Block, Call, Cited, Logprob, Message, citation, fini
 use crate::chat::{Choice, Content, Family, Foreign, Losses, Part, Reply};
 use crate::error::{Error, Result};
 use crate::wire::Asked;
-use crate::wire::anthropic::compact;
 use crate::wire::error::event_error;
 use crate::wire::openai::chat::call_id;
+use crate::wire::raw::compact;
 use crate::wire::usage::cohere_usage;
 
 /// Reads an answer of `/v2/chat`.

@@ -5,39 +5,15 @@
 //! left out is a loss, for the reason of its rule. Members that it does not know are a 422 there
 //! (<https://github.com/OpenRouterTeam/openrouter-examples/issues/71>), so none is sent that its reference has not.
 
-use std::borrow::Cow;
+use crate::wire::rule::rules;
 
 const CHAT: &str = "https://docs.cohere.com/reference/chat";
 const ERRORS: &str = "https://docs.cohere.com/reference/errors";
 const REASONING: &str = "https://docs.cohere.com/docs/reasoning";
 const TEXT_AND_CALLS: &str = "https://github.com/vercel/ai/issues/5794";
 
-/// The rows: a rule, the reason of its loss, and where it is documented, or who met the refusal where it is not.
-macro_rules! rules {
-    ($($rule:ident: $reason:expr, $source:expr;)*) => {
-        /// One thing that Cohere refuses.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub(super) enum Rule { $($rule),* }
-
-        impl Rule {
-            #[cfg(test)]
-            const ALL: &[Self] = &[$(Self::$rule),*];
-
-            /// The reason of the loss.
-            const fn reason(self) -> &'static str {
-                match self { $(Self::$rule => $reason),* }
-            }
-
-            /// Where it is documented.
-            #[cfg_attr(not(test), allow(dead_code, reason = "it is for readers, and a test wants it to be there"))]
-            const fn source(self) -> &'static str {
-                match self { $(Self::$rule => $source),* }
-            }
-        }
-    };
-}
-
 rules! {
+    /// One thing that Cohere refuses.
     TextAndCalls: "Cohere takes no text beside calls of tools: it is sent as the plan to call them",
         TEXT_AND_CALLS;
     EmptyMessage: "Cohere takes no empty message",
@@ -70,12 +46,6 @@ rules! {
         ERRORS;
     Stops: "Cohere takes 5 stop sequences",
         CHAT;
-}
-
-impl From<Rule> for Cow<'static, str> {
-    fn from(rule: Rule) -> Self {
-        Cow::Borrowed(rule.reason())
-    }
 }
 
 /// [`Rule::Stops`]

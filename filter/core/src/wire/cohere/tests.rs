@@ -36,6 +36,7 @@ fn encoded(request: &Request) -> Result<(Value, Vec<(String, String)>)> {
         stream: false,
         default_max_tokens: 1,
         headers: &Headers::default(),
+        auth: None,
     };
     assert_eq!(SCHEMA.path(&to), "/v2/chat");
     let mut losses = Losses::default();

@@ -13,9 +13,10 @@ use super::rules::Rule;
 use super::types::{Object, ServiceTier, ToolChoice};
 use crate::chat::{Extra, Family, Losses, Request, ThinkingMode};
 use crate::error::Result;
+use crate::wire::anthropic::clouds::Cloud;
 use crate::wire::anthropic::thinking::effort;
 use crate::wire::anthropic::types::{OutputConfig, Own};
-use crate::wire::anthropic::{bedrock, beta, types};
+use crate::wire::anthropic::{beta, types};
 use crate::wire::fields::{Path, Taken, UNKNOWN};
 use crate::wire::raw::Members;
 use crate::wire::schema::To;
@@ -181,7 +182,7 @@ fn claudes_own<'a>(
                 betas = serde_json::from_str(json.get())
                     .map_err(|_| Path::Key(&Path::Root, BETAS).malformed("expected a list of strings"))?;
             }
-            name if bedrock::is_unknown(name) => losses.add(name, bedrock::REASON),
+            name if !Cloud::Bedrock.knows(name) => losses.add(name, Cloud::Bedrock.reason()),
             // Converse has labels instead, of which only texts are known.
             name if name.starts_with("metadata.") => losses.add(name, UNKNOWN),
             // What is below another member is in that.

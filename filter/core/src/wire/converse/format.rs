@@ -4,7 +4,8 @@
 use super::models::Model;
 use super::rules::Rule;
 use crate::chat::{Losses, Request, ResponseFormat};
-use crate::wire::anthropic::tools::{functions, must_call};
+use crate::wire::anthropic::tools::must_call;
+use crate::wire::names::functions;
 use crate::wire::raw::Members;
 
 /// How the format is asked for.

@@ -198,8 +198,15 @@ fn to_json_body(endpoint: Endpoint, model: &str, asked: &Value) -> Result<Value>
     let mut losses = Losses::default();
     let mut request = codec(endpoint).decode(asked.to_string().as_bytes(), &mut losses)?;
     model.clone_into(&mut request.model);
-    let to =
-        To { endpoint, schema: &schema, model, stream: false, default_max_tokens: 4096, headers: &headers };
+    let to = To {
+        endpoint,
+        schema: &schema,
+        model,
+        stream: false,
+        default_max_tokens: 4096,
+        headers: &headers,
+        auth: None,
+    };
     let body = SCHEMA.encode(&to, &request, &mut losses)?;
     Ok(serde_json::from_slice(&body).unwrap())
 }

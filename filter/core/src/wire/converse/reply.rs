@@ -15,9 +15,9 @@ use crate::chat::{
 };
 use crate::error::{Error, Result};
 use crate::usage::Usage;
-use crate::wire::anthropic::compact;
 use crate::wire::error::event_error;
 use crate::wire::raw::Members;
+use crate::wire::raw::compact;
 
 /// The answer's known members. `metrics` and `performanceConfig` say nothing of it.
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
 //! What Bedrock and the models behind Converse are known to refuse beyond what Claude does, in one table: each rule
 //! with its source. Which model it is about is in [`super::models`].
 
-use crate::wire::anthropic::rules::rules;
+use crate::wire::rule::rules;
 
 const MODEL: &str = "https://github.com/boto/botocore/blob/develop/botocore/data/bedrock-runtime/2023-09-30/service-2.json.gz";
 const TOOL_CHOICE: &str =

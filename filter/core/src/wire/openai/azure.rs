@@ -3,6 +3,8 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::chat;
+use crate::chat::Losses;
+use crate::codec::splice::Edit;
 use crate::config::AuthKind;
 use crate::endpoint::Endpoint;
 use crate::wire::schema::{BackendCodec, Fits, Native, Schema, To, native};
@@ -56,6 +58,10 @@ impl Schema for Azure {
         }
     }
 
+    fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+        chat::edits_for_sealed_calls(to, body, losses)
+    }
+
     fn type_of_foreign_errors(&self) -> &'static str {
         "AzureOpenAIBackendError"
     }
@@ -90,6 +96,7 @@ mod tests {
             stream: false,
             default_max_tokens: 1,
             headers: &headers,
+            auth: None,
         })
     }
 

@@ -6,6 +6,8 @@
 //! (<https://docs.aws.amazon.com/bedrock/latest/userguide/inference-responses-api.html>).
 
 use super::chat;
+use crate::chat::Losses;
+use crate::codec::splice::Edit;
 use crate::config::AuthKind;
 use crate::endpoint::Endpoint;
 use crate::wire::schema::{BackendCodec, Fits, Native, Schema, To, native};
@@ -31,6 +33,10 @@ impl Schema for Bedrock {
 
     fn path(&self, to: &To<'_>) -> String {
         to.path_below("openai/v1", native(self, to.endpoint).map_or("chat/completions", |native| native.path))
+    }
+
+    fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+        chat::edits_for_sealed_calls(to, body, losses)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

@@ -9,13 +9,16 @@ pub(in crate::wire) mod chat;
 use serde_json::{Value, json};
 
 use super::api::{Api, ModelsList};
-use super::glance;
+use super::glance::{self, Glance};
 use super::openai_chat;
 use super::schema::{BackendCodec, Fits, Native, Schema, To, native};
 use super::usage::{Counters, Shape, Tokens, Watch};
+use crate::chat::{Losses, Seal};
+use crate::codec::splice::Edit;
 use crate::config::{AuthKind, Model};
 use crate::endpoint::{Body, ClientApi, Endpoint, Operation, Path};
 use crate::error::{Error, Kind};
+use crate::headers::Headers;
 
 /// What most of its endpoints have in common.
 const POST: Operation = Operation {
@@ -33,10 +36,16 @@ const TOKENS: Watch = Watch { tokens: Tokens::InputAndOutput, ..Watch::NOTHING }
 pub(crate) static CHAT_COMPLETIONS: Operation = Operation {
     name: "chat",
     path: Path::Exact("/v1/chat/completions"),
+    glance: glance_at_chat,
     watch: Watch { shape: Shape::Chat, ..TOKENS },
     codec: Some(&openai_chat::CLIENT),
     ..POST
 };
+
+fn glance_at_chat(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
+    let seen = glance::json(headers, body)?;
+    Ok(Glance { is_mixed: Seal::may_be_in_an_id(body), ..seen })
+}
 
 pub(crate) static COMPLETIONS: Operation = Operation {
     name: "completion",
@@ -200,6 +209,10 @@ impl Schema for OpenAi {
             TOKENIZE_PATH => TOKENIZE_PATH.to_owned(),
             operation => to.path_below("v1", operation),
         }
+    }
+
+    fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+        chat::edits_for_sealed_calls(to, body, losses)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

@@ -1,14 +1,16 @@
 //! A client's request, from OpenAI's words.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::content::{cache_control, first_of, prefer};
 use super::message::decode_message;
 use crate::chat::{
-    Family, Function, Losses, Origin, Request, ResponseFormat, Thinking, ThinkingMode, Tool, ToolChoice,
+    Family, Foreign, Function, Losses, Origin, Request, ResponseFormat, Thinking, ThinkingMode, Tool,
+    ToolChoice,
 };
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path, parse};
+use crate::wire::names::camel;
 use crate::wire::raw::Shape;
 
 /// Schemas stay text, since a backend reads them and nobody here.
@@ -42,7 +44,7 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
 
     for (index, tool) in fields.list("tools")?.into_iter().enumerate() {
         let list = fields.path("tools");
-        request.tools.push(Tool::Function(decode_tool(&Path::Index(&list, index), tool, losses)?));
+        request.tools.push(decode_tool(&Path::Index(&list, index), tool, losses)?);
     }
     if let Some(choice) = fields.take("tool_choice") {
         request.tool_choice = Some(decode_tool_choice(&fields.path("tool_choice"), choice, losses)?);
@@ -113,15 +115,44 @@ fn decode_stop(path: &Path<'_>, stop: Value) -> Result<Vec<String>> {
     }
 }
 
-fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Function> {
+/// Tools that Google runs, as clients of this API name them and as Google does: those of Envoy AI Gateway, and the others alike.
+const GOOGLES: &[(&str, &str)] = &[
+    ("code_execution", "codeExecution"),
+    ("enterprise_search", "enterpriseWebSearch"),
+    ("google_maps", "googleMaps"),
+    ("google_search", "googleSearch"),
+    ("google_search_retrieval", "googleSearchRetrieval"),
+    ("url_context", "urlContext"),
+];
+
+fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Tool> {
     let mut fields = Fields::new(path, tool)?;
-    if let Some(kind) = fields.string("type")?
-        && kind != "function"
-    {
-        return Err(fields
-            .path("type")
-            .unprocessable(format_args!("tools of type {kind:?} are not supported")));
+    let kind = fields.string("type")?.unwrap_or_else(|| "function".to_owned());
+    if kind == "function" {
+        return decode_function(fields, losses).map(Tool::Function);
     }
+    let Some((_, name)) = GOOGLES.iter().find(|(known, _)| *known == kind) else {
+        let path = fields.path("type");
+        return Err(path.unprocessable(format_args!("tools of type {kind:?} are not supported")));
+    };
+    let settings = fields.map(&kind)?.unwrap_or_default();
+    fields.finish(losses);
+    let json = json!({ *name: in_camel_case(Value::Object(settings)) }).to_string();
+    Ok(Tool::Hosted(Foreign { family: Family::Google, kind: (*name).to_owned(), json }))
+}
+
+/// The names of members as Google writes them, at all depths. The tree is no deeper than the parser allows.
+fn in_camel_case(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            members.into_iter().map(|(name, value)| (camel(&name), in_camel_case(value))).collect()
+        }
+        Value::Array(list) => list.into_iter().map(in_camel_case).collect(),
+        other => other,
+    }
+}
+
+fn decode_function(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Function> {
     let Some(function) = fields.take("function") else {
         return Err(fields.path("function").unprocessable("field is required"));
     };
@@ -256,8 +287,6 @@ fn decode_thinking(path: &Path<'_>, thinking: Value, losses: &mut Losses) -> Res
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     /// Of two words for one thing the newer, or the outer, counts; the other is a loss where it says something else.

@@ -1,8 +1,8 @@
 //! A whole answer, in OpenAI's words.
 
 use super::types::{
-    Choice, Completion, Function, Logprobs, Marked, Message, Place, ThinkingBlock, Thought, ToolCall,
-    finish_reason, lose_extra,
+    Choice, Completion, ExtraContent, Function, Logprobs, Marked, Message, OwnWords, Place, ThinkingBlock,
+    Thought, ToolCall, UrlCitation, finish_reason, lose_extra,
 };
 use crate::chat::{self, Content, Losses, Part, Reply};
 use crate::wire::{Asked, to_json};
@@ -28,10 +28,10 @@ pub fn encode_reply(asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8
 }
 
 fn choice<'a>(index: usize, choice: &'a chat::Choice, losses: &mut Losses) -> Choice<'a> {
-    lose_extra("answer", choice.extra.as_deref(), losses);
+    let own = OwnWords::of("answer", choice.extra.as_deref(), losses);
     Choice {
         index,
-        message: message(&choice.content, losses),
+        message: Message { own, ..message(&choice.content, losses) },
         logprobs: Logprobs::of(&choice.logprobs),
         finish_reason: finish_reason(&choice.finish_reason, losses),
     }
@@ -45,6 +45,8 @@ fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
         reasoning_content: None,
         thinking_blocks: Vec::new(),
         tool_calls: Vec::new(),
+        annotations: Vec::new(),
+        own: OwnWords::default(),
     };
     for (position, part) in parts.iter().enumerate() {
         let seal = part.seal.as_ref().map(Marked);
@@ -54,12 +56,20 @@ fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
         };
         match &part.content {
             Content::Text { text, annotations } => {
+                let before = message.content.as_ref().map_or(0, |text| text.chars().count());
                 append(&mut message.content, text);
-                if !annotations.is_empty() {
-                    losses.add(
-                        format_args!("answer.content[{position}].citations"),
-                        "the text comes without its sources",
-                    );
+                let characters = text.chars().count();
+                for annotation in annotations {
+                    match UrlCitation::of(annotation, before, characters) {
+                        Some(citation) => message.annotations.push(citation),
+                        None => lose_source(position, losses),
+                    }
+                }
+                // This API has no place for the signature of a text: it stands behind it as a thought that says nothing.
+                if seal.is_some() {
+                    let place = Place { after_text: place.after_text.saturating_add(text.len()), ..place };
+                    let thought = Thought::Thinking { thinking: "", signature: seal };
+                    message.thinking_blocks.push(ThinkingBlock { index: None, thought, place });
                 }
             }
             Content::Refusal(text) => append(&mut message.refusal, text),
@@ -80,6 +90,7 @@ fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
                 id: Some(id),
                 kind: Some("function"),
                 function: Function { name: Some(name), arguments },
+                extra_content: part.seal.as_ref().and_then(ExtraContent::of),
             }),
             Content::Media { .. } => {
                 losses.add(format_args!("answer.content[{position}]"), "this API answers with text only");
@@ -97,6 +108,11 @@ fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
         message.content = Some(String::new());
     }
     message
+}
+
+/// A source that this API has no word for.
+pub(super) fn lose_source(position: impl std::fmt::Display, losses: &mut Losses) {
+    losses.add(format_args!("answer.content[{position}].citations"), "the text comes without this source");
 }
 
 fn append(to: &mut Option<String>, text: &str) {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::content::{Allowed, cache_control, decode_content, prefer};
 use super::thoughts::{put_together, take_thoughts};
-use crate::chat::{Content, Family, Losses, Message, Origin, Part, Role};
+use crate::chat::{Content, Family, Losses, Message, Origin, Part, Role, Seal};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 use crate::wire::to_json;
@@ -85,12 +85,36 @@ fn decode_tool_call(path: &Path<'_>, call: Value, losses: &mut Losses) -> Result
     function.finish(losses);
     // Streaming clients that echo what they received leave the chunk's index in.
     fields.take("index");
+    let told = signature(&mut fields, losses)?;
     fields.finish(losses);
-    Ok(Part { cache_control, ..Part::new(Content::ToolCall { id, name, arguments }) })
+    // Most clients know of no member for it, and send the name back that it is in.
+    let (name_of_call, in_id) = Seal::of_id(&id);
+    let seal = told.or(in_id);
+    let call = Content::ToolCall { id: name_of_call.to_owned(), name, arguments };
+    Ok(Part { cache_control, seal, ..Part::new(call) })
+}
+
+/// The signature of a call where Google's own clients have it, `extra_content.google.thought_signature`:
+/// <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures>.
+fn signature(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Option<Seal>> {
+    let Some(extra) = fields.take("extra_content") else { return Ok(None) };
+    let path = fields.path("extra_content");
+    let mut extra = Fields::new(&path, extra)?;
+    let mut seal = None;
+    if let Some(google) = extra.take("google") {
+        let path = extra.path("google");
+        let mut google = Fields::new(&path, google)?;
+        let data = google.string("thought_signature")?.filter(|data| !data.is_empty());
+        seal = data.map(|data| Seal { by: Family::Google, data });
+        google.finish(losses);
+    }
+    extra.finish(losses);
+    Ok(seal)
 }
 
 fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Message> {
     let call_id = fields.required_string("tool_call_id")?;
+    let call_id = Seal::of_id(&call_id).0.to_owned();
     let Some(content) = fields.take("content") else { return Err(fields.missing("content")) };
     let mut content = decode_content(&fields.path("content"), content, Allowed::Text, losses)?;
     // A mark on its last part is one on the result. One further in stays there: what comes behind it may change.

@@ -1,8 +1,11 @@
 //! A streamed answer, in OpenAI's words.
 
+use serde::Serialize;
+
+use super::encode::lose_source;
 use super::types::{
-    ChunkDelta, CompletionUsage, Function, Logprobs, Marked, Place, ThinkingBlock, Thought, ToolCall,
-    finish_reason, lose_extra,
+    ChunkDelta, CompletionUsage, ExtraContent, Function, Logprobs, Marked, OwnWords, Place, ThinkingBlock,
+    Thought, ToolCall, UrlCitation, finish_reason,
 };
 use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, Seal};
 use crate::usage::Usage;
@@ -39,7 +42,14 @@ struct OpenBlock {
 
 #[derive(Debug)]
 enum BlockKind {
-    Message,
+    /// Text, how many characters of it are before this, and its signature, for which this API has no place but that of a
+    /// thought.
+    Message {
+        before: usize,
+        seal: Option<Seal>,
+    },
+    /// A thought that was told whole.
+    Redacted,
     Refusal,
     /// A thought, kept until it is whole: clients see its text at once as `reasoning_content`, but what they send back is
     /// one block with its signature, however they put lists of deltas together.
@@ -60,6 +70,8 @@ struct Choice {
     has_role: bool,
     /// Bytes of text so far.
     text: usize,
+    /// The same in characters.
+    characters: usize,
     thinking_blocks: u32,
     tool_calls: u32,
     finish_reason: FinishReason,
@@ -123,7 +135,12 @@ impl StreamEncoder {
                 self.service_tier = Some(tier.clone());
                 self.head = None;
             }
-            Event::Extra { extra, .. } => lose_extra("answer", Some(extra), losses),
+            Event::Extra { choice, extra } => {
+                let own = OwnWords::of("answer", Some(extra), losses);
+                if own.says_something() {
+                    self.chunk(*choice, &own, None, None, out);
+                }
+            }
             // Whatever comes first says whose answer it is: clients take the role from the first chunk.
             Event::Ping => self.content(0, ChunkDelta { content: Some(""), ..ChunkDelta::default() }, out),
             Event::Error(error) => {
@@ -148,7 +165,7 @@ impl StreamEncoder {
         let Some(choice) = self.choice(choice_index) else { return };
         let mut delta = ChunkDelta::default();
         let kind = match block {
-            BlockStart::Text => BlockKind::Message,
+            BlockStart::Text => BlockKind::Message { before: choice.characters, seal: None },
             BlockStart::Thinking => {
                 BlockKind::Thinking { text: String::new(), seal: None, place: choice.place() }
             }
@@ -157,7 +174,7 @@ impl StreamEncoder {
                 let place = choice.place();
                 delta.thinking_blocks =
                     Some([choice.thinking_block(Thought::RedactedThinking { data: Marked(seal) }, place)]);
-                BlockKind::Message
+                BlockKind::Redacted
             }
             BlockStart::Media { .. } => {
                 losses.add(format_args!("answer.content[{index}]"), "this API answers with text only");
@@ -178,6 +195,7 @@ impl StreamEncoder {
                     id: Some(id),
                     kind: Some("function"),
                     function: Function { name: Some(name), arguments: "" },
+                    extra_content: None,
                 }]);
                 BlockKind::ToolCall { index, has_arguments: false }
             }
@@ -198,6 +216,7 @@ impl StreamEncoder {
             (Delta::Text(text), _) => {
                 if let Some(choice) = self.choice(choice) {
                     choice.text = choice.text.saturating_add(text.len());
+                    choice.characters = choice.characters.saturating_add(text.chars().count());
                 }
                 ChunkDelta { content: Some(text), ..ChunkDelta::default() }
             }
@@ -207,19 +226,36 @@ impl StreamEncoder {
                 }
                 ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() }
             }
-            (Delta::Seal(by, more), BlockKind::Thinking { seal, .. }) => {
+            (Delta::Seal(by, more), BlockKind::Thinking { seal, .. } | BlockKind::Message { seal, .. }) => {
                 let seal = seal.get_or_insert_with(|| Seal { by: *by, data: String::new() });
                 seal.data.push_str(more);
                 return;
             }
-            (Delta::Seal(..), _) => return,
-            (Delta::Annotation(_), _) => {
-                losses.add(
-                    format_args!("answer.content[{index}].citations"),
-                    "the text comes without its sources",
-                );
-                return;
+            (Delta::Seal(by, data), BlockKind::ToolCall { index, .. }) => {
+                let seal = Seal { by: *by, data: data.clone() };
+                let Some(extra_content) = ExtraContent::of(&seal) else { return };
+                let function = Function { name: None, arguments: "" };
+                let call = ToolCall {
+                    index: Some(*index),
+                    id: None,
+                    kind: None,
+                    function,
+                    extra_content: Some(extra_content),
+                };
+                let delta = ChunkDelta { tool_calls: Some([call]), ..ChunkDelta::default() };
+                return self.content(choice, delta, out);
             }
+            (Delta::Seal(..), _) => return,
+            (Delta::Annotation(annotation), BlockKind::Message { before, .. }) => {
+                let before = *before;
+                let characters = self.choice(choice).map_or(0, |choice| choice.characters);
+                let Some(citation) = UrlCitation::of(annotation, before, characters.saturating_sub(before))
+                else {
+                    return lose_source(index, losses);
+                };
+                ChunkDelta { annotations: Some([citation]), ..ChunkDelta::default() }
+            }
+            (Delta::Annotation(_), _) => return lose_source(index, losses),
             (Delta::Arguments(arguments), BlockKind::ToolCall { index, has_arguments }) => {
                 *has_arguments = true;
                 arguments_delta(*index, arguments)
@@ -244,7 +280,18 @@ impl StreamEncoder {
                 let delta = ChunkDelta { thinking_blocks: Some([thought]), ..ChunkDelta::default() };
                 self.content(block.choice, delta, out);
             }
-            BlockKind::Message | BlockKind::Refusal | BlockKind::ToolCall { .. } => {}
+            BlockKind::Message { seal: Some(seal), .. } => {
+                let Some(choice) = self.choice(block.choice) else { return };
+                let place = choice.place();
+                let signature = Some(Marked(&seal));
+                let thought = choice.thinking_block(Thought::Thinking { thinking: "", signature }, place);
+                let delta = ChunkDelta { thinking_blocks: Some([thought]), ..ChunkDelta::default() };
+                self.content(block.choice, delta, out);
+            }
+            BlockKind::Message { .. }
+            | BlockKind::Redacted
+            | BlockKind::Refusal
+            | BlockKind::ToolCall { .. } => {}
         }
     }
 
@@ -285,7 +332,7 @@ impl StreamEncoder {
     fn chunk(
         &mut self,
         choice: u32,
-        delta: &ChunkDelta<'_>,
+        delta: &impl Serialize,
         logprobs: Option<&Logprobs<'_>>,
         finish_reason: Option<&'static str>,
         out: &mut Vec<u8>,
@@ -349,6 +396,6 @@ impl Choice {
 
 fn arguments_delta(index: u32, arguments: &str) -> ChunkDelta<'_> {
     let function = Function { name: None, arguments };
-    let call = ToolCall { index: Some(index), id: None, kind: None, function };
+    let call = ToolCall { index: Some(index), id: None, kind: None, function, extra_content: None };
     ChunkDelta { tool_calls: Some([call]), ..ChunkDelta::default() }
 }

@@ -113,13 +113,16 @@ fn gather(blocks: &mut Vec<Block>, block: Block) {
     let Kind::Thinking { text: more_text, signature: more_signature } = &block.kind else {
         return blocks.push(block);
     };
+    let place = blocks.last().map(|last| (last.after_text, last.after_calls)).unwrap_or_default();
     let open = blocks.last_mut().and_then(|last| match &mut last.kind {
         Kind::Thinking { text, signature } => {
             let is_same = last.index.is_some() && last.index == block.index;
             // A signature that brings text of its own is a block of its own.
             let waits = signature.is_empty() && (more_signature.is_empty() || more_text.is_empty());
+            // Pieces of one block are in one place.
+            let is_elsewhere = place != (block.after_text, block.after_calls);
             let knows_better = last.index.is_some() && block.index.is_some();
-            (is_same || waits && !knows_better).then_some((text, signature))
+            (is_same || waits && !knows_better && !is_elsewhere).then_some((text, signature))
         }
         Kind::Redacted { .. } => None,
     });

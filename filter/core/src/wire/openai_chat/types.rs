@@ -6,8 +6,9 @@
 use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
-use crate::chat::{self, FinishReason, Losses, Seal};
+use crate::chat::{self, Annotation, Family, FinishReason, Losses, Seal};
 use crate::usage::Usage;
 
 /// `chat.completion`
@@ -76,6 +77,80 @@ pub(super) struct Message<'a> {
     pub(super) thinking_blocks: Vec<ThinkingBlock<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) tool_calls: Vec<ToolCall<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) annotations: Vec<UrlCitation<'a>>,
+    #[serde(flatten)]
+    pub(super) own: OwnWords<'a>,
+}
+
+/// What Google's models say of an answer, in Google's own words below names like this API's: extensions, as Envoy AI Gateway has
+/// them.
+#[derive(Default, Serialize)]
+pub(super) struct OwnWords<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    safety_ratings: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grounding_metadata: Option<&'a RawValue>,
+}
+
+impl<'a> OwnWords<'a> {
+    pub(super) fn says_something(&self) -> bool {
+        self.safety_ratings.is_some() || self.grounding_metadata.is_some()
+    }
+
+    /// What else is in `extra` is a loss.
+    pub(super) fn of(path: impl Display, extra: Option<&'a chat::Extra>, losses: &mut Losses) -> Self {
+        let mut own = Self::default();
+        let Some(extra) = extra else { return own };
+        let is_google = extra.family == Family::Google;
+        for (name, json) in &extra.members {
+            let place = match name.as_str() {
+                "safetyRatings" if is_google => &mut own.safety_ratings,
+                "groundingMetadata" if is_google => &mut own.grounding_metadata,
+                _ => {
+                    lose(&path, name, losses);
+                    continue;
+                }
+            };
+            *place = serde_json::from_str(json).ok();
+        }
+        own
+    }
+}
+
+/// Where a piece of the text comes from.
+#[derive(Serialize)]
+pub(super) struct UrlCitation<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    url_citation: Citation<'a>,
+}
+
+#[derive(Serialize)]
+struct Citation<'a> {
+    /// In characters of the message's text.
+    start_index: usize,
+    end_index: usize,
+    url: &'a str,
+    title: &'a str,
+}
+
+impl<'a> UrlCitation<'a> {
+    /// Of the text that has `characters` characters and as many `before` it. `None` for a source without an address, which this
+    /// API cannot tell.
+    pub(super) fn of(annotation: &'a Annotation, before: usize, characters: usize) -> Option<Self> {
+        let url = annotation.url.as_deref().filter(|url| !url.is_empty())?;
+        let (start, end) = annotation.span.unwrap_or((0, characters));
+        Some(Self {
+            kind: "url_citation",
+            url_citation: Citation {
+                start_index: before.saturating_add(start),
+                end_index: before.saturating_add(end),
+                url,
+                title: annotation.title.as_deref().unwrap_or(url),
+            },
+        })
+    }
 }
 
 /// An extension: a thought with its signature and its place, so that the client can send it back.
@@ -143,6 +218,27 @@ pub(super) struct ToolCall<'a> {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<&'static str>,
     pub(super) function: Function<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) extra_content: Option<ExtraContent<'a>>,
+}
+
+/// The signature of a call where Google's own clients look for it.
+#[derive(Serialize)]
+pub(super) struct ExtraContent<'a> {
+    google: GoogleContent<'a>,
+}
+
+#[derive(Serialize)]
+struct GoogleContent<'a> {
+    thought_signature: &'a str,
+}
+
+impl<'a> ExtraContent<'a> {
+    /// `None` for the signature of another provider.
+    pub(super) fn of(seal: &'a Seal) -> Option<Self> {
+        let google = GoogleContent { thought_signature: &seal.data };
+        (seal.by == Family::Google).then_some(Self { google })
+    }
 }
 
 #[derive(Serialize)]
@@ -167,6 +263,8 @@ pub(super) struct ChunkDelta<'a> {
     pub(super) thinking_blocks: Option<[ThinkingBlock<'a>; 1]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_calls: Option<[ToolCall<'a>; 1]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) annotations: Option<[UrlCitation<'a>; 1]>,
 }
 
 /// `usage`
@@ -230,6 +328,10 @@ pub(super) fn finish_reason(reason: &FinishReason, losses: &mut Losses) -> &'sta
 /// What an answer has that this API has no place for.
 pub(super) fn lose_extra(path: impl Display, extra: Option<&chat::Extra>, losses: &mut Losses) {
     for (name, _) in extra.into_iter().flat_map(|extra| &extra.members) {
-        losses.add(format_args!("{path}.{name}"), "not known to this gateway");
+        lose(&path, name, losses);
     }
+}
+
+fn lose(path: impl Display, name: &str, losses: &mut Losses) {
+    losses.add(format_args!("{path}.{name}"), "not known to this gateway");
 }

@@ -45,6 +45,7 @@ const FIELDS: [&str; 15] = [
 const NATIVE_FIELDS: [&str; 7] =
     ["model", "stream", "container", "mcp_servers", "inference_geo", "speed", "diagnostics"];
 const BEDROCK_FIELDS: [&str; 2] = ["anthropic_version", "anthropic_beta"];
+const VERTEX_FIELDS: [&str; 3] = ["anthropic_version", "stream", "speed"];
 
 /// Checks a request the way the API documents it. `anthropic_version` in the body is the carrier's business.
 ///
@@ -55,13 +56,17 @@ pub(crate) fn check(body: &Value, rules: Rules<'_>) -> Result<(), String> {
     let own: &[&str] = match rules.carrier {
         Carrier::Native => &NATIVE_FIELDS,
         Carrier::Bedrock => &BEDROCK_FIELDS,
+        Carrier::Vertex => &VERTEX_FIELDS,
     };
-    if let Some(name) =
-        fields.keys().find(|name| !FIELDS.contains(&name.as_str()) && !own.contains(&name.as_str()))
+    let has_model = rules.carrier == Carrier::Vertex && rules.count;
+    if let Some(name) = fields
+        .keys()
+        .map(String::as_str)
+        .find(|name| !(FIELDS.contains(name) || own.contains(name) || has_model && *name == "model"))
     {
         return Err(format!("{name}: Extra inputs are not permitted"));
     }
-    if rules.carrier == Carrier::Native
+    if (rules.carrier == Carrier::Native || has_model)
         && fields.get("model").and_then(Value::as_str).is_none_or(str::is_empty)
     {
         return Err("model: Field required".to_owned());
@@ -105,8 +110,8 @@ pub(crate) fn check(body: &Value, rules: Rules<'_>) -> Result<(), String> {
     if user.contains('@') {
         return Err("metadata.user_id: user_id appears to contain an email address".to_owned());
     }
-    if rules.carrier == Carrier::Bedrock {
-        unknown_to_bedrock(body)?;
+    if rules.carrier != Carrier::Native {
+        unknown_to_clouds(body, rules.carrier)?;
     }
     if let Some(system) = fields.get("system") {
         blocks("system", system, &["text"])?;
@@ -169,11 +174,11 @@ fn sampling(body: &Value, model: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// InvokeModel takes no member it does not know, and fetches nothing.
-fn unknown_to_bedrock(body: &Value) -> Result<(), String> {
+/// The clouds take no member they do not know, and fetch nothing.
+fn unknown_to_clouds(body: &Value, carrier: Carrier) -> Result<(), String> {
     let list = |value: Option<&Value>| value.and_then(Value::as_array).cloned().unwrap_or_default();
     for (index, tool) in list(body.get("tools")).iter().enumerate() {
-        if tool.get("eager_input_streaming").is_some() {
+        if carrier == Carrier::Bedrock && tool.get("eager_input_streaming").is_some() {
             return Err(format!(
                 "tools.{index}.custom.eager_input_streaming: Extra inputs are not permitted"
             ));
@@ -185,7 +190,7 @@ fn unknown_to_bedrock(body: &Value) -> Result<(), String> {
             return Err("cache_control.ephemeral.scope: Extra inputs are not permitted".to_owned());
         }
         if block.pointer("/source/type").and_then(Value::as_str) == Some("url") {
-            return Err("source.type: Input should be 'base64'".to_owned());
+            return Err("URL sources are not supported".to_owned());
         }
     }
     Ok(())

@@ -33,6 +33,7 @@ fn translated(asked: &Value) -> Result<Translated> {
         stream: asked["stream"] == true,
         default_max_tokens: 4096,
         headers: &headers,
+        auth: None,
     };
     let client = Endpoint::Messages.operation().codec.unwrap();
     translate(client, schema.name.schema().codec().unwrap(), &to, asked.to_string().as_bytes())

@@ -11,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::chat::{Annotation, Extra, Family, FinishReason, Foreign, Seal, TokenLogprob};
+use crate::wire::raw::compact;
 use crate::wire::usage::Count;
 
 /// A `chat.completion`, or a `chat.completion.chunk`.
@@ -107,7 +108,7 @@ impl Function<'_> {
         match arguments.get().as_bytes().first() {
             Some(b'"') => serde_json::from_str(arguments.get()).unwrap_or_default(),
             // Older servers write the object itself.
-            Some(b'{') => crate::wire::anthropic::compact(arguments),
+            Some(b'{') => compact(arguments),
             _ => String::new(),
         }
     }

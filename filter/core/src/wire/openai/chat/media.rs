@@ -1,7 +1,5 @@
 //! What a message has besides text, in the words of chat completions.
 
-use std::borrow::Cow;
-
 use super::servers::Server;
 use super::types::{File, Kind, Link, Sound, Url};
 use crate::chat::{Content, Family, MediaKind, Source};
@@ -42,9 +40,7 @@ fn by_name(path: &Path<'_>) -> Error {
 fn document<'a>(path: &Path<'_>, source: &'a Source, name: Option<&'a str>) -> Result<Kind<'a>> {
     let file = match source {
         // A text is a text, and its title the line above it.
-        Source::Text(text) => {
-            return Ok(Kind::Text { text: titled(name, text) });
-        }
+        Source::Text(text) => return Ok(Kind::Text { text: Source::titled(name, text) }),
         Source::Base64 { media_type, data } => {
             // OpenAI takes no bytes without a name.
             let filename = Some(name.unwrap_or_else(|| file_name(media_type)));
@@ -60,14 +56,6 @@ fn document<'a>(path: &Path<'_>, source: &'a Source, name: Option<&'a str>) -> R
         }
     };
     Ok(Kind::File { file })
-}
-
-/// The text of a document where texts are all there is.
-pub(in crate::wire) fn titled<'a>(name: Option<&str>, text: &'a str) -> Cow<'a, str> {
-    match name {
-        Some(name) => Cow::Owned(format!("{name}\n\n{text}")),
-        None => Cow::Borrowed(text),
-    }
 }
 
 fn file_name(media_type: &str) -> &'static str {

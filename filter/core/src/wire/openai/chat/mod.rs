@@ -7,6 +7,7 @@ mod answer;
 mod calls;
 mod media;
 mod message;
+mod passing;
 #[cfg(test)]
 pub(in crate::wire) mod properties;
 mod reply;
@@ -18,7 +19,6 @@ mod tests;
 mod types;
 
 pub(in crate::wire) use calls::call_id;
-pub(in crate::wire) use media::titled;
 pub(in crate::wire) use message::{ELSEWHERE, joined, label};
 pub(in crate::wire) use request::{LOW, MEDIUM, raw};
 pub(in crate::wire) use types::{Extras, Url};
@@ -26,6 +26,8 @@ pub(in crate::wire) use types::{Extras, Url};
 use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
 use crate::wire::{Asked, BackendCodec, EventReader, To};
+
+pub(in crate::wire) use passing::edits_for_sealed_calls;
 
 /// The backend's side of a translation, for every schema whose servers take chat completions.
 pub(crate) static CODEC: Codec = Codec;

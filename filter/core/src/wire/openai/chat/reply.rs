@@ -6,8 +6,8 @@ use super::servers::tool_name;
 use crate::chat::{self, Content, FinishReason, Losses, MediaKind, Part, Reply, Source};
 use crate::error::{Error, Result};
 use crate::wire::Asked;
-use crate::wire::anthropic::StandIns;
 use crate::wire::error::event_error;
+use crate::wire::names::StandIns;
 use crate::wire::usage::openai_usage;
 
 /// Reads a `chat.completion`.

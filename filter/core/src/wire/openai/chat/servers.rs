@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use crate::wire::anthropic::{allowed_name, digest};
+use crate::wire::names::{allowed, digest};
 use crate::wire::{SchemaName, To};
 
 /// A reason of a loss.
@@ -178,7 +178,7 @@ impl Server {
     /// The id of a call there. There is no way back, and none is needed: answers carry the server's own.
     pub(super) fn call_id(self, id: &str) -> Cow<'_, str> {
         if self.is_openai && id.len() > MAX_CALL_ID {
-            return allowed_name(id, MAX_CALL_ID, "");
+            return allowed(id, MAX_CALL_ID, "");
         }
         Cow::Borrowed(id)
     }
@@ -194,7 +194,7 @@ impl Server {
 
 /// A tool's name that OpenAI takes.
 pub(super) fn tool_name(name: &str) -> Cow<'_, str> {
-    allowed_name(name, MAX_TOOL_NAME, "_")
+    allowed(name, MAX_TOOL_NAME, "_")
 }
 
 /// `reasoning_effort` in the types of OpenAI's SDK, from the lowest.

@@ -6,8 +6,8 @@ use super::reply::picture;
 use super::servers::tool_name;
 use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, MediaKind};
 use crate::error::{Error, Result};
-use crate::wire::anthropic::StandIns;
 use crate::wire::error::event_error;
+use crate::wire::names::StandIns;
 use crate::wire::usage::openai_usage;
 use crate::wire::{Asked, EventReader};
 

@@ -23,7 +23,15 @@ fn bytes(model: &str, request: &Request) -> Result<(Vec<u8>, Vec<String>)> {
     let schema = Schema { name: SchemaName::OpenAI, prefix: None, version: None };
     let headers = Headers::default();
     let endpoint = Endpoint::ChatCompletions;
-    let to = To { endpoint, schema: &schema, model, stream: false, default_max_tokens: 1, headers: &headers };
+    let to = To {
+        endpoint,
+        schema: &schema,
+        model,
+        stream: false,
+        default_max_tokens: 1,
+        headers: &headers,
+        auth: None,
+    };
     let mut losses = Losses::default();
     let body = CODEC.encode(&to, request, &mut losses)?;
     Ok((body, losses.iter().map(|loss| loss.path.clone()).collect()))

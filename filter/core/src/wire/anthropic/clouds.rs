@@ -1,19 +1,41 @@
-//! What clients of Anthropic's own API send and Bedrock's InvokeModel refuses, taken out of a body in place.
+//! What clients of Anthropic's own API send and a cloud refuses, Bedrock's InvokeModel or Vertex AI, taken out of a body in place.
 
 use std::borrow::Cow;
 
 use memchr::memmem;
-use serde_json::value::RawValue;
 
 use crate::chat::Losses;
-use crate::codec::json::{self, Member};
+use crate::codec::json::{self, member};
 use crate::codec::splice::{self, Edit};
 use crate::wire::fields::Path;
 
-/// A member that Bedrock does not know.
+/// Who serves Claude, other than Anthropic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::wire) enum Cloud {
+    Bedrock,
+    Vertex,
+}
+
+impl Cloud {
+    /// Whether it knows the member `name` of a request.
+    pub(in crate::wire) fn knows(self, name: &str) -> bool {
+        names(self, Place::Body).all(|unknown| unknown != name)
+    }
+
+    /// Why a member is not sent on that it does not know.
+    pub(in crate::wire) fn reason(self) -> &'static str {
+        match self {
+            Cloud::Bedrock => "not known to Bedrock",
+            Cloud::Vertex => "not known to Vertex AI",
+        }
+    }
+}
+
+/// A member that a cloud does not know.
 struct Unknown {
     name: &'static str,
     place: Place,
+    to: Cloud,
     /// Who met the refusal: "Extra inputs are not permitted".
     #[cfg_attr(not(test), allow(dead_code, reason = "it is for readers, and a test wants it to be there"))]
     source: &'static str,
@@ -26,45 +48,58 @@ enum Place {
     CacheControl,
 }
 
-/// What only says how to serve a request. What asks for something else to be done, such as `mcp_servers`, stays: Bedrock
+/// What only says how to serve a request. What asks for something else to be done, such as `mcp_servers`, stays: the cloud
 /// says better than a gateway that it cannot.
 const UNKNOWN: &[Unknown] = &[
     Unknown {
         name: "eager_input_streaming",
         place: Place::Tool,
+        to: Cloud::Bedrock,
         source: "https://github.com/anthropics/claude-code/issues/32820",
     },
     Unknown {
         name: "scope",
         place: Place::CacheControl,
+        to: Cloud::Bedrock,
         source: "https://github.com/Wei-Shaw/claude-relay-service/pull/965",
     },
-    Unknown { name: "speed", place: Place::Body, source: FAST_MODE },
-    Unknown { name: "inference_geo", place: Place::Body, source: DATA_RESIDENCY },
+    Unknown {
+        name: "scope",
+        place: Place::CacheControl,
+        to: Cloud::Vertex,
+        source: "https://github.com/anthropics/claude-code/issues/21625",
+    },
+    Unknown { name: "speed", place: Place::Body, to: Cloud::Bedrock, source: FAST_MODE },
+    Unknown { name: "inference_geo", place: Place::Body, to: Cloud::Bedrock, source: DATA_RESIDENCY },
+    Unknown { name: "inference_geo", place: Place::Body, to: Cloud::Vertex, source: DATA_RESIDENCY },
+    Unknown {
+        name: "output_format",
+        place: Place::Body,
+        to: Cloud::Vertex,
+        source: "https://github.com/vercel/ai/issues/10981",
+    },
 ];
 const FAST_MODE: &str = "https://platform.claude.com/docs/en/build-with-claude/fast-mode";
 const DATA_RESIDENCY: &str = "https://platform.claude.com/docs/en/build-with-claude/data-residency";
 
-pub(in crate::wire) const REASON: &str = "not known to Bedrock";
-
-/// Whether Bedrock does not know the member `name` of a request.
-pub(in crate::wire) fn is_unknown(name: &str) -> bool {
-    names(Place::Body).any(|unknown| unknown == name)
-}
-
-/// The changes to a body of `POST /v1/messages` that take out what Bedrock does not know. A body in which none of the
-/// words stands is searched for them and not read.
+/// The changes to a body of `POST /v1/messages` that take out what Bedrock does not know.
 #[must_use]
 pub fn edits_for_bedrock(body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+    edits_for(Cloud::Bedrock, body, losses)
+}
+
+/// The changes to a body of `POST /v1/messages` that take out what `cloud` does not know. A body in which none of the
+/// words stands is searched for them and not read.
+pub(super) fn edits_for(cloud: Cloud, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
     let mut edits = Vec::new();
     // In a text the quotes would be escaped.
     let stands = |name: &str| memmem::find(body, format!("\"{name}\"").as_bytes()).is_some();
-    if !UNKNOWN.iter().any(|unknown| stands(unknown.name)) {
+    if !UNKNOWN.iter().any(|unknown| unknown.to == cloud && stands(unknown.name)) {
         return edits;
     }
-    for name in names(Place::Body) {
+    for name in names(cloud, Place::Body) {
         if has(body, name) {
-            losses.add(name, REASON);
+            losses.add(name, cloud.reason());
             edits.push(Edit::Remove(name));
         }
     }
@@ -75,96 +110,69 @@ pub fn edits_for_bedrock(body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>>
         [("tools", tools, tool), ("system", system, block), ("messages", messages, block)];
     for (name, member, element) in lists {
         let raw = member.as_ref().map(|member| member.raw(body)).unwrap_or_default();
-        if let Some(list) = list(raw, &Path::Key(&Path::Root, name), losses, element) {
+        if let Some(list) = list(cloud, raw, &Path::Key(&Path::Root, name), losses, element) {
             edits.push(Edit::Set(name, Cow::Owned(list)));
         }
     }
-    if let Some(mark) = mark(body, &Path::Root, losses) {
+    if let Some(mark) = mark(cloud, body, &Path::Root, losses) {
         edits.push(mark);
     }
     edits
 }
 
 /// What an element becomes, if it changes.
-type Element = fn(&[u8], &Path<'_>, &mut Losses) -> Option<Vec<u8>>;
+type Element = fn(Cloud, &[u8], &Path<'_>, &mut Losses) -> Option<Vec<u8>>;
 
-fn names(place: Place) -> impl Iterator<Item = &'static str> {
-    UNKNOWN.iter().filter(move |unknown| unknown.place == place).map(|unknown| unknown.name)
-}
-
-fn member(object: &[u8], name: &str) -> Option<Member> {
-    let [member] = json::scan(object, [name]).ok()?.members;
-    member
+fn names(cloud: Cloud, place: Place) -> impl Iterator<Item = &'static str> {
+    UNKNOWN
+        .iter()
+        .filter(move |unknown| unknown.to == cloud && unknown.place == place)
+        .map(|unknown| unknown.name)
 }
 
 fn has(object: &[u8], name: &str) -> bool {
     member(object, name).is_some()
 }
 
-fn list(raw: &[u8], path: &Path<'_>, losses: &mut Losses, element: Element) -> Option<Vec<u8>> {
-    if !raw.starts_with(b"[") {
-        return None;
-    }
-    let elements: Vec<&RawValue> = serde_json::from_slice(raw).ok()?;
-    let mut changed = false;
-    let mut out = Vec::with_capacity(raw.len());
-    for (index, raw) in elements.into_iter().enumerate() {
-        out.push(if index == 0 { b'[' } else { b',' });
-        let raw = raw.get().as_bytes();
-        match element(raw, &Path::Index(path, index), losses) {
-            Some(new) => {
-                changed = true;
-                out.extend_from_slice(&new);
-            }
-            None => out.extend_from_slice(raw),
-        }
-    }
-    out.push(b']');
-    changed.then_some(out)
+fn list(cloud: Cloud, raw: &[u8], path: &Path<'_>, losses: &mut Losses, element: Element) -> Option<Vec<u8>> {
+    splice::elements(raw, |index, raw| element(cloud, raw, &Path::Index(path, index), losses))
 }
 
-fn tool(raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
+fn tool(cloud: Cloud, raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
     let mut edits = Vec::new();
-    for name in names(Place::Tool) {
+    for name in names(cloud, Place::Tool) {
         if has(raw, name) {
-            losses.add(Path::Key(path, name), REASON);
+            losses.add(Path::Key(path, name), cloud.reason());
             edits.push(Edit::Remove(name));
         }
     }
-    edits.extend(mark(raw, path, losses));
-    edited(raw, &edits)
+    edits.extend(mark(cloud, raw, path, losses));
+    splice::edited(raw, &edits)
 }
 
 /// A message, or a block of one or of the system prompt: what may have a cache mark, and a list of what may have one.
-fn block(raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
-    let mut edits: Vec<Edit<'_>> = mark(raw, path, losses).into_iter().collect();
+fn block(cloud: Cloud, raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
+    let mut edits: Vec<Edit<'_>> = mark(cloud, raw, path, losses).into_iter().collect();
     if let Some(content) = member(raw, "content")
-        && let Some(list) = list(content.raw(raw), &Path::Key(path, "content"), losses, block)
+        && let Some(list) = list(cloud, content.raw(raw), &Path::Key(path, "content"), losses, block)
     {
         edits.push(Edit::Set("content", Cow::Owned(list)));
     }
-    edited(raw, &edits)
+    splice::edited(raw, &edits)
 }
 
-fn mark(object: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Edit<'static>> {
+fn mark(cloud: Cloud, object: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Edit<'static>> {
     let mark = member(object, "cache_control")?;
     let mark = mark.raw(object);
     let path = Path::Key(path, "cache_control");
     let mut edits = Vec::new();
-    for name in names(Place::CacheControl) {
+    for name in names(cloud, Place::CacheControl) {
         if has(mark, name) {
-            losses.add(Path::Key(&path, name), REASON);
+            losses.add(Path::Key(&path, name), cloud.reason());
             edits.push(Edit::Remove(name));
         }
     }
-    Some(Edit::Set("cache_control", Cow::Owned(edited(mark, &edits)?)))
-}
-
-fn edited(object: &[u8], edits: &[Edit<'_>]) -> Option<Vec<u8>> {
-    if edits.is_empty() {
-        return None;
-    }
-    splice::edit(object, edits).ok()
+    Some(Edit::Set("cache_control", Cow::Owned(splice::edited(mark, &edits)?)))
 }
 
 #[cfg(test)]
@@ -200,6 +208,20 @@ mod tests {
                 "messages[0].content[1].content[0].cache_control.scope"
             ]
         );
+    }
+
+    #[test]
+    fn vertex_refuses_other_things() {
+        let body = br#"{"speed":"fast","inference_geo":"us","output_format":{},"tools":[{"eager_input_streaming":true}],"messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral","scope":"global"}}]}]}"#;
+        let mut losses = Losses::default();
+        let edits = edits_for(Cloud::Vertex, body, &mut losses);
+        let body = splice::edit(body, &edits).unwrap();
+        assert_eq!(
+            String::from_utf8(body).unwrap(),
+            r#"{"speed":"fast","tools":[{"eager_input_streaming":true}],"messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}]}"#
+        );
+        assert_eq!(losses.count(), 3);
+        assert!(losses.iter().all(|loss| loss.reason == "not known to Vertex AI"));
     }
 
     #[test]

@@ -1,0 +1,257 @@
+//! The shapes of a `GenerateContentResponse`, which is a whole answer or one piece of a streamed one.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::usage::Counters;
+use crate::chat::{Content, Extra, Family, FinishReason, Foreign, MediaKind, Seal, Source, TokenLogprob};
+use crate::wire::raw::{Members, compact};
+
+/// The most candidates and parts at once that are read. Gemini has eight candidates at most.
+pub(super) const MAX_CANDIDATES: u32 = 64;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Answer<'a> {
+    #[serde(borrow)]
+    pub(super) candidates: Option<Vec<Candidate<'a>>>,
+    #[serde(borrow)]
+    pub(super) prompt_feedback: Option<&'a RawValue>,
+    pub(super) usage_metadata: Option<Counters>,
+    pub(super) model_version: Option<String>,
+    pub(super) response_id: Option<String>,
+}
+
+impl Answer<'_> {
+    /// Nothing in it is Gemini's.
+    pub(super) fn is_nothing(&self) -> bool {
+        self.candidates.is_none()
+            && self.prompt_feedback.is_none()
+            && self.usage_metadata.is_none()
+            && self.response_id.is_none()
+    }
+
+    /// Why the prompt is not answered.
+    pub(super) fn block(&self) -> Option<Block> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Feedback {
+            block_reason: Option<String>,
+        }
+        let raw = self.prompt_feedback?;
+        let feedback: Feedback = serde_json::from_str(raw.get()).ok()?;
+        feedback.block_reason?;
+        let extra =
+            Extra { family: Family::Google, members: vec![("promptFeedback".to_owned(), compact(raw))] };
+        Some(Block { extra })
+    }
+}
+
+/// The prompt was blocked.
+pub(super) struct Block {
+    pub(super) extra: Extra,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Candidate<'a> {
+    #[serde(borrow)]
+    pub(super) content: Option<Turn<'a>>,
+    #[serde(borrow)]
+    pub(super) finish_reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub(super) finish_message: Option<&'a RawValue>,
+    pub(super) index: Option<u32>,
+    #[serde(borrow)]
+    pub(super) citation_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) grounding_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) url_context_metadata: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub(super) safety_ratings: Option<&'a RawValue>,
+    pub(super) logprobs_result: Option<LogprobsResult>,
+}
+
+impl Candidate<'_> {
+    /// What the neutral form has no word for.
+    pub(super) fn extra(&self) -> Option<Extra> {
+        let members = [
+            ("safetyRatings", self.safety_ratings),
+            ("groundingMetadata", self.grounding_metadata),
+            ("urlContextMetadata", self.url_context_metadata),
+            ("finishMessage", self.finish_message),
+        ];
+        let said = |raw: &&RawValue| !matches!(raw.get(), "null" | "[]" | "{}" | "\"\"");
+        let members: Vec<_> = members
+            .into_iter()
+            .filter_map(|(name, raw)| Some((name.to_owned(), compact(raw.filter(said)?))))
+            .collect();
+        (!members.is_empty()).then_some(Extra { family: Family::Google, members })
+    }
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Turn<'a> {
+    #[serde(borrow)]
+    pub(super) parts: Option<Vec<&'a RawValue>>,
+}
+
+/// The members of a part that are known.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Part<'a> {
+    pub(super) text: Option<String>,
+    #[serde(default)]
+    pub(super) thought: Option<bool>,
+    pub(super) thought_signature: Option<String>,
+    #[serde(borrow)]
+    pub(super) function_call: Option<FunctionCall<'a>>,
+    inline_data: Option<Blob>,
+    file_data: Option<FileData>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct FunctionCall<'a> {
+    pub(super) id: Option<String>,
+    pub(super) name: Option<String>,
+    #[serde(borrow)]
+    pub(super) args: Option<&'a RawValue>,
+}
+
+impl FunctionCall<'_> {
+    pub(super) fn arguments(&self) -> String {
+        self.args.filter(|args| args.get() != "null").map_or_else(|| "{}".to_owned(), compact)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Blob {
+    mime_type: Option<String>,
+    data: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FileData {
+    mime_type: Option<String>,
+    file_uri: Option<String>,
+}
+
+/// What a part is.
+pub(super) enum Piece<'a> {
+    Text(String),
+    Thought(String),
+    Call(FunctionCall<'a>),
+    Other(Content),
+    Nothing,
+}
+
+/// What the part `raw` is, with its signature. Of an unknown kind is what Gemini may say any day: it goes back to it as it is.
+pub(super) fn piece<'a>(raw: &'a RawValue) -> (Piece<'a>, Option<Seal>) {
+    let Ok(part) = serde_json::from_str::<Part<'a>>(raw.get()) else { return (foreign(raw), None) };
+    let seal = part.thought_signature.filter(|data| !data.is_empty());
+    let seal = seal.map(|data| Seal { by: Family::Google, data });
+    let piece = match part {
+        Part { function_call: Some(call), .. } => Piece::Call(call),
+        Part { text: Some(text), thought: Some(true), .. } => Piece::Thought(text),
+        Part { text: Some(text), .. } => Piece::Text(text),
+        Part { inline_data: Some(Blob { mime_type, data }), .. } => {
+            let media_type = mime_type.unwrap_or_default();
+            let kind = kind(&media_type);
+            media(kind, Source::Base64 { media_type, data: data.unwrap_or_default() })
+        }
+        Part { file_data: Some(FileData { mime_type, file_uri }), .. } => {
+            let kind = kind(mime_type.as_deref().unwrap_or_default());
+            media(kind, Source::Url { url: file_uri.unwrap_or_default(), media_type: mime_type })
+        }
+        // A signature may come alone.
+        _ if seal.is_some() => Piece::Text(String::new()),
+        _ => foreign(raw),
+    };
+    (piece, seal)
+}
+
+fn media(kind: MediaKind, source: Source) -> Piece<'static> {
+    Piece::Other(Content::Media { kind, source, detail: None, name: None })
+}
+
+fn kind(media_type: &str) -> MediaKind {
+    match media_type.split('/').next() {
+        Some("audio") => MediaKind::Audio,
+        Some("video") => MediaKind::Video,
+        Some("image") => MediaKind::Image,
+        _ => MediaKind::Document,
+    }
+}
+
+fn foreign(raw: &RawValue) -> Piece<'_> {
+    let members = Members::of(raw.get());
+    let Some((kind, _)) = members.0.into_iter().next() else { return Piece::Nothing };
+    Piece::Other(Content::Foreign(Foreign { family: Family::Google, kind, json: compact(raw) }))
+}
+
+/// `google.genai.types.FinishReason`
+pub(super) fn finish_reason(reason: Option<&str>, has_calls: bool) -> FinishReason {
+    match reason {
+        None | Some("STOP") if has_calls => FinishReason::ToolCalls,
+        None | Some("STOP") => FinishReason::Stop,
+        Some("MAX_TOKENS") => FinishReason::Length,
+        Some(
+            "SAFETY"
+            | "RECITATION"
+            | "BLOCKLIST"
+            | "PROHIBITED_CONTENT"
+            | "SPII"
+            | "MODEL_ARMOR"
+            | "IMAGE_SAFETY"
+            | "IMAGE_PROHIBITED_CONTENT"
+            | "IMAGE_RECITATION",
+        ) => FinishReason::ContentFilter,
+        Some(
+            "MALFORMED_FUNCTION_CALL"
+            | "MALFORMED_RESPONSE"
+            | "UNEXPECTED_TOOL_CALL"
+            | "TOO_MANY_TOOL_CALLS"
+            | "MISSING_THOUGHT_SIGNATURE",
+        ) => FinishReason::Malformed,
+        Some(other) => FinishReason::Other(other.to_owned()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LogprobsResult {
+    chosen_candidates: Option<Vec<Token>>,
+    top_candidates: Option<Vec<TopCandidates>>,
+}
+
+#[derive(Deserialize)]
+struct TopCandidates {
+    candidates: Option<Vec<Token>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Token {
+    token: Option<String>,
+    log_probability: Option<f64>,
+}
+
+impl LogprobsResult {
+    pub(super) fn tokens(self) -> Vec<TokenLogprob> {
+        let mut top = self.top_candidates.unwrap_or_default().into_iter();
+        let told =
+            |token: Token| (token.token.unwrap_or_default(), token.log_probability.unwrap_or_default());
+        let chosen = self.chosen_candidates.unwrap_or_default().into_iter();
+        let tokens = chosen.map(|chosen| {
+            let others = top.next().and_then(|top| top.candidates).unwrap_or_default();
+            let (token, logprob) = told(chosen);
+            TokenLogprob { token, logprob, top: others.into_iter().map(told).collect() }
+        });
+        tokens.collect()
+    }
+}

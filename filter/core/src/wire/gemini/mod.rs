@@ -1,0 +1,88 @@
+//! Gemini on Vertex AI: `generateContent` and `streamGenerateContent`.
+//!
+//! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>. Its seals are `thoughtSignature`s
+//! (<https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures>); that of a call is in the call's name, where
+//! every client API has a place for it.
+
+mod answer;
+mod contents;
+mod events;
+mod extras;
+mod format;
+mod model;
+mod part;
+mod reply;
+mod request;
+mod rules;
+mod schema;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod thinking;
+mod tools;
+mod types;
+mod usage;
+
+use crate::chat::{Losses, Reply, Request};
+use crate::config::AuthKind;
+use crate::error::Result;
+use crate::wire::Asked;
+use crate::wire::names::StandIns;
+use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Native, Schema, To, WITHOUT_GCP};
+
+/// Gemini, and what else Google publishes.
+pub(crate) static SCHEMA: Gemini = Gemini;
+
+#[derive(Debug)]
+pub(crate) struct Gemini;
+
+impl Schema for Gemini {
+    fn natives(&self) -> &'static [Native] {
+        &[]
+    }
+
+    fn codec(&self) -> Option<&'static dyn BackendCodec> {
+        Some(&SCHEMA)
+    }
+
+    fn path(&self, to: &To<'_>) -> String {
+        let method = if to.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+        to.path_at_google("google", to.model, method)
+    }
+
+    /// Clients of Anthropic's API say which version of that they speak.
+    fn headers(&self) -> &'static [ApiHeader] {
+        &[ApiHeader::Remove("anthropic-version"), ApiHeader::Remove("anthropic-beta")]
+    }
+
+    fn type_of_foreign_errors(&self) -> &'static str {
+        "GCPVertexAIBackendError"
+    }
+
+    fn fits(&self) -> &'static Fits {
+        &Fits {
+            auth: &[AuthKind::Gcp],
+            unusual: &[],
+            without_auth: Some(WITHOUT_GCP),
+            prefix: false,
+            version: false,
+        }
+    }
+}
+
+impl BackendCodec for Gemini {
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+        request::encode(to.model, request, losses)
+    }
+
+    /// A call comes back with the client's name of its tool.
+    fn reply(&self, asked: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
+        let mut reply = reply::decode(asked, body)?;
+        StandIns::by(&asked.request.tools, rules::tool_name).resolve_in(&mut reply);
+        Ok(reply)
+    }
+
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        Box::new(events::Reader::new(asked))
+    }
+}

@@ -1,0 +1,113 @@
+//! Calls of Gemini's in a chat that passes as it is to one of OpenAI's own models.
+//!
+//! The conversation may have begun at Gemini, whose answers this gateway hands out with the signature of a call in its id and
+//! beside it, and with members of its own. OpenAI takes no such long ids and no members that it does not know, so each later
+//! request would be a 400: they go.
+
+use std::borrow::Cow;
+
+use super::servers::Server;
+use crate::chat::{Losses, Seal};
+use crate::codec::json::member;
+use crate::codec::splice::{self, Edit};
+use crate::wire::To;
+use crate::wire::fields::Path;
+
+/// Members that this gateway adds to the message of an answer.
+const OWN: &[&str] = &["thinking_blocks", "reasoning_content", "safety_ratings", "grounding_metadata"];
+
+const USELESS: &str = "of use at its own provider only";
+
+/// The changes to such a body.
+pub(in crate::wire) fn edits_for_sealed_calls(
+    to: &To<'_>,
+    body: &[u8],
+    losses: &mut Losses,
+) -> Vec<Edit<'static>> {
+    if !Server::of(to).is_openai {
+        return Vec::new();
+    }
+    let Some(messages) = member(body, "messages") else { return Vec::new() };
+    let list = Path::Key(&Path::Root, "messages");
+    let changed =
+        splice::elements(messages.raw(body), |index, raw| message(raw, &Path::Index(&list, index), losses));
+    changed.map(|messages| Edit::Set("messages", Cow::Owned(messages))).into_iter().collect()
+}
+
+fn message(raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
+    let mut edits: Vec<Edit<'_>> = unsealed(raw, "tool_call_id").into_iter().collect();
+    for name in OWN.iter().filter(|name| member(raw, name).is_some()) {
+        losses.add(Path::Key(path, name), USELESS);
+        edits.push(Edit::Remove(name));
+    }
+    if let Some(calls) = member(raw, "tool_calls") {
+        let list = Path::Key(path, "tool_calls");
+        let calls =
+            splice::elements(calls.raw(raw), |index, raw| call(raw, &Path::Index(&list, index), losses));
+        edits.extend(calls.map(|calls| Edit::Set("tool_calls", Cow::Owned(calls))));
+    }
+    splice::edited(raw, &edits)
+}
+
+fn call(raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
+    let id = unsealed(raw, "id")?;
+    losses.add(Path::Key(path, "signature"), USELESS);
+    splice::edited(raw, &[id, Edit::Remove("extra_content")])
+}
+
+/// The id that the member `name` is, without the seal that is in it. `None`: there is none.
+fn unsealed(object: &[u8], name: &'static str) -> Option<Edit<'static>> {
+    let id = member(object, name)?;
+    let id = id.as_str(object)?;
+    let (id, seal) = Seal::of_id(&id);
+    seal.map(|_| Edit::set_string(name, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Schema;
+    use crate::endpoint::Endpoint;
+    use crate::headers::Headers;
+    use crate::wire::SchemaName;
+
+    fn passed(model: &str, body: &str) -> (String, Vec<String>) {
+        let to = To {
+            endpoint: Endpoint::ChatCompletions,
+            schema: &Schema { name: SchemaName::OpenAI, prefix: None, version: None },
+            model,
+            stream: false,
+            default_max_tokens: 1,
+            headers: &Headers::default(),
+            auth: None,
+        };
+        let mut losses = Losses::default();
+        let edits = edits_for_sealed_calls(&to, body.as_bytes(), &mut losses);
+        let body = splice::edit(body.as_bytes(), &edits).unwrap();
+        (String::from_utf8(body).unwrap(), losses.iter().map(|loss| loss.path.clone()).collect())
+    }
+
+    const BODY: &str = r#"{"messages":[{"role":"user","content":"a__sealed_gemini_QUJD"}, {"role":"assistant","content":null,"thinking_blocks":[],"tool_calls":[{"id":"f1__sealed_gemini_QUJD","type":"function","extra_content":{"google":{}},"function":{"name":"f", "arguments":"{}"}},{"id":"f2","extra_content":1}]},{"role":"tool","tool_call_id":"f1__sealed_gemini_QUJD","content":"r"}],"n":1}"#;
+
+    #[test]
+    fn ids_are_those_of_the_calls_again_and_every_other_byte_stays() {
+        assert!(Seal::may_be_in_an_id(BODY.as_bytes()));
+        let (body, losses) = passed("gpt-5", BODY);
+        assert_eq!(
+            body,
+            r#"{"messages":[{"role":"user","content":"a__sealed_gemini_QUJD"},{"role":"assistant","content":null,"tool_calls":[{"id":"f1","type":"function","function":{"name":"f", "arguments":"{}"}},{"id":"f2","extra_content":1}]},{"role":"tool","tool_call_id":"f1","content":"r"}],"n":1}"#
+        );
+        assert_eq!(losses, ["messages[1].thinking_blocks", "messages[1].tool_calls[0].signature"]);
+    }
+
+    /// Behind one may be a gateway such as this one.
+    #[test]
+    fn other_servers_get_what_the_client_sent() {
+        for model in ["gemini-3-flash", "llama"] {
+            assert_eq!(passed(model, BODY), (BODY.to_owned(), vec![]));
+        }
+        for body in [r#"{"messages":3}"#, "{}", r#"{"messages":[3,{"tool_calls":[null]}]}"#] {
+            assert_eq!(passed("gpt-5", body), (body.to_owned(), vec![]));
+        }
+    }
+}
