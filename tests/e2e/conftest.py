@@ -43,7 +43,7 @@ def clean(request):
 
 @pytest.fixture
 def providers(shared_providers):
-    """All stand-in providers by name: qwen3, gpt-oss, main, spare, claude, bedrock, azure, pod-identity."""
+    """All stand-in providers by name: qwen3, gpt-oss, main, spare, claude, bedrock, azure, cohere, pod-identity."""
     return shared_providers
 
 

@@ -48,6 +48,11 @@ fn openai_chat_requests_to_openai() {
     requests(CHAT, "openai_chat", "openai", SchemaName::OpenAI);
 }
 
+#[test]
+fn openai_chat_requests_to_cohere() {
+    requests(CHAT, "openai_chat", "cohere", SchemaName::Cohere);
+}
+
 /// Such requests pass as they are. What the conversation makes of them, every other schema gets.
 #[test]
 fn anthropic_requests_to_anthropic() {
@@ -57,6 +62,11 @@ fn anthropic_requests_to_anthropic() {
 #[test]
 fn anthropic_requests_to_openai() {
     requests(Endpoint::Messages, "anthropic_messages", "openai", SchemaName::OpenAI);
+}
+
+#[test]
+fn anthropic_requests_to_cohere() {
+    requests(Endpoint::Messages, "anthropic_messages", "cohere", SchemaName::Cohere);
 }
 
 #[test]
@@ -71,10 +81,11 @@ fn anthropic_requests_to_the_models_of_converse() {
 }
 
 /// The folders of answers, and whose they are.
-const BACKENDS: [(&str, SchemaName); 3] = [
+const BACKENDS: [(&str, SchemaName); 4] = [
     ("anthropic", SchemaName::Anthropic),
     ("openai", SchemaName::OpenAI),
     ("converse", SchemaName::AWSBedrock),
+    ("cohere", SchemaName::Cohere),
 ];
 
 #[test]

@@ -36,11 +36,11 @@ fn targets(schema: SchemaName) -> Vec<Target> {
             vec![target("Claude on Bedrock", "anthropic.claude-sonnet-4-5-20250929-v1:0")]
         }
         SchemaName::AWSBedrock => vec![
-            target("Claude by Converse", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
-            target("Nova by Converse", "us.amazon.nova-2-lite-v1:0"),
-            target("Llama by Converse", "us.meta.llama4-scout-17b-instruct-v1:0"),
+            target("Claude through Converse", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
+            target("Nova through Converse", "amazon.nova-pro-v1:0"),
+            target("Llama through Converse", "us.meta.llama4-scout-17b-instruct-v1:0"),
         ],
-        SchemaName::Cohere => vec![],
+        SchemaName::Cohere => vec![target("Cohere", "command-a-03-2025")],
     }
 }
 
@@ -100,8 +100,10 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         });
         index + 1
     };
-    let mut body =
-        json!({"model": target.model, "max_tokens": 4096, "messages": [{"role": "user", "content": "Hi"}]});
+    let mut body = json!({"model": target.model, "messages": [{"role": "user", "content": "Hi"}]});
+    if endpoint == Endpoint::Messages {
+        body["max_tokens"] = 4096.into();
+    }
     body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let to = To {
         endpoint,

@@ -28,6 +28,7 @@ ANTHROPIC_KEY = "sk-ant-of-the-stand-in"
 AZURE_KEY = "key-of-the-azure"
 AZURE_TOKEN = "token-of-entra-id"
 BEDROCK_API_KEY = "bedrock-api-key-of-the-stand-in"
+COHERE_KEY = "key-of-the-cohere"
 
 
 class Provider:
@@ -106,11 +107,12 @@ def start_all(gzip=False, credentials_token="pod-token-1"):
         *("--anthropic", "claude=0", "--anthropic-key", ANTHROPIC_KEY),
         *("--bedrock", "bedrock=0", "--region", REGION, "--bedrock-api-key", BEDROCK_API_KEY),
         *("--azure", "azure=0", "--azure-key", AZURE_KEY, "--azure-token", AZURE_TOKEN),
+        *("--cohere", "cohere=0", "--cohere-key", COHERE_KEY),
         *("--credentials", "pod-identity=0", "--credentials-token", credentials_token),
         *("--aws-access-key-id", AWS_KEY["access_key_id"]),
         *("--aws-secret-access-key", AWS_KEY["secret_access_key"]),
     ]
     if gzip:
         arguments.append("--gzip")
-    names = ["qwen3", "gpt-oss", "main", "spare", "claude", "bedrock", "azure", "pod-identity"]
+    names = ["qwen3", "gpt-oss", "main", "spare", "claude", "bedrock", "azure", "cohere", "pod-identity"]
     return Providers(*arguments, names=names)

@@ -8,6 +8,7 @@ mod answer;
 mod anthropic;
 mod azure;
 mod bedrock;
+mod cohere;
 mod credentials;
 mod object;
 mod openai;

@@ -10,7 +10,7 @@ use clap::Parser;
 use crate::bedrock::Key;
 use crate::credentials::Token;
 use crate::server::{Port, Provider};
-use crate::{anthropic, azure, bedrock, credentials, openai};
+use crate::{anthropic, azure, bedrock, cohere, credentials, openai};
 
 /// Stand-in model providers. A port of 0 takes a free one; `NAME http://127.0.0.1:PORT` is printed per provider once it
 /// can be reached.
@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// A Bedrock runtime with Anthropic models (may be given several times)
     #[arg(long, value_name = "[NAME=]PORT")]
     bedrock: Vec<Place>,
+    /// Cohere's chat (may be given several times)
+    #[arg(long, value_name = "[NAME=]PORT")]
+    cohere: Vec<Place>,
     /// A container credentials endpoint, as EKS Pod Identity has; it hands out the first AWS key
     #[arg(long, value_name = "[NAME=]PORT")]
     credentials: Option<Place>,
@@ -53,6 +56,9 @@ pub(crate) struct Options {
     /// The key demanded by all Anthropic APIs
     #[arg(long, value_name = "KEY")]
     anthropic_key: Option<String>,
+    /// The key demanded by all Coheres
+    #[arg(long, value_name = "KEY")]
+    cohere_key: Option<String>,
     /// An AWS key that is accepted (may be given several times, each with its secret)
     #[arg(long, value_name = "ID")]
     aws_access_key_id: Vec<String>,
@@ -146,6 +152,9 @@ impl Options {
                     self.bedrock_api_key.clone(),
                 ))
             });
+        }
+        for place in &self.cohere {
+            add(place, "cohere", &|_| Provider::Cohere(cohere::Provider { key: self.cohere_key.clone() }));
         }
         if let Some(place) = &self.credentials {
             let token = self

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::answer::Answer;
 use crate::record::Records;
 use crate::script::{Scripts, Shape};
-use crate::{anthropic, azure, bedrock, credentials, openai};
+use crate::{anthropic, azure, bedrock, cohere, credentials, openai};
 
 /// The largest request body a provider takes, in bytes.
 const BODY_LIMIT: usize = 256 * 1024 * 1024;
@@ -37,6 +37,8 @@ pub(crate) enum Provider {
     Anthropic(anthropic::Provider),
     /// Bedrock's runtime with Anthropic models.
     Bedrock(bedrock::Provider),
+    /// Cohere's chat.
+    Cohere(cohere::Provider),
     /// A container credentials endpoint.
     Credentials(credentials::Provider),
 }
@@ -112,6 +114,7 @@ impl Port {
             Provider::Azure(provider) => provider.answer(ask),
             Provider::Anthropic(provider) => provider.answer(ask),
             Provider::Bedrock(provider) => provider.answer(ask),
+            Provider::Cohere(provider) => provider.answer(ask),
             Provider::Credentials(provider) => provider.answer(ask),
         }
     }

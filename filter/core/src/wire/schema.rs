@@ -335,7 +335,7 @@ mod tests {
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Messages Envelope
         AWSBedrock: ChatCompletions Translate, Tokenize Translate, Messages Translate, CountTokens Translate
-        Cohere: Rerank Same
+        Cohere: ChatCompletions Translate, Messages Translate, Rerank Same
         ");
     }
 

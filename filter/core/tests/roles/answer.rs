@@ -143,6 +143,16 @@ pub(crate) const MESSAGE_EVENTS: &[&str] = &[
     r#"{"type":"message_stop"}"#,
 ];
 
+/// The events of a streamed chat, as Cohere sends them.
+pub(crate) const COHERE_EVENTS: &[&str] = &[
+    r#"{"id":"c-1","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}"#,
+    r#"{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}"#,
+    r#"{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Grüß"}}}}"#,
+    r#"{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":" Gott"}}}}"#,
+    r#"{"type":"content-end","index":0}"#,
+    r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"billed_units":{"input_tokens":3,"output_tokens":2},"tokens":{"input_tokens":29.0,"output_tokens":5.0},"cached_tokens":20.0}}}"#,
+];
+
 /// The events of a streamed answer, as Converse sends them.
 pub(crate) const CONVERSE_EVENTS: &[&str] = &[
     r#"messageStart {"role":"assistant","p":"abcdefgh"}"#,

@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, OpenAI};
+use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, OpenAI};
 
 use crate::answer::{
-    Answer, CHAT_CHUNKS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, exception, frame, gzip, named_frame,
-    named_sse,
+    Answer, CHAT_CHUNKS, COHERE_EVENTS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, exception, frame, gzip,
+    named_frame, named_sse,
 };
 use crate::gateway::Gateway;
 use crate::host::Outcome;
@@ -72,12 +72,14 @@ struct Pair {
     asks_usage: bool,
 }
 
-const PAIRS: [Pair; 9] = [
+const PAIRS: [Pair; 11] = [
     Pair { path: CHAT, schema: OpenAI, asks_usage: false },
     Pair { path: CHAT, schema: OpenAI, asks_usage: true },
     Pair { path: MESSAGES, schema: Anthropic, asks_usage: false },
     Pair { path: MESSAGES, schema: OpenAI, asks_usage: false },
     Pair { path: CHAT, schema: Anthropic, asks_usage: true },
+    Pair { path: CHAT, schema: Cohere, asks_usage: true },
+    Pair { path: MESSAGES, schema: Cohere, asks_usage: false },
     Pair { path: MESSAGES, schema: AWSAnthropic, asks_usage: false },
     Pair { path: CHAT, schema: AWSAnthropic, asks_usage: false },
     Pair { path: CHAT, schema: AWSBedrock, asks_usage: true },
@@ -89,6 +91,7 @@ impl Pair {
     fn events(self) -> Vec<Vec<u8>> {
         match self.schema {
             AWSAnthropic => MESSAGE_EVENTS.iter().map(|event| frame(event)).collect(),
+            Cohere => COHERE_EVENTS.iter().map(|event| named_sse(&[event]).into_bytes()).collect(),
             AWSBedrock => CONVERSE_EVENTS.iter().map(|event| named_frame(event)).collect(),
             Anthropic => MESSAGE_EVENTS.iter().map(|event| named_sse(&[event]).into_bytes()).collect(),
             _ => {
@@ -158,7 +161,7 @@ proptest! {
 
     #[test]
     fn cuts_do_not_matter_within_an_encoding(
-        pair in select(&PAIRS[..5]),
+        pair in select(&PAIRS[..7]),
         fault in fault(),
         cut in proptest::option::of(any::<Index>()),
         cuts in proptest::collection::vec(any::<Index>(), 0..12),

@@ -115,7 +115,7 @@ fn what_cannot_be_sent_is_refused_before_it_is_counted() {
     for (path, schema, body, status) in [
         (chat, SchemaName::Anthropic, good, 200),
         (chat, SchemaName::Anthropic, bad, 422),
-        (messages, SchemaName::Cohere, good, 422),
+        ("/v1/embeddings", SchemaName::Cohere, good, 422),
         (messages, SchemaName::Anthropic, bad, 200),
     ] {
         assert_eq!(sent(true, path, schema, body), status, "{path} {schema:?} {body}");

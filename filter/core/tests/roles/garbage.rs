@@ -6,7 +6,7 @@ use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, C
 use weir_core::endpoint::Endpoint;
 
 use crate::answer::{
-    Answer, Bytes, CHAT_CHUNKS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, frame, named_frame,
+    Answer, Bytes, CHAT_CHUNKS, COHERE_EVENTS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, frame, named_frame,
 };
 use crate::gateway::Gateway;
 use crate::host::{Outcome, ends_by_itself, message_of};
@@ -22,6 +22,8 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/anthropic/v1/messages", Anthropic),
     ("/anthropic/v1/messages", AWSAnthropic),
     ("/v1/messages", OpenAI),
+    ("/v1/chat/completions", Cohere),
+    ("/anthropic/v1/messages", Cohere),
     ("/v1/messages", AWSBedrock),
     ("/cohere/v2/rerank", Cohere),
 ];
@@ -41,6 +43,7 @@ fn bytes() -> impl Strategy<Value = Bytes> {
         proptest::collection::vec(any::<u8>(), 0..20),
         select(CHAT_CHUNKS).prop_map(|chunk| chat_sse(&[chunk]).into_bytes()),
         select(MESSAGE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
+        select(COHERE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
         select(MESSAGE_EVENTS).prop_map(frame),
         select(CONVERSE_EVENTS).prop_map(named_frame),
         select(&["data: {", "}\n\n", "\n\n", "data: [DONE]\n\n", "{\"error\":", "\"x\"}", "[", ": c\n"][..])

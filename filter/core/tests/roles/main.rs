@@ -20,6 +20,7 @@ mod budgets;
 mod chat_to_anthropic;
 mod chat_to_converse;
 mod chunks;
+mod cohere;
 mod credentials;
 mod direct;
 mod errors;

@@ -1,14 +1,32 @@
-//! Cohere's API, version 2: <https://docs.cohere.com/reference/about>.
+//! Cohere's API, version 2: rerank, which passes as it is, and chat, for which requests are encoded and answers decoded.
+//!
+//! <https://docs.cohere.com/reference/about>
+
+mod answer;
+mod events;
+mod message;
+#[cfg(test)]
+mod properties;
+mod reply;
+mod request;
+mod results;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod tools;
+mod types;
 
 use serde_json::{Value, json};
 
+use super::Asked;
 use super::api::Api;
 use super::glance;
-use super::schema::{BackendCodec, Fits, Native, Schema, To};
+use super::schema::{BackendCodec, EventReader, Fits, Native, Schema, To, native};
 use super::usage::{Counters, Watch};
+use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::endpoint::{Body, ClientApi, Endpoint, Operation, Path};
-use crate::error::Error;
+use crate::error::{Error, Result};
 
 pub(crate) static RERANK: Operation = Operation {
     name: "rerank",
@@ -53,11 +71,13 @@ impl Schema for Cohere {
     }
 
     fn codec(&self) -> Option<&'static dyn BackendCodec> {
-        None
+        Some(&Chat)
     }
 
     fn path(&self, to: &To<'_>) -> String {
-        format!("/{}/rerank", to.schema.version.as_deref().unwrap_or("v2"))
+        let version = to.schema.version.as_deref().unwrap_or("v2");
+        let operation = native(self, to.endpoint).map_or("chat", |native| native.path);
+        format!("/{version}/{operation}")
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {
@@ -66,5 +86,23 @@ impl Schema for Cohere {
 
     fn fits(&self) -> &'static Fits {
         &Fits { auth: &[AuthKind::Bearer], unusual: &[], without_auth: None, prefix: false, version: true }
+    }
+}
+
+/// <https://docs.cohere.com/reference/chat>
+#[derive(Debug)]
+struct Chat;
+
+impl BackendCodec for Chat {
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+        request::encode(to, request, losses)
+    }
+
+    fn reply(&self, asked: &Asked, body: &[u8], losses: &mut Losses) -> Result<Reply> {
+        reply::decode(asked, body, losses)
+    }
+
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        Box::new(events::Reader::new(asked))
     }
 }

@@ -4,7 +4,7 @@
 
 pub(crate) mod azure;
 pub(crate) mod bedrock;
-mod chat;
+pub(in crate::wire) mod chat;
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,7 @@
 //! One message of a client's request, from OpenAI's words.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -9,6 +11,7 @@ use super::thoughts::{put_together, take_thoughts};
 use crate::chat::{Content, Family, Losses, Message, Origin, Part, Role};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
+use crate::wire::to_json;
 
 /// Reads one element of `messages`.
 pub(super) fn decode_message(path: &Path<'_>, message: Value, losses: &mut Losses) -> Result<Message> {
@@ -142,6 +145,16 @@ pub(in crate::wire) fn says_error(content: &[Part]) -> bool {
     let within = |open, close| error.get().strip_prefix(open).and_then(|rest| rest.strip_suffix(close));
     let inside = within('"', '"').or_else(|| within('{', '}'));
     error.get() == "true" || inside.is_some_and(|inside| !inside.trim().is_empty())
+}
+
+/// The text of a failed tool's result where there is nothing but the text to say so: [`says_error`] of it is true.
+pub(in crate::wire) fn saying_error(text: Cow<'_, str>) -> Cow<'_, str> {
+    if says_error(&[Part::text(&*text)]) {
+        return text;
+    }
+    let said = if text.is_empty() { serde_json::json!(true) } else { serde_json::json!(text) };
+    let json = to_json(&serde_json::json!({ "error": said }));
+    Cow::Owned(String::from_utf8_lossy(&json).into_owned())
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::wire::{Asked, ClientCodec, EventWriter};
 pub(in crate::wire) use content::cache_control;
 pub use decode::decode_request;
 pub use encode::encode_reply;
-pub(in crate::wire) use message::says_error;
+pub(in crate::wire) use message::saying_error;
 pub use stream::StreamEncoder;
 pub(crate) use tokenize::TOKENIZE;
 

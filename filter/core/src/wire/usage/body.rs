@@ -114,6 +114,11 @@ pub(in crate::wire) fn openai(usage: &[u8]) -> Usage {
     read::<OpenAiUsage>(usage).map(Usage::from).unwrap_or_default()
 }
 
+/// `usage` of Cohere's chat, or `meta` of its other answers.
+pub(in crate::wire) fn cohere(usage: &[u8]) -> Usage {
+    read::<CohereMeta>(usage).map(Usage::from).unwrap_or_default()
+}
+
 pub(super) fn model(model: &[u8]) -> Option<String> {
     read::<Cow<'_, str>>(model).map(Cow::into_owned).filter(|model| !model.is_empty())
 }

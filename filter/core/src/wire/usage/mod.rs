@@ -12,8 +12,8 @@ mod stream;
 mod tests;
 mod watch;
 
-pub(in crate::wire) use body::openai as openai_usage;
 pub use body::{END, MAX_READ, content_of_body, observe_body, observe_ends};
+pub(in crate::wire) use body::{cohere as cohere_usage, openai as openai_usage};
 pub use chunk::is_usage_only_chunk;
 pub(crate) use count::Count;
 pub use stream::{Glance, StreamObserver};

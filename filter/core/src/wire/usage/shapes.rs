@@ -58,12 +58,14 @@ impl From<OpenAiUsage> for Usage {
     }
 }
 
-/// `meta` of Cohere's answers: what was used, else what is charged for.
+/// `usage` of Cohere's chat and `meta` of its other answers: what was used, else what is charged for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct CohereMeta {
     tokens: Option<CohereTokens>,
     billed_units: Option<CohereTokens>,
+    /// Those of the input that its cache had.
+    cached_tokens: Count,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -78,6 +80,7 @@ impl From<CohereMeta> for Usage {
         let Some(tokens) = meta.tokens.or(meta.billed_units) else { return Usage::default() };
         let mut usage = Usage {
             input: tokens.input_tokens.get(),
+            cached_input: meta.cached_tokens.get(),
             output: tokens.output_tokens.get(),
             ..Usage::default()
         };

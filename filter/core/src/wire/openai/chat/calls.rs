@@ -16,7 +16,7 @@ const MAX_CALLS: usize = 256;
 const MAX_WAITING: usize = 4 << 20;
 
 /// The id of a call that has none, from what is unique among the gateway's answers.
-pub(super) fn call_id(answer: &str, number: usize) -> String {
+pub(in crate::wire) fn call_id(answer: &str, number: usize) -> String {
     format!("call_{answer}_{number}")
 }
 

@@ -43,11 +43,7 @@ fn document<'a>(path: &Path<'_>, source: &'a Source, name: Option<&'a str>) -> R
     let file = match source {
         // A text is a text, and its title the line above it.
         Source::Text(text) => {
-            let text = match name {
-                Some(name) => Cow::Owned(format!("{name}\n\n{text}")),
-                None => Cow::Borrowed(text.as_str()),
-            };
-            return Ok(Kind::Text { text });
+            return Ok(Kind::Text { text: titled(name, text) });
         }
         Source::Base64 { media_type, data } => {
             // OpenAI takes no bytes without a name.
@@ -64,6 +60,14 @@ fn document<'a>(path: &Path<'_>, source: &'a Source, name: Option<&'a str>) -> R
         }
     };
     Ok(Kind::File { file })
+}
+
+/// The text of a document where texts are all there is.
+pub(in crate::wire) fn titled<'a>(name: Option<&str>, text: &'a str) -> Cow<'a, str> {
+    match name {
+        Some(name) => Cow::Owned(format!("{name}\n\n{text}")),
+        None => Cow::Borrowed(text),
+    }
 }
 
 fn file_name(media_type: &str) -> &'static str {

@@ -11,11 +11,15 @@ use super::types::{
 use crate::chat::{self, Family, Losses, Role};
 use crate::error::Result;
 use crate::wire::fields::Path;
-use crate::wire::openai_chat::says_error;
-use crate::wire::to_json;
+use crate::wire::openai_chat::saying_error;
 
 /// What chat completions show the model of a result that is no text, and comes behind all results.
-const ELSEWHERE: &str = "The result is in the next message.";
+pub(in crate::wire) const ELSEWHERE: &str = "The result is in the next message.";
+
+/// What stands before it there.
+pub(in crate::wire) fn label(call_id: &str) -> String {
+    format!("Result of the tool call {call_id}:")
+}
 
 /// Writes the conversation. Results of tools are messages of their own here, and directly follow their calls.
 pub(super) fn messages<'a>(
@@ -111,15 +115,12 @@ impl<'a> Writer<'a, '_> {
             text = Cow::Borrowed(ELSEWHERE);
         }
         if !others.is_empty() {
-            let label = format!("Result of the tool call {}:", self.server.call_id(result.call_id));
-            self.waiting.push(plain(Cow::Owned(label)));
+            self.waiting.push(plain(Cow::Owned(label(&self.server.call_id(result.call_id)))));
             self.waiting.extend(others);
         }
         // These APIs cannot say that a tool failed, so the result says it: the client side of this API reads it so.
-        if result.is_error == Some(true) && !says_error(&[chat::Part::text(&*text)]) {
-            let said = if text.is_empty() { serde_json::json!(true) } else { serde_json::json!(text) };
-            let json = to_json(&serde_json::json!({ "error": said }));
-            text = Cow::Owned(String::from_utf8_lossy(&json).into_owned());
+        if result.is_error == Some(true) {
+            text = saying_error(text);
         }
         self.out.push(Message {
             role: "tool",
@@ -325,7 +326,7 @@ fn said<'a>(texts: &[&'a str]) -> Option<Cow<'a, str>> {
     (!texts.is_empty()).then(|| joined(texts, ""))
 }
 
-fn joined<'a>(texts: &[&'a str], between: &str) -> Cow<'a, str> {
+pub(in crate::wire) fn joined<'a>(texts: &[&'a str], between: &str) -> Cow<'a, str> {
     match texts {
         [] => Cow::Borrowed(""),
         [text] => Cow::Borrowed(text),

@@ -8,7 +8,7 @@ mod calls;
 mod media;
 mod message;
 #[cfg(test)]
-mod properties;
+pub(in crate::wire) mod properties;
 mod reply;
 mod request;
 mod servers;
@@ -16,6 +16,12 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod types;
+
+pub(in crate::wire) use calls::call_id;
+pub(in crate::wire) use media::titled;
+pub(in crate::wire) use message::{ELSEWHERE, joined, label};
+pub(in crate::wire) use request::{LOW, MEDIUM, raw};
+pub(in crate::wire) use types::{Extras, Url};
 
 use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;

@@ -11,7 +11,7 @@ use crate::usage::Usage;
 use crate::wire::openai_chat::{StreamEncoder, encode_reply};
 use crate::wire::properties::{accumulate, flatten, sse_data};
 use crate::wire::usage::{StreamObserver, observe_body};
-use crate::wire::{BackendCodec as _, EventWriter as _};
+use crate::wire::{BackendCodec, EventWriter as _};
 
 /// One answer in the pieces that it is streamed in.
 #[derive(Debug, Clone)]
@@ -32,8 +32,12 @@ fn said() -> impl Strategy<Value = Said> {
     })
 }
 
-fn translated<'a>(events: impl IntoIterator<Item = &'a str>) -> (String, Usage, Vec<Event>) {
-    let mut reader = CODEC.events(&asked());
+/// The client's stream, the usage that is charged for it, and what it was made from.
+pub(in crate::wire) fn translated<'a>(
+    codec: &dyn BackendCodec,
+    events: impl IntoIterator<Item = &'a str>,
+) -> (String, Usage, Vec<Event>) {
+    let mut reader = codec.events(&asked());
     let mut writer = StreamEncoder::new(&asked());
     let (mut losses, mut neutral, mut out) = (Losses::default(), Vec::new(), Vec::new());
     for data in events {
@@ -53,7 +57,7 @@ fn translated<'a>(events: impl IntoIterator<Item = &'a str>) -> (String, Usage, 
 
 /// Whatever a server sends: blocks begin, grow and end in this order, one at a time in each choice, and there is
 /// one end.
-fn follows_the_grammar(events: &[Event]) -> bool {
+pub(in crate::wire) fn follows_the_grammar(events: &[Event]) -> bool {
     let mut open: Vec<(u32, u32)> = Vec::new();
     let mut next = 0;
     let mut is_over = false;
@@ -143,7 +147,7 @@ proptest! {
 
         let reply = CODEC.reply(&asked(), whole.as_bytes(), &mut Losses::default()).unwrap();
         let completion = encode_reply(&asked(), &reply, &mut Losses::default());
-        let (stream, charged, neutral) = translated(chunks.iter().map(String::as_str));
+        let (stream, charged, neutral) = translated(&CODEC, chunks.iter().map(String::as_str));
         prop_assert!(follows_the_grammar(&neutral), "{neutral:?}");
         prop_assert_eq!(accumulate(&stream), flatten(&completion));
         prop_assert_eq!(reply.usage, reported);
@@ -189,7 +193,7 @@ proptest! {
             0..30,
         ),
     ) {
-        let (stream, _, neutral) = translated(chunks.iter().map(String::as_str));
+        let (stream, _, neutral) = translated(&CODEC, chunks.iter().map(String::as_str));
         prop_assert!(follows_the_grammar(&neutral), "{neutral:?}");
         let data = sse_data(&stream);
         let (last, _) = data.split_last().unwrap();

@@ -122,7 +122,7 @@ pub(super) fn extras<'a>(extra: Option<&'a Extra>, members: &[&str]) -> Extras<'
 }
 
 /// JSON that was read as such.
-fn raw(json: &str) -> Option<&RawValue> {
+pub(in crate::wire) fn raw(json: &str) -> Option<&RawValue> {
     serde_json::from_str(json).ok()
 }
 
@@ -259,8 +259,8 @@ fn response_format(request: &Request) -> Option<ResponseFormat<'_>> {
 }
 
 /// Up to so many tokens a budget is a low effort, or a medium one.
-const LOW: u64 = 2048;
-const MEDIUM: u64 = 8192;
+pub(in crate::wire) const LOW: u64 = 2048;
+pub(in crate::wire) const MEDIUM: u64 = 8192;
 
 /// `reasoning_effort` and `thinking`.
 fn thinking<'a>(

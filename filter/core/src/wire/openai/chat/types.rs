@@ -88,7 +88,7 @@ fn is_empty(map: &&Map<String, Value>) -> bool {
 
 /// Members that pass as the client wrote them.
 #[derive(Default)]
-pub(super) struct Extras<'a>(pub(super) Vec<(&'a str, &'a RawValue)>);
+pub(in crate::wire) struct Extras<'a>(pub(in crate::wire) Vec<(&'a str, &'a RawValue)>);
 
 impl Serialize for Extras<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -170,7 +170,7 @@ pub(super) struct File<'a> {
 
 /// An address, or the bytes as one (RFC 2397): they may be megabytes, so they are put together as they are written.
 #[derive(Clone, Copy)]
-pub(super) enum Url<'a> {
+pub(in crate::wire) enum Url<'a> {
     Plain(&'a str),
     Data { media_type: &'a str, data: &'a str },
 }
