@@ -38,6 +38,7 @@ fn targets(schema: SchemaName) -> Vec<Target> {
         SchemaName::AWSBedrock => vec![
             target("Claude through Converse", "anthropic.claude-sonnet-4-5-20250929-v1:0"),
             target("Nova through Converse", "amazon.nova-pro-v1:0"),
+            target("Llama through Converse", "us.meta.llama4-scout-17b-instruct-v1:0"),
         ],
         SchemaName::GCPAnthropic => vec![target("Claude on Vertex AI", "claude-sonnet-4-5@20250929")],
         SchemaName::GCPVertexAI => vec![target("Gemini", "gemini-2.5-flash")],

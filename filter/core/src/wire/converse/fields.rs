@@ -133,11 +133,13 @@ pub(super) fn model_fields<'a>(
             }
         }
         Thinks::ByEffort => {
+            lose_beside_effort(request, losses);
             if let Some(effort) = nearest_effort(request, &["low", "medium", "high"], losses) {
                 fields.set("reasoning_effort", &effort);
             }
         }
         Thinks::ByNestedEffort => {
+            lose_beside_effort(request, losses);
             let levels = &["none", "low", "medium", "high", "xhigh", "max"];
             if let Some(effort) = nearest_effort(request, levels, losses) {
                 fields.set("reasoning", &json!({ "effort": effort }));
@@ -234,9 +236,7 @@ impl NovaThinking {
         if is_off {
             return Some(Self { kind: "disabled", max_reasoning_effort: None });
         }
-        if thinking.budget_tokens.is_some() {
-            losses.add("thinking.budget_tokens", Rule::NoBudget);
-        }
+        lose_beside_effort(request, losses);
         let effort = nearest_effort(request, &["low", "medium", "high"], losses);
         let effort = effort.or_else(|| thinking.mode.map(|_| "medium"))?;
         Some(Self { kind: "enabled", max_reasoning_effort: Some(effort) })
@@ -248,18 +248,38 @@ impl NovaThinking {
     }
 }
 
-/// The effort that is asked for, or the nearest one of `levels`, which are in their order.
+/// What an effort does not say.
+fn lose_beside_effort(request: &Request, losses: &mut Losses) {
+    let thinking = &request.thinking;
+    if thinking.budget_tokens.is_some() {
+        losses.add("thinking.budget_tokens", Rule::NoBudget);
+    }
+    for (path, is_said) in [
+        ("thinking.display", thinking.display.is_some()),
+        ("thinking.include_thoughts", thinking.include_thoughts.is_some()),
+    ] {
+        if is_said {
+            losses.add(path, Rule::NoDisplay);
+        }
+    }
+}
+
+/// The effort that is asked for, or the nearest one of `levels`, which are in their order. Not to think is an effort as well.
 fn nearest_effort(
     request: &Request,
     levels: &'static [&'static str],
     losses: &mut Losses,
 ) -> Option<&'static str> {
     const ALL: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh", "max"];
-    let asked = request.thinking.effort.as_deref()?;
+    let (path, asked) = match (request.thinking.effort.as_deref(), request.thinking.mode) {
+        (Some(effort), _) => ("reasoning_effort", effort),
+        (None, Some(ThinkingMode::Disabled)) => ("thinking", "none"),
+        (None, _) => return None,
+    };
     if let Some(level) = levels.iter().find(|level| **level == asked) {
         return Some(level);
     }
-    losses.add("reasoning_effort", Rule::Effort);
+    losses.add(path, Rule::Effort);
     let rank = |level: &str| ALL.iter().position(|known| *known == level);
     let asked = rank(asked)?;
     levels.iter().copied().find(|level| rank(level) > Some(asked)).or(levels.last().copied())

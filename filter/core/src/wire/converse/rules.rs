@@ -56,6 +56,8 @@ rules! {
         CACHING;
     NoThinking: "this model has no word for thinking",
         "https://github.com/UKGovernmentBEIS/inspect_ai/issues/5301";
+    NoDisplay: "this model has no word for how its thoughts are shown",
+        NOVA_THINKING;
     NoBudget: "this model takes no budget: it thinks with an effort",
         NOVA_THINKING;
     HighEffortAlone: "this model takes no limit and no sampling beside a high effort",
