@@ -602,3 +602,69 @@ def test_bedrock_has_openais_api_by_key(providers):
         client.embeddings.create(model="m", input="x")
     with pytest.raises(openai.BadRequestError, match="top_k"):
         client.chat.completions.create(model="m", messages=HELLO, extra_body={"top_k": 1})
+
+
+class TestVertex:
+    """What Anthropic's SDK for Vertex AI sends, what Gemini answers, and what is refused."""
+
+    GEMINI = "/v1/projects/weir-test/locations/us-central1/publishers/google/models/gemini-3-flash-preview"
+    PROMPT = {"contents": [{"role": "user", "parts": [{"text": "one two three"}]}]}
+
+    @pytest.fixture
+    def vertex(self, providers):
+        return anthropic.AnthropicVertex(
+            access_token=stand_ins.GOOGLE_TOKEN,
+            project_id=stand_ins.GOOGLE_PROJECT,
+            region=stand_ins.GOOGLE_REGION,
+            base_url=providers["vertex"].url + "/v1",
+            max_retries=0,
+            timeout=10,
+        )
+
+    @pytest.fixture
+    def gemini(self, providers):
+        def ask(body=self.PROMPT, method="generateContent", path=self.GEMINI, token=stand_ins.GOOGLE_TOKEN):
+            url = providers["vertex"].url + f"{path}:{method}"
+            return httpx.post(url, json=body, headers={"authorization": f"Bearer {token}"})
+
+        return ask
+
+    def test_its_own_sdk(self, vertex):
+        asked = {"model": "claude-opus-4-7@default", "max_tokens": 50, "messages": HELLO}
+        answer = vertex.messages.create(**asked)
+        assert answer.content[0].text == f"Hello from vertex: {SENTENCE}"
+        with vertex.messages.stream(**asked) as stream:
+            assert stream.get_final_message().content[0].text == answer.content[0].text
+        counted = vertex.messages.count_tokens(model="claude-opus-4-7@default", messages=HELLO)
+        assert counted.input_tokens == answer.usage.input_tokens
+        with pytest.raises(anthropic.BadRequestError, match="inference_geo"):
+            vertex.messages.create(**asked, extra_body={"inference_geo": "us"})
+        with pytest.raises(anthropic.BadRequestError, match="anthropic_version"):
+            vertex.messages.create(**{**asked, "model": "claude-sonnet-4-5@20250929"})
+        with pytest.raises(anthropic.AuthenticationError):
+            vertex.with_options(access_token="x").messages.create(**asked)
+
+    def test_gemini(self, gemini):
+        answer = gemini().json()
+        [candidate] = answer["candidates"]
+        assert candidate["content"]["parts"][0]["text"] == f"Hello from vertex: {SENTENCE}"
+        assert answer["usageMetadata"]["promptTokenCount"] == 3
+        events = gemini(method="streamGenerateContent?alt=sse").text.strip().split("\n\n")
+        chunks = [json.loads(event.removeprefix("data: ")) for event in events]
+        assert chunks[-1]["usageMetadata"] == answer["usageMetadata"]
+        assert isinstance(gemini(method="streamGenerateContent").json(), list)
+
+    @pytest.mark.parametrize(
+        ("change", "status", "message"),
+        [
+            ({"token": "x"}, 401, "authentication"),
+            ({"path": GEMINI.replace("weir-test", "other")}, 403, "Permission denied"),
+            ({"path": GEMINI.replace("google", "openai")}, 404, "not found"),
+            ({"body": {}}, 400, "contents"),
+            ({"body": {**PROMPT, "temperature": 1}}, 400, "temperature"),
+            ({"body": {**PROMPT, "generationConfig": {"temperature": 3}}}, 400, "temperature"),
+        ],
+    )
+    def test_what_gemini_refuses(self, gemini, change, status, message):
+        answer = gemini(**change)
+        assert (answer.status_code, message in answer.json()["error"]["message"]) == (status, True), answer.text

@@ -184,12 +184,15 @@ fn version(body: &Value, model: &str) -> Result<bool, Refusal> {
     }
 }
 
-/// Reads the version from a name such as `us.anthropic.claude-opus-4-7` or `anthropic.claude-sonnet-4-20250514-v1:0`.
-fn since_4_7(model: &str) -> bool {
+/// Reads the version from a name such as `us.anthropic.claude-opus-4-7`, `anthropic.claude-sonnet-4-20250514-v1:0` or
+/// `claude-opus-4-7@default`.
+pub(crate) fn since_4_7(model: &str) -> bool {
     let name = model.split_once("claude-").map_or("", |(_, name)| name);
     // A date is not a minor version.
-    let mut numbers =
-        name.split(['-', ':']).filter_map(|part| part.parse::<u32>().ok()).filter(|number| *number < 100);
+    let mut numbers = name
+        .split(['-', ':', '@'])
+        .filter_map(|part| part.parse::<u32>().ok())
+        .filter(|number| *number < 100);
     match (numbers.next(), numbers.next()) {
         (Some(4), minor) => minor.is_some_and(|minor| minor >= 7),
         (major, _) => major.is_some_and(|major| major > 4),

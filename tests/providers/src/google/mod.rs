@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{self, Answer};
 use crate::anthropic::{self, Carrier, Message, Rules};
+use crate::bedrock;
 use crate::server::Ask;
 
 /// A stand-in for `<region>-aiplatform.googleapis.com`.
@@ -110,9 +111,6 @@ impl Provider {
 
 fn claude(ask: &Ask<'_>, model: &str, stream: bool, body: &Value) -> Result<Answer, String> {
     let count = model == "count-tokens";
-    if body.get("anthropic_version").and_then(Value::as_str) != Some("vertex-2023-10-16") {
-        return Err("anthropic_version: Input should be 'vertex-2023-10-16'".to_owned());
-    }
     let betas = ask.header("anthropic-beta").unwrap_or_default().split(',').map(str::trim);
     let refused: Vec<String> = betas
         .filter(|beta| !beta.is_empty() && (count || UNKNOWN_BETAS.contains(beta)))
@@ -122,7 +120,13 @@ fn claude(ask: &Ask<'_>, model: &str, stream: bool, body: &Value) -> Result<Answ
         return Err(format!("Unexpected value(s) {} for the `anthropic-beta` header.", refused.join(", ")));
     }
     let asked = if count { body.get("model").and_then(Value::as_str).unwrap_or_default() } else { model };
-    anthropic::check(body, Rules { model: asked, carrier: Carrier::Vertex, latest: false, count })?;
+    // Anthropic's SDK asks for the latest version of its API here as it does on Bedrock.
+    let latest = match body.get("anthropic_version").and_then(Value::as_str) {
+        Some("vertex-2023-10-16") => false,
+        Some(anthropic::LATEST) if bedrock::since_4_7(asked) => true,
+        _ => return Err("anthropic_version: Input should be 'vertex-2023-10-16'".to_owned()),
+    };
+    anthropic::check(body, Rules { model: asked, carrier: Carrier::Vertex, latest, count })?;
     if count {
         return Ok(Answer::json(200, &json!({"input_tokens": anthropic::input_tokens(body)})));
     }
