@@ -220,6 +220,38 @@ const CASES: &[Case] = &[
     ("no such schema", &[("schema: {name: OpenAI}", "schema: {name: OpenIA}")], ""),
     ("version of OpenAI", &[("schema: {name: OpenAI}", "schema: {name: OpenAI, version: v1}")], ""),
     (
+        "filtered values of a schema that has none",
+        &[(
+            "schema: {name: OpenAI}",
+            "schema: {name: OpenAI}\n  headerValueFilters: [{name: anthropic-beta, values: [a]}]",
+        )],
+        "",
+    ),
+    (
+        "a filter of a header that has none",
+        &[(
+            "schema: {name: AWSAnthropic}",
+            "schema: {name: AWSAnthropic}\n  headerValueFilters: [{name: x-beta, values: [a]}]",
+        )],
+        "",
+    ),
+    (
+        "two filters of a header",
+        &[(
+            "schema: {name: AWSAnthropic}",
+            "schema: {name: AWSAnthropic}\n  headerValueFilters: [{name: anthropic-beta, values: [a]}, {name: Anthropic-Beta, values: [b]}]",
+        )],
+        "",
+    ),
+    (
+        "a filter of no mode",
+        &[(
+            "schema: {name: AWSAnthropic}",
+            "schema: {name: AWSAnthropic}\n  headerValueFilters: [{name: anthropic-beta, mode: Blocklist}]",
+        )],
+        "",
+    ),
+    (
         "Service as backend",
         &[(
             "backendRef: {group: gateway.envoyproxy.io, kind: Backend, name: openai-servers}",

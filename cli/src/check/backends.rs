@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::mutations;
 use super::names::hostname_mistake;
 use crate::plan::{Endpoint, Tls, authority};
-use crate::resources::ai::{AiServiceBackendSpec, SchemaSpec, SecurityKind};
+use crate::resources::ai::{AiServiceBackendSpec, FilterMode, HeaderValueFilter, SchemaSpec, SecurityKind};
 use crate::resources::decode::MISSING;
 use crate::resources::envoy::{BackendEndpoint, BackendKind, BackendSpec};
 use crate::resources::gateway::{BackendTlsPolicySpec, ObjectRef, TargetRef};
@@ -326,6 +326,7 @@ fn ai_backend(
     let body = mutations::body(spec.body_mutation.as_ref(), "spec.bodyMutation", id, report);
     let schema = schema(id, &spec.schema, report);
     let addresses = backend_reference(backend, plain, set, report);
+    let betas = schema.as_ref().and_then(|schema| betas(id, &spec.header_value_filters, schema.name, report));
     if let Some(attached) = &attached
         && let (Some(schema), Some(credential)) = (&schema, &attached.credential)
     {
@@ -349,7 +350,7 @@ fn ai_backend(
         .collect();
     let auth = credential.as_ref().map(|credential| credential.auth.clone());
     Some(AiBackend {
-        config: config::Backend { schema, hosts, address: None, auth },
+        config: config::Backend { schema, hosts, address: None, auth, betas },
         addresses,
         headers,
         body,
@@ -408,6 +409,40 @@ fn schema(id: &ResourceId, spec: &SchemaSpec, report: &mut Report) -> Option<con
         report.error(id, "spec.schema.prefix", "must be plain path segments, such as `v1beta/openai`");
     }
     Some(config::Schema { name, prefix, version })
+}
+
+/// The header whose values are filtered. That of others has no effect in Envoy AI Gateway either.
+const BETAS: &str = "anthropic-beta";
+
+fn betas(
+    id: &ResourceId,
+    filters: &[HeaderValueFilter],
+    schema: SchemaName,
+    report: &mut Report,
+) -> Option<config::Betas> {
+    let field = "spec.headerValueFilters";
+    if !filters.is_empty() && !schema.schema().fits().filtered {
+        report.error(id, field, format!("is for Claude in a cloud, not for schema {schema:?}"));
+    }
+    let mut betas = None;
+    for (index, filter) in filters.iter().enumerate() {
+        let field = format!("{field}[{index}]");
+        if !filter.name.eq_ignore_ascii_case(BETAS) {
+            report.warning(id, format!("{field}.name"), format!("has no effect; only `{BETAS}` is filtered"));
+            continue;
+        }
+        if betas.is_some() {
+            report.error(id, format!("{field}.name"), "is there twice");
+        }
+        let values: Vec<String> = filter.values.iter().map(|value| value.trim().to_owned()).collect();
+        betas = match (values.is_empty(), filter.mode) {
+            // It changes nothing.
+            (true, _) => continue,
+            (false, FilterMode::Denylist) => Some(config::Betas::Except(values)),
+            (false, FilterMode::Allowlist) => Some(config::Betas::Only(values)),
+        };
+    }
+    betas
 }
 
 /// Which ways to authenticate a schema's servers understand.

@@ -171,6 +171,33 @@ pub struct AiServiceBackendSpec {
     pub header_mutation: Option<HeaderMutationSpec>,
     /// Body changes.
     pub body_mutation: Option<BodyMutationSpec>,
+    /// Values of headers that are left out.
+    #[serde(default)]
+    pub header_value_filters: Vec<HeaderValueFilter>,
+}
+
+/// Which values of a header reach the backend.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HeaderValueFilter {
+    /// The header, which is a list with commas.
+    pub name: String,
+    /// What the values are.
+    #[serde(default)]
+    pub mode: FilterMode,
+    /// As they are in the list.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+/// What the values of a [`HeaderValueFilter`] are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub enum FilterMode {
+    /// Those that do not reach it.
+    #[default]
+    Denylist,
+    /// Those that do.
+    Allowlist,
 }
 
 /// A reference to a Backend.

@@ -311,6 +311,30 @@ pub struct Backend {
     /// How requests are authenticated. `None`: not at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub auth: Option<Auth>,
+    /// The beta features of Claude that it may be asked for; all that its API takes, where `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub betas: Option<Betas>,
+}
+
+/// Some values of the header `anthropic-beta`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Betas {
+    /// All others.
+    Except(Vec<String>),
+    /// These alone.
+    Only(Vec<String>),
+}
+
+impl Betas {
+    /// Whether `feature` is one of them.
+    #[must_use]
+    pub fn have(&self, feature: &str) -> bool {
+        match self {
+            Betas::Except(list) => !list.iter().any(|listed| listed == feature),
+            Betas::Only(list) => list.iter().any(|listed| listed == feature),
+        }
+    }
 }
 
 /// The API a backend speaks.

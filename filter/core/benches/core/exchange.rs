@@ -106,6 +106,7 @@ fn config(schema: SchemaName, model: Option<&str>) -> Config {
         schema: Schema { name: schema, prefix: None, version: None },
         hosts: vec!["api.example".to_owned()],
         address: None,
+        betas: None,
         auth: Some(auth),
     };
     config.backends.insert("default/b".to_owned(), backend);

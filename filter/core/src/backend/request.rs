@@ -13,7 +13,7 @@ use crate::config::{Auth, BodyMutation, HeaderMutation, SchemaName, Target};
 use crate::edge::Reply;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Exchange;
-use crate::headers::HeaderEdits;
+use crate::headers::{HeaderEdits, Headers};
 use crate::wire::error::malformed;
 use crate::wire::schema::ApiHeader;
 use crate::wire::{BackendCodec, ClientCodec, Reach, To, Translated, codecs, translate};
@@ -37,6 +37,9 @@ pub struct Identity<'a> {
     /// Seconds since 1970.
     pub now: u64,
 }
+
+/// The list of Claude's beta features that a request asks for.
+const BETA_HEADER: &str = "anthropic-beta";
 
 /// What an attempt may set or remove at any backend.
 const BODY_HEADERS: &[&str] = &["accept-encoding", "content-length", "content-type"];
@@ -122,7 +125,8 @@ impl Attempt {
                 ApiHeader::Set(name, value) => headers.ensure(name, value),
                 ApiHeader::Remove(name) => headers.ensure_none(name),
                 ApiHeader::Keep(name, keeps) => {
-                    headers.ensure_list(name, |value| keeps(self.endpoint, value));
+                    let is_asked = |value: &str| backend.betas.as_ref().is_none_or(|betas| betas.have(value));
+                    headers.ensure_list(name, |value| keeps(self.endpoint, value) && is_asked(value));
                 }
             }
         }
@@ -171,7 +175,7 @@ impl Attempt {
         ));
         let mut losses = Losses::default();
         let mends = if exchange.is_mixed {
-            self.schema.mends(&self.to(&exchange)?, body, &mut losses)
+            self.schema.mends(&self.to(&exchange, &exchange.headers)?, body, &mut losses)
         } else {
             Vec::new()
         };
@@ -188,7 +192,9 @@ impl Attempt {
     fn enveloped(&mut self, body: &[u8]) -> Result<Vec<u8>> {
         let mut losses = Losses::default();
         let exchange = self.exchange.borrow();
-        let enveloped = self.schema.envelope(&self.to(&exchange)?, body, &mut losses)?;
+        let headers = self.readable(&exchange.headers, &mut losses)?;
+        let enveloped = self.schema.envelope(&self.to(&exchange, &headers)?, body, &mut losses)?;
+        drop(headers);
         drop(exchange);
         self.record(losses)?;
         Ok(enveloped)
@@ -197,7 +203,12 @@ impl Attempt {
     fn translated(&mut self, body: &[u8]) -> Result<Vec<u8>> {
         let (client, backend) = self.codecs()?;
         let exchange = self.exchange.borrow();
-        let Translated { body, request, losses } = translate(client, backend, &self.to(&exchange)?, body)?;
+        let mut left_out = Losses::default();
+        let headers = self.readable(&exchange.headers, &mut left_out)?;
+        let to = self.to(&exchange, &headers)?;
+        let Translated { body, request, mut losses } = translate(client, backend, &to, body)?;
+        losses.append(left_out, |_| None);
+        drop(headers);
         drop(exchange);
         self.record(losses)?;
         self.answer.remember(request);
@@ -225,22 +236,46 @@ impl Attempt {
             .ok_or_else(|| Error::new(Kind::Internal, "there is no translation for this backend"))
     }
 
+    /// The client's headers without what its backend is not to be asked for.
+    fn readable<'e>(&self, headers: &'e Headers, losses: &mut Losses) -> Result<Cow<'e, Headers>> {
+        let Some(betas) = &self.backend()?.betas else { return Ok(Cow::Borrowed(headers)) };
+        let mut readable = Vec::new();
+        for (name, value) in headers.iter() {
+            if name != BETA_HEADER {
+                readable.push((name, Cow::Borrowed(value)));
+                continue;
+            }
+            let features = value.split(',').map(str::trim).filter(|feature| !feature.is_empty());
+            let (asked, left): (Vec<&str>, Vec<&str>) = features.partition(|feature| betas.have(feature));
+            for feature in left {
+                losses.add(
+                    format_args!("{BETA_HEADER}.{feature}"),
+                    "headerValueFilters of the backend leave it out",
+                );
+            }
+            if !asked.is_empty() {
+                readable.push((name, Cow::Owned(asked.join(","))));
+            }
+        }
+        Ok(Cow::Owned(readable.iter().map(|(name, value)| (*name, value.as_ref())).collect()))
+    }
+
     /// Where the request goes.
-    fn to<'a>(&'a self, exchange: &'a Exchange) -> Result<To<'a>> {
+    fn to<'a>(&'a self, exchange: &'a Exchange, headers: &'a Headers) -> Result<To<'a>> {
         Ok(To {
             endpoint: self.endpoint,
             schema: &self.backend()?.schema,
             model: &exchange.request_model,
             stream: exchange.stream,
             default_max_tokens: self.config.default_max_tokens,
-            headers: &exchange.headers,
+            headers,
             auth: self.backend()?.auth.as_ref(),
         })
     }
 
     /// The `:path` at the backend. What a client adds behind its own path means something only to its own API.
     fn path(&self, exchange: &Exchange) -> Result<String> {
-        let mut path = self.schema.path(&self.to(exchange)?);
+        let mut path = self.schema.path(&self.to(exchange, &exchange.headers)?);
         if let (Reach::Same, (_, Some(query))) = (self.reach, exchange.headers.path_and_query()) {
             let query = query_without_credentials(query);
             add_query(&mut path, &query);

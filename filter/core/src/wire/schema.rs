@@ -283,6 +283,8 @@ pub struct Fits {
     pub unusual: &'static [(config::AuthKind, &'static str)],
     /// What happens without any, where that never goes well.
     pub without_auth: Option<&'static str>,
+    /// The beta features that it is asked for may be filtered ([`config::Betas`]).
+    pub filtered: bool,
     /// Its paths begin with a prefix.
     pub prefix: bool,
     /// It has a version.

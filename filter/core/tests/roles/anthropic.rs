@@ -1,7 +1,8 @@
 //! Clients that speak Anthropic's API, at Anthropic and at Bedrock.
 
 use serde_json::json;
-use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, OpenAI};
+use weir_core::config::Betas;
+use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, GCPAnthropic, OpenAI};
 
 use crate::answer::{Answer, MESSAGE, MESSAGE_EVENTS, named_sse};
 use crate::gateway::Gateway;
@@ -96,6 +97,44 @@ fn beta_features_of_body_and_header_are_one_list_at_bedrock() {
     let refused = ask("3");
     assert_eq!((refused.status, refused.sent.len()), (400, 0));
     assert!(refused.error().contains("anthropic_beta"));
+}
+
+#[test]
+fn a_backend_is_asked_for_those_beta_features_alone_that_it_may_be() {
+    let only = |features: &[&str]| Betas::Only(features.iter().map(|name| (*name).to_owned()).collect());
+    let except = |features: &[&str]| Betas::Except(features.iter().map(|name| (*name).to_owned()).collect());
+    let (one, other) = ("context-1m-2025-08-07", "mcp-client-2025-04-04");
+    for (betas, kept) in [
+        (only(&[one]), vec![one]),
+        (except(&[one]), vec![other]),
+        (only(&["else"]), vec![]),
+        (except(&["else"]), vec![one, other]),
+    ] {
+        for (schema, path) in [
+            (AWSAnthropic, MESSAGES),
+            (AWSAnthropic, "/v1/chat/completions"),
+            (GCPAnthropic, MESSAGES),
+            (GCPAnthropic, "/v1/chat/completions"),
+        ] {
+            let mut gateway = Gateway::new().backend("claude", schema);
+            gateway.config.backends.get_mut("default/claude").unwrap().betas = Some(betas.clone());
+            let body = r#"{"model":"claude","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}"#;
+            let outcome = gateway
+                .post(path, body)
+                .header("anthropic-beta", &format!("{one}, {other}"))
+                .answered_by(Answer::json(200, MESSAGE))
+                .send();
+            let sent = &outcome.sent[0];
+            let asked = if schema == AWSAnthropic {
+                sent.json()["anthropic_beta"].as_array().cloned().unwrap_or_default()
+            } else {
+                let header = sent.headers.get("anthropic-beta").unwrap_or_default();
+                header.split(',').filter(|name| !name.is_empty()).map(|name| json!(name.trim())).collect()
+            };
+            assert_eq!(asked, kept, "{betas:?} {schema:?} {path}");
+            assert_eq!(outcome.record.losses.len(), 2 - kept.len(), "{:?}", outcome.record.losses);
+        }
+    }
 }
 
 #[test]

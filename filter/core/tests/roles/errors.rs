@@ -672,6 +672,7 @@ fn a_mistake_in_the_configuration_is_a_500_that_names_it() {
             schema: Schema { name: OpenAI, prefix: None, version: None },
             hosts: Vec::new(),
             address: None,
+            betas: None,
             auth: None,
         },
     );

@@ -73,6 +73,7 @@ impl Gateway {
             schema: Schema { name: schema, prefix: None, version: None },
             hosts: vec![format!("{name}.example")],
             address: None,
+            betas: None,
             auth: Some(auth),
         };
         self.config.backends.insert(format!("default/{name}"), backend);

@@ -58,6 +58,7 @@ impl Schema for Anthropic {
             without_auth: None,
             prefix: true,
             version: false,
+            filtered: false,
         }
     }
 }
@@ -140,6 +141,7 @@ impl Schema for InvokeModel {
             without_auth: Some("AWS will refuse its requests"),
             prefix: false,
             version: true,
+            filtered: true,
         }
     }
 }

@@ -92,6 +92,7 @@ impl Schema for Vertex {
             without_auth: Some(WITHOUT_GCP),
             prefix: false,
             version: true,
+            filtered: true,
         }
     }
 }

@@ -85,7 +85,14 @@ impl Schema for Cohere {
     }
 
     fn fits(&self) -> &'static Fits {
-        &Fits { auth: &[AuthKind::Bearer], unusual: &[], without_auth: None, prefix: false, version: true }
+        &Fits {
+            auth: &[AuthKind::Bearer],
+            unusual: &[],
+            without_auth: None,
+            prefix: false,
+            version: true,
+            filtered: false,
+        }
     }
 }
 

@@ -90,6 +90,7 @@ impl Schema for Converse {
             without_auth: Some("AWS will refuse its requests"),
             prefix: false,
             version: false,
+            filtered: false,
         }
     }
 }

@@ -66,6 +66,7 @@ impl Schema for Gemini {
             without_auth: Some(WITHOUT_GCP),
             prefix: false,
             version: false,
+            filtered: false,
         }
     }
 }

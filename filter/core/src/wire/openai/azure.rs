@@ -74,6 +74,7 @@ impl Schema for Azure {
             without_auth: Some("Azure will refuse its requests"),
             prefix: false,
             version: true,
+            filtered: false,
         }
     }
 }

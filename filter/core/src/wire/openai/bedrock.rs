@@ -51,6 +51,7 @@ impl Schema for Bedrock {
             without_auth: Some("AWS will refuse its requests"),
             prefix: true,
             version: false,
+            filtered: false,
         }
     }
 }

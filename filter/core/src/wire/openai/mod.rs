@@ -227,6 +227,7 @@ impl Schema for OpenAi {
             without_auth: None,
             prefix: true,
             version: false,
+            filtered: false,
         }
     }
 }
