@@ -64,6 +64,10 @@ pub fn decode_error(foreign: &str, answer: &ErrorAnswer<'_>) -> Error {
 const TOO_LONG: &[(&str, &str)] = &[
     ("prompt is too long", "https://github.com/aaif-goose/goose/pull/7504"),
     ("input is too long", "https://github.com/tigy32/Tycode/issues/15"),
+    (
+        "exceeds the maximum number of tokens allowed",
+        "https://github.com/google-gemini/gemini-cli/issues/6678",
+    ),
 ];
 
 /// Whether the provider refused a prompt because it is too long for the model.
@@ -330,6 +334,10 @@ mod tests {
         assert_eq!(anthropics["error"]["type"], "invalid_request_error");
         let message = anthropics["error"]["message"].as_str().unwrap();
         assert!(message.starts_with("prompt is too long: The model returned"), "{message}");
+
+        let geminis = r#"{"error":{"code":400,"message":"The input token count (1200293) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}"#;
+        let error = decode_error("GCPVertexAIBackendError", &answer(400, None, geminis));
+        assert_eq!(shown(&error)["code"], "context_length_exceeded");
 
         let claudes = Error::provider(400, None, "prompt is too long: 227255 tokens > 200000 maximum");
         let body: Value = serde_json::from_slice(&claudes.body(ClientApi::Anthropic)).unwrap();
