@@ -149,6 +149,27 @@ fn a_rule_may_keep_its_models_out_of_the_list() {
 }
 
 #[test]
+fn a_credential_of_requests_asks_for_no_other() {
+    let base = include_str!("resources/base.yaml");
+    let keys = "  apiKey: {secretRef: {name: keys}}\n";
+    let with = |spec: &str| {
+        let text = base.replace(keys, spec);
+        assert_ne!(text, base);
+        let source = source::Source { name: "base.yaml".to_owned(), text };
+        let compiled = compile(&[source], &Environment::default());
+        let filter = compiled.plan.unwrap_or_else(|| panic!("{:#?}", compiled.errors)).filter;
+        let wanted = filter.backends["default/openai"].credential_override.clone().unwrap();
+        (wanted.header, wanted.falls_back, filter.credentials.contains_key("default/openai-key"))
+    };
+    let from = |spec: &str| format!("  credentialOverride: {{fromRequestHeaders: {{{spec}}}}}\n");
+    assert_eq!(with(&from("fallbackToConfigured: false")), ("x-aigw-api-key".to_owned(), false, false));
+    assert_eq!(
+        with(&format!("{keys}{}", from("header: X-Tenant-Key"))),
+        ("x-tenant-key".to_owned(), true, true)
+    );
+}
+
+#[test]
 fn ten_thousand_models_are_checked_quickly() {
     let mut route = String::from(
         "apiVersion: aigateway.envoyproxy.io/v1beta1\nkind: AIGatewayRoute\nmetadata: {name: many}\n\

@@ -333,6 +333,43 @@ const CASES: &[Case] = &[
         ],
         "",
     ),
+    (
+        "no credential of one's own beside that of requests",
+        &[("  apiKey: {secretRef: {name: keys}}", "  credentialOverride: {fromRequestHeaders: {}}")],
+        "",
+    ),
+    (
+        "credentials from metadata",
+        &[(
+            "  apiKey: {secretRef: {name: keys}}",
+            "  credentialOverride: {fromDynamicMetadata: {namespace: a, fallbackToConfigured: false}}",
+        )],
+        "",
+    ),
+    (
+        "credentials from nowhere",
+        &[(
+            "  apiKey: {secretRef: {name: keys}}",
+            "  apiKey: {secretRef: {name: keys}}\n  credentialOverride: {}",
+        )],
+        "",
+    ),
+    (
+        "no name of a header",
+        &[(
+            "  apiKey: {secretRef: {name: keys}}",
+            "  credentialOverride: {fromRequestHeaders: {header: 'x key', fallbackToConfigured: false}}",
+        )],
+        "",
+    ),
+    (
+        "a credential of requests without its region",
+        &[(
+            "  awsCredentials: {region: us-west-2, credentialsFile: {secretRef: {name: keys}}}",
+            "  credentialOverride: {fromRequestHeaders: {fallbackToConfigured: false}}",
+        )],
+        "",
+    ),
     ("Azure's key to OpenAI", &[("type: APIKey\n  apiKey", "type: AzureAPIKey\n  azureAPIKey")], ""),
     ("Azure's key in a wrong place", &[("type: APIKey", "type: AzureAPIKey")], ""),
     (

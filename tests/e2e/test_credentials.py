@@ -7,7 +7,7 @@ from harness import providers as stand_ins
 from harness import resources
 from harness.process import wait_for
 from harness.resources import CLAUDE
-from harness.samples import sentence
+from harness.samples import HELLO, sentence
 
 NO_AWS = {
     "AWS_ACCESS_KEY_ID": "",
@@ -139,3 +139,58 @@ def test_nothing_about_secrets_on_the_admin_address(running, start_gateway, pod)
         assert stand_ins.AWS_KEY["secret_access_key"] not in answer.text
     assert httpx.get(gateway.admin + "/ready").status_code == 200
     assert httpx.get(gateway.admin + "/stats/prometheus").status_code == 200
+
+
+@pytest.fixture(scope="module")
+def brought(running, start_gateway):
+    """A gateway whose callers bring the credentials of their providers; there are no others."""
+
+    def own(**headers):
+        return {"credentialOverride": {"fromRequestHeaders": {**headers, "fallbackToConfigured": False}}}
+
+    region = {"awsCredentials": {"region": stand_ins.REGION}}
+    return start_gateway(
+        [
+            *resources.gateway(),
+            *resources.backend("bedrock", running["bedrock"].url, "AWSAnthropic", "bedrock-2023-05-31"),
+            *resources.backend("claude", running["claude"].url, "Anthropic"),
+            resources.security("bedrock-auth", "bedrock", type="AWSCredentials", **region, **own()),
+            resources.security("claude-auth", "claude", type="AnthropicAPIKey", **own(header="X-Tenant-Key")),
+            resources.route(resources.rule(CLAUDE, "bedrock"), resources.rule("claude-native", "claude")),
+        ],
+        env=NO_AWS,
+    )
+
+
+def test_a_key_that_comes_with_the_request(running, brought):
+    running.clear()
+    key = {"x-tenant-key": stand_ins.ANTHROPIC_KEY}
+    client = brought.openai().chat.completions
+    assert client.create(model="claude-native", messages=HELLO, extra_headers=key).choices
+    headers = running["claude"].requests()[-1]["headers"]
+    assert dict(headers)["x-api-key"] == stand_ins.ANTHROPIC_KEY
+    assert "x-tenant-key" not in dict(headers)
+    refused = brought.chat("claude-native")
+    assert refused.status_code == 401
+    assert "x-tenant-key" in refused.json()["error"]["message"]
+
+
+def test_a_signature_with_what_comes_with_the_request(running, brought):
+    running.clear()
+    running["bedrock"].set_keys(stand_ins.AWS_KEY)
+    pair = {
+        "x-aigw-aws-access-key-id": stand_ins.AWS_KEY["access_key_id"],
+        "x-aigw-aws-secret-access-key": stand_ins.AWS_KEY["secret_access_key"],
+    }
+    client = brought.openai().chat.completions
+    assert client.create(model=CLAUDE, messages=HELLO, extra_headers=pair).choices
+    sent = running["bedrock"].requests()[-1]
+    assert pair["x-aigw-aws-secret-access-key"] not in str(sent)
+    half = brought.http.post(
+        "/v1/chat/completions",
+        json={"model": CLAUDE, "messages": HELLO},
+        headers={"x-aigw-aws-access-key-id": pair["x-aigw-aws-access-key-id"]},
+    )
+    assert half.status_code == 400
+    assert "x-aigw-aws-secret-access-key" in half.json()["error"]["message"]
+    assert_nothing_leaked(brought, stand_ins.AWS_KEY)

@@ -349,8 +349,9 @@ fn ai_backend(
         .map(|endpoint| authority(&endpoint.host, endpoint.port, addresses.tls.is_some()))
         .collect();
     let auth = credential.as_ref().map(|credential| credential.auth.clone());
+    let credential_override = credential.as_ref().and_then(|credential| credential.brought.clone());
     Some(AiBackend {
-        config: config::Backend { schema, hosts, address: None, auth, betas },
+        config: config::Backend { schema, hosts, address: None, auth, betas, credential_override },
         addresses,
         headers,
         body,

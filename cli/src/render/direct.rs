@@ -127,7 +127,7 @@ pub(super) fn local_limits_see_the_client(plan: &Plan, rule: &Rule) -> bool {
 
 fn are_the_clients<'s>(plan: &Plan, rule: &Rule, mut selectors: impl Iterator<Item = &'s Selector>) -> bool {
     let targets = plan.filter.routes.get(&rule.name).map_or(&[][..], |route| &route.targets);
-    !selectors.any(|selector| targets.iter().any(|target| may_change(target, &selector.header)))
+    !selectors.any(|selector| targets.iter().any(|target| may_change(&plan.filter, target, &selector.header)))
 }
 
 #[cfg(test)]

@@ -283,6 +283,31 @@ pub struct BackendSecurityPolicySpec {
     pub azure_credentials: Option<AzureCredentialsSpec>,
     /// For `GCPCredentials`.
     pub gcp_credentials: Option<GcpCredentialsSpec>,
+    /// Where requests have a credential of their own.
+    pub credential_override: Option<CredentialOverrideSpec>,
+}
+
+/// Where requests have a credential of their own.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CredentialOverrideSpec {
+    /// In headers.
+    pub from_request_headers: Option<FromRequestHeaders>,
+}
+
+/// The headers that have it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FromRequestHeaders {
+    /// Its name; what three begin with, where requests are signed for AWS.
+    pub header: Option<String>,
+    /// Where it is not there, the policy's own credential is used.
+    #[serde(default = "yes")]
+    pub fallback_to_configured: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// How to authenticate to a backend.

@@ -89,7 +89,11 @@ const REFUSED: &[Field] = &[
         "keep an access token in the Secret of `credentialsFile`",
     ),
     field(Kind::BackendSecurityPolicy, "spec.gcpCredentials.isPassthrough", ""),
-    field(Kind::BackendSecurityPolicy, "spec.credentialOverride", ""),
+    field(
+        Kind::BackendSecurityPolicy,
+        "spec.credentialOverride.fromDynamicMetadata",
+        "use `fromRequestHeaders`",
+    ),
     field(
         Kind::BackendSecurityPolicy,
         "spec.awsCredentials.oidcExchangeToken",

@@ -12,6 +12,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Kind {
     /// The client's request cannot be understood.
     BadRequest,
+    /// The request lacks the credential that its backend is to be shown.
+    Unauthenticated,
     /// The path exists, the method does not.
     MethodNotAllowed,
     /// No endpoint has this path.
@@ -143,6 +145,7 @@ impl Error {
     pub fn fault(&self) -> Fault {
         match self.kind {
             Kind::BadRequest
+            | Kind::Unauthenticated
             | Kind::MethodNotAllowed
             | Kind::UnknownPath
             | Kind::UnknownModel
@@ -161,6 +164,7 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self.kind {
             Kind::BadRequest => 400,
+            Kind::Unauthenticated => 401,
             Kind::UnknownPath | Kind::UnknownModel => 404,
             Kind::MethodNotAllowed => 405,
             Kind::TooLarge => 413,

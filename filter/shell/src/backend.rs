@@ -1,5 +1,6 @@
 //! The backend role's callbacks.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, HeldHeaders, Identity, Outgoing, Place};
@@ -167,8 +168,13 @@ impl BackendFilter {
         self.request = Request::Done;
         let Some(attempt) = &mut self.attempt else { return Made::AsItIs };
         let now = now_ms / 1000;
+        let brought = match attempt.brought() {
+            Ok(brought) => brought.map(Rc::new),
+            Err(reply) => return Made::Refused(reply),
+        };
         let credential = match attempt.credential() {
             None => None,
+            Some(_) if brought.is_some() => brought,
             Some(name) => {
                 match worker::with_credentials(|credentials| {
                     credentials.get(name, &self.config, now, host.store())

@@ -167,7 +167,9 @@ impl Compiler<'_, '_> {
         self.filter.backends.entry(name.clone()).or_insert_with(|| compiled.config.clone());
         if let Some(credential) = &compiled.credential {
             let policy = credential.policy.full_name();
-            self.filter.credentials.entry(policy.clone()).or_insert_with(|| credential.source.clone());
+            if let Some(source) = &credential.source {
+                self.filter.credentials.entry(policy.clone()).or_insert_with(|| source.clone());
+            }
             if let Some(secret) = &credential.secret {
                 self.secrets.insert(policy, secret.clone());
             }

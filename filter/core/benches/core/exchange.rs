@@ -107,6 +107,7 @@ fn config(schema: SchemaName, model: Option<&str>) -> Config {
         hosts: vec!["api.example".to_owned()],
         address: None,
         betas: None,
+        credential_override: None,
         auth: Some(auth),
     };
     config.backends.insert("default/b".to_owned(), backend);

@@ -4,6 +4,7 @@
 //! changed, by the snapshot of the client's own headers, then makes its changes, and what it touched is remembered.
 
 use crate::auth::is_credential_header;
+use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::headers::{HeaderEdits, MODEL_HEADER, Text, is_internal};
 
@@ -15,7 +16,7 @@ pub(super) struct AttemptHeaders<'a> {
 
 impl<'a> AttemptHeaders<'a> {
     /// Begins with the client's own headers, without any credential and without what is the gateway's own.
-    pub(super) fn new(exchange: &'a mut Exchange) -> Self {
+    pub(super) fn new(config: &Config, exchange: &'a mut Exchange) -> Self {
         let mut edits = HeaderEdits::default();
         for name in &exchange.touched {
             edits.put(name.clone(), exchange.headers.joined(name).map(Text::Owned));
@@ -25,7 +26,11 @@ impl<'a> AttemptHeaders<'a> {
             .exchange
             .headers
             .iter()
-            .filter(|(name, _)| is_credential_header(name) || is_internal(name) && !headers.exchange.direct)
+            .filter(|(name, _)| {
+                is_credential_header(name)
+                    || config.brings_credentials(name)
+                    || is_internal(name) && !headers.exchange.direct
+            })
             .map(|(name, _)| name.to_owned())
             .collect();
         for name in unwanted {
@@ -125,7 +130,7 @@ mod tests {
         for (sent, expected) in lists {
             let headers: Headers = sent.iter().map(|value| ("x".to_owned(), (*value).to_owned())).collect();
             let mut exchange = Exchange::new(headers, 0);
-            let mut headers = AttemptHeaders::new(&mut exchange);
+            let mut headers = AttemptHeaders::new(&Config::default(), &mut exchange);
             headers.ensure_list("x", |value| value != "b");
             assert_eq!(headers.now("x"), expected, "{sent:?}");
         }
@@ -143,7 +148,7 @@ mod tests {
             ]),
             0,
         );
-        let mut first = AttemptHeaders::new(&mut exchange);
+        let mut first = AttemptHeaders::new(&Config::default(), &mut exchange);
         first.set(":path", "/model/m/invoke");
         first.set("authorization", "AWS4-HMAC-SHA256 ...");
         first.set("x-amz-date", "20260101T000000Z");
@@ -151,7 +156,7 @@ mod tests {
         assert_eq!(first.now("x-team"), None);
         assert_eq!(first.original("x-team"), Some("red"));
 
-        let second = AttemptHeaders::new(&mut exchange).into_edits();
+        let second = AttemptHeaders::new(&Config::default(), &mut exchange).into_edits();
         assert_eq!(second.get(":path"), Some(Some("/v1/chat/completions")));
         assert_eq!(second.get("authorization"), Some(None), "neither the client's nor the first backend's");
         assert_eq!(second.get("x-amz-date"), Some(None));

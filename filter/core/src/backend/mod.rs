@@ -6,6 +6,7 @@
 //! try the next backend.
 
 mod answer;
+mod brought;
 mod headers;
 mod request;
 mod secrets;
@@ -101,7 +102,7 @@ impl Attempt {
             if is_first {
                 route_name.clone_into(&mut exchange.route_name);
                 if !route.user_headers.is_empty() {
-                    let value = |name: &String| Some(shown(name, exchange.headers.get(name)?));
+                    let value = |name: &String| Some(shown(config, name, exchange.headers.get(name)?));
                     let values: Vec<_> = route.user_headers.iter().filter_map(value).collect();
                     exchange.user = values.join(",");
                 }
@@ -254,10 +255,10 @@ fn gone() -> Error {
 
 /// The value of a user header as the access log and the ledger may show it: a budget may be per key, and a key is nobody's
 /// to read there. Its digest still tells users apart.
-fn shown<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
+fn shown<'a>(config: &Config, name: &str, value: &'a str) -> Cow<'a, str> {
     /// Of the 64 hexadecimal digits.
     const DIGITS: usize = 16;
-    if !is_credential_header(name) {
+    if !is_credential_header(name) && !config.brings_credentials(name) {
         return value.into();
     }
     let digest = hex::encode(Sha256::digest(value));

@@ -9,7 +9,7 @@ use crate::auth::{Credential, KeyHeader, Secret, is_credential_header, query_wit
 use crate::chat::Losses;
 use crate::codec::multipart;
 use crate::codec::splice::{self, Edit};
-use crate::config::{Auth, BodyMutation, HeaderMutation, SchemaName, Target};
+use crate::config::{Auth, BodyMutation, Config, HeaderMutation, SchemaName, Target};
 use crate::edge::Reply;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Exchange;
@@ -46,13 +46,14 @@ const BODY_HEADERS: &[&str] = &["accept-encoding", "content-length", "content-ty
 
 /// Whether an attempt at `target` may change the header `name`, which is in lower case.
 #[must_use]
-pub fn may_change(target: &Target, name: &str) -> bool {
+pub fn may_change(config: &Config, target: &Target, name: &str) -> bool {
     let HeaderMutation { set, remove } = &target.headers;
     let mut mutated = set.iter().map(|(name, _)| name).chain(remove);
     let mut of_apis = SchemaName::ALL.iter().flat_map(|schema| schema.schema().headers());
     name.starts_with(':')
         || name == "host"
         || is_credential_header(name)
+        || config.brings_credentials(name)
         || BODY_HEADERS.contains(&name)
         || of_apis.any(|header| header.name() == name)
         || mutated.any(|mutated| mutated.eq_ignore_ascii_case(name))
@@ -100,7 +101,7 @@ impl Attempt {
         let path = self.path(&exchange)?;
         let accepts_gzip = exchange.headers.all("accept-encoding").any(names_gzip);
 
-        let mut headers = AttemptHeaders::new(&mut exchange);
+        let mut headers = AttemptHeaders::new(&self.config, &mut exchange);
         headers.set(":path", path.clone());
         headers.set(":authority", host.clone());
         if let Some(new_body) = &new_body {

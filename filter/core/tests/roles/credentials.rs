@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use weir_core::auth::sigv4::SigningKeys;
 use weir_core::backend::{Attempt, Begin, CREDENTIAL_WAIT_MS, Identity, Place};
-use weir_core::config::SchemaName::{AWSAnthropic, OpenAI};
+use weir_core::config::CredentialOverride;
+use weir_core::config::SchemaName::{AWSAnthropic, AWSBedrock, OpenAI};
 use weir_core::exchange::Exchange;
 use weir_core::headers::Headers;
 
+use crate::answer::{Answer, CONVERSED};
 use crate::gateway::{Gateway, credential};
 use crate::host::ROUTE;
 
@@ -115,4 +117,94 @@ fn an_endpoint_at_another_address_gets_no_credential() {
     assert_eq!(begin(&gateway.config, "0/0/default/one@old"), found("key@1"));
     assert_eq!(begin(&gateway.config, "0/0/default/one@new"), found("key@2"));
     assert_eq!(begin(&gateway.config, "0/0/default/one@else"), Err(503));
+}
+
+/// The first backend takes a credential of the request.
+fn overridden(gateway: Gateway, header: &str, falls_back: bool) -> Gateway {
+    let mut gateway = gateway;
+    let name = gateway.route.targets[0].backend.clone();
+    let wanted = CredentialOverride { header: header.to_owned(), falls_back };
+    gateway.config.backends.get_mut(&name).unwrap().credential_override = Some(wanted);
+    gateway
+}
+
+const BODY: &str = r#"{"model":"m","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}"#;
+
+/// That it reaches neither the other backend nor its own in its own header is held of every request here.
+#[test]
+fn a_request_may_bring_the_credential_of_its_backend() {
+    let gateway =
+        overridden(Gateway::new().backend("gpt", OpenAI).backend("other", OpenAI), "x-tenant-key", false);
+    let call = gateway.post("/v1/chat/completions", BODY).header("x-tenant-key", "brought-key-of-gpt.");
+    let failed = Answer::json(503, r#"{"error":{"message":"no"}}"#);
+    let outcome = call.answered_by(failed).answered_by(Answer::json(200, "{}")).send();
+    let shown: Vec<_> = outcome.sent.iter().map(|sent| sent.headers.get("authorization").unwrap()).collect();
+    assert_eq!(shown, ["Bearer brought-key-of-gpt.", "Bearer key-of-other."]);
+}
+
+#[test]
+fn what_brings_a_credential_is_shown_in_the_books_as_a_digest() {
+    let mut gateway = overridden(Gateway::new().backend("gpt", OpenAI), "x-tenant-key", true);
+    gateway.route.user_headers = vec!["x-tenant-key".to_owned()];
+    let call = gateway.post("/v1/chat/completions", BODY).header("x-tenant-key", "brought-key-of-gpt.");
+    let outcome = call.answered_by(Answer::json(200, "{}")).send();
+    assert!(outcome.record.user.starts_with("sha256:"), "{}", outcome.record.user);
+}
+
+#[test]
+fn without_one_the_configured_credential_is_used_where_there_is_one() {
+    for path in ["/v1/chat/completions", "/anthropic/v1/messages"] {
+        for brought in [None, Some(" ")] {
+            let ask = |falls_back| {
+                let gateway = overridden(Gateway::new().backend("gpt", OpenAI), "x-aigw-api-key", falls_back);
+                let call = gateway.post(path, BODY).without("x-aigw-api-key");
+                let call = brought.into_iter().fold(call, |call, value| call.header("x-aigw-api-key", value));
+                call.answered_by(Answer::json(200, CHAT_ANSWER)).send()
+            };
+            let configured = ask(true);
+            assert_eq!(configured.sent[0].headers.get("authorization"), Some("Bearer key-of-gpt."));
+            let refused = ask(false);
+            assert_eq!((refused.status, refused.sent.len()), (401, 0), "{}", refused.text());
+            assert!(refused.error().contains("missing upstream credential: the header x-aigw-api-key"));
+            assert!(refused.text().contains("authentication_error"), "{}", refused.text());
+        }
+    }
+}
+
+const CHAT_ANSWER: &str =
+    r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"Hi"},"finish_reason":"stop"}]}"#;
+
+#[test]
+fn half_of_aws_credentials_is_a_mistake() {
+    let id = ("x-aigw-aws-access-key-id", "key-of-bedrock.id");
+    let secret = ("x-aigw-aws-secret-access-key", "key-of-bedrock.secret");
+    let token = ("x-aigw-aws-session-token", "key-of-bedrock.token");
+    for (brought, missing) in [
+        (&[id, secret][..], None),
+        (&[id, secret, token], None),
+        (&[id], Some("x-aigw-aws-secret-access-key")),
+        (&[secret], Some("x-aigw-aws-access-key-id")),
+        (&[token], Some("x-aigw-aws-access-key-id")),
+    ] {
+        // Neither prefix says anything of the dash behind it.
+        for prefix in ["x-aigw-aws", "x-aigw-aws-"] {
+            let gateway = overridden(Gateway::new().backend("bedrock", AWSBedrock), prefix, true);
+            let call = gateway.post("/v1/chat/completions", BODY);
+            let call = brought.iter().fold(call, |call, (name, value)| call.header(name, value));
+            let outcome = call.answered_by(Answer::json(200, CONVERSED)).send();
+            let Some(missing) = missing else {
+                let sent = &outcome.sent[0].headers;
+                assert!(sent.get("authorization").unwrap().contains("Credential=key-of-bedrock.id/"));
+                let tokens = brought.iter().find(|header| **header == token).map(|(_, value)| *value);
+                assert_eq!(sent.get("x-amz-security-token"), tokens);
+                continue;
+            };
+            assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
+            assert!(
+                outcome.error().contains(&format!("the header {missing} is missing")),
+                "{}",
+                outcome.error()
+            );
+        }
+    }
 }

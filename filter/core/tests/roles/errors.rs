@@ -673,6 +673,7 @@ fn a_mistake_in_the_configuration_is_a_500_that_names_it() {
             hosts: Vec::new(),
             address: None,
             betas: None,
+            credential_override: None,
             auth: None,
         },
     );

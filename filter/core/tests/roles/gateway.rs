@@ -74,6 +74,7 @@ impl Gateway {
             hosts: vec![format!("{name}.example")],
             address: None,
             betas: None,
+            credential_override: None,
             auth: Some(auth),
         };
         self.config.backends.insert(format!("default/{name}"), backend);

@@ -327,9 +327,10 @@ impl<'g> Call<'g> {
         let backend_name = &self.gateway.route.targets[target].backend;
         let backend = &self.gateway.config.backends[backend_name];
         let name = backend_name.strip_prefix("default/").unwrap();
-        let shown = attempt.credential().map(|wanted| {
+        let shown = attempt.brought()?.or_else(|| {
+            let wanted = attempt.credential()?;
             assert_eq!(wanted, name);
-            credential(name, backend.schema.name)
+            Some(credential(name, backend.schema.name))
         });
         let mut keys = sigv4::SigningKeys::default();
         let now = self.gateway.now_ms.get() / 1000;
@@ -340,7 +341,10 @@ impl<'g> Call<'g> {
             // Envoy's rate limit reads the request after this.
             let target = &self.gateway.route.targets[target];
             for (name, _) in outgoing.headers.iter() {
-                assert!(may_change(target, name) || is_internal(name), "{name} is changed");
+                assert!(
+                    may_change(&self.gateway.config, target, name) || is_internal(name),
+                    "{name} is changed"
+                );
             }
             // The route has been chosen by these, and takes them away.
             map.retain(|(name, _)| name != MODEL_HEADER && name != CLUSTER_HEADER);

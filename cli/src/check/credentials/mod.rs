@@ -1,9 +1,11 @@
 //! BackendSecurityPolicies: which backend authenticates how, and where the credential comes from.
 
+mod brought;
+
 use std::collections::HashMap;
 
 use weir_core::auth::{AwsProfile, ContainerEndpoint, Source};
-use weir_core::config::Auth;
+use weir_core::config::{Auth, CredentialOverride};
 
 use super::environment::{DefaultChain, Environment, profiles};
 use crate::plan::{AwsContainer, SecretValue, authority};
@@ -26,8 +28,10 @@ pub struct Credential {
     pub kind: SecurityKind,
     /// For the filter's configuration.
     pub auth: Auth,
-    /// For the filter's configuration.
-    pub source: Source,
+    /// Where requests may have one of their own.
+    pub brought: Option<CredentialOverride>,
+    /// For the filter's configuration; `None` where requests bring it.
+    pub source: Option<Source>,
     /// The value of the Secret.
     pub secret: Option<SecretValue>,
     /// The endpoint that the source names.
@@ -97,6 +101,24 @@ fn credential(
     report: &mut Report,
 ) -> Option<Credential> {
     let Resource { id, spec, .. } = policy;
+    let Some(wanted) = &spec.credential_override else {
+        return configured(policy, set, environment, report);
+    };
+    let brought = brought::read(id, spec.kind, wanted, report)?;
+    if !brought.falls_back {
+        return brought::alone(policy, brought, report);
+    }
+    let configured = configured(policy, set, environment, report)?;
+    Some(Credential { brought: Some(brought), ..configured })
+}
+
+fn configured(
+    policy: &Resource<BackendSecurityPolicySpec>,
+    set: &Set,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<Credential> {
+    let Resource { id, spec, .. } = policy;
     let wanted = match spec.kind {
         SecurityKind::APIKey => "apiKey",
         SecurityKind::AnthropicAPIKey => "anthropicAPIKey",
@@ -118,8 +140,15 @@ fn credential(
         report.error(id, format!("spec.{field}"), message);
     }
     if given.contains(&(wanted, false)) && !report.has_error(id, &format!("spec.{wanted}")) {
-        let message = format!("is missing; type {:?} needs it", spec.kind);
-        report.error(id, format!("spec.{wanted}"), message);
+        let unless = match spec.credential_override {
+            Some(_) => ", or `fallbackToConfigured: false` in `credentialOverride`",
+            None => "",
+        };
+        report.error(
+            id,
+            format!("spec.{wanted}"),
+            format!("is missing; type {:?} needs it{unless}", spec.kind),
+        );
     }
     let credential = id.full_name();
     let (auth, given) = match spec.kind {
@@ -199,7 +228,8 @@ fn of_secret(
         policy: policy.id.clone(),
         kind: policy.spec.kind,
         auth,
-        source,
+        brought: None,
+        source: Some(source),
         secret: Some(secret),
         container: None,
     }
@@ -302,7 +332,15 @@ fn aws(
         None => default_chain(id, environment, report),
     };
     let auth = Auth::AwsSigv4 { credential: id.full_name(), region: spec.region.clone() };
-    Some(Credential { policy: id.clone(), kind: policy.spec.kind, auth, source, secret, container })
+    Some(Credential {
+        policy: id.clone(),
+        kind: policy.spec.kind,
+        auth,
+        brought: None,
+        source: Some(source),
+        secret,
+        container,
+    })
 }
 
 fn aws_file_source(name: String, profile: String) -> Source {

@@ -2,6 +2,8 @@
 //!
 //! It holds no secret: credentials are named here and arrive by a way of their own (see [`crate::auth`]).
 
+mod backend;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
@@ -11,6 +13,7 @@ use crate::auth::Source;
 use crate::headers::{MODEL_HEADER, USER_HEADER};
 
 pub use crate::wire::SchemaName;
+pub use backend::{Auth, AuthKind, Backend, Betas, CredentialOverride, Schema};
 
 /// Everything the filter must know, the same for both of its roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,6 +87,9 @@ pub struct Config {
     /// See [`Config::tells_apart_by`].
     #[serde(skip)]
     pub told_apart: Derived<BTreeSet<String>>,
+    /// See [`Config::brings_credentials`].
+    #[serde(skip)]
+    pub brought: Derived<Vec<String>>,
 }
 
 /// What follows from the rest of a value, made when it is first asked for.
@@ -104,6 +110,19 @@ impl<T> PartialEq for Derived<T> {
 }
 
 impl Config {
+    /// Whether requests may have a backend's credential in the header `name`, in lower case. No backend gets to see it, be it that
+    /// one or another.
+    #[must_use]
+    pub fn brings_credentials(&self, name: &str) -> bool {
+        let names = self.brought.0.get_or_init(|| {
+            let backends = self.backends.values();
+            let wanted = backends
+                .filter_map(|backend| backend.credential_override.as_ref().zip(backend.auth.as_ref()));
+            wanted.flat_map(|(wanted, auth)| wanted.headers(auth)).collect()
+        });
+        names.iter().any(|known| known == name)
+    }
+
     /// Whether requests are told apart by the header `name`, in lower case: by budgets, limits or the ledger.
     #[must_use]
     pub fn tells_apart_by(&self, name: &str) -> bool {
@@ -160,6 +179,7 @@ impl Default for Config {
             plain_routes: false,
             stopping: false,
             told_apart: Derived::default(),
+            brought: Derived::default(),
         }
     }
 }
@@ -292,152 +312,6 @@ pub struct Target {
     /// Body changes for this backend, on the translated JSON, already merged.
     #[serde(default, skip_serializing_if = "BodyMutation::is_empty")]
     pub body: BodyMutation,
-}
-
-/// A model server: its API, its addresses and how to authenticate.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Backend {
-    /// The API it speaks.
-    pub schema: Schema,
-    /// `:authority` per endpoint, `host` or `host:port`; SigV4 signs this and not the header it finds.
-    pub hosts: Vec<String>,
-    /// Stands for where it is: its endpoints, and who must be there by TLS. The endpoints' metadata says the same, after an `@`
-    /// behind the backend's name, and an attempt whose endpoint says another is refused: the proxy takes over endpoints and this
-    /// configuration one after the other, and a credential is for one address alone. Several addresses of a backend stand side by side
-    /// under keys of [`Config::backends`] that end in `@<address>`. `None`: the metadata says nothing of it either.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub address: Option<String>,
-    /// How requests are authenticated. `None`: not at all.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub auth: Option<Auth>,
-    /// The beta features of Claude that it may be asked for; all that its API takes, where `None`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub betas: Option<Betas>,
-}
-
-/// Some values of the header `anthropic-beta`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Betas {
-    /// All others.
-    Except(Vec<String>),
-    /// These alone.
-    Only(Vec<String>),
-}
-
-impl Betas {
-    /// Whether `feature` is one of them.
-    #[must_use]
-    pub fn have(&self, feature: &str) -> bool {
-        match self {
-            Betas::Except(list) => !list.iter().any(|listed| listed == feature),
-            Betas::Only(list) => list.iter().any(|listed| listed == feature),
-        }
-    }
-}
-
-/// The API a backend speaks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Schema {
-    /// Which API.
-    pub name: SchemaName,
-    /// The first path segments, `v1` by default; for schemas that have them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub prefix: Option<String>,
-    /// The API's version, for schemas that have one: `bedrock-2023-05-31`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-}
-
-/// How requests to a backend are authenticated.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Auth {
-    /// `authorization: Bearer <key>`
-    Bearer {
-        /// Key into [`Config::credentials`].
-        credential: String,
-    },
-    /// `x-api-key: <key>`
-    AnthropicKey {
-        /// Key into [`Config::credentials`].
-        credential: String,
-    },
-    /// `api-key: <key>`
-    AzureKey {
-        /// Key into [`Config::credentials`].
-        credential: String,
-    },
-    /// Signature version 4, for the service that the host is of: `bedrock`, or `bedrock-mantle`.
-    AwsSigv4 {
-        /// Key into [`Config::credentials`].
-        credential: String,
-        /// Used unless the host names another.
-        region: String,
-    },
-    /// `authorization: Bearer <access token>`, and where in Google Cloud the model is, for the path.
-    Gcp {
-        /// Key into [`Config::credentials`].
-        credential: String,
-        /// The project's name.
-        project: String,
-        /// The location, such as `us-central1` or `global`.
-        region: String,
-    },
-}
-
-/// A way to authenticate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AuthKind {
-    /// [`Auth::Bearer`]
-    Bearer,
-    /// [`Auth::AnthropicKey`]
-    AnthropicKey,
-    /// [`Auth::AzureKey`]
-    AzureKey,
-    /// [`Auth::AwsSigv4`]
-    AwsSigv4,
-    /// [`Auth::Gcp`]
-    Gcp,
-}
-
-impl Auth {
-    /// Which way it is.
-    #[must_use]
-    pub fn kind(&self) -> AuthKind {
-        match self {
-            Auth::Bearer { .. } => AuthKind::Bearer,
-            Auth::AnthropicKey { .. } => AuthKind::AnthropicKey,
-            Auth::AzureKey { .. } => AuthKind::AzureKey,
-            Auth::AwsSigv4 { .. } => AuthKind::AwsSigv4,
-            Auth::Gcp { .. } => AuthKind::Gcp,
-        }
-    }
-
-    /// The credential it needs: a key into [`Config::credentials`].
-    #[must_use]
-    pub fn credential(&self) -> &str {
-        match self {
-            Auth::Bearer { credential }
-            | Auth::AnthropicKey { credential }
-            | Auth::AzureKey { credential }
-            | Auth::AwsSigv4 { credential, .. }
-            | Auth::Gcp { credential, .. } => credential,
-        }
-    }
-
-    /// The same, to give it another name.
-    pub fn credential_mut(&mut self) -> &mut String {
-        match self {
-            Auth::Bearer { credential }
-            | Auth::AnthropicKey { credential }
-            | Auth::AzureKey { credential }
-            | Auth::AwsSigv4 { credential, .. }
-            | Auth::Gcp { credential, .. } => credential,
-        }
-    }
 }
 
 /// Header changes, made after translation and before authentication. Names are lower case.
