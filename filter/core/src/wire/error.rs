@@ -187,7 +187,13 @@ fn of_value(mut value: Value) -> Option<Said> {
     if message.is_none() && kind.is_none() {
         return None;
     }
-    let message = message.or_else(|| kind.clone()).unwrap_or_default();
+    let mut message = message.or_else(|| kind.clone()).unwrap_or_default();
+    // Google's say there which field is wrong, or which quota is used up: <https://cloud.google.com/apis/design/errors>.
+    let is_googles = error.get("status").is_some_and(Value::is_string);
+    let details = error.get("details").filter(|_| is_googles);
+    if let Some(details) = details.filter(|details| details.as_array().is_some_and(|list| !list.is_empty())) {
+        message = format!("Error: {message}\nDetails: {details}");
+    }
     let status =
         status.and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status));
     Some(Said { kind, message: bounded(message), status })
@@ -357,6 +363,12 @@ mod tests {
             (
                 "GCPVertexAIBackendError",
                 r#"[{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT","details":[{"a":1}]}}]"#,
+                "INVALID_ARGUMENT",
+                "Error: bad\nDetails: [{\"a\":1}]",
+            ),
+            (
+                "GCPVertexAIBackendError",
+                r#"{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT","details":[]}}"#,
                 "INVALID_ARGUMENT",
                 "bad",
             ),
