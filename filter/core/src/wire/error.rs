@@ -68,6 +68,10 @@ const TOO_LONG: &[(&str, &str)] = &[
         "exceeds the maximum number of tokens allowed",
         "https://github.com/google-gemini/gemini-cli/issues/6678",
     ),
+    // OpenAI's older models and vLLM, then OpenAI's newer ones.
+    ("maximum context length is", "https://github.com/vllm-project/vllm/issues/20409"),
+    ("exceeds the context window", "https://github.com/anomalyco/opencode/issues/6071"),
+    ("too many tokens: ", "https://github.com/cohere-ai/sandbox-topically/issues/4"),
 ];
 
 /// Whether the provider refused a prompt because it is too long for the model.
@@ -344,6 +348,17 @@ mod tests {
         let geminis = r#"{"error":{"code":400,"message":"The input token count (1200293) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}"#;
         let error = decode_error("GCPVertexAIBackendError", &answer(400, None, geminis));
         assert_eq!(shown(&error)["code"], "context_length_exceeded");
+
+        for words in [
+            "This model's maximum context length is 8192 tokens. However, you requested 9216 tokens (8192 in the messages, 1024 in the completion).",
+            "Your input exceeds the context window of this model. Please adjust your input and try again.",
+            "too many tokens: total number of tokens (prompt and prediction) cannot exceed 4096 - received 6354.",
+        ] {
+            let body: Value =
+                serde_json::from_slice(&Error::provider(400, None, words).body(ClientApi::Anthropic))
+                    .unwrap();
+            assert_eq!(body["error"]["message"], format!("prompt is too long: {words}"));
+        }
 
         let claudes = Error::provider(400, None, "prompt is too long: 227255 tokens > 200000 maximum");
         let body: Value = serde_json::from_slice(&claudes.body(ClientApi::Anthropic)).unwrap();
