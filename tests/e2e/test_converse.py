@@ -93,7 +93,7 @@ def test_text(gateway, providers, user, model, ask):
     answer = ask(gateway.openai(user), model=model, messages=[{"role": "system", "content": "Be brief."}, *HELLO])
     assert answer.choices[0].message.content == sentence("bedrock")
     assert answer.choices[0].finish_reason == "stop"
-    assert answer.id.startswith("chatcmpl-") and answer.model == model
+    assert answer.model == model
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (INPUT + 2, OUTPUT)
     path, body = sent(providers)
     verb = "converse-stream" if ask is stream_of else "converse"

@@ -68,6 +68,10 @@ const TOO_LONG: &[(&str, &str)] = &[
         "exceeds the maximum number of tokens allowed",
         "https://github.com/google-gemini/gemini-cli/issues/6678",
     ),
+    // OpenAI's older models and vLLM, then OpenAI's newer ones.
+    ("maximum context length is", "https://github.com/vllm-project/vllm/issues/20409"),
+    ("exceeds the context window", "https://github.com/anomalyco/opencode/issues/6071"),
+    ("too many tokens: ", "https://github.com/cohere-ai/sandbox-topically/issues/4"),
 ];
 
 /// Whether the provider refused a prompt because it is too long for the model.
@@ -187,7 +191,13 @@ fn of_value(mut value: Value) -> Option<Said> {
     if message.is_none() && kind.is_none() {
         return None;
     }
-    let message = message.or_else(|| kind.clone()).unwrap_or_default();
+    let mut message = message.or_else(|| kind.clone()).unwrap_or_default();
+    // Google's say there which field is wrong, or which quota is used up: <https://cloud.google.com/apis/design/errors>.
+    let is_googles = error.get("status").is_some_and(Value::is_string);
+    let details = error.get("details").filter(|_| is_googles);
+    if let Some(details) = details.filter(|details| details.as_array().is_some_and(|list| !list.is_empty())) {
+        message = format!("Error: {message}\nDetails: {details}");
+    }
     let status =
         status.and_then(|status| u16::try_from(status).ok()).filter(|status| (400..600).contains(status));
     Some(Said { kind, message: bounded(message), status })
@@ -339,6 +349,17 @@ mod tests {
         let error = decode_error("GCPVertexAIBackendError", &answer(400, None, geminis));
         assert_eq!(shown(&error)["code"], "context_length_exceeded");
 
+        for words in [
+            "This model's maximum context length is 8192 tokens. However, you requested 9216 tokens (8192 in the messages, 1024 in the completion).",
+            "Your input exceeds the context window of this model. Please adjust your input and try again.",
+            "too many tokens: total number of tokens (prompt and prediction) cannot exceed 4096 - received 6354.",
+        ] {
+            let body: Value =
+                serde_json::from_slice(&Error::provider(400, None, words).body(ClientApi::Anthropic))
+                    .unwrap();
+            assert_eq!(body["error"]["message"], format!("prompt is too long: {words}"));
+        }
+
         let claudes = Error::provider(400, None, "prompt is too long: 227255 tokens > 200000 maximum");
         let body: Value = serde_json::from_slice(&claudes.body(ClientApi::Anthropic)).unwrap();
         assert_eq!(body["error"]["message"], claudes.message());
@@ -357,6 +378,12 @@ mod tests {
             (
                 "GCPVertexAIBackendError",
                 r#"[{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT","details":[{"a":1}]}}]"#,
+                "INVALID_ARGUMENT",
+                "Error: bad\nDetails: [{\"a\":1}]",
+            ),
+            (
+                "GCPVertexAIBackendError",
+                r#"{"error":{"code":400,"message":"bad","status":"INVALID_ARGUMENT","details":[]}}"#,
                 "INVALID_ARGUMENT",
                 "bad",
             ),

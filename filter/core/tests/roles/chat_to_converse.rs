@@ -34,7 +34,7 @@ fn a_whole_answer_is_a_completion() {
     assert!(sent.headers.get("authorization").unwrap().contains("/eu-central-1/bedrock/aws4_request"));
     assert_eq!(sent.headers.get("anthropic-version"), None);
     let answer = outcome.json();
-    assert_eq!(answer["id"], "chatcmpl-r-77");
+    assert_eq!(answer["id"], "r-77");
     assert_eq!(answer["model"], "us.amazon.nova-lite-v1:0");
     assert_eq!(answer["choices"][0]["message"]["content"], "Hello");
     assert_eq!(answer["choices"][0]["finish_reason"], "length");

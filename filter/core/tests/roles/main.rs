@@ -24,6 +24,7 @@ mod cohere;
 mod credentials;
 mod direct;
 mod errors;
+mod exchanges;
 mod garbage;
 mod gateway;
 mod headers;

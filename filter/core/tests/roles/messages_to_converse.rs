@@ -37,7 +37,7 @@ fn a_whole_answer_is_a_message() {
         assert_eq!(sent.json(), asked);
         assert_eq!(sent.headers.get("anthropic-version"), None);
         let message = outcome.json();
-        assert_eq!((&message["type"], &message["id"]), (&json!("message"), &json!("msg_r-77")));
+        assert_eq!((&message["type"], &message["id"]), (&json!("message"), &json!("r-77")));
         assert_eq!(message["content"], json!([{"type": "text", "text": "Hello"}]));
         assert_eq!(message["stop_reason"], "max_tokens");
         let usage = &message["usage"];

@@ -235,10 +235,10 @@ impl Attempt {
 
     /// What the codecs of the answer need of the question.
     fn asked(&self, exchange: &Exchange, now_ms: u64) -> Asked {
-        let id = self.answer.id.as_deref().or_else(|| exchange.headers.get("x-request-id")).unwrap_or("0");
+        let own = || exchange.api.api().answer_id(exchange.headers.get("x-request-id").unwrap_or("0"));
         Asked {
             request: self.answer.request.clone().unwrap_or_default(),
-            id: exchange.api.api().answer_id(id),
+            id: self.answer.id.clone().unwrap_or_else(own),
             model: exchange.request_model.clone(),
             created: Duration::from_millis(now_ms).as_secs(),
         }

@@ -4,9 +4,12 @@
 //! what its event is. Blocks of text and thoughts are not announced: their first delta tells what they are.
 //! `metadata` comes after `messageStop`, and not from every server.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use super::cited::Citation;
@@ -22,6 +25,9 @@ use crate::wire::anthropic::StandIns;
 
 /// Blocks that may be open at once. Bedrock opens one after the other.
 const MAX_OPEN: usize = 64;
+
+/// Types of deltas whose loss is told.
+const MAX_LOST: usize = 16;
 
 /// Reads the events of one answer.
 #[derive(Debug)]
@@ -43,6 +49,8 @@ pub(super) struct Reader {
     has_answer: bool,
     /// The text beside a tool that stands for the answer: it is the answer if that is not called.
     held: String,
+    /// The types of deltas that were not known.
+    lost_deltas: BTreeSet<String>,
 }
 
 /// Any event: which members it has depends on its name.
@@ -67,7 +75,7 @@ struct WireEvent<'a> {
 struct Start {
     tool_use: Option<ToolUse>,
     image: Option<ImageStart>,
-    tool_result: Option<serde::de::IgnoredAny>,
+    tool_result: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -94,6 +102,23 @@ struct WireDelta<'a> {
     image: Option<Image>,
     #[serde(borrow)]
     tool_result: Option<&'a RawValue>,
+}
+
+impl WireDelta<'_> {
+    /// Nothing that is known is in it.
+    fn is_empty(&self) -> bool {
+        matches!(
+            self,
+            WireDelta {
+                text: None,
+                tool_use: None,
+                reasoning_content: None,
+                citation: None,
+                image: None,
+                tool_result: None
+            }
+        )
+    }
 }
 
 #[derive(Deserialize)]
@@ -131,7 +156,10 @@ impl EventReader for Reader {
         );
         let (true, false, Some(name)) = (is_known, self.is_closed, name) else { return };
         match serde_json::from_slice(data) {
-            Ok(event) => self.known(name, event, losses, out),
+            Ok(event) => {
+                self.lose_unknown_delta(&event, data, losses);
+                self.known(name, event, losses, out);
+            }
             Err(error) if error.is_data() => {
                 let message = format!("the backend sent a {name} that is not Converse's: {error}");
                 self.fail(Error::bad_answer(message), out);
@@ -169,6 +197,7 @@ impl Reader {
             has_calls: false,
             has_answer: false,
             held: String::new(),
+            lost_deltas: BTreeSet::new(),
         }
     }
 
@@ -193,6 +222,24 @@ impl Reader {
         if self.is_stopped && self.has_metadata && !self.is_closed {
             self.is_closed = true;
             out.push(Event::End);
+        }
+    }
+
+    /// A delta of a type that is not known is a loss, once: there may be thousands.
+    fn lose_unknown_delta(&mut self, event: &WireEvent<'_>, data: &[u8], losses: &mut Losses) {
+        #[derive(Deserialize)]
+        struct Members {
+            delta: BTreeMap<String, Option<IgnoredAny>>,
+        }
+        if !event.delta.as_ref().is_some_and(WireDelta::is_empty) {
+            return;
+        }
+        let Ok(Members { delta }) = serde_json::from_slice(data) else { return };
+        for (kind, value) in delta {
+            if value.is_some() && self.lost_deltas.len() < MAX_LOST && self.lost_deltas.insert(kind.clone()) {
+                let index = event.content_block_index.unwrap_or_else(|| self.last_index());
+                lose_block(index, &kind, losses);
+            }
         }
     }
 
