@@ -2,6 +2,7 @@
 service model holds what arrives, and boto3 reads what the stand-in streams."""
 
 import json
+import re
 
 import anthropic
 import boto3
@@ -36,6 +37,9 @@ QWEN = "qwen.qwen3-32b-v1:0"
 GPT_OSS = "openai.gpt-oss-120b-1:0"
 ARN = "arn:aws:bedrock:us-west-2:123456789012:application-inference-profile/abc"
 MODELS = [CLAUDE, NOVA, NOVA_2, LLAMA, QWEN, GPT_OSS, ARN]
+
+# Bedrock names its answers in a header.
+NAME = re.compile(r"[0-9a-f]{8}-0000-4000-8000-[0-9a-f]{12}")
 
 THOUGHT = "The user greets me, so I greet back."
 
@@ -93,7 +97,7 @@ def test_text(gateway, providers, user, model, ask):
     answer = ask(gateway.openai(user), model=model, messages=[{"role": "system", "content": "Be brief."}, *HELLO])
     assert answer.choices[0].message.content == sentence("bedrock")
     assert answer.choices[0].finish_reason == "stop"
-    assert answer.model == model
+    assert NAME.fullmatch(answer.id) and answer.model == model
     assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (INPUT + 2, OUTPUT)
     path, body = sent(providers)
     verb = "converse-stream" if ask is stream_of else "converse"
@@ -355,7 +359,7 @@ def test_a_message(gateway, providers, user, model, path, ask):
     answer = ask(client, model=model, system="Be brief.", messages=HELLO)
     assert [block.text for block in answer.content] == [sentence("bedrock")]
     assert (answer.type, answer.role, answer.model) == ("message", "assistant", model)
-    assert answer.id.startswith("msg_") and answer.stop_reason == "end_turn"
+    assert NAME.fullmatch(answer.id) and answer.stop_reason == "end_turn"
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (INPUT + 2, OUTPUT)
     path, body = sent(providers)
     verb = "converse-stream" if ask is message_streamed else "converse"
