@@ -30,8 +30,9 @@ struct Exchange {
 #[serde(deny_unknown_fields)]
 struct Request {
     path: String,
+    /// `null` for one that is not there.
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: BTreeMap<String, Option<String>>,
     body: Value,
 }
 
@@ -81,19 +82,26 @@ fn run(name: &str, exchange: &Exchange) {
         gateway = gateway.model(model);
     }
     let call = gateway.post(&request.path, request.body.to_string());
-    let call = request.headers.iter().fold(call, |call, (name, value)| call.header(name, value));
+    let call = request.headers.iter().fold(call, |call, (name, value)| match value {
+        Some(value) => call.header(name, value),
+        None => call.without(name),
+    });
     let outcome = call.answered_by(answer_of(answer, backend.schema)).send();
 
     let [found] = &outcome.sent[..] else { panic!("{name}: {}", outcome.text()) };
     assert_eq!(found.path(), sent.path, "{name}");
     same(&found.json(), &sent.body, &format!("{name}: sent"));
     for (header, value) in &sent.headers {
-        assert_eq!(found.headers.get(header), Some(value.as_str()), "{name}: {header}");
+        assert_eq!(found.headers.get(header), value.as_deref(), "{name}: {header}");
     }
     assert_eq!(outcome.status, answered.status, "{name}: {}", outcome.text());
-    match &answered.events {
-        Some(events) => assert_eq!(outcome.text(), stream(events, outcome.api), "{name}"),
-        None => same(&outcome.json(), &answered.body, &format!("{name}: answered")),
+    for (header, value) in &answered.headers {
+        assert_eq!(outcome.headers.get(header), Some(value.as_str()), "{name}: {header}");
+    }
+    match (&answered.events, &answered.text) {
+        (Some(events), _) => assert_eq!(outcome.text(), stream(events, outcome.api), "{name}"),
+        (None, Some(text)) => assert_eq!(outcome.text(), text, "{name}"),
+        (None, None) => same(&outcome.json(), &answered.body, &format!("{name}: answered")),
     }
     assert_eq!(&outcome.record.losses, losses, "{name}");
 }
