@@ -138,6 +138,11 @@ def test_count_tokens(client):
     assert client.messages.count_tokens(model=NATIVE, messages=HELLO, system="four").input_tokens == 4
 
 
+def test_count_tokens_on_bedrock(client, providers):
+    assert client.messages.count_tokens(model=CLAUDE, messages=HELLO, system="four").input_tokens == 4
+    assert providers["bedrock"].requests()[-1]["path"].endswith("/count-tokens")
+
+
 def test_models(client):
     models = client.models.list()
     assert {CLAUDE, NATIVE} <= {model.id for model in models.data}

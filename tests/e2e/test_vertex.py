@@ -289,6 +289,21 @@ def test_claude_counts_tokens(gateway, providers):
     assert body["model"] == MODELS["claude"][2]
 
 
+def test_gemini_counts_tokens(gateway, providers):
+    tool = {"name": "weather", "input_schema": {"type": "object"}}
+    counted = gateway.anthropic().messages.count_tokens(model="gemini-signs", messages=HELLO, system="Be.", tools=[tool])
+    assert counted.input_tokens == INPUT + 1
+    request, body = received(providers)
+    assert request["path"].endswith(":countTokens")
+    assert set(body) == {"contents", "systemInstruction", "tools"}
+
+
+@pytest.mark.parametrize("model", ["claude", "gemini-signs"])
+def test_tokens_are_counted_for_vllms_clients(gateway, model):
+    answer = gateway.http.post("/tokenize", json={"model": model, "messages": HELLO})
+    assert (answer.status_code, answer.json()["count"]) == (200, INPUT), answer.text
+
+
 def test_errors_are_the_clients(gateway, providers):
     with pytest.raises(openai.AuthenticationError, match="authentication credentials") as caught:
         gateway.openai().chat.completions.create(model="wrong", messages=HELLO)

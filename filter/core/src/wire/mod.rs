@@ -58,6 +58,7 @@ pub mod anthropic;
 pub mod api;
 pub(crate) mod cohere;
 pub(crate) mod converse;
+mod counting;
 pub mod error;
 mod fields;
 pub(crate) mod gemini;

@@ -208,6 +208,12 @@ impl To<'_> {
         utf8_percent_encode(self.model, SEGMENT).to_string()
     }
 
+    /// Whether it is only asked how many tokens the conversation has.
+    #[must_use]
+    pub fn counts(&self) -> bool {
+        self.endpoint.operation().codec.is_some_and(ClientCodec::counts)
+    }
+
     /// `/v1/projects/<project>/locations/<region>/publishers/<publisher>/models/<model>:<method>` at Google Cloud. Without a
     /// project it begins with the publisher, as in Vertex AI's express mode.
     #[must_use]
@@ -396,11 +402,11 @@ mod tests {
         AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Messages Translate
         AWSOpenAI: ChatCompletions Same, Responses Same, Messages Translate
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
-        AWSAnthropic: ChatCompletions Translate, Messages Envelope
+        AWSAnthropic: ChatCompletions Translate, Tokenize Translate, Messages Envelope, CountTokens Translate
         AWSBedrock: ChatCompletions Translate, Tokenize Translate, Messages Translate, CountTokens Translate
         Cohere: ChatCompletions Translate, Messages Translate, Rerank Same
-        GCPAnthropic: ChatCompletions Translate, Messages Envelope, CountTokens Envelope
-        GCPVertexAI: ChatCompletions Translate, Messages Translate
+        GCPAnthropic: ChatCompletions Translate, Tokenize Translate, Messages Envelope, CountTokens Envelope
+        GCPVertexAI: ChatCompletions Translate, Tokenize Translate, Messages Translate, CountTokens Translate
         ");
     }
 

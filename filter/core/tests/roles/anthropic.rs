@@ -1,8 +1,10 @@
 //! Clients that speak Anthropic's API, at Anthropic and at Bedrock.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use weir_core::config::Betas;
-use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, GCPAnthropic, OpenAI};
+use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, Cohere, GCPAnthropic, GCPVertexAI, OpenAI};
 
 use crate::answer::{Answer, MESSAGE, MESSAGE_EVENTS, named_sse};
 use crate::gateway::Gateway;
@@ -175,9 +177,59 @@ fn the_backends_schema_says_which_version_of_the_envelope() {
     assert_eq!(outcome.sent[0].json()["anthropic_version"], "v9");
 }
 
+/// By `count_tokens` and by vLLM's `tokenize`, at each cloud's own counter.
+#[test]
+fn a_conversation_is_counted_where_it_would_be_answered() {
+    let body = r#"{"model":"m","system":"S","thinking":{"type":"enabled","budget_tokens":2000},"temperature":1,
+        "messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"f","input_schema":{"type":"object"}}]}"#;
+    let chat = r#"{"model":"m","messages":[{"role":"system","content":"S"},{"role":"user","content":"Hi"}]}"#;
+    for (schema, model, path, answer) in [
+        (
+            AWSAnthropic,
+            "eu.anthropic.claude-x",
+            "/model/anthropic.claude-x/count-tokens",
+            r#"{"inputTokens":7}"#,
+        ),
+        (
+            GCPAnthropic,
+            "claude-x@default",
+            "/v1/projects/project/locations/eu-central-1/publishers/anthropic/models/count-tokens:rawPredict",
+            r#"{"input_tokens":7}"#,
+        ),
+        (
+            GCPVertexAI,
+            "gemini-x",
+            "/v1/projects/project/locations/eu-central-1/publishers/google/models/gemini-x:countTokens",
+            r#"{"totalTokens":7}"#,
+        ),
+    ] {
+        let gateway = Gateway::new().backend("b", schema).model(model);
+        for (asked, body, told) in [
+            ("/v1/messages/count_tokens", body, json!({"input_tokens": 7})),
+            ("/tokenize", chat, json!({"count": 7, "max_model_len": 0, "tokens": [], "token_strs": null})),
+        ] {
+            let outcome = gateway.post(asked, body).answered_by(Answer::json(200, answer)).send();
+            let sent = &outcome.sent[0];
+            assert_eq!((sent.path(), outcome.json()), (path, told), "{schema:?} {asked}");
+            assert_eq!(outcome.record.input_tokens, Some(7));
+            assert!(outcome.record.losses.is_empty(), "{:?}", outcome.record.losses);
+            let counted = match sent.json()["input"]["invokeModel"]["body"].as_str() {
+                None => sent.json(),
+                Some(body) => serde_json::from_slice(&STANDARD.decode(body).unwrap()).unwrap(),
+            };
+            let said = counted.to_string();
+            assert!(said.contains("Hi") && said.contains("\"S\""), "{said}");
+            assert_eq!(counted.get("max_tokens").is_some(), schema == AWSAnthropic, "{said}");
+            assert_eq!(counted.get("model").is_some(), schema == GCPAnthropic, "{said}");
+        }
+        let wrong = gateway.post("/tokenize", chat).answered_by(Answer::json(200, "{}")).send();
+        assert_eq!(wrong.status, 502, "{schema:?}");
+    }
+}
+
 #[test]
 fn a_pair_without_a_way_is_a_422_in_the_clients_shape() {
-    for schema in [OpenAI, AWSAnthropic] {
+    for schema in [OpenAI, Cohere] {
         let gateway = Gateway::new().backend("b", schema);
         let outcome = gateway
             .post("/anthropic/v1/messages/count_tokens", r#"{"model":"m"}"#)

@@ -180,6 +180,20 @@ pub(super) fn check(body: &Value, model: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// What `countTokens` takes of it.
+const COUNTED: Shape = &[
+    ("contents", Kind::ListOf(CONTENT)),
+    ("systemInstruction", Kind::Of(CONTENT)),
+    ("tools", Kind::ListOf(TOOL)),
+    ("generationConfig", Kind::Of(GENERATION)),
+];
+
+/// The same of `countTokens`.
+pub(super) fn check_counted(body: &Value, model: &str) -> Result<(), Refusal> {
+    shape("", body, COUNTED)?;
+    contents(body, model)
+}
+
 fn shape(path: &str, value: &Value, shape: Shape) -> Result<(), Refusal> {
     let Value::Object(members) = value else {
         return Err(Refusal::invalid(format!("Invalid value at '{path}' (type.googleapis.com), {value}")));

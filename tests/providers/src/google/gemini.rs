@@ -198,6 +198,16 @@ pub(super) fn signature(name: &str) -> String {
     STANDARD.encode(format!("\u{fb}\u{ff}stand-in {name}"))
 }
 
+/// An answer of `countTokens`.
+pub(super) fn counted(body: &Value) -> Value {
+    let tokens = input_tokens(body);
+    json!({
+        "totalTokens": tokens,
+        "totalBillableCharacters": tokens * 4,
+        "promptTokensDetails": [{"modality": "TEXT", "tokenCount": tokens}],
+    })
+}
+
 /// Tokens of the prompt: words of the instructions and of all contents.
 fn input_tokens(body: &Value) -> u64 {
     let contents = body.get("contents").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);

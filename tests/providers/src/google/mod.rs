@@ -97,6 +97,10 @@ impl Provider {
                 let events = chunks.iter().map(|chunk| answer::event(None, chunk)).collect();
                 Ok(Answer::events(events, ask.pace))
             }
+            ("google", "countTokens") => {
+                check::check_counted(&body, &model)?;
+                Ok(Answer::json(200, &gemini::counted(&body)))
+            }
             ("anthropic", "rawPredict" | "streamRawPredict") => {
                 Ok(claude(ask, &model, method == "streamRawPredict", &body).unwrap_or_else(|message| {
                     let error = json!({"type": "invalid_request_error", "message": message});

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
 use super::passing::{edits_for_foreign_thoughts, without_foreign_thoughts};
 use super::{API_VERSION, BEDROCK_VERSION, Envelope, Params, StandIns, StreamDecoder, beta, decode_reply};
 use super::{edits_for_bedrock, encode_request};
@@ -12,9 +16,9 @@ use crate::config::AuthKind;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::headers::Headers;
-use crate::wire::Asked;
 use crate::wire::error::malformed;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To, native};
+use crate::wire::{Asked, converse, counting, to_json};
 
 /// Anthropic itself.
 pub(crate) static SCHEMA: Anthropic = Anthropic;
@@ -98,7 +102,14 @@ impl Schema for InvokeModel {
         Some(&INVOKE_MODEL)
     }
 
+    fn counter(&self) -> Option<&'static dyn BackendCodec> {
+        Some(&INVOKE_MODEL_COUNTER)
+    }
+
     fn path(&self, to: &To<'_>) -> String {
+        if to.counts() {
+            return converse::count_path(to);
+        }
         let verb = if to.stream { "invoke-with-response-stream" } else { "invoke" };
         format!("/model/{}/{verb}", to.model_segment())
     }
@@ -163,6 +174,31 @@ impl BackendCodec for InvokeModel {
         SCHEMA.reply(asked, body, losses)
     }
 
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        SCHEMA.events(asked)
+    }
+}
+
+/// Bedrock's CountTokens, of what InvokeModel would be asked:
+/// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelTokensRequest.html>.
+static INVOKE_MODEL_COUNTER: InvokeModelCounter = InvokeModelCounter;
+
+#[derive(Debug)]
+struct InvokeModelCounter;
+
+impl BackendCodec for InvokeModelCounter {
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+        // A model must be told how much it may answer, and more than it may think: nothing is lost where it does neither.
+        let least = request.thinking.budget_tokens.map_or(1, |budget| budget.saturating_add(1));
+        let body = INVOKE_MODEL.encode(&To { default_max_tokens: least, ..*to }, request, losses)?;
+        Ok(to_json(&json!({ "input": { "invokeModel": { "body": STANDARD.encode(body) } } })))
+    }
+
+    fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
+        counting::decode(body, converse::COUNT)
+    }
+
+    /// It has no streams.
     fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
         SCHEMA.events(asked)
     }

@@ -12,9 +12,9 @@ use crate::codec::splice::{self, Edit};
 use crate::config::AuthKind;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
-use crate::wire::Asked;
 use crate::wire::error::malformed;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Native, Schema, To, WITHOUT_GCP};
+use crate::wire::{Asked, counting};
 
 pub(crate) static VERTEX: Vertex = Vertex;
 
@@ -39,7 +39,8 @@ const REFUSED: &[(&str, &str)] = &[
 
 /// Where tokens are counted none is known: <https://github.com/anthropics/claude-code/issues/11154>.
 fn takes_beta(endpoint: Endpoint, beta: &str) -> bool {
-    endpoint != Endpoint::CountTokens && !REFUSED.iter().any(|(refused, _)| *refused == beta)
+    let counts = matches!(endpoint, Endpoint::CountTokens | Endpoint::Tokenize);
+    !counts && !REFUSED.iter().any(|(refused, _)| *refused == beta)
 }
 
 impl Schema for Vertex {
@@ -55,8 +56,12 @@ impl Schema for Vertex {
         Some(&VERTEX)
     }
 
+    fn counter(&self) -> Option<&'static dyn BackendCodec> {
+        Some(&COUNTER)
+    }
+
     fn path(&self, to: &To<'_>) -> String {
-        if to.endpoint == Endpoint::CountTokens {
+        if to.counts() {
             return to.path_at_google(PUBLISHER, COUNT_TOKENS, "rawPredict");
         }
         let method = if to.stream { "streamRawPredict" } else { "rawPredict" };
@@ -107,6 +112,34 @@ impl BackendCodec for Vertex {
         SCHEMA.reply(asked, body, losses)
     }
 
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        SCHEMA.events(asked)
+    }
+}
+
+/// Where a client of another API asks how many tokens its conversation has.
+static COUNTER: Counter = Counter;
+
+#[derive(Debug)]
+struct Counter;
+
+/// What an answer depends on and a count does not, which is refused there.
+const UNCOUNTED: &[&str] =
+    &["max_tokens", "metadata", "service_tier", "stop_sequences", "stream", "temperature", "top_k", "top_p"];
+
+impl BackendCodec for Counter {
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+        let body = VERTEX.encode(to, request, losses)?;
+        let mut edits: Vec<Edit<'_>> = UNCOUNTED.iter().map(|name| Edit::Remove(name)).collect();
+        edits.push(Edit::set_string("model", unversioned(to.model)));
+        splice::edit(&body, &edits).map_err(malformed)
+    }
+
+    fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
+        counting::decode(body, "input_tokens")
+    }
+
+    /// It has no streams.
     fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
         SCHEMA.events(asked)
     }

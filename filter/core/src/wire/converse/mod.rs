@@ -27,11 +27,12 @@ pub(super) use media::media;
 pub(super) use types::Media;
 
 use super::anthropic::StandIns;
+use super::counting;
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::error::Result;
+use crate::wire::Asked;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To};
-use crate::wire::{Asked, ClientCodec};
 use events::Reader;
 use format::Format;
 use models::Model;
@@ -56,10 +57,8 @@ impl Schema for Converse {
     }
 
     fn path(&self, to: &To<'_>) -> String {
-        if to.endpoint.operation().codec.is_some_and(ClientCodec::counts) {
-            let of_region = REGIONS.iter().find_map(|region| to.model.strip_prefix(region));
-            let model = To { model: of_region.unwrap_or(to.model), ..*to }.model_segment();
-            return format!("/model/{model}/count-tokens");
+        if to.counts() {
+            return count_path(to);
         }
         let verb = if to.stream { "converse-stream" } else { "converse" };
         format!("/model/{}/{verb}", to.model_segment())
@@ -99,6 +98,15 @@ impl Schema for Converse {
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_CountTokens.html>.
 const REGIONS: &[&str] = &["us-gov.", "us.", "eu.", "apac.", "uk.", "au.", "jp.", "global."];
 
+/// The path of Bedrock's CountTokens.
+pub(super) fn count_path(to: &To<'_>) -> String {
+    let of_region = REGIONS.iter().find_map(|region| to.model.strip_prefix(region));
+    format!("/model/{}/count-tokens", To { model: of_region.unwrap_or(to.model), ..*to }.model_segment())
+}
+
+/// What has the count in an answer of CountTokens.
+pub(super) const COUNT: &str = "inputTokens";
+
 /// Bedrock's CountTokens, of what Converse would be asked.
 static COUNTER: Counter = Counter;
 
@@ -111,7 +119,7 @@ impl BackendCodec for Counter {
     }
 
     fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
-        reply::decode_count(body)
+        counting::decode(body, COUNT)
     }
 
     /// It has no streams.

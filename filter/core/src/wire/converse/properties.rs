@@ -8,10 +8,10 @@ use crate::chat::{Content, Event, FinishReason};
 use crate::config;
 use crate::endpoint::Endpoint;
 use crate::headers::Headers;
-use crate::wire::SchemaName;
 use crate::wire::anthropic::client::{CLIENT as MESSAGES, message_of};
 use crate::wire::api::EventWriter as _;
 use crate::wire::openai_chat::{StreamEncoder, encode_reply};
+use crate::wire::{ClientCodec, SchemaName};
 
 /// One block of an answer, with the pieces it is streamed in.
 #[derive(Debug, Clone)]

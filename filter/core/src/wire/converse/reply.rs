@@ -14,7 +14,6 @@ use crate::chat::{
     Choice, Content, Extra, Family, FinishReason, Foreign, Losses, MediaKind, Part, Reply, Seal, Source,
 };
 use crate::error::{Error, Result};
-use crate::usage::Usage;
 use crate::wire::error::event_error;
 use crate::wire::raw::Members;
 use crate::wire::raw::compact;
@@ -125,23 +124,6 @@ pub(super) fn lose_block(index: impl Display, kind: &str, losses: &mut Losses) {
         format_args!("answer.content[{index}].{kind}"),
         "blocks of this type are not known to this gateway",
     );
-}
-
-/// Reads an answer of CountTokens.
-///
-/// # Errors
-///
-/// 502 for a body that is not one.
-pub(super) fn decode_count(body: &[u8]) -> Result<Reply> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Count {
-        input_tokens: u64,
-    }
-    let count: Count = serde_json::from_slice(body)
-        .map_err(|error| Error::bad_answer(format!("the backend's answer is no count of tokens: {error}")))?;
-    let usage = Usage { input: Some(count.input_tokens), ..Usage::default() };
-    Ok(Reply { usage, ..Reply::default() })
 }
 
 #[derive(Deserialize)]

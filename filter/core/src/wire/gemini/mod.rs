@@ -26,9 +26,9 @@ mod usage;
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::error::Result;
-use crate::wire::Asked;
 use crate::wire::names::StandIns;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Native, Schema, To, WITHOUT_GCP};
+use crate::wire::{Asked, counting};
 
 /// Gemini, and what else Google publishes.
 pub(crate) static SCHEMA: Gemini = Gemini;
@@ -45,8 +45,16 @@ impl Schema for Gemini {
         Some(&SCHEMA)
     }
 
+    fn counter(&self) -> Option<&'static dyn BackendCodec> {
+        Some(&COUNTER)
+    }
+
     fn path(&self, to: &To<'_>) -> String {
-        let method = if to.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+        let method = match (to.counts(), to.stream) {
+            (true, _) => "countTokens",
+            (false, true) => "streamGenerateContent?alt=sse",
+            (false, false) => "generateContent",
+        };
         to.path_at_google("google", to.model, method)
     }
 
@@ -85,5 +93,26 @@ impl BackendCodec for Gemini {
 
     fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
         Box::new(events::Reader::new(asked))
+    }
+}
+
+/// <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens>
+static COUNTER: Counter = Counter;
+
+#[derive(Debug)]
+struct Counter;
+
+impl BackendCodec for Counter {
+    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+        request::encode_counted(to.model, request, losses)
+    }
+
+    fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
+        counting::decode(body, "totalTokens")
+    }
+
+    /// It has no streams.
+    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
+        SCHEMA.events(asked)
     }
 }

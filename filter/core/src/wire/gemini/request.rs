@@ -11,7 +11,7 @@ use super::model::Model;
 use super::rules::{self, MAX_LABELS, Rule};
 use super::thinking::thinking;
 use super::tools::{tool_config, tools};
-use super::types::{GenerateContent, Object};
+use super::types::{CountTokens, GenerateContent, Object};
 use super::{contents, types};
 use crate::chat::{Content, Losses, Request, Tool};
 use crate::error::Result;
@@ -49,6 +49,18 @@ pub(super) fn encode(model_name: &str, request: &Request, losses: &mut Losses) -
     };
     record_unsaid(request, losses);
     Ok(to_json(&body))
+}
+
+/// Writes the body of `countTokens`: of the request what the count depends on.
+///
+/// # Errors
+///
+/// Those of [`encode`].
+pub(super) fn encode_counted(model_name: &str, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    let model = Model::named(model_name);
+    let (system_instruction, contents) = contents::encode(&request.messages, model, losses)?;
+    let tools = tools(request, model, losses)?;
+    Ok(to_json(&CountTokens { contents, system_instruction, tools }))
 }
 
 fn generation_config<'a>(

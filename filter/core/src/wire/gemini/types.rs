@@ -30,6 +30,17 @@ pub(super) struct GenerateContent<'a> {
     pub(super) own: Object<'a>,
 }
 
+/// The body of `countTokens`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CountTokens<'a> {
+    pub(super) contents: Vec<Content<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) system_instruction: Option<SystemInstruction<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tools: Vec<Tool<'a>>,
+}
+
 /// An object whose members keep their order.
 #[derive(Default)]
 pub(super) struct Object<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
