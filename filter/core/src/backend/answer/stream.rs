@@ -3,29 +3,27 @@
 //! Every chunk is taken apart into whole events, wherever its boundaries are. What comes out depends on the events
 //! alone.
 
+mod handler;
 mod out;
 
-use std::borrow::Cow;
 use std::fmt::Display;
-use std::ops::Range;
 
-use super::event;
 use super::opening::Opening;
 use super::{Chunk, HeldHeaders, MAX_EVENT, Whole};
 use crate::backend::Attempt;
 use crate::backend::secrets::Secrets;
 use crate::chat::{self, Losses};
 use crate::codec::encoding::ContentDecoder;
-use crate::codec::event_stream::{EventStreamDecoder, Frame, MessageType, invoke_payload};
-use crate::codec::json;
-use crate::codec::sse::{self, SseDecoder, SseEvent};
+use crate::codec::event_stream::EventStreamDecoder;
+use crate::codec::sse::SseDecoder;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Result, no_room};
 use crate::exchange::{Answer, Exchange};
 use crate::headers::HeaderEdits;
 use crate::pulse::Pulse;
-use crate::wire::usage::{End, StreamObserver};
-use crate::wire::{self, EventReader, EventWriter, Framing};
+use crate::wire::usage::StreamObserver;
+use crate::wire::{EventReader, EventWriter, Framing};
+use handler::Handler;
 use out::{Out, Passed};
 
 /// What ends a stream in OpenAI's older APIs.
@@ -352,227 +350,6 @@ impl Stream {
 
 fn unreadable(error: &dyn Display) -> Error {
     Error::bad_answer(format!("the backend's stream cannot be read: {error}"))
-}
-
-/// Whether an event is for the client.
-#[derive(Debug, PartialEq, Eq)]
-enum Watched {
-    Pass,
-    /// It passes, but for the secrets in it.
-    Error,
-    Hide,
-}
-
-/// Handles the events of one chunk. An `Err` ends the answer there.
-struct Handler<'a, 'c> {
-    endpoint: Endpoint,
-    mode: &'a mut Mode,
-    secrets: &'a Secrets,
-    hide_usage: bool,
-    hold: &'a mut Hold,
-    begun: &'a mut bool,
-    released: bool,
-    ended: &'a mut bool,
-    done: &'a mut bool,
-    words: &'a mut Option<Vec<u8>>,
-    out: &'a mut Out<'c>,
-    exchange: &'a mut Exchange,
-    now_ms: u64,
-}
-
-impl Handler<'_, '_> {
-    fn nothing_sent(&self) -> bool {
-        !self.released && !*self.begun
-    }
-
-    /// Whether a comment is for the client. Before the first event it says that the backend lives, and keeps the headers only
-    /// where another backend could be tried.
-    fn passes_comment(&mut self) -> bool {
-        self.hold.is_alive = true;
-        self.released || *self.begun || self.hold.is_last || self.now_ms >= self.hold.until_ms
-    }
-
-    /// An event with the bytes it is made of, and where in the chunk they stand, if they do.
-    #[inline]
-    fn sse(&mut self, data: &[u8], raw: &[u8], part: Option<Range<usize>>) -> Result<()> {
-        if let Mode::Translate(_) = self.mode {
-            if sse::has_comment(raw) && self.passes_comment() {
-                sse::write_comments(self.out.bytes(), raw);
-            }
-            return if data.is_empty() { Ok(()) } else { self.translate(None, data) };
-        }
-        let watched = match () {
-            () if !data.is_empty() => self.watch(data)?,
-            () if self.passes_comment() => Watched::Pass,
-            () => Watched::Hide,
-        };
-        let is_hidden = watched == Watched::Hide;
-        // An error that is all there is begins no answer.
-        let is_error = *self.ended && self.exchange.answer == Answer::None;
-        *self.begun |= !data.is_empty() && !is_hidden && !is_error;
-        if watched == Watched::Error
-            && let Some(blanked) = self.secrets.blanked(raw)
-        {
-            self.out.bytes().extend_from_slice(&blanked);
-            return Ok(());
-        }
-        match part {
-            _ if is_hidden => {}
-            Some(part) => self.out.pass(part),
-            None => self.out.bytes().extend_from_slice(raw),
-        }
-        Ok(())
-    }
-
-    /// What stands at the end without an empty line behind it: half an event, or a whole one
-    /// whose sender was sparing.
-    fn rest(&mut self, rest: &SseEvent<'_>) -> Result<()> {
-        if rest.data.is_empty() {
-            return Ok(());
-        }
-        let whole = rest.data.trim_ascii() == DONE || json::scan_answer(rest.data, []).is_ok();
-        if !whole {
-            return Err(Error::bad_answer("the backend's stream ended within an event"));
-        }
-        self.sse(rest.data, &[rest.raw.trim_ascii_end(), b"\n\n"].concat(), None)
-    }
-
-    fn frame(&mut self, frame: &Frame, is_wrapped: bool) -> Result<()> {
-        match frame.message_type() {
-            MessageType::Event => {}
-            MessageType::Other => return Ok(()),
-            MessageType::Exception | MessageType::Error => {
-                let name = frame.exception_type().or_else(|| frame.error_code()).unwrap_or("exception");
-                return Err(wire::decode_exception(name, frame.payload()));
-            }
-        }
-        let (name, data) = if is_wrapped {
-            let Some(data) = invoke_payload(frame.payload()) else { return Ok(()) };
-            (None, Cow::Owned(data))
-        } else {
-            (frame.event_type(), Cow::Borrowed(frame.payload()))
-        };
-        if let Mode::Translate(_) = self.mode {
-            return self.translate(name, &data);
-        }
-        let watched = self.watch(&data)?;
-        *self.begun = true;
-        let blanked = if watched == Watched::Error { self.secrets.blanked(&data) } else { None };
-        let data = blanked.as_deref().unwrap_or(&data);
-        let own = event::name(data);
-        sse::write_event(self.out.bytes(), name.or(own.as_deref()), data);
-        Ok(())
-    }
-
-    /// The event is looked at. Usually it passes.
-    fn watch(&mut self, data: &[u8]) -> Result<Watched> {
-        if !event::may_be_json(data) {
-            if data.trim_ascii() != DONE {
-                return Err(Error::bad_answer("the backend's stream has an event that is no JSON object"));
-            }
-            *self.done = true;
-        }
-        let nothing_sent = self.nothing_sent();
-        let Mode::Watch(observer) = self.mode else { return Ok(Watched::Pass) };
-        observer.event(data);
-        self.exchange.seen_output_bytes = observer.content();
-        let glance = observer.last();
-        let seen = observer.observed();
-        let is_error = seen.error.is_some();
-        if let Some(error) = &seen.error {
-            if nothing_sent {
-                *self.words = wire::is_error_of(self.endpoint.client_api(), data).then(|| data.to_vec());
-                return Err(error.clone());
-            }
-            // The provider tells the client itself.
-            *self.ended = true;
-        }
-        // An attempt before this one may have left other counters.
-        if glance.is_parsed || nothing_sent {
-            self.exchange.usage = seen.usage;
-            if let Some(model) = &seen.model
-                && self.exchange.response_model.is_empty()
-            {
-                self.exchange.response_model.clone_from(model);
-            }
-        }
-        if observer.is_complete() {
-            self.complete();
-        }
-        if glance.has_content {
-            self.exchange.first_content_ms.get_or_insert(self.now_ms);
-        }
-        let is_hidden = self.hide_usage && glance.is_usage_only;
-        Ok(match () {
-            () if is_hidden => Watched::Hide,
-            () if is_error => Watched::Error,
-            () => Watched::Pass,
-        })
-    }
-
-    fn translate(&mut self, name: Option<&str>, data: &[u8]) -> Result<()> {
-        let mut events = Vec::new();
-        if let Mode::Translate(translation) = self.mode {
-            translation.reader.event(name, data, &mut self.exchange.losses, &mut events);
-        }
-        self.tell(&events)
-    }
-
-    fn tell(&mut self, events: &[chat::Event]) -> Result<()> {
-        for event in events {
-            match event {
-                chat::Event::Usage(usage) => self.exchange.usage.merge(*usage),
-                chat::Event::Start { model: Some(model), .. } => {
-                    model.clone_into(&mut self.exchange.response_model)
-                }
-                chat::Event::BlockDelta { delta, .. } => self.content(delta.content()),
-                chat::Event::Error(error) => return Err(error.clone()),
-                chat::Event::End => self.complete(),
-                _ => {}
-            }
-            if let Mode::Translate(translation) = self.mode {
-                let out = self.out.bytes();
-                let before = out.len();
-                translation.writer.event(event, &mut self.exchange.losses, out);
-                *self.begun |= out.len() > before;
-            }
-        }
-        Ok(())
-    }
-
-    /// The backend's bytes have ended: so must the client's stream, properly.
-    fn finish(&mut self) -> Result<()> {
-        if let Mode::Translate(translation) = self.mode {
-            let mut events = Vec::new();
-            translation.reader.finish(&mut events);
-            return self.tell(&events);
-        }
-        let end = self.endpoint.watch().shape.end();
-        if end == End::Connection {
-            // Endpoints without a word for the end have none to miss.
-            self.exchange.answer = Answer::Complete;
-            return Ok(());
-        }
-        if !*self.ended {
-            return Err(Error::bad_answer("the backend's stream ended before the answer was complete"));
-        }
-        // Some servers leave it at the finish reason; clients wait for more.
-        if end == End::Done && self.exchange.answer == Answer::Complete && !*self.done {
-            sse::write_event(self.out.bytes(), None, DONE);
-        }
-        Ok(())
-    }
-
-    fn content(&mut self, bytes: usize) {
-        let seen = &mut self.exchange.seen_output_bytes;
-        *seen = seen.saturating_add(bytes as u64);
-        self.exchange.first_content_ms.get_or_insert(self.now_ms);
-    }
-
-    fn complete(&mut self) {
-        *self.ended = true;
-        self.exchange.answer = Answer::Complete;
-    }
 }
 
 impl Attempt {
