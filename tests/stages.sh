@@ -38,6 +38,7 @@ run_tests() {
   say "the core's tests as wasm32"
   await need_wasm_test_runner
   test_wasm32
+  [ -z "$all" ] || beside 19 fuzz_decoders
   say "licences"
   await need_cargo_deny
   check_licences
@@ -56,6 +57,7 @@ run_tests() {
   await need_ratelimit
   test_both_filters "$@" || failed=1
   if [ -n "$all" ]; then
+    await fuzz_decoders
     await need_deployment_tools
     say "images, Envoy Gateway, Istio and manifests"
     ENVOY=$(envoy_path) run_pytest tests/deploy "$@" || failed=1
@@ -201,6 +203,9 @@ test_wasm32() (
   CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld \
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 cargo test "${flags[@]}" -Zbuild-std=std,panic_abort
 )
+
+# A minute for each decoder, where the tests before took a second.
+fuzz_decoders() { WEIR_FUZZ_SECONDS=60 cargo test --locked -p weir-core --test decoders; }
 
 # The smallest run of the benchmark, which is no measurement: with a load that is soon built.
 check_benchmark() {

@@ -1,0 +1,340 @@
+//! Each decoder on what is nearly right: the fixtures, with a few changes at random.
+//!
+//! Nothing may panic, whatever a client or a provider sends, what comes out must be whole, and a stream must end as its API has
+//! it. `WEIR_FUZZ_SECONDS=60 cargo test -p weir-core --test decoders` takes a minute for each decoder instead of a second. What made
+//! one fail is written to `target/fuzz`.
+
+#![cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+use weir_core::chat::{Event, Losses, Request};
+use weir_core::config::Schema;
+use weir_core::endpoint::Endpoint;
+use weir_core::headers::Headers;
+use weir_core::wire::{Asked, BackendCodec, ClientCodec, Framing, SchemaName, To, translate};
+
+/// What Anthropic's clients rely on in a stream.
+#[path = "../src/wire/anthropic/client/grammar.rs"]
+mod grammar;
+
+const CLIENTS: [Endpoint; 2] = [Endpoint::ChatCompletions, Endpoint::Messages];
+
+#[test]
+fn chat_completions_of_clients() {
+    requests(Endpoint::ChatCompletions, &["openai_chat", "converse/requests"]);
+}
+
+#[test]
+fn messages_of_clients() {
+    requests(Endpoint::Messages, &["anthropic_messages", "converse/messages"]);
+}
+
+#[test]
+fn answers_of_anthropic() {
+    answers("anthropic", SchemaName::Anthropic);
+}
+
+#[test]
+fn answers_of_openai() {
+    answers("openai", SchemaName::OpenAI);
+}
+
+#[test]
+fn answers_of_converse() {
+    answers("converse", SchemaName::AWSBedrock);
+}
+
+#[test]
+fn answers_of_gemini() {
+    answers("gemini", SchemaName::GCPVertexAI);
+}
+
+#[test]
+fn answers_of_cohere() {
+    answers("cohere", SchemaName::Cohere);
+}
+
+fn requests(endpoint: Endpoint, folders: &[&str]) {
+    let corpus: Vec<Vec<u8>> = folders
+        .iter()
+        .flat_map(|folder| files(folder, "json"))
+        .map(|file| std::fs::read(file).unwrap())
+        .collect();
+    for_a_while(&format!("{endpoint:?}"), |chance| {
+        let body = chance.changed(&corpus);
+        let _kept = Kept::new("request", &body);
+        for name in SchemaName::ALL {
+            let Some(backend) = name.schema().codec() else { continue };
+            let (schema, headers) = (Schema { name: *name, prefix: None, version: None }, Headers::default());
+            let model = ["claude-sonnet-4-5", "amazon.nova-pro-v1:0", "gemini-2.5-pro", "gpt-5.1", "m"];
+            let to = To {
+                endpoint,
+                schema: &schema,
+                model: model[chance.below(model.len())],
+                stream: false,
+                default_max_tokens: 4096,
+                headers: &headers,
+                auth: None,
+            };
+            match translate(client(endpoint), backend, &to, &body) {
+                Ok(translated) => drop(serde_json::from_slice::<Value>(&translated.body).unwrap()),
+                Err(error) => assert!((400..500).contains(&error.status()), "{error:?}"),
+            }
+        }
+    });
+}
+
+fn answers(folder: &str, schema: SchemaName) {
+    let is_named = schema.schema().framing() == Framing::AwsNamed;
+    let wholes: Vec<Vec<u8>> =
+        files(folder, "json").iter().map(|file| std::fs::read(file).unwrap()).collect();
+    let streams: Vec<Vec<String>> = files(folder, if is_named { "frames" } else { "sse" })
+        .iter()
+        .map(|file| {
+            let lines = std::fs::read_to_string(file).unwrap();
+            let data = |line: &str| {
+                if is_named { Some(line.to_owned()) } else { Some(line.strip_prefix("data: ")?.to_owned()) }
+            };
+            lines.lines().filter_map(data).collect()
+        })
+        .collect();
+    let backend = schema.schema().codec().unwrap();
+    for_a_while(folder, |chance| {
+        let asked = asked(chance);
+        for endpoint in CLIENTS {
+            let body = chance.changed(&wholes);
+            let _kept = Kept::new(folder, &body);
+            match backend.reply(&asked, &body, &mut Losses::default()) {
+                Ok(reply) => {
+                    let told = client(endpoint).reply(&asked, &reply, &mut Losses::default());
+                    serde_json::from_slice::<Value>(&told).unwrap();
+                }
+                Err(error) => assert!(error.status() >= 400, "{error:?}"),
+            }
+        }
+        let events = chance.changed_stream(&streams, is_named);
+        let _kept = Kept::new(folder, events.join("\n").as_bytes());
+        for endpoint in CLIENTS {
+            stream(endpoint, backend, &asked, &events, is_named);
+        }
+    });
+}
+
+fn stream(endpoint: Endpoint, backend: &dyn BackendCodec, asked: &Asked, lines: &[String], is_named: bool) {
+    let mut reader = backend.events(asked);
+    let mut events: Vec<Event> = Vec::new();
+    for line in lines {
+        let (name, data) = match line.split_once(' ').filter(|_| is_named) {
+            Some((name, data)) => (Some(name), data),
+            None => (None, line.as_str()),
+        };
+        reader.event(name, data.as_bytes(), &mut Losses::default(), &mut events);
+    }
+    reader.finish(&mut events);
+    let (mut writer, mut out) = (client(endpoint).events(asked), Vec::new());
+    for event in &events {
+        writer.event(event, &mut Losses::default(), &mut out);
+    }
+    assert!(writer.is_closed(), "the stream has no end");
+    if endpoint == Endpoint::Messages {
+        let _ = grammar::message_of(&out);
+    } else {
+        let out = String::from_utf8(out).unwrap();
+        for data in
+            out.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]")
+        {
+            serde_json::from_str::<Value>(data).unwrap();
+        }
+    }
+}
+
+fn client(endpoint: Endpoint) -> &'static dyn ClientCodec {
+    endpoint.operation().codec.unwrap()
+}
+
+fn asked(chance: &mut Chance) -> Asked {
+    let request = Request { include_usage: chance.below(2) == 0, ..Request::default() };
+    let models = ["amazon.nova-pro-v1:0", "us.openai.gpt-6-sol", "claude-sonnet-4-5", "gemini-2.5-pro", "m"];
+    Asked {
+        request: request.into(),
+        id: "own".to_owned(),
+        model: models[chance.below(models.len())].to_owned(),
+        created: 1_790_000_000,
+    }
+}
+
+fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures").join(folder);
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|found| found == extension));
+    assert!(!files.is_empty(), "{extension}");
+    files.sort();
+    files
+}
+
+fn for_a_while(decoder: &str, mut once: impl FnMut(&mut Chance)) {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    let now = || SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_nanos() as u64);
+    let seed = number("WEIR_FUZZ_SEED").unwrap_or_else(now);
+    let until = Instant::now() + Duration::from_secs(number("WEIR_FUZZ_SECONDS").unwrap_or(1));
+    let mut chance = Chance(seed | 1);
+    let mut runs = 0;
+    while Instant::now() < until {
+        once(&mut chance);
+        runs += 1;
+    }
+    println!("{decoder}: {runs} runs from WEIR_FUZZ_SEED={seed}");
+}
+
+/// An input that is written down if its test fails.
+struct Kept<'a>(&'a str, Vec<u8>);
+
+impl<'a> Kept<'a> {
+    fn new(decoder: &'a str, input: &[u8]) -> Kept<'a> {
+        Kept(decoder, input.to_vec())
+    }
+}
+
+impl Drop for Kept<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/fuzz");
+            let _ = std::fs::create_dir_all(&folder);
+            let _ = std::fs::write(folder.join(self.0), &self.1);
+            println!("the input: {}", String::from_utf8_lossy(&self.1));
+        }
+    }
+}
+
+/// Numbers at random (xorshift64*).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
+        high as usize % bound.max(1)
+    }
+
+    /// One of the inputs, with some changes: mostly of its values, some of its bytes.
+    fn changed(&mut self, corpus: &[Vec<u8>]) -> Vec<u8> {
+        let input = &corpus[self.below(corpus.len())];
+        let mut bytes = match serde_json::from_slice::<Value>(input) {
+            Ok(mut value) => {
+                for _ in 0..=self.below(3) {
+                    self.change(&mut value);
+                }
+                value.to_string().into_bytes()
+            }
+            Err(_) => input.clone(),
+        };
+        if self.below(4) == 0 {
+            self.spoil(&mut bytes);
+        }
+        bytes
+    }
+
+    fn changed_stream(&mut self, corpus: &[Vec<String>], is_named: bool) -> Vec<String> {
+        let mut lines = corpus[self.below(corpus.len())].clone();
+        for _ in 0..=self.below(3) {
+            if lines.is_empty() {
+                break;
+            }
+            let at = self.below(lines.len());
+            match self.below(6) {
+                0 => drop(lines.remove(at)),
+                1 => lines.insert(at, lines[at].clone()),
+                2 => lines.swap(at, 0),
+                3 => lines.truncate(at),
+                4 => {
+                    let other = &corpus[self.below(corpus.len())];
+                    if let Some(line) = other.get(self.below(other.len())) {
+                        lines.insert(at, line.clone());
+                    }
+                }
+                _ => {
+                    let (name, data) = match lines[at].split_once(' ').filter(|_| is_named) {
+                        Some((name, data)) => (format!("{name} "), data),
+                        None => (String::new(), lines[at].as_str()),
+                    };
+                    let changed = self.changed(&[data.as_bytes().to_vec()]);
+                    lines[at] = name + &String::from_utf8_lossy(&changed).replace('\n', " ");
+                }
+            }
+        }
+        lines
+    }
+
+    /// One value somewhere within becomes another, goes, or comes twice.
+    fn change(&mut self, value: &mut Value) {
+        let goes_deeper = self.below(5) > 0;
+        match value {
+            Value::Object(members) if goes_deeper && !members.is_empty() => {
+                let at = self.below(members.len());
+                let name = members.keys().nth(at).cloned().unwrap();
+                match self.below(8) {
+                    0 => drop(members.remove(&name)),
+                    1 => {
+                        let twin = members.get(&name).cloned().unwrap();
+                        members.insert(format!("{name}_"), twin);
+                    }
+                    _ => self.change(members.get_mut(&name).unwrap()),
+                }
+            }
+            Value::Array(list) if goes_deeper && !list.is_empty() => {
+                let at = self.below(list.len());
+                match self.below(8) {
+                    0 => drop(list.remove(at)),
+                    1 => list.insert(at, list[at].clone()),
+                    2 => list.swap(0, at),
+                    _ => self.change(&mut list[at]),
+                }
+            }
+            other => *other = self.value(),
+        }
+    }
+
+    fn value(&mut self) -> Value {
+        match self.below(14) {
+            0 => Value::Null,
+            1 => json!(true),
+            2 => json!(-1),
+            3 => json!(0),
+            4 => json!(u64::MAX),
+            5 => json!(1e300),
+            6 => json!(1.5),
+            7 => json!(""),
+            8 => json!(" \n"),
+            9 => json!("\u{1f600}\u{0}é"),
+            10 => json!("{\"a\":"),
+            11 => json!([]),
+            12 => json!({}),
+            _ => json!([{ "type": "text", "text": "x" }, null, 7]),
+        }
+    }
+
+    fn spoil(&mut self, bytes: &mut Vec<u8>) {
+        if bytes.is_empty() {
+            return;
+        }
+        let at = self.below(bytes.len());
+        match self.below(4) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.remove(at)),
+            2 => bytes.insert(at, b"\"\\{}[],:0\xff"[self.below(10)]),
+            _ => bytes[at] ^= 1 << self.below(8),
+        }
+    }
+}
