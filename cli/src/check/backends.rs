@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use weir_core::config::{self, AuthKind, BodyMutation, HeaderMutation, SchemaName};
+use weir_core::headers::BETA_HEADER;
 
 use super::credentials::{Attached, Credential, attach};
 use super::environment::Environment;
@@ -412,9 +413,7 @@ fn schema(id: &ResourceId, spec: &SchemaSpec, report: &mut Report) -> Option<con
     Some(config::Schema { name, prefix, version })
 }
 
-/// The header whose values are filtered. That of others has no effect in Envoy AI Gateway either.
-const BETAS: &str = "anthropic-beta";
-
+/// Only one header is filtered. That of others has no effect in Envoy AI Gateway either.
 fn betas(
     id: &ResourceId,
     filters: &[HeaderValueFilter],
@@ -428,8 +427,12 @@ fn betas(
     let mut betas = None;
     for (index, filter) in filters.iter().enumerate() {
         let field = format!("{field}[{index}]");
-        if !filter.name.eq_ignore_ascii_case(BETAS) {
-            report.warning(id, format!("{field}.name"), format!("has no effect; only `{BETAS}` is filtered"));
+        if !filter.name.eq_ignore_ascii_case(BETA_HEADER) {
+            report.warning(
+                id,
+                format!("{field}.name"),
+                format!("has no effect; only `{BETA_HEADER}` is filtered"),
+            );
             continue;
         }
         if betas.is_some() {

@@ -14,6 +14,9 @@ pub const CLUSTER_HEADER: &str = "x-weir-cluster";
 /// The user of the request, where no limit tells users apart by other headers.
 pub const USER_HEADER: &str = "x-user-id";
 
+/// The list of Claude's beta features that a request asks for.
+pub const BETA_HEADER: &str = "anthropic-beta";
+
 /// With `true` a request is refused for what it would lose on its way to the backend.
 pub const STRICT_HEADER: &str = "x-weir-strict";
 

@@ -13,7 +13,8 @@ use crate::config::{Auth, BodyMutation, Config, HeaderMutation, SchemaName, Targ
 use crate::edge::Reply;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Exchange;
-use crate::headers::{HeaderEdits, Headers};
+use crate::headers::{BETA_HEADER, HeaderEdits, Headers};
+use crate::wire::anthropic::beta;
 use crate::wire::error::malformed;
 use crate::wire::schema::ApiHeader;
 use crate::wire::{BackendCodec, ClientCodec, Reach, To, Translated, codecs, translate};
@@ -37,9 +38,6 @@ pub struct Identity<'a> {
     /// Seconds since 1970.
     pub now: u64,
 }
-
-/// The list of Claude's beta features that a request asks for.
-const BETA_HEADER: &str = "anthropic-beta";
 
 /// What an attempt may set or remove at any backend.
 const BODY_HEADERS: &[&str] = &["accept-encoding", "content-length", "content-type"];
@@ -246,8 +244,8 @@ impl Attempt {
                 readable.push((name, Cow::Borrowed(value)));
                 continue;
             }
-            let features = value.split(',').map(str::trim).filter(|feature| !feature.is_empty());
-            let (asked, left): (Vec<&str>, Vec<&str>) = features.partition(|feature| betas.have(feature));
+            let (asked, left): (Vec<&str>, Vec<&str>) =
+                beta::named([value]).partition(|feature| betas.have(feature));
             for feature in left {
                 losses.add(
                     format_args!("{BETA_HEADER}.{feature}"),

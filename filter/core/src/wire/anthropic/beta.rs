@@ -47,9 +47,7 @@ pub fn for_bedrock<'a>(headers: impl IntoIterator<Item = &'a str>, losses: &mut 
 }
 
 /// Each feature that the values of the headers name.
-pub(in crate::wire) fn named<'a>(
-    headers: impl IntoIterator<Item = &'a str>,
-) -> impl Iterator<Item = &'a str> {
+pub(crate) fn named<'a>(headers: impl IntoIterator<Item = &'a str>) -> impl Iterator<Item = &'a str> {
     let named = headers.into_iter().flat_map(|value| value.split(',')).map(str::trim);
     named.filter(|feature| !feature.is_empty())
 }

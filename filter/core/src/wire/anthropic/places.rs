@@ -15,10 +15,11 @@ use crate::codec::splice::{self, Edit};
 use crate::config::AuthKind;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::headers::Headers;
+use crate::headers::{BETA_HEADER, Headers};
+use crate::wire::counting::Counter;
 use crate::wire::error::malformed;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To, native};
-use crate::wire::{Asked, converse, counting, to_json};
+use crate::wire::{Asked, converse, to_json};
 
 /// Anthropic itself.
 pub(crate) static SCHEMA: Anthropic = Anthropic;
@@ -118,7 +119,7 @@ impl Schema for InvokeModel {
     fn headers(&self) -> &'static [ApiHeader] {
         &[
             ApiHeader::Remove("anthropic-version"),
-            ApiHeader::Remove("anthropic-beta"),
+            ApiHeader::Remove(BETA_HEADER),
             ApiHeader::Set("accept", "application/json"),
         ]
     }
@@ -181,27 +182,14 @@ impl BackendCodec for InvokeModel {
 
 /// Bedrock's CountTokens, of what InvokeModel would be asked:
 /// <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModelTokensRequest.html>.
-static INVOKE_MODEL_COUNTER: InvokeModelCounter = InvokeModelCounter;
+static INVOKE_MODEL_COUNTER: Counter =
+    Counter { encode: encode_counted, member: converse::COUNT, schema: &INVOKE_MODEL };
 
-#[derive(Debug)]
-struct InvokeModelCounter;
-
-impl BackendCodec for InvokeModelCounter {
-    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
-        // A model must be told how much it may answer, and more than it may think: nothing is lost where it does neither.
-        let least = request.thinking.budget_tokens.map_or(1, |budget| budget.saturating_add(1));
-        let body = INVOKE_MODEL.encode(&To { default_max_tokens: least, ..*to }, request, losses)?;
-        Ok(to_json(&json!({ "input": { "invokeModel": { "body": STANDARD.encode(body) } } })))
-    }
-
-    fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
-        counting::decode(body, converse::COUNT)
-    }
-
-    /// It has no streams.
-    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
-        SCHEMA.events(asked)
-    }
+fn encode_counted(to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    // A model must be told how much it may answer, and more than it may think: nothing is lost where it does neither.
+    let least = request.thinking.budget_tokens.map_or(1, |budget| budget.saturating_add(1));
+    let body = INVOKE_MODEL.encode(&To { default_max_tokens: least, ..*to }, request, losses)?;
+    Ok(to_json(&json!({ "input": { "invokeModel": { "body": STANDARD.encode(body) } } })))
 }
 
 pub(super) fn params<'a>(to: &To<'a>, envelope: Envelope<'a>) -> Params<'a> {
@@ -215,7 +203,7 @@ fn bedrock_version<'a>(to: &To<'a>) -> &'a str {
 
 /// The beta features that the client's headers ask for, where Bedrock wants them, behind those that are in its body.
 fn bedrock_betas(headers: &Headers, body: &[u8], losses: &mut Losses) -> Result<Option<Edit<'static>>> {
-    let asked = beta::for_bedrock(headers.all("anthropic-beta"), losses);
+    let asked = beta::for_bedrock(headers.all(BETA_HEADER), losses);
     if asked.is_empty() {
         return Ok(None);
     }

@@ -6,15 +6,17 @@
 use super::clouds::{Cloud, edits_for};
 use super::passing::without_foreign_thoughts;
 use super::places::params;
-use super::{Envelope, SCHEMA, VERTEX_VERSION, encode_request};
+use super::{Envelope, SCHEMA, VERTEX_VERSION, beta, encode_request};
 use crate::chat::{Losses, Reply, Request};
 use crate::codec::splice::{self, Edit};
 use crate::config::AuthKind;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
+use crate::headers::BETA_HEADER;
+use crate::wire::Asked;
+use crate::wire::counting::Counter;
 use crate::wire::error::malformed;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Native, Schema, To, WITHOUT_GCP};
-use crate::wire::{Asked, counting};
 
 pub(crate) static VERTEX: Vertex = Vertex;
 
@@ -70,7 +72,7 @@ impl Schema for Vertex {
 
     /// The version is in the body.
     fn headers(&self) -> &'static [ApiHeader] {
-        &[ApiHeader::Remove("anthropic-version"), ApiHeader::Keep("anthropic-beta", takes_beta)]
+        &[ApiHeader::Remove("anthropic-version"), ApiHeader::Keep(BETA_HEADER, takes_beta)]
     }
 
     fn envelope(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Result<Vec<u8>> {
@@ -118,31 +120,17 @@ impl BackendCodec for Vertex {
 }
 
 /// Where a client of another API asks how many tokens its conversation has.
-static COUNTER: Counter = Counter;
-
-#[derive(Debug)]
-struct Counter;
+static COUNTER: Counter = Counter { encode: encode_counted, member: "input_tokens", schema: &VERTEX };
 
 /// What an answer depends on and a count does not, which is refused there.
 const UNCOUNTED: &[&str] =
     &["max_tokens", "metadata", "service_tier", "stop_sequences", "stream", "temperature", "top_k", "top_p"];
 
-impl BackendCodec for Counter {
-    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
-        let body = VERTEX.encode(to, request, losses)?;
-        let mut edits: Vec<Edit<'_>> = UNCOUNTED.iter().map(|name| Edit::Remove(name)).collect();
-        edits.push(Edit::set_string("model", unversioned(to.model)));
-        splice::edit(&body, &edits).map_err(malformed)
-    }
-
-    fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
-        counting::decode(body, "input_tokens")
-    }
-
-    /// It has no streams.
-    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
-        SCHEMA.events(asked)
-    }
+fn encode_counted(to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    let body = VERTEX.encode(to, request, losses)?;
+    let mut edits: Vec<Edit<'_>> = UNCOUNTED.iter().map(|name| Edit::Remove(name)).collect();
+    edits.push(Edit::set_string("model", unversioned(to.model)));
+    splice::edit(&body, &edits).map_err(malformed)
 }
 
 /// `anthropic_version`
@@ -157,9 +145,9 @@ fn unversioned(model: &str) -> &str {
 
 /// What [`Schema::headers`] leaves out.
 fn lose_betas(to: &To<'_>, losses: &mut Losses) {
-    let betas = to.headers.all("anthropic-beta").flat_map(|values| values.split(',')).map(str::trim);
-    for beta in betas.filter(|beta| !beta.is_empty() && !takes_beta(to.endpoint, beta)) {
-        losses.add(format_args!("anthropic-beta.{beta}"), "not known to Vertex AI");
+    let betas = beta::named(to.headers.all(BETA_HEADER));
+    for beta in betas.filter(|beta| !takes_beta(to.endpoint, beta)) {
+        losses.add(format_args!("{BETA_HEADER}.{beta}"), Cloud::Vertex.reason());
     }
 }
 

@@ -13,6 +13,7 @@ use super::rules::Rule;
 use super::types::{Object, ServiceTier, ToolChoice};
 use crate::chat::{Extra, Family, Losses, Request, ThinkingMode};
 use crate::error::Result;
+use crate::headers::BETA_HEADER;
 use crate::wire::anthropic::clouds::Cloud;
 use crate::wire::anthropic::thinking::effort;
 use crate::wire::anthropic::types::{OutputConfig, Own};
@@ -101,7 +102,7 @@ pub(super) fn model_fields<'a>(
     if let Some(thinking) = &decided.thinking {
         fields.set("thinking", thinking);
     }
-    let betas = || to.headers.all("anthropic-beta");
+    let betas = || to.headers.all(BETA_HEADER);
     if !model.envelope().is_of_claude() {
         for beta in beta::named(betas()) {
             losses.add(format_args!("anthropic-beta.{beta}"), Rule::NoBeta);

@@ -27,10 +27,11 @@ pub(super) use media::media;
 pub(super) use types::Media;
 
 use super::anthropic::StandIns;
-use super::counting;
+use super::counting::Counter;
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::error::Result;
+use crate::headers::BETA_HEADER;
 use crate::wire::Asked;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To};
 use events::Reader;
@@ -68,7 +69,7 @@ impl Schema for Converse {
     fn headers(&self) -> &'static [ApiHeader] {
         &[
             ApiHeader::Remove("anthropic-version"),
-            ApiHeader::Remove("anthropic-beta"),
+            ApiHeader::Remove(BETA_HEADER),
             ApiHeader::Set("accept", "*/*"),
         ]
     }
@@ -108,25 +109,7 @@ pub(super) fn count_path(to: &To<'_>) -> String {
 pub(super) const COUNT: &str = "inputTokens";
 
 /// Bedrock's CountTokens, of what Converse would be asked.
-static COUNTER: Counter = Counter;
-
-#[derive(Debug)]
-struct Counter;
-
-impl BackendCodec for Counter {
-    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
-        request::encode_counted(to, request, losses)
-    }
-
-    fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
-        counting::decode(body, COUNT)
-    }
-
-    /// It has no streams.
-    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
-        SCHEMA.events(asked)
-    }
-}
+static COUNTER: Counter = Counter { encode: request::encode_counted, member: COUNT, schema: &SCHEMA };
 
 impl BackendCodec for Converse {
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {

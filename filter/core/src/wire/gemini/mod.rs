@@ -26,9 +26,11 @@ mod usage;
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::error::Result;
+use crate::headers::BETA_HEADER;
+use crate::wire::Asked;
+use crate::wire::counting::Counter;
 use crate::wire::names::StandIns;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Native, Schema, To, WITHOUT_GCP};
-use crate::wire::{Asked, counting};
 
 /// Gemini, and what else Google publishes.
 pub(crate) static SCHEMA: Gemini = Gemini;
@@ -60,7 +62,7 @@ impl Schema for Gemini {
 
     /// Clients of Anthropic's API say which version of that they speak.
     fn headers(&self) -> &'static [ApiHeader] {
-        &[ApiHeader::Remove("anthropic-version"), ApiHeader::Remove("anthropic-beta")]
+        &[ApiHeader::Remove("anthropic-version"), ApiHeader::Remove(BETA_HEADER)]
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {
@@ -97,22 +99,4 @@ impl BackendCodec for Gemini {
 }
 
 /// <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens>
-static COUNTER: Counter = Counter;
-
-#[derive(Debug)]
-struct Counter;
-
-impl BackendCodec for Counter {
-    fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
-        request::encode_counted(to.model, request, losses)
-    }
-
-    fn reply(&self, _: &Asked, body: &[u8], _: &mut Losses) -> Result<Reply> {
-        counting::decode(body, "totalTokens")
-    }
-
-    /// It has no streams.
-    fn events(&self, asked: &Asked) -> Box<dyn EventReader> {
-        SCHEMA.events(asked)
-    }
-}
+static COUNTER: Counter = Counter { encode: request::encode_counted, member: "totalTokens", schema: &SCHEMA };

@@ -16,6 +16,7 @@ use super::{contents, types};
 use crate::chat::{Content, Losses, Request, Tool};
 use crate::error::Result;
 use crate::wire::fields::{Taken, lose_extra};
+use crate::wire::schema::To;
 use crate::wire::to_json;
 
 /// Writes the body for `model`. What Gemini's API cannot express is recorded in `losses`.
@@ -56,8 +57,8 @@ pub(super) fn encode(model_name: &str, request: &Request, losses: &mut Losses) -
 /// # Errors
 ///
 /// Those of [`encode`].
-pub(super) fn encode_counted(model_name: &str, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
-    let model = Model::named(model_name);
+pub(super) fn encode_counted(to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
+    let model = Model::named(to.model);
     let (system_instruction, contents) = contents::encode(&request.messages, model, losses)?;
     let tools = tools(request, model, losses)?;
     Ok(to_json(&CountTokens { contents, system_instruction, tools }))
