@@ -55,13 +55,10 @@ run_tests() {
   await need_older_envoys
   await need_real_model
   await need_ratelimit
-  test_both_filters "$@" || failed=1
   if [ -n "$all" ]; then
-    await fuzz_decoders
-    await need_deployment_tools
-    say "images, Envoy Gateway, Istio and manifests"
-    ENVOY=$(envoy_path) run_pytest tests/deploy "$@" || failed=1
+    test_beside_wasm test_module_and_deployments "$@" || failed=1
   else
+    test_beside_wasm test_module "$@" || failed=1
     say "left out: tests/deploy (images, Envoy Gateway, Istio, manifests); ./build.sh test --all runs them, too"
   fi
   return "$failed"
@@ -221,17 +218,32 @@ run_pytest() {
   return "$status"
 }
 
-# Both forms of the filter at a time: the tests mostly wait. One is shown as it goes, the other when it is done.
-test_both_filters() {
+# test_beside_wasm STAGE ARGS...: the end-to-end tests with the wasm filter, and beside them a stage that is shown as it goes. Tests mostly wait,
+# and each gateway with the wasm filter compiles it for seconds.
+test_beside_wasm() {
   local log wasm failed=0
   log=$(mktemp)
-  say "end-to-end tests, module, and wasm beside them"
-  FILTER=wasm run_pytest tests/e2e "$@" >"$log" 2>&1 &
+  FILTER=wasm run_pytest tests/e2e "${@:2}" >"$log" 2>&1 &
   wasm=$!
-  FILTER=module run_pytest tests/e2e "$@" || failed=1
+  "$@" || failed=1
   say "end-to-end tests, wasm"
   wait "$wasm" || failed=1
   cat "$log"
   rm -f "$log"
+  return "$failed"
+}
+
+test_module() {
+  say "end-to-end tests, module, and wasm beside them"
+  FILTER=module run_pytest tests/e2e "$@"
+}
+
+test_module_and_deployments() {
+  local failed=0
+  test_module "$@" || failed=1
+  await fuzz_decoders
+  await need_deployment_tools
+  say "images, Envoy Gateway, Istio and manifests"
+  ENVOY=$(envoy_path) run_pytest tests/deploy "$@" || failed=1
   return "$failed"
 }
