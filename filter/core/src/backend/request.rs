@@ -221,7 +221,7 @@ impl Attempt {
             let message = format!(
                 "the backend {} has no way for some of this, and nothing may be lost: {}",
                 exchange.backend,
-                losses.lines().join("; ")
+                losses.list()
             );
             return Err(Error::bad_request(message));
         }

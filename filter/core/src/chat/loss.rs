@@ -7,7 +7,10 @@ use serde::Serialize;
 
 /// The most losses that are kept of one request; further ones are only counted. A client decides how many fields it
 /// sends, so the list must not grow with them.
-pub const MAX_LOSSES: usize = 32;
+pub const MAX_LOSSES: usize = 1000;
+
+/// The most of them that the record lists: a line of the log is written for every request.
+const MAX_LINES: usize = 32;
 
 /// The longest path that is kept, in bytes: a field's name is the client's to choose as well.
 const MAX_PATH: usize = 200;
@@ -90,11 +93,22 @@ impl Losses {
         self.kept.len().saturating_add(self.more)
     }
 
-    /// One line per loss that is kept, and one that counts the others.
+    /// A line for each of the first losses, and one that counts the others: for the record.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let more = (self.more > 0).then(|| format!("and {} more", self.more));
-        self.kept.iter().map(ToString::to_string).chain(more).collect()
+        self.first(MAX_LINES).collect()
+    }
+
+    /// All of them in one text: for who asked that nothing be lost.
+    #[must_use]
+    pub fn list(&self) -> String {
+        self.first(MAX_LOSSES).collect::<Vec<_>>().join("; ")
+    }
+
+    fn first(&self, most: usize) -> impl Iterator<Item = String> {
+        let more = self.count().saturating_sub(most);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        self.kept.iter().take(most).map(ToString::to_string).chain(more)
     }
 
     /// The lines in one value of a header: `; ` between them, and of what a client may have put into a path only what a header may
@@ -151,7 +165,7 @@ mod tests {
             losses.add("x".repeat(MAX_PATH), "not known");
         }
         let header = losses.header();
-        assert!(header.len() <= MAX_HEADER + "and 34 more".len(), "{}", header.len());
+        assert!(header.len() <= MAX_HEADER + "and 1002 more".len(), "{}", header.len());
         let listed = header.matches(": not known").count();
         assert!(header.ends_with(&format!("; and {} more", losses.count() - listed)), "{header}");
     }
@@ -164,8 +178,11 @@ mod tests {
         }
         assert_eq!(losses.iter().count(), MAX_LOSSES);
         assert_eq!(losses.count(), MAX_LOSSES + 5);
-        assert_eq!(losses.lines().len(), MAX_LOSSES + 1);
-        assert_eq!(losses.lines().last().map(String::as_str), Some("and 5 more"));
+        assert_eq!(losses.lines().len(), MAX_LINES + 1);
+        let more = format!("and {} more", MAX_LOSSES + 5 - MAX_LINES);
+        assert_eq!(losses.lines().last(), Some(&more));
+        assert_eq!(losses.list().matches(": not known").count(), MAX_LOSSES);
+        assert!(losses.list().ends_with("; and 5 more"));
         assert!(losses.iter().all(|loss| loss.path.len() <= MAX_PATH + '…'.len_utf8()));
     }
 }
