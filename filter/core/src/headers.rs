@@ -36,6 +36,42 @@ pub fn is_internal(name: &str) -> bool {
     name.starts_with("x-") && INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Names in lower case. Most others are told apart by their first byte and their length, without comparing them: the roles ask of each header of
+/// each request.
+pub(crate) struct Names {
+    names: &'static [&'static str],
+    /// By the lower bits of a first byte, in any case: a bit for each length below 64 that a name has.
+    lengths: [u64; 32],
+}
+
+impl Names {
+    #[allow(clippy::indexing_slicing, reason = "only while this is compiled")]
+    pub(crate) const fn new(names: &'static [&'static str]) -> Self {
+        let mut lengths = [0; 32];
+        let mut at = 0;
+        while at < names.len() {
+            let name = names[at].as_bytes();
+            assert!(!name.is_empty() && name.len() < 64, "a name's length has no bit");
+            lengths[(name[0] % 32) as usize] |= 1 << name.len();
+            at += 1;
+        }
+        Names { names, lengths }
+    }
+
+    /// Whether `name`, in any case, is one of them.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        let Some(first) = name.bytes().next() else { return false };
+        let lengths = self.lengths.get(usize::from(first % 32)).copied().unwrap_or_default();
+        name.len() < 64
+            && lengths & 1 << name.len() != 0
+            && self.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static str> {
+        self.names.iter().copied()
+    }
+}
+
 /// The names and values of most requests and answers take less.
 const TYPICAL_BYTES: usize = 1 << 10;
 
@@ -202,6 +238,17 @@ impl HeaderEdits {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_are_known_in_any_case_and_others_of_their_length_are_not() {
+        static NAMES: Names = Names::new(&["x-api-key", "api-key", "dpop"]);
+        for name in NAMES.iter() {
+            assert!(NAMES.has(name) && NAMES.has(&name.to_ascii_uppercase()), "{name}");
+        }
+        for name in ["", "x-api-kex", "8-api-key", "\u{18}-api-key", "dpoq", &"x".repeat(64), "é"] {
+            assert!(!NAMES.has(name), "{name}");
+        }
+    }
 
     #[test]
     fn the_last_edit_of_a_name_wins() {

@@ -15,7 +15,7 @@ const BLANK: &[u8] = b"***";
 /// What is shorter is no secret, but may be a word.
 const MIN_LENGTH: usize = 8;
 
-/// Headers of [`crate::auth::CREDENTIAL_HEADERS`] whose values are nothing to hide.
+/// Headers of credentials ([`is_credential_header`]) whose values are nothing to hide.
 const PUBLIC: &[&str] =
     &["openai-organization", "openai-project", "x-amz-content-sha256", "x-amz-date", "x-goog-user-project"];
 

@@ -1,18 +1,18 @@
 //! Headers of a backend's answer that are not for the client.
 
 use crate::backend::Attempt;
-use crate::headers::{HeaderEdits, Headers, is_internal};
+use crate::headers::{HeaderEdits, Headers, Names, is_internal};
 
 /// What a server says of itself or of the connection to it, and the client would take for the gateway's word: cookies (which
 /// no attempt sends back), other addresses, and what a browser is to do with this host from now on.
-const OF_THE_SERVER: &[&str] = &[
+static OF_THE_SERVER: Names = Names::new(&[
     "alt-svc",
     "clear-site-data",
     "keep-alive",
     "proxy-connection",
     "set-cookie",
     "strict-transport-security",
-];
+]);
 
 /// Which pages may read what a host answers is for the one who runs it to say.
 const CORS: &str = "access-control-";
@@ -24,7 +24,7 @@ fn is_unwanted(name: &str) -> bool {
     is_internal(name)
         || name.starts_with("x-envoy-") && !OF_ENVOY.contains(&name)
         || name.starts_with(CORS)
-        || OF_THE_SERVER.contains(&name)
+        || OF_THE_SERVER.has(name)
 }
 
 impl Attempt {
