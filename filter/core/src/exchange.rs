@@ -38,9 +38,26 @@ pub enum Answer {
     Complete,
 }
 
-/// One request and its answer.
+/// One request and its answer, parted by how long a part lives.
 #[derive(Debug)]
 pub struct Exchange {
+    /// What the client sent and asks for.
+    pub client: Client,
+    /// Where it goes, and whose it is.
+    pub routed: Routed,
+    /// What all attempts together have done.
+    pub attempts: Attempts,
+    /// How far the latest attempt has come. Each begins with a new one.
+    pub attempt: Progress,
+    /// What it counts in.
+    pub books: Books,
+    /// The answer is one of the gateway's own and already in the client's shape.
+    pub answered_here: bool,
+}
+
+/// A request as the client means it.
+#[derive(Debug)]
+pub struct Client {
     /// The request headers as they came from the client.
     pub headers: Headers,
     /// The endpoint; `None` for plain HTTP.
@@ -67,58 +84,75 @@ pub struct Exchange {
     pub is_mixed: bool,
     /// The size of the request body, in bytes.
     pub body_size: usize,
+}
+
+/// Where a request goes: the same for all attempts.
+#[derive(Debug, Default)]
+pub struct Routed {
     /// The edge's filter plays the backend role too ([`crate::config::Config::direct`]).
     pub direct: bool,
-    /// Names of the headers that attempts so far have changed. Attempts share one header map with each other: the next
-    /// one puts these back first.
-    pub touched: Vec<Text>,
+    /// How long all attempts together may take up to the answer's headers, in milliseconds, where the proxy does not keep that time.
+    pub answer_timeout_ms: Option<u64>,
     /// The name of Envoy's route, once an attempt knows it.
     pub route_name: String,
     /// What the route means.
     pub route: Option<Arc<Route>>,
     /// The user, by the headers that the route says.
     pub user: String,
-    /// `namespace/name` of the backend of the last attempt.
+}
+
+/// What the attempts so far have done.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    /// How many there were.
+    pub count: u32,
+    /// When the last of them began, in milliseconds since 1970.
+    pub started_ms: u64,
+    /// `namespace/name` of the backend of the last one.
     pub backend: String,
     /// The model that this backend was asked for.
     pub request_model: String,
-    /// The model that it says it used.
-    pub response_model: String,
-    /// How many attempts there were.
-    pub attempts: u32,
-    /// When the last of them began, in milliseconds since 1970.
-    pub attempt_started_ms: u64,
-    /// How long all of them together may take up to the answer's headers, in milliseconds, where the proxy does not keep that time.
-    pub answer_timeout_ms: Option<u64>,
+    /// One has made a request of its backend, and nothing says that it was not sent.
+    pub sent: bool,
+    /// Names of the headers that they have changed. They share one header map with each other: the next one puts these back first.
+    pub touched: Vec<Text>,
+}
+
+/// How far an attempt has come, and what it learnt of its answer.
+#[derive(Debug, Default)]
+pub struct Progress {
     /// How far the answer has come.
     pub answer: Answer,
+    /// The backend has answered with an error.
+    pub has_failed: bool,
     /// The status of an answer that the attempt has just let pass, until the edge role sees it. Only one of success: Envoy
     /// may keep any other to itself and try again.
     pub passing: Option<u16>,
+    /// What an answer that has no body means. It is given one by the edge role, since an attempt cannot.
+    pub headers_only: Option<Error>,
+    /// The model that the backend says it used.
+    pub response_model: String,
     /// What the provider reported.
     pub usage: Usage,
     /// How much content was seen of the answer, in bytes of UTF-8: for answers whose provider reports nothing.
     pub seen_output_bytes: u64,
-    /// What the backend's API could not express, or, of an answer, the client's.
-    pub losses: Losses,
     /// When the first content came, in milliseconds since 1970.
     pub first_content_ms: Option<u64>,
-    /// What an answer that has no body means. It is given one by the edge role, since an attempt cannot.
-    pub headers_only: Option<Error>,
+    /// What the backend's API could not express, or, of an answer, the client's.
+    pub losses: Losses,
     /// The stream of events whose headers the client has, until it has ended.
     pub pulse: Option<Pulse>,
+}
+
+/// The filter's own budgets, as they are for this request.
+#[derive(Debug, Default)]
+pub struct Books {
     /// The local budgets that the request counts in.
     pub claims: Vec<Claim>,
     /// When the request was counted in them, in seconds since 1970; `None`: it was not.
     pub counted_at: Option<u64>,
-    /// An attempt has made a request of its backend, and nothing says that it was not sent.
-    pub sent: bool,
-    /// The backend of the latest attempt has answered with an error.
-    pub has_failed: bool,
     /// Where the tightest of them stands, for the answer's headers.
     pub standing: Option<Standing>,
-    /// The answer is one of the gateway's own and already in the client's shape.
-    pub answered_here: bool,
 }
 
 impl Exchange {
@@ -129,12 +163,11 @@ impl Exchange {
         let endpoint = Endpoint::of_path(path);
         let api = endpoint.map_or_else(|| ClientApi::of_path(path), Endpoint::client_api);
         let user = headers.get(USER_HEADER).unwrap_or_default().to_owned();
-        Exchange {
+        let client = Client {
             headers,
             endpoint,
             api,
             started_ms,
-            user,
             model: String::new(),
             stream: false,
             usage_asked: false,
@@ -144,29 +177,13 @@ impl Exchange {
             has_mark: false,
             is_mixed: false,
             body_size: 0,
-            direct: false,
-            touched: Vec::new(),
-            route_name: String::new(),
-            route: None,
-            backend: String::new(),
-            request_model: String::new(),
-            response_model: String::new(),
-            attempts: 0,
-            attempt_started_ms: 0,
-            answer_timeout_ms: None,
-            answer: Answer::None,
-            passing: None,
-            usage: Usage::default(),
-            seen_output_bytes: 0,
-            losses: Losses::default(),
-            first_content_ms: None,
-            headers_only: None,
-            pulse: None,
-            claims: Vec::new(),
-            counted_at: None,
-            sent: false,
-            has_failed: false,
-            standing: None,
+        };
+        Exchange {
+            client,
+            routed: Routed { user, ..Routed::default() },
+            attempts: Attempts::default(),
+            attempt: Progress::default(),
+            books: Books::default(),
             answered_here: false,
         }
     }
@@ -176,9 +193,9 @@ impl Exchange {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         if name == MODEL_HEADER {
-            return Some(Cow::Borrowed(&self.model));
+            return Some(Cow::Borrowed(&self.client.model));
         }
-        let mut values = self.headers.all(name);
+        let mut values = self.client.headers.all(name);
         let first = values.next()?;
         let rest: Vec<&str> = values.collect();
         if rest.is_empty() {
@@ -187,42 +204,37 @@ impl Exchange {
         Some(Cow::Owned(format!("{first},{}", rest.join(","))))
     }
 
-    /// Forgets what an earlier attempt learnt of its answer.
-    pub fn begin_attempt(&mut self) {
-        self.answer = Answer::None;
-        self.has_failed = false;
-        self.passing = None;
-        self.usage = Usage::default();
-        self.seen_output_bytes = 0;
-        self.losses = Losses::default();
-        self.response_model.clear();
-        self.first_content_ms = None;
-        self.headers_only = None;
-        self.pulse = None;
+    /// Another attempt begins, at `now_ms`. Whether it is the first.
+    pub(crate) fn begin_attempt(&mut self, now_ms: u64) -> bool {
+        self.attempt = Progress::default();
+        self.attempts.started_ms = now_ms;
+        self.attempts.count = self.attempts.count.saturating_add(1);
+        self.attempts.count == 1
     }
 
-    /// Forgets that an attempt was made, since nothing was sent.
-    pub(crate) fn forget_attempt(&mut self) {
-        self.begin_attempt();
-        self.sent = false;
-        self.standing = None;
-        self.attempts = 0;
-        self.backend.clear();
-        self.request_model.clear();
+    /// Forgets that attempts were made, since nothing was sent.
+    pub(crate) fn forget_attempts(&mut self) {
+        self.attempts = Attempts::default();
+        self.attempt = Progress::default();
+        self.books.standing = None;
     }
 
     /// Where nobody waited for the backend any longer (`status`: 504, or 0 if the client left), it is at work all the same, and what
     /// it reads is paid for.
     pub fn count_abandoned(&mut self, status: u16) {
-        if matches!(status, 0 | 504) && self.sent && !self.has_failed && self.answer == Answer::None {
-            self.answer = Answer::Begun;
+        if matches!(status, 0 | 504)
+            && self.attempts.sent
+            && !self.attempt.has_failed
+            && self.attempt.answer == Answer::None
+        {
+            self.attempt.answer = Answer::Begun;
         }
     }
 
     /// The usage to charge, and how far it can be trusted.
     #[must_use]
     pub fn settle(&self) -> (Usage, UsageStatus) {
-        let (has_tokens, has_output) = match self.endpoint.map(|endpoint| endpoint.watch().tokens) {
+        let (has_tokens, has_output) = match self.client.endpoint.map(|endpoint| endpoint.watch().tokens) {
             None | Some(Tokens::None) => (false, false),
             // What comes back from embedding is numbers.
             Some(Tokens::Input) => (true, false),
@@ -230,10 +242,11 @@ impl Exchange {
         };
         // Four bytes of English or code are about a token in every tokenizer in use.
         let tokens = |bytes: u64| bytes.div_ceil(4);
-        let seen_output = if has_output { tokens(self.seen_output_bytes) } else { 0 };
-        let mut usage = if has_tokens { self.usage.deduced(seen_output > 0) } else { self.usage };
+        let seen_output = if has_output { tokens(self.attempt.seen_output_bytes) } else { 0 };
+        let mut usage =
+            if has_tokens { self.attempt.usage.deduced(seen_output > 0) } else { self.attempt.usage };
         let is_missing = has_tokens && (usage.input.is_none() || has_output && usage.output.is_none());
-        let status = match self.answer {
+        let status = match self.attempt.answer {
             Answer::None => return (Usage::default(), UsageStatus::None),
             _ if !has_tokens && usage.is_empty() => return (usage, UsageStatus::None),
             Answer::Complete if !is_missing => return (usage, UsageStatus::Complete),
@@ -243,7 +256,7 @@ impl Exchange {
         if !has_tokens {
             return (usage, status);
         }
-        let input = usage.input.unwrap_or_else(|| tokens(self.body_size as u64));
+        let input = usage.input.unwrap_or_else(|| tokens(self.client.body_size as u64));
         usage.input = Some(input);
         let mut sum = input;
         if has_output {
@@ -260,19 +273,19 @@ impl Exchange {
     #[must_use]
     pub fn take_record(&mut self, status: u16, now_ms: u64) -> Record {
         let (usage, usage_status) = self.settle();
-        let started_ms = self.started_ms;
+        let started_ms = self.client.started_ms;
         let since_start = |then: u64| then.saturating_sub(started_ms);
         let mut record = Record {
             time_ms: started_ms,
-            request_id: self.headers.get("x-request-id").unwrap_or_default().to_owned(),
-            user: take(&mut self.user),
-            endpoint: self.endpoint.map_or("", |endpoint| endpoint.operation().name),
-            original_model: take(&mut self.model),
-            request_model: take(&mut self.request_model),
-            response_model: clipped(take(&mut self.response_model)),
-            backend: take(&mut self.backend),
-            route: take(&mut self.route_name),
-            attempts: self.attempts,
+            request_id: self.client.headers.get("x-request-id").unwrap_or_default().to_owned(),
+            user: take(&mut self.routed.user),
+            endpoint: self.client.endpoint.map_or("", |endpoint| endpoint.operation().name),
+            original_model: take(&mut self.client.model),
+            request_model: take(&mut self.attempts.request_model),
+            response_model: clipped(take(&mut self.attempt.response_model)),
+            backend: take(&mut self.attempts.backend),
+            route: take(&mut self.routed.route_name),
+            attempts: self.attempts.count,
             status,
             input_tokens: None,
             cached_input_tokens: None,
@@ -281,8 +294,8 @@ impl Exchange {
             reasoning_tokens: None,
             total_tokens: None,
             usage_status: UsageStatus::None,
-            losses: take(&mut self.losses).lines(),
-            ttft_ms: self.first_content_ms.map(since_start),
+            losses: take(&mut self.attempt.losses).lines(),
+            ttft_ms: self.attempt.first_content_ms.map(since_start),
             duration_ms: since_start(now_ms),
         };
         record.set_usage(&usage, usage_status);
@@ -304,42 +317,42 @@ mod tests {
     fn chat() -> Exchange {
         let mut exchange =
             Exchange::new(Headers::from([(":path", "/v1/chat/completions"), ("x-user-id", "ann")]), 1_000);
-        exchange.body_size = 401;
+        exchange.client.body_size = 401;
         exchange
     }
 
     #[test]
     fn what_is_charged_depends_on_how_far_the_answer_came() {
         let mut exchange = chat();
-        exchange.usage.input = Some(7);
+        exchange.attempt.usage.input = Some(7);
         assert_eq!(exchange.settle(), (Usage::default(), UsageStatus::None), "no answer, no charge");
 
-        exchange.answer = Answer::Begun;
-        exchange.seen_output_bytes = 9;
+        exchange.attempt.answer = Answer::Begun;
+        exchange.attempt.seen_output_bytes = 9;
         let (usage, status) = exchange.settle();
         assert_eq!((usage.input, usage.output, usage.total), (Some(7), Some(3), Some(10)));
         assert_eq!(status, UsageStatus::Partial);
 
-        exchange.usage = Usage::default();
+        exchange.attempt.usage = Usage::default();
         let (usage, status) = exchange.settle();
         assert_eq!((usage.input, usage.output), (Some(101), Some(3)));
         assert_eq!(status, UsageStatus::Partial);
 
-        exchange.usage.output = Some(9);
-        exchange.answer = Answer::Complete;
+        exchange.attempt.usage.output = Some(9);
+        exchange.attempt.answer = Answer::Complete;
         let (usage, status) = exchange.settle();
         assert_eq!((usage.input, usage.output), (Some(101), Some(9)), "half a report is no report");
         assert_eq!(status, UsageStatus::Estimated);
 
-        exchange.usage.input = Some(7);
-        assert_eq!(exchange.settle(), (exchange.usage, UsageStatus::Complete));
+        exchange.attempt.usage.input = Some(7);
+        assert_eq!(exchange.settle(), (exchange.attempt.usage, UsageStatus::Complete));
     }
 
     #[test]
     fn what_nobody_waited_for_is_paid_for_all_the_same() {
         let settled = |status, change: fn(&mut Exchange)| {
             let mut exchange = chat();
-            exchange.sent = true;
+            exchange.attempts.sent = true;
             change(&mut exchange);
             exchange.count_abandoned(status);
             let (usage, status) = exchange.settle();
@@ -347,8 +360,16 @@ mod tests {
         };
         for status in [504, 0] {
             assert_eq!(settled(status, |_| {}), (Some(101), Some(0), UsageStatus::Partial));
-            assert_eq!(settled(status, |it| it.sent = false).2, UsageStatus::None, "nothing was sent");
-            assert_eq!(settled(status, |it| it.has_failed = true).2, UsageStatus::None, "the backend's own");
+            assert_eq!(
+                settled(status, |it| it.attempts.sent = false).2,
+                UsageStatus::None,
+                "nothing was sent"
+            );
+            assert_eq!(
+                settled(status, |it| it.attempt.has_failed = true).2,
+                UsageStatus::None,
+                "the backend's own"
+            );
         }
         assert_eq!(settled(503, |_| {}).2, UsageStatus::None);
     }
@@ -356,26 +377,27 @@ mod tests {
     #[test]
     fn embeddings_have_no_output_to_estimate() {
         let mut exchange = Exchange::new(Headers::from([(":path", "/v1/embeddings")]), 0);
-        (exchange.body_size, exchange.seen_output_bytes, exchange.answer) = (40, 5_000, Answer::Complete);
+        (exchange.client.body_size, exchange.attempt.seen_output_bytes, exchange.attempt.answer) =
+            (40, 5_000, Answer::Complete);
         let (usage, status) = exchange.settle();
         assert_eq!((usage.input, usage.output, usage.total), (Some(10), None, Some(10)));
         assert_eq!(status, UsageStatus::Estimated);
-        exchange.usage.input = Some(8);
-        assert_eq!(exchange.settle(), (exchange.usage, UsageStatus::Complete));
+        exchange.attempt.usage.input = Some(8);
+        assert_eq!(exchange.settle(), (exchange.attempt.usage, UsageStatus::Complete));
     }
 
     #[test]
     fn an_endpoint_without_tokens_is_never_estimated() {
         let mut exchange = Exchange::new(Headers::from([(":path", "/v1/audio/speech")]), 0);
-        exchange.answer = Answer::Complete;
+        exchange.attempt.answer = Answer::Complete;
         assert_eq!(exchange.settle().1, UsageStatus::None);
     }
 
     #[test]
     fn a_record_says_when_and_how_long() {
         let mut exchange = chat();
-        exchange.first_content_ms = Some(1_250);
-        exchange.response_model = "ä".repeat(10_000);
+        exchange.attempt.first_content_ms = Some(1_250);
+        exchange.attempt.response_model = "ä".repeat(10_000);
         let record = exchange.take_record(200, 2_000);
         assert!(record.to_line().starts_with(r#"{"time":"1970-01-01T00:00:01.000Z","#));
         assert_eq!((record.ttft_ms, record.duration_ms), (Some(250), 1_000));

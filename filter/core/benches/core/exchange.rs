@@ -143,7 +143,7 @@ impl Script {
             let headers = host.attempt_answer(&mut attempt);
             host.edge_answer(&mut edge, &headers);
             let closing = host.close(&mut edge);
-            assert!(exchange.borrow().answer == Answer::Complete && !closing.books_failed);
+            assert!(exchange.borrow().attempt.answer == Answer::Complete && !closing.books_failed);
             (host.line(&closing), closing)
         });
     }
@@ -281,9 +281,9 @@ fn chat_to_anthropic(bencher: Bencher<'_, '_>) {
 fn ledger_enter(bencher: Bencher<'_, '_>, users: usize) {
     let store = Memory::default();
     let mut exchange = Exchange::new(headers(REQUEST_HEADERS), NOW_MS);
-    exchange.answer = Answer::Complete;
-    exchange.usage.input = Some(270);
-    exchange.usage.output = Some(210);
+    exchange.attempt.answer = Answer::Complete;
+    exchange.attempt.usage.input = Some(270);
+    exchange.attempt.usage.output = Some(210);
     let records: Vec<Record> = (0..users)
         .map(|user| Record { user: format!("user-{user}"), ..exchange.take_record(200, NOW_MS) })
         .collect();

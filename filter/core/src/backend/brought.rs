@@ -23,9 +23,9 @@ impl Attempt {
         };
         let exchange = self.exchange.borrow();
         let credential = match auth {
-            Auth::AwsSigv4 { .. } => aws(&exchange.headers, wanted)?.map(Credential::Aws),
+            Auth::AwsSigv4 { .. } => aws(&exchange.client.headers, wanted)?.map(Credential::Aws),
             Auth::Bearer { .. } | Auth::AnthropicKey { .. } | Auth::AzureKey { .. } | Auth::Gcp { .. } => {
-                value(&exchange.headers, &wanted.header).map(Credential::ApiKey)
+                value(&exchange.client.headers, &wanted.header).map(Credential::ApiKey)
             }
         };
         if credential.is_none() && !wanted.falls_back {

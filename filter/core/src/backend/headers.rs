@@ -18,18 +18,19 @@ impl<'a> AttemptHeaders<'a> {
     /// Begins with the client's own headers, without any credential and without what is the gateway's own.
     pub(super) fn new(config: &Config, exchange: &'a mut Exchange) -> Self {
         let mut edits = HeaderEdits::default();
-        for name in &exchange.touched {
-            edits.put(name.clone(), exchange.headers.joined(name).map(Text::Owned));
+        for name in &exchange.attempts.touched {
+            edits.put(name.clone(), exchange.client.headers.joined(name).map(Text::Owned));
         }
         let mut headers = AttemptHeaders { exchange, edits };
         let unwanted: Vec<String> = headers
             .exchange
+            .client
             .headers
             .iter()
             .filter(|(name, _)| {
                 is_credential_header(name)
                     || config.brings_credentials(name)
-                    || is_internal(name) && !headers.exchange.direct
+                    || is_internal(name) && !headers.exchange.routed.direct
             })
             .map(|(name, _)| name.to_owned())
             .collect();
@@ -38,7 +39,7 @@ impl<'a> AttemptHeaders<'a> {
         }
         // It is not the client's but the edge role's. On a direct way the route is chosen by it only after this, and
         // removes it itself.
-        if !headers.exchange.direct {
+        if !headers.exchange.routed.direct {
             headers.put(MODEL_HEADER.into(), None);
         }
         headers
@@ -46,12 +47,12 @@ impl<'a> AttemptHeaders<'a> {
 
     /// The value that the client sent.
     pub(super) fn original(&self, name: &str) -> Option<&str> {
-        self.exchange.headers.get(name)
+        self.exchange.client.headers.get(name)
     }
 
     /// The value as it will be sent.
     pub(super) fn now(&self, name: &str) -> Option<&str> {
-        self.edits.get(name).unwrap_or_else(|| self.exchange.headers.get(name))
+        self.edits.get(name).unwrap_or_else(|| self.exchange.client.headers.get(name))
     }
 
     /// Sets `name`, which is in lower case.
@@ -81,7 +82,8 @@ impl<'a> AttemptHeaders<'a> {
 
     /// Leaves of the list `name` what `keeps` says.
     pub(super) fn ensure_list(&mut self, name: &'static str, keeps: impl Fn(&str) -> bool) {
-        let values = self.exchange.headers.all(name).flat_map(|values| values.split(',')).map(str::trim);
+        let values =
+            self.exchange.client.headers.all(name).flat_map(|values| values.split(',')).map(str::trim);
         let (kept, left): (Vec<&str>, Vec<&str>) =
             values.filter(|value| !value.is_empty()).partition(|value| keeps(value));
         if left.is_empty() {
@@ -99,20 +101,20 @@ impl<'a> AttemptHeaders<'a> {
 
     /// Whether `name` has this one value, or none, with nobody having to do anything for it.
     fn is_as_sent(&self, name: &str, value: Option<&str>) -> bool {
-        let mut values = self.exchange.headers.all(name);
+        let mut values = self.exchange.client.headers.all(name);
         self.edits.get(name).is_none() && values.next() == value && values.next().is_none()
     }
 
     fn put(&mut self, name: Text, value: Option<Text>) {
-        if self.exchange.direct {
+        if self.exchange.routed.direct {
             // There is no other attempt, and nothing between the snapshot and this.
             if !self.is_as_sent(&name, value.as_deref()) {
                 self.edits.put(name, value);
             }
             return;
         }
-        if !self.exchange.touched.contains(&name) {
-            self.exchange.touched.push(name.clone());
+        if !self.exchange.attempts.touched.contains(&name) {
+            self.exchange.attempts.touched.push(name.clone());
         }
         self.edits.put(name, value);
     }

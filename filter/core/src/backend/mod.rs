@@ -86,7 +86,7 @@ impl Attempt {
             // Envoy takes over the filter's configuration before the routes.
             return Begin::Reply(refuse(exchange, &Error::new(Kind::Unavailable, RELOADING)));
         };
-        let Some(endpoint) = exchange.borrow().endpoint else {
+        let Some(endpoint) = exchange.borrow().client.endpoint else {
             // Beside plain routes, a rule that does not ask for a model takes any path.
             let message = "unknown path: the route that takes it is for models, and no endpoint has it";
             return Begin::Reply(refuse(exchange, &Error::new(Kind::UnknownPath, message)));
@@ -96,19 +96,16 @@ impl Attempt {
         }
         let is_first = {
             let mut exchange = exchange.borrow_mut();
-            exchange.attempt_started_ms = now_ms;
-            exchange.attempts = exchange.attempts.saturating_add(1);
-            let is_first = exchange.attempts == 1;
+            let is_first = exchange.begin_attempt(now_ms);
             if is_first {
-                route_name.clone_into(&mut exchange.route_name);
+                route_name.clone_into(&mut exchange.routed.route_name);
                 if !route.user_headers.is_empty() {
-                    let value = |name: &String| Some(shown(config, name, exchange.headers.get(name)?));
+                    let value = |name: &String| Some(shown(config, name, exchange.client.headers.get(name)?));
                     let values: Vec<_> = route.user_headers.iter().filter_map(value).collect();
-                    exchange.user = values.join(",");
+                    exchange.routed.user = values.join(",");
                 }
-                exchange.route = Some(Arc::clone(route));
+                exchange.routed.route = Some(Arc::clone(route));
             }
-            exchange.begin_attempt();
             is_first
         };
         if is_first && let Some(error) = nobody(exchange, route) {
@@ -137,7 +134,7 @@ impl Attempt {
         let Some((_, route)) = config.route(place.route).filter(|(_, route)| route.counted_ahead) else {
             return Ok(());
         };
-        let Some(endpoint) = exchange.borrow().endpoint else { return Ok(()) };
+        let Some(endpoint) = exchange.borrow().client.endpoint else { return Ok(()) };
         if let Some(error) = nobody(exchange, route) {
             return Err(error);
         }
@@ -183,8 +180,9 @@ impl Attempt {
         let backend = config.backends.get(&target.backend).ok_or_else(unknown)?;
         {
             let mut exchange = exchange.borrow_mut();
-            name.clone_into(&mut exchange.backend);
-            exchange.request_model = target.model.clone().unwrap_or_else(|| exchange.model.clone());
+            name.clone_into(&mut exchange.attempts.backend);
+            exchange.attempts.request_model =
+                target.model.clone().unwrap_or_else(|| exchange.client.model.clone());
         }
         let name = backend.schema.name;
         let (schema, reach) = (name.schema(), wire::reach(endpoint, name)?);
@@ -213,11 +211,11 @@ impl Attempt {
     #[must_use]
     pub fn credential_overdue(&self, reason: &str, now_ms: u64) -> Option<Reply> {
         let waited = now_ms.saturating_sub(self.started_ms);
-        let tried = self.exchange.borrow().attempts as usize;
+        let tried = self.exchange.borrow().attempts.count as usize;
         if tried < self.route.targets.len() || waited < CREDENTIAL_WAIT_MS {
             return None;
         }
-        let name = self.exchange.borrow().backend.clone();
+        let name = self.exchange.borrow().attempts.backend.clone();
         let message = format!("there is no credential for the backend {name} yet: {reason}");
         Some(refuse(&self.exchange, &Error::new(Kind::Unavailable, message)))
     }
@@ -225,7 +223,7 @@ impl Attempt {
     /// How long the answer's headers may still take at `now_ms`, in milliseconds, where the filter keeps that time.
     #[must_use]
     pub fn patience(&self, now_ms: u64) -> Option<u64> {
-        let timeout = self.exchange.borrow().answer_timeout_ms?;
+        let timeout = self.exchange.borrow().routed.answer_timeout_ms?;
         Some(timeout.saturating_sub(now_ms.saturating_sub(self.started_ms)))
     }
 
@@ -269,7 +267,7 @@ fn shown<'a>(config: &Config, name: &str, value: &'a str) -> Cow<'a, str> {
 fn refuse(exchange: &SharedExchange, error: &Error) -> Reply {
     let mut exchange = exchange.borrow_mut();
     exchange.answered_here = true;
-    Reply::of_error(error, exchange.api)
+    Reply::of_error(error, exchange.client.api)
 }
 
 /// The error of a request that does not say whose it is, where its route asks for that. A value without anything in it is nobody's.
@@ -278,7 +276,8 @@ fn nobody(exchange: &SharedExchange, route: &Route) -> Option<Error> {
         return None;
     }
     let exchange = exchange.borrow();
-    let is_missing = |name: &&String| exchange.headers.get(name).is_none_or(|value| value.trim().is_empty());
+    let is_missing =
+        |name: &&String| exchange.client.headers.get(name).is_none_or(|value| value.trim().is_empty());
     let missing = route.user_headers.iter().find(is_missing)?;
     Some(Error::bad_request(format!(
         "the header {missing} is missing: the budgets of this model tell users apart by it"
@@ -291,7 +290,7 @@ fn refused_by_time(exchange: &SharedExchange, route: &Route, now_ms: u64) -> Opt
     let limit = route.attempt_limit_ms().filter(|_| route.targets.len() == 1)?;
     let is_over = {
         let exchange = exchange.borrow();
-        exchange.attempts > 0 && now_ms.saturating_sub(exchange.attempt_started_ms) >= limit
+        exchange.attempts.count > 0 && now_ms.saturating_sub(exchange.attempts.started_ms) >= limit
     };
     is_over.then(|| refuse(exchange, &too_late()))
 }
@@ -312,23 +311,25 @@ fn refused_by_budgets(
     }
     let mut exchange = exchange.borrow_mut();
     let exchange = &mut *exchange;
-    exchange.claims = route
+    exchange.books.claims = route
         .budgets
         .iter()
         .filter_map(|index| config.budgets.get(*index))
-        .filter_map(|budget| limit::claim(budget, &exchange.route_name, |name| exchange.header(name)))
+        .filter_map(|budget| limit::claim(budget, &exchange.routed.route_name, |name| exchange.header(name)))
         .collect();
-    let standings = limit::look(store, &exchange.claims, now);
+    let standings = limit::look(store, &exchange.books.claims, now);
     // The one that refuses, else the one with the least left: that is what the client should know of.
     let tightest = standings.into_iter().min_by_key(|standing| (!standing.over, standing.remaining))?;
-    exchange.standing = Some(tightest);
+    exchange.books.standing = Some(tightest);
     if !tightest.over {
-        exchange.counted_at = Some(now);
+        exchange.books.counted_at = Some(now);
         return None;
     }
-    let message =
-        format!("rate limit reached for the model {}: the budget of this window is used up", exchange.model);
-    let mut reply = Reply::of_error(&Error::new(Kind::RateLimited, message), exchange.api);
+    let message = format!(
+        "rate limit reached for the model {}: the budget of this window is used up",
+        exchange.client.model
+    );
+    let mut reply = Reply::of_error(&Error::new(Kind::RateLimited, message), exchange.client.api);
     let headers = tightest.headers().into_iter().chain([("retry-after", tightest.reset.to_string())]);
     reply.headers.extend(headers.map(|(name, value)| (name.to_owned(), value)));
     Some(reply)

@@ -65,19 +65,21 @@ impl Attempt {
         let is_signed = matches!(backend.auth, Some(Auth::AwsSigv4 { .. }));
         let is_mutated = !target.body.is_empty() && !self.endpoint.takes_multipart();
         let exchange = self.exchange.borrow();
-        let is_renamed = exchange.request_model != exchange.model;
+        let is_renamed = exchange.attempts.request_model != exchange.client.model;
         self.reach != Reach::Same
             || is_signed
             || is_mutated
             || is_renamed
-            || exchange.has_mark
-            || exchange.is_mixed
+            || exchange.client.has_mark
+            || exchange.client.is_mixed
             || self.must_ask_for_usage(&exchange)
     }
 
     /// A stream says what was used only if it is asked to.
     fn must_ask_for_usage(&self, exchange: &Exchange) -> bool {
-        self.endpoint.watch().shape.tells_usage_if_asked() && exchange.stream && !exchange.usage_asked
+        self.endpoint.watch().shape.tells_usage_if_asked()
+            && exchange.client.stream
+            && !exchange.client.usage_asked
     }
 
     /// Makes the request. `body` is the client's own, whole; what it is does not matter unless [`Attempt::reads_body`].
@@ -86,7 +88,7 @@ impl Attempt {
     /// The answer for the client when the backend cannot be asked this.
     pub fn request(&mut self, body: &[u8], identity: Identity<'_>) -> std::result::Result<Outgoing, Reply> {
         let made = self.build(body, identity).map_err(|error| refuse(&self.exchange, &error))?;
-        self.exchange.borrow_mut().sent = true;
+        self.exchange.borrow_mut().attempts.sent = true;
         Ok(made)
     }
 
@@ -97,7 +99,7 @@ impl Attempt {
         let host = backend.hosts.get(self.host_index).ok_or_else(gone)?;
         let mut exchange = self.exchange.borrow_mut();
         let path = self.path(&exchange)?;
-        let accepts_gzip = exchange.headers.all("accept-encoding").any(names_gzip);
+        let accepts_gzip = exchange.client.headers.all("accept-encoding").any(names_gzip);
 
         let mut headers = AttemptHeaders::new(&self.config, &mut exchange);
         headers.set(":path", path.clone());
@@ -162,24 +164,24 @@ impl Attempt {
     /// The client's body with the model's name at this backend, and with usage asked for.
     fn spliced(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
         let exchange = self.exchange.borrow();
-        let renamed = exchange.request_model != exchange.model;
+        let renamed = exchange.attempts.request_model != exchange.client.model;
         if self.endpoint.takes_multipart() {
             return if renamed { renamed_form(&exchange, body).map(Some) } else { Ok(None) };
         }
-        let model = renamed.then(|| Edit::set_string("model", &exchange.request_model));
+        let model = renamed.then(|| Edit::set_string("model", &exchange.attempts.request_model));
         let usage = self.must_ask_for_usage(&exchange).then_some(Edit::SetInside(
             "stream_options",
             "include_usage",
             Cow::Borrowed(b"true"),
         ));
         let mut losses = Losses::default();
-        let mends = if exchange.is_mixed {
-            self.schema.mends(&self.to(&exchange, &exchange.headers)?, body, &mut losses)
+        let mends = if exchange.client.is_mixed {
+            self.schema.mends(&self.to(&exchange, &exchange.client.headers)?, body, &mut losses)
         } else {
             Vec::new()
         };
         let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).collect();
-        if edits.is_empty() && !exchange.has_mark {
+        if edits.is_empty() && !exchange.client.has_mark {
             return Ok(None);
         }
         let spliced = splice::edit(body, &edits).map_err(malformed)?;
@@ -191,7 +193,7 @@ impl Attempt {
     fn enveloped(&mut self, body: &[u8]) -> Result<Vec<u8>> {
         let mut losses = Losses::default();
         let exchange = self.exchange.borrow();
-        let headers = self.readable(&exchange.headers, &mut losses)?;
+        let headers = self.readable(&exchange.client.headers, &mut losses)?;
         let enveloped = self.schema.envelope(&self.to(&exchange, &headers)?, body, &mut losses)?;
         drop(headers);
         drop(exchange);
@@ -203,7 +205,7 @@ impl Attempt {
         let (client, backend) = self.codecs()?;
         let exchange = self.exchange.borrow();
         let mut left_out = Losses::default();
-        let headers = self.readable(&exchange.headers, &mut left_out)?;
+        let headers = self.readable(&exchange.client.headers, &mut left_out)?;
         let to = self.to(&exchange, &headers)?;
         let Translated { body, request, mut losses } = translate(client, backend, &to, body)?;
         losses.append(left_out, |_| None);
@@ -217,15 +219,15 @@ impl Attempt {
     /// Puts what does not reach the backend on the record, or refuses the request for it.
     fn record(&self, losses: Losses) -> Result<()> {
         let mut exchange = self.exchange.borrow_mut();
-        if !losses.is_empty() && (self.route.strict || exchange.strict) {
+        if !losses.is_empty() && (self.route.strict || exchange.client.strict) {
             let message = format!(
                 "the backend {} has no way for some of this, and nothing may be lost: {}",
-                exchange.backend,
+                exchange.attempts.backend,
                 losses.list()
             );
             return Err(Error::bad_request(message));
         }
-        exchange.losses = losses;
+        exchange.attempt.losses = losses;
         Ok(())
     }
 
@@ -264,8 +266,8 @@ impl Attempt {
         Ok(To {
             endpoint: self.endpoint,
             schema: &self.backend()?.schema,
-            model: &exchange.request_model,
-            stream: exchange.stream,
+            model: &exchange.attempts.request_model,
+            stream: exchange.client.stream,
             default_max_tokens: self.config.default_max_tokens,
             headers,
             auth: self.backend()?.auth.as_ref(),
@@ -274,8 +276,8 @@ impl Attempt {
 
     /// The `:path` at the backend. What a client adds behind its own path means something only to its own API.
     fn path(&self, exchange: &Exchange) -> Result<String> {
-        let mut path = self.schema.path(&self.to(exchange, &exchange.headers)?);
-        if let (Reach::Same, (_, Some(query))) = (self.reach, exchange.headers.path_and_query()) {
+        let mut path = self.schema.path(&self.to(exchange, &exchange.client.headers)?);
+        if let (Reach::Same, (_, Some(query))) = (self.reach, exchange.client.headers.path_and_query()) {
             let query = query_without_credentials(query);
             add_query(&mut path, &query);
         }
@@ -310,11 +312,11 @@ fn names_gzip(accepted: &str) -> bool {
 }
 
 fn renamed_form(exchange: &Exchange, body: &[u8]) -> Result<Vec<u8>> {
-    let content_type = exchange.headers.get("content-type").unwrap_or_default();
+    let content_type = exchange.client.headers.get("content-type").unwrap_or_default();
     let unusable = |error| Error::bad_request(format!("malformed request: {error}"));
     let form = multipart::scan(content_type, body).map_err(unusable)?;
     let part = form.single("model").map_err(unusable)?.ok_or_else(gone)?;
-    form.replace(part, exchange.request_model.as_bytes()).map_err(unusable)
+    form.replace(part, exchange.attempts.request_model.as_bytes()).map_err(unusable)
 }
 
 fn mutated(body: &[u8], mutation: &BodyMutation) -> Result<Vec<u8>> {

@@ -17,13 +17,13 @@ const MAX_VALUE: usize = 256;
 /// Two values would be joined, and so each pair be somebody new with a budget of their own. One value may hold commas: some
 /// names do.
 pub(super) fn check(config: &Config, exchange: &mut Exchange, edits: &mut HeaderEdits) -> Result<(), Error> {
-    if exchange.endpoint.is_none() {
+    if exchange.client.endpoint.is_none() {
         return Ok(());
     }
     let mut names = [""; TYPICAL];
     let mut more = Vec::new();
     let mut long = Vec::new();
-    for (index, (name, value)) in exchange.headers.iter().enumerate() {
+    for (index, (name, value)) in exchange.client.headers.iter().enumerate() {
         let is_repeated = names.iter().take(index).any(|other| *other == name) || more.contains(&name);
         if (is_repeated || value.len() > MAX_VALUE) && config.tells_apart_by(name) {
             if is_repeated {
@@ -39,9 +39,9 @@ pub(super) fn check(config: &Config, exchange: &mut Exchange, edits: &mut Header
         }
     }
     for (name, digest) in long {
-        exchange.headers.replace(&name, &digest);
+        exchange.client.headers.replace(&name, &digest);
         if name == USER_HEADER {
-            exchange.user.clone_from(&digest);
+            exchange.routed.user.clone_from(&digest);
         }
         edits.set(name, digest);
     }
@@ -110,16 +110,20 @@ mod tests {
     fn a_long_value_becomes_a_digest_everywhere() {
         let short = "u".repeat(MAX_VALUE);
         let (exchange, edits) = checked(&[("x-user-id", &short), ("accept", &"a".repeat(9_999))]).unwrap();
-        assert_eq!((exchange.user, edits.is_empty()), (short.clone(), true));
+        assert_eq!((exchange.routed.user, edits.is_empty()), (short.clone(), true));
 
         let long = short + "v";
         let (exchange, edits) = checked(&[("x-user-id", &long), ("x-team", &long)]).unwrap();
-        assert!(exchange.user.starts_with("sha256:") && exchange.user.len() == 71, "{}", exchange.user);
+        assert!(
+            exchange.routed.user.starts_with("sha256:") && exchange.routed.user.len() == 71,
+            "{}",
+            exchange.routed.user
+        );
         for name in ["x-user-id", "x-team"] {
-            assert_eq!(edits.get(name), Some(Some(exchange.user.as_str())));
-            assert_eq!(exchange.header(name).as_deref(), Some(exchange.user.as_str()));
+            assert_eq!(edits.get(name), Some(Some(exchange.routed.user.as_str())));
+            assert_eq!(exchange.header(name).as_deref(), Some(exchange.routed.user.as_str()));
         }
         let (other, _) = checked(&[("x-user-id", &(long + "w"))]).unwrap();
-        assert_ne!(exchange.user, other.user);
+        assert_ne!(exchange.routed.user, other.routed.user);
     }
 }

@@ -48,10 +48,10 @@ impl LocalReply<'_> {
     /// The error to tell the client.
     #[must_use]
     pub fn error(&self, exchange: &Exchange) -> Error {
-        let model = &exchange.model;
+        let model = &exchange.client.model;
         match (self.status, self.details) {
-            (404, "route_not_found" | NO_RULE) if exchange.endpoint.is_none() || model.is_empty() => {
-                let (path, _) = exchange.headers.path_and_query();
+            (404, "route_not_found" | NO_RULE) if exchange.client.endpoint.is_none() || model.is_empty() => {
+                let (path, _) = exchange.client.headers.path_and_query();
                 Error::new(Kind::UnknownPath, format!("unknown path {path}: no route takes it"))
             }
             (404, "route_not_found" | NO_RULE) => Error::new(
@@ -108,7 +108,7 @@ mod tests {
 
     fn error(path: &str, model: &str, status: u16, details: &str) -> Error {
         let mut exchange = Exchange::new(Headers::from([(":path", path)]), 0);
-        exchange.model = model.to_owned();
+        exchange.client.model = model.to_owned();
         LocalReply { status, details }.error(&exchange)
     }
 

@@ -141,17 +141,17 @@ impl Edge {
         let mut edits = HeaderEdits::default();
         identity::check(&self.config, &mut self.exchange.borrow_mut(), &mut edits)?;
         let exchange = &mut *self.exchange.borrow_mut();
-        let headers = &exchange.headers;
+        let headers = &exchange.client.headers;
         for (name, value) in headers.iter().filter(|(name, _)| is_internal(name)) {
             edits.remove(name.to_owned());
             match name {
-                STRICT_HEADER => exchange.strict = yes_or_no(name, value)?,
-                REPORT_LOSSES_HEADER => exchange.reports_losses = yes_or_no(name, value)?,
+                STRICT_HEADER => exchange.client.strict = yes_or_no(name, value)?,
+                REPORT_LOSSES_HEADER => exchange.client.reports_losses = yes_or_no(name, value)?,
                 _ => {}
             }
         }
         let (path, _) = headers.path_and_query();
-        let Some(endpoint) = exchange.endpoint else {
+        let Some(endpoint) = exchange.client.endpoint else {
             if self.config.plain_routes {
                 return Ok(Request::Pass(edits));
             }
@@ -217,21 +217,22 @@ impl Edge {
         check_size(&self.config, body.len() as u64)?;
         let mut exchange = self.exchange.borrow_mut();
         let exchange = &mut *exchange;
-        let (path, _) = exchange.headers.path_and_query();
-        let Some(endpoint) = exchange.endpoint else {
+        let (path, _) = exchange.client.headers.path_and_query();
+        let Some(endpoint) = exchange.client.endpoint else {
             return Err(Error::new(Kind::UnknownPath, format!("unknown path {path}: no endpoint has it")));
         };
-        let seen = (endpoint.operation().glance)(&exchange.headers, body)
+        let seen = (endpoint.operation().glance)(&exchange.client.headers, body)
             .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
         let mut edits = HeaderEdits::default();
         edits.set(MODEL_HEADER, seen.model.clone());
         // Envoy answers itself when a backend breaks off an answer that is held, and nothing can give that another shape.
         if let Some(direct) = self.config.direct.get(&seen.model)
             && (direct.only
-                || exchange.api == ClientApi::default() && (self.config.direct_streams || !seen.stream))
+                || exchange.client.api == ClientApi::default()
+                    && (self.config.direct_streams || !seen.stream))
         {
             edits.set(CLUSTER_HEADER, direct.cluster.clone());
-            exchange.direct = true;
+            exchange.routed.direct = true;
             // Envoy's route has the time of an answer that comes whole. A stream's is not over with it, and speech is one: for those the
             // filter itself waits so long for the answer to begin.
             if (seen.stream || endpoint.watch().always_streams)
@@ -239,16 +240,16 @@ impl Edge {
                 && let Some(timeout) = route.answer_timeout_ms
             {
                 edits.set("x-envoy-upstream-rq-timeout-ms", route.request_ms.unwrap_or_default().to_string());
-                exchange.answer_timeout_ms = Some(timeout);
+                exchange.routed.answer_timeout_ms = Some(timeout);
             }
         }
-        exchange.body_size = body.len();
-        exchange.model = seen.model;
-        exchange.stream = seen.stream;
-        exchange.usage_asked = seen.usage_asked;
-        exchange.choices = seen.choices;
-        exchange.is_mixed = seen.is_mixed;
-        exchange.has_mark = body.starts_with(BYTE_ORDER_MARK);
+        exchange.client.body_size = body.len();
+        exchange.client.model = seen.model;
+        exchange.client.stream = seen.stream;
+        exchange.client.usage_asked = seen.usage_asked;
+        exchange.client.choices = seen.choices;
+        exchange.client.is_mixed = seen.is_mixed;
+        exchange.client.has_mark = body.starts_with(BYTE_ORDER_MARK);
         Ok(edits)
     }
 
@@ -257,12 +258,12 @@ impl Edge {
     fn rehearse(&mut self, body: &[u8]) -> Result<(), Error> {
         let place = {
             let exchange = self.exchange.borrow();
-            let direct = self.config.direct.get(&exchange.model).filter(|_| !exchange.direct);
+            let direct = self.config.direct.get(&exchange.client.model).filter(|_| !exchange.routed.direct);
             direct.map(|direct| Place { route: &direct.route, target: &direct.target })
         };
         let Some(place) = place else { return Ok(()) };
         let rehearsed = Attempt::rehearse(&self.config, &self.exchange, place, body);
-        self.exchange.borrow_mut().forget_attempt();
+        self.exchange.borrow_mut().forget_attempts();
         rehearsed
     }
 
@@ -270,35 +271,35 @@ impl Edge {
     #[must_use]
     pub fn direct(&self) -> Option<Place<'_>> {
         let exchange = self.exchange.borrow();
-        let direct = self.config.direct.get(&exchange.model).filter(|_| exchange.direct)?;
+        let direct = self.config.direct.get(&exchange.client.model).filter(|_| exchange.routed.direct)?;
         Some(Place { route: &direct.route, target: &direct.target })
     }
 
     /// Whether a stream of events is on its way to the client.
     #[must_use]
     pub fn has_pulse(&self) -> bool {
-        self.exchange.borrow().pulse.is_some_and(|pulse| pulse.over_ms.is_none())
+        self.exchange.borrow().attempt.pulse.is_some_and(|pulse| pulse.over_ms.is_none())
     }
 
     /// Whether the answer has said its last word, and its backend has not ended it.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.exchange.borrow().pulse.is_some_and(|pulse| pulse.over_ms.is_some())
+        self.exchange.borrow().attempt.pulse.is_some_and(|pulse| pulse.over_ms.is_some())
     }
 
     /// The end of a stream whose headers the client has, where the gateway stops.
     pub fn stop(&mut self) -> Beat {
         let exchange = &mut *self.exchange.borrow_mut();
-        exchange.pulse.take().map_or(Beat::Over, |pulse| pulse.end(exchange.api))
+        exchange.attempt.pulse.take().map_or(Beat::Over, |pulse| pulse.end(exchange.client.api))
     }
 
     /// What is due in a stream whose headers the client has.
     pub fn beat(&mut self, now_ms: u64) -> Beat {
         let exchange = &mut *self.exchange.borrow_mut();
-        let Some(pulse) = &mut exchange.pulse else { return Beat::Over };
-        let beat = pulse.beat(&self.config, exchange.route.as_deref(), exchange.api, now_ms);
+        let Some(pulse) = &mut exchange.attempt.pulse else { return Beat::Over };
+        let beat = pulse.beat(&self.config, exchange.routed.route.as_deref(), exchange.client.api, now_ms);
         if matches!(beat, Beat::End(_)) {
-            exchange.pulse = None;
+            exchange.attempt.pulse = None;
         }
         beat
     }
@@ -318,7 +319,7 @@ impl Edge {
     /// The status of the answer whose headers come now, if the backend role has just let it pass: there is no need to
     /// ask the host for it then, and nothing but its success to know of it.
     pub fn passing(&mut self) -> Option<u16> {
-        self.exchange.borrow_mut().passing.take()
+        self.exchange.borrow_mut().attempt.passing.take()
     }
 
     /// The answer's headers have come; `end` says that it has no body. `local` is Envoy's word for a reply of its own,
@@ -332,41 +333,42 @@ impl Edge {
     ) -> Response {
         if local.is_some_and(|details| LocalReply { status, details }.is_limited()) {
             // On a direct way it was made for its backend before it was refused.
-            self.exchange.borrow_mut().forget_attempt();
+            self.exchange.borrow_mut().forget_attempts();
         }
         if local.is_some_and(|details| LocalReply { status, details }.has_no_place()) {
             let mut exchange = self.exchange.borrow_mut();
             // An attempt before may have been sent.
-            exchange.sent &= exchange.attempts > 1;
+            exchange.attempts.sent &= exchange.attempts.count > 1;
         }
         let exchange = self.exchange.borrow();
         let mut edits = HeaderEdits::default();
-        if let Some(standing) = exchange.standing.filter(|_| !exchange.answered_here) {
+        if let Some(standing) = exchange.books.standing.filter(|_| !exchange.answered_here) {
             for (name, value) in standing.headers() {
                 edits.set(name, value);
             }
         }
-        if exchange.reports_losses && !exchange.losses.is_empty() {
-            edits.set(LOSSES_HEADER, exchange.losses.header());
+        if exchange.client.reports_losses && !exchange.attempt.losses.is_empty() {
+            edits.set(LOSSES_HEADER, exchange.attempt.losses.header());
         }
         // With wasm, Envoy sees by itself that a body without a length is too large, then shows it to the filter, and does not take
         // the filter's answer any more. It does not say whose this one is; were it the filter's, it would be the same.
         if self.outgrew && status == 413 && !end {
             edits.set("content-type", "application/json");
             edits.remove("content-length");
-            return Response::Replace(edits, too_large(&self.config).body(exchange.api));
+            return Response::Replace(edits, too_large(&self.config).body(exchange.client.api));
         }
-        let concerns_us = exchange.endpoint.is_some() || local == Some("route_not_found");
+        let concerns_us = exchange.client.endpoint.is_some() || local == Some("route_not_found");
         if exchange.answered_here || status < 400 || !concerns_us {
             return Response::Pass(edits);
         }
         // Of a request whose body is not whole no backend knows.
-        let is_envoys = status == 413 && exchange.endpoint.is_some() && exchange.model.is_empty();
+        let is_envoys =
+            status == 413 && exchange.client.endpoint.is_some() && exchange.client.model.is_empty();
         let error = match local {
             None if is_envoys => LocalReply { status, details: "" }.error(&exchange),
             // The backend role gave a backend's error the client's shape, where there was a body.
             None if !end => return Response::Pass(edits),
-            None => match &exchange.headers_only {
+            None => match &exchange.attempt.headers_only {
                 Some(error) => error.clone(),
                 // No attempt knows of it: it is the answer of a plain route.
                 None => return Response::Pass(edits),
@@ -385,9 +387,9 @@ impl Edge {
         if !end {
             edits.set("content-type", "application/json");
             edits.remove("content-length");
-            return Response::Replace(edits, error.body(exchange.api));
+            return Response::Replace(edits, error.body(exchange.client.api));
         }
-        let mut reply = Reply::of_error(&error, exchange.api);
+        let mut reply = Reply::of_error(&error, exchange.client.api);
         let kept = headers.iter().filter(|(name, _)| {
             let is_kept = name.starts_with("x-ratelimit-") || matches!(*name, "retry-after" | "x-request-id");
             is_kept && edits.get(name).is_none()
@@ -405,9 +407,10 @@ impl Edge {
     #[must_use]
     pub fn restored_request_headers(&self) -> HeaderEdits {
         let exchange = self.exchange.borrow();
-        let names = exchange.route.iter().flat_map(|route| &route.limit_headers);
+        let names = exchange.routed.route.iter().flat_map(|route| &route.limit_headers);
         let is_gone = |name: &str| {
-            exchange.direct && name == MODEL_HEADER || exchange.touched.iter().any(|touched| touched == name)
+            exchange.routed.direct && name == MODEL_HEADER
+                || exchange.attempts.touched.iter().any(|touched| touched == name)
         };
         let mut edits = HeaderEdits::default();
         for name in names.filter(|name| is_gone(name)) {
@@ -421,11 +424,11 @@ impl Edge {
     /// How often the proxy has tried, where no filter sees each attempt.
     pub fn count_attempts(&mut self, attempts: impl FnOnce() -> Option<u32>) {
         let mut exchange = self.exchange.borrow_mut();
-        if exchange.direct
-            && exchange.attempts > 0
+        if exchange.routed.direct
+            && exchange.attempts.count > 0
             && let Some(attempts) = attempts()
         {
-            exchange.attempts = attempts.max(1);
+            exchange.attempts.count = attempts.max(1);
         }
     }
 
@@ -435,28 +438,28 @@ impl Edge {
         exchange.count_abandoned(status);
         let (usage, _) = exchange.settle();
         let record = exchange.take_record(status, now_ms);
-        let costs: Vec<(String, u64)> = match &exchange.route {
+        let costs: Vec<(String, u64)> = match &exchange.routed.route {
             Some(route) if !usage.is_empty() => {
                 route.costs.iter().map(|entry| (entry.key.clone(), cost::value(entry, &usage))).collect()
             }
             _ => Vec::new(),
         };
         let now = now_ms / 1000;
-        let charged = limit::charge(store, &exchange.claims, now, |key| {
+        let charged = limit::charge(store, &exchange.books.claims, now, |key| {
             costs.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
         });
         // What is refused costs nothing, wherever it is refused.
-        let refused = exchange.counted_at.filter(|_| !exchange.sent);
-        let given_back = refused.is_none_or(|then| limit::give_back(store, &exchange.claims, then));
+        let refused = exchange.books.counted_at.filter(|_| !exchange.attempts.sent);
+        let given_back = refused.is_none_or(|then| limit::give_back(store, &exchange.books.claims, then));
         let entered = ledger::enter(store, &record, now);
         let costs = costs.into_iter().map(|(key, value)| (key, cost::charge(value))).collect();
         Closing { record, costs, books_failed: !(charged && given_back && entered) }
     }
 
     fn refuse(&mut self, error: &Error) -> Reply {
-        let mut reply = Reply::of_error(error, self.exchange.borrow().api);
+        let mut reply = Reply::of_error(error, self.exchange.borrow().client.api);
         if error.kind() == Kind::MethodNotAllowed
-            && let Some(endpoint) = self.exchange.borrow().endpoint
+            && let Some(endpoint) = self.exchange.borrow().client.endpoint
         {
             reply.headers.push(("allow".to_owned(), endpoint.method().to_owned()));
         }

@@ -120,10 +120,10 @@ fn a_limit_outside_of_the_filter_charges_by_the_clients_own_headers() {
         weir_core::headers::Headers::from([(":path", CHAT), ("x-user-id", "ann"), ("x-team", "red")]),
         0,
     );
-    exchange.model = "llama".to_owned();
-    exchange.touched = vec!["x-user-id".into(), "x-ai-eg-model".into()];
+    exchange.client.model = "llama".to_owned();
+    exchange.attempts.touched = vec!["x-user-id".into(), "x-ai-eg-model".into()];
     let limit_headers = ["x-user-id", "x-ai-eg-model", "x-team"].map(str::to_owned).to_vec();
-    exchange.route =
+    exchange.routed.route =
         Some(std::sync::Arc::new(weir_core::config::Route { limit_headers, ..Default::default() }));
     let edge = weir_core::edge::Edge::new(
         std::sync::Arc::default(),

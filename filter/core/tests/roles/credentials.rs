@@ -88,7 +88,7 @@ fn an_endpoint_at_another_address_gets_no_credential() {
         let store = Gateway::new().store;
         match Attempt::begin(&Arc::new(config.clone()), &exchange, place, &store, START) {
             Begin::Attempt(attempt) => {
-                let name = exchange.borrow().backend.clone();
+                let name = exchange.borrow().attempts.backend.clone();
                 Ok((name, attempt.credential().unwrap().to_owned()))
             }
             Begin::Reply(reply) => Err(reply.status),

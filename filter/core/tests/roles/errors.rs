@@ -413,7 +413,7 @@ fn a_stream_that_finds_no_room_ends_by_status_or_by_event() {
     assert_eq!(attempt.stream_held(), 0);
     let rest = attempt.answer_chunk(format!("an event\"}}\n\n{event}").as_bytes(), true, 0);
     assert_eq!(rest, Chunk::Replace(Vec::new()), "all was said");
-    assert_eq!(exchange.borrow().answer, AnswerState::Begun);
+    assert_eq!(exchange.borrow().attempt.answer, AnswerState::Begun);
 
     for opening in ["", "\n", "data: {\"half"] {
         let (mut attempt, _) = begin(CHAT);

@@ -239,8 +239,8 @@ impl<'g> Call<'g> {
             sent,
             record: closing.record,
             costs: closing.costs,
-            answer: exchange.answer,
-            api: exchange.api,
+            answer: exchange.attempt.answer,
+            api: exchange.client.api,
         };
         let breaks = self.answers.last().is_some_and(|answer| answer.breaks);
         if let Some(length) = outcome.headers.get("content-length").filter(|_| !breaks) {
@@ -303,7 +303,7 @@ impl<'g> Call<'g> {
                 Begin::Attempt(attempt) => attempt,
                 Begin::Reply(reply) => return (local_reply(reply), Some("")),
             };
-            let is_direct = exchange.borrow().direct;
+            let is_direct = exchange.borrow().routed.direct;
             match self.request_of(&mut attempt, map, target, is_direct) {
                 Ok(one) => sent.push(one),
                 Err(reply) => return (local_reply(reply), Some("")),
@@ -484,8 +484,8 @@ fn respond(edge: &mut Edge, mut way: Way, local: Option<&str>) -> Way {
 /// A reply of Envoy's own, as the client gets it.
 pub(crate) fn envoys_own(path: &str, model: &str, reply: (u16, &str), body: &str) -> (u16, Headers, Value) {
     let mut exchange = Exchange::new(Headers::from([(":path", path)]), 0);
-    exchange.model = model.to_owned();
-    let api = exchange.api;
+    exchange.client.model = model.to_owned();
+    let api = exchange.client.api;
     let mut edge = Edge::new(Arc::default(), Rc::new(RefCell::new(exchange)));
     let headers = vec![
         ("content-type".to_owned(), "text/plain".to_owned()),

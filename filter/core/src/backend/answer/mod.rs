@@ -118,12 +118,12 @@ impl Attempt {
     /// The answer goes on, with these changes to its headers.
     fn lets_pass(&self, edits: &HeaderEdits) {
         let is_success = (200..300).contains(&self.answer.status) && edits.get(":status").is_none();
-        self.exchange.borrow_mut().passing = is_success.then_some(self.answer.status);
+        self.exchange.borrow_mut().attempt.passing = is_success.then_some(self.answer.status);
     }
 
     fn read_headers(&mut self, status: u16, headers: &HeaderMap, end: bool, now_ms: u64) -> Headers {
         let state = &mut self.answer;
-        self.exchange.borrow_mut().has_failed = !(200..300).contains(&status);
+        self.exchange.borrow_mut().attempt.has_failed = !(200..300).contains(&status);
         state.headers_ms = now_ms;
         state.status = status;
         state.media_type = headers.media_type();
@@ -137,7 +137,7 @@ impl Attempt {
                 Ok(_) => Headers::Pass(HeaderEdits::default()),
                 Err(error) => {
                     let edits = self.failed_headers(&error);
-                    self.exchange.borrow_mut().headers_only = Some(as_failure(&error, status));
+                    self.exchange.borrow_mut().attempt.headers_only = Some(as_failure(&error, status));
                     Headers::Pass(edits)
                 }
             };
@@ -166,13 +166,13 @@ impl Attempt {
         // of these, but what a proxy on the way says.
         let json = self.answer.media_type.ends_with("json");
         if self.endpoint.watch().is_opaque && !json && self.answer.media_type != "text/html" {
-            let mut exchange = self.exchange.borrow_mut();
-            exchange.answer = Answer::Complete;
-            exchange.first_content_ms = Some(now_ms);
+            let progress = &mut self.exchange.borrow_mut().attempt;
+            progress.answer = Answer::Complete;
+            progress.first_content_ms = Some(now_ms);
             return Headers::Pass(HeaderEdits::default());
         }
         // Some servers call their streams something else, or nothing.
-        if is_plain && (!json || self.exchange.borrow().stream) {
+        if is_plain && (!json || self.exchange.borrow().client.stream) {
             self.answer.opening = Some(Opening::default());
             return Headers::Stream;
         }
@@ -197,21 +197,21 @@ impl Attempt {
         };
         Ok(Stream::new(stream::Params {
             endpoint: self.endpoint,
-            api: exchange.api,
+            api: exchange.client.api,
             decoder,
             secrets: self.answer.secrets.clone(),
             framing,
             translation,
-            hide_usage: self.endpoint.watch().shape.tells_usage_if_asked() && !exchange.usage_asked,
+            hide_usage: self.endpoint.watch().shape.tells_usage_if_asked() && !exchange.client.usage_asked,
             hold: self.hold(&exchange, self.answer.headers_ms),
-            choices: exchange.choices,
+            choices: exchange.client.choices,
             retyped: self.answer.retyped,
         }))
     }
 
     fn hold(&self, exchange: &Exchange, now_ms: u64) -> Hold {
-        let is_last =
-            exchange.direct || self.route.attempts.is_some_and(|attempts| exchange.attempts >= attempts);
+        let is_last = exchange.routed.direct
+            || self.route.attempts.is_some_and(|attempts| exchange.attempts.count >= attempts);
         let until_ms = if is_last {
             now_ms.saturating_add(HOLD_MS)
         } else {
@@ -235,11 +235,13 @@ impl Attempt {
 
     /// What the codecs of the answer need of the question.
     fn asked(&self, exchange: &Exchange, now_ms: u64) -> Asked {
-        let own = || exchange.api.api().answer_id(exchange.headers.get("x-request-id").unwrap_or("0"));
+        let own = || {
+            exchange.client.api.api().answer_id(exchange.client.headers.get("x-request-id").unwrap_or("0"))
+        };
         Asked {
             request: self.answer.request.clone().unwrap_or_default(),
             id: self.answer.id.clone().unwrap_or_else(own),
-            model: exchange.request_model.clone(),
+            model: exchange.attempts.request_model.clone(),
             created: Duration::from_millis(now_ms).as_secs(),
         }
     }

@@ -18,7 +18,7 @@ use crate::codec::event_stream::EventStreamDecoder;
 use crate::codec::sse::SseDecoder;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Result, no_room};
-use crate::exchange::{Answer, Exchange};
+use crate::exchange::{Answer, Progress};
 use crate::headers::HeaderEdits;
 use crate::pulse::Pulse;
 use crate::wire::usage::StreamObserver;
@@ -147,7 +147,7 @@ impl Stream {
     /// Takes a chunk. `Err` is an answer that failed before the client saw any of it.
     ///
     /// The client gets whole events only, so that an error can follow at any time.
-    fn chunk(&mut self, chunk: &[u8], end: bool, exchange: &mut Exchange, now_ms: u64) -> Result<Chunk> {
+    fn chunk(&mut self, chunk: &[u8], end: bool, progress: &mut Progress, now_ms: u64) -> Result<Chunk> {
         let mut plain = Vec::new();
         let is_plain = self.content.is_none();
         let decoded = match &mut self.content {
@@ -159,16 +159,16 @@ impl Stream {
         let bytes = if is_plain { chunk } else { plain.as_slice() };
         let mut out = Out::new(bytes);
         // What came out before the encoding broke was good.
-        let taken = self.take(bytes, &mut out, exchange, now_ms).and(decoded);
-        let taken = taken.and_then(|()| if end { self.finish(&mut out, exchange, now_ms) } else { Ok(()) });
+        let taken = self.take(bytes, &mut out, progress, now_ms).and(decoded);
+        let taken = taken.and_then(|()| if end { self.finish(&mut out, progress, now_ms) } else { Ok(()) });
         if let Err(error) = taken {
             if !self.released && !self.begun {
                 return Err(error);
             }
             self.break_off(&error, &mut out);
         }
-        if self.begun && exchange.answer == Answer::None {
-            exchange.answer = Answer::Begun;
+        if self.begun && progress.answer == Answer::None {
+            progress.answer = Answer::Begun;
         }
         let is_empty = out.is_empty();
         let passed = out.end();
@@ -213,7 +213,7 @@ impl Stream {
     fn handler<'a, 'c>(
         &'a mut self,
         out: &'a mut Out<'c>,
-        exchange: &'a mut Exchange,
+        progress: &'a mut Progress,
         now_ms: u64,
     ) -> (&'a mut Frames, Handler<'a, 'c>) {
         let handler = Handler {
@@ -228,17 +228,17 @@ impl Stream {
             done: &mut self.done,
             words: &mut self.words,
             out,
-            exchange,
+            progress,
             now_ms,
         };
         (&mut self.frames, handler)
     }
 
-    fn take(&mut self, bytes: &[u8], out: &mut Out<'_>, exchange: &mut Exchange, now_ms: u64) -> Result<()> {
+    fn take(&mut self, bytes: &[u8], out: &mut Out<'_>, progress: &mut Progress, now_ms: u64) -> Result<()> {
         if self.broken {
             return Ok(());
         }
-        let (frames, mut handler) = self.handler(out, exchange, now_ms);
+        let (frames, mut handler) = self.handler(out, progress, now_ms);
         match frames {
             Frames::Sse(decoder) => {
                 let mut rest = bytes;
@@ -264,11 +264,11 @@ impl Stream {
     }
 
     /// The backend's bytes have ended.
-    fn finish(&mut self, out: &mut Out<'_>, exchange: &mut Exchange, now_ms: u64) -> Result<()> {
+    fn finish(&mut self, out: &mut Out<'_>, progress: &mut Progress, now_ms: u64) -> Result<()> {
         if self.broken {
             return Ok(());
         }
-        let (frames, mut handler) = self.handler(out, exchange, now_ms);
+        let (frames, mut handler) = self.handler(out, progress, now_ms);
         match frames {
             Frames::Sse(decoder) => {
                 if let Some(rest) = decoder.finish().map_err(|error| unreadable(&error))? {
@@ -282,13 +282,13 @@ impl Stream {
     }
 
     /// Keeps the pulse of a stream that goes to the client.
-    fn note(&self, chunk: &Chunk, end: bool, exchange: &mut Exchange, now_ms: u64) {
+    fn note(&self, chunk: &Chunk, end: bool, progress: &mut Progress, now_ms: u64) {
         let is_over = self.is_over();
         if end || !self.released || self.ended && !is_over {
-            exchange.pulse = None;
+            progress.pulse = None;
             return;
         }
-        let pulse = exchange.pulse.get_or_insert(Pulse::new(now_ms));
+        let pulse = progress.pulse.get_or_insert(Pulse::new(now_ms));
         if is_over {
             pulse.over_ms.get_or_insert(now_ms);
         }
@@ -364,10 +364,10 @@ impl Attempt {
     pub(super) fn stream_chunk(&mut self, chunk: &[u8], end: bool, now_ms: u64) -> Chunk {
         let Some(stream) = &mut self.answer.stream else { return Chunk::Pass };
         let taken = {
-            let exchange = &mut *self.exchange.borrow_mut();
-            let taken = stream.chunk(chunk, end, exchange, now_ms);
+            let progress = &mut self.exchange.borrow_mut().attempt;
+            let taken = stream.chunk(chunk, end, progress, now_ms);
             if let Ok(taken) = &taken {
-                stream.note(taken, end, exchange, now_ms);
+                stream.note(taken, end, progress, now_ms);
             }
             taken
         };
@@ -439,7 +439,7 @@ impl Attempt {
         let Some(stream) = &mut self.answer.stream else { return HeldHeaders::Over };
         let held = stream.held(now_ms);
         if matches!(held, HeldHeaders::Release(_)) {
-            self.exchange.borrow_mut().pulse = Some(Pulse::new(now_ms));
+            self.exchange.borrow_mut().attempt.pulse = Some(Pulse::new(now_ms));
         }
         held
     }

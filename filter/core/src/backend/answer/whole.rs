@@ -71,7 +71,7 @@ impl Attempt {
         // The cloud's own errors are of another shape, but what Claude says there is Anthropic's.
         let same_api = match self.reach {
             Reach::Same => true,
-            Reach::Envelope | Reach::Translate => wire::is_error_of(self.exchange.borrow().api, body),
+            Reach::Envelope | Reach::Translate => wire::is_error_of(self.exchange.borrow().client.api, body),
         };
         let blanked = self.answer.secrets.blanked(body);
         let body = blanked.as_deref().unwrap_or(body);
@@ -91,17 +91,18 @@ impl Attempt {
         let (client, backend) = self.codecs()?;
         let mut exchange = self.exchange.borrow_mut();
         let asked = self.asked(&exchange, now_ms);
+        let progress = &mut exchange.attempt;
         let reply = backend
-            .reply(&asked, body, &mut exchange.losses)
+            .reply(&asked, body, &mut progress.losses)
             .map_err(|error| if json::scan(body, []).is_err() { self.wrong_body() } else { error })?;
-        let body = client.reply(&asked, &reply, &mut exchange.losses);
-        exchange.usage.merge(reply.usage);
-        exchange.seen_output_bytes = reply.content();
+        let body = client.reply(&asked, &reply, &mut progress.losses);
+        progress.usage.merge(reply.usage);
+        progress.seen_output_bytes = reply.content();
         if let Some(model) = reply.model {
-            exchange.response_model = model;
+            progress.response_model = model;
         }
-        exchange.answer = Answer::Complete;
-        exchange.first_content_ms = Some(now_ms);
+        progress.answer = Answer::Complete;
+        progress.first_content_ms = Some(now_ms);
         let mut headers = HeaderEdits::default();
         headers.set("content-type", "application/json");
         headers.set("content-length", body.len().to_string());
@@ -114,7 +115,7 @@ impl Attempt {
         let seen = wire::usage::observe_body(self.endpoint, body).map_err(|_| self.wrong_body())?;
         if let Some(error) = seen.error {
             // The members that only the provider knows go with it, as they do with a status of failure.
-            let api = self.exchange.borrow().api;
+            let api = self.exchange.borrow().client.api;
             if !wire::is_error_of(api, body) {
                 return Err(error);
             }
@@ -140,14 +141,14 @@ impl Attempt {
 
     /// Enters what an answer with so many bytes of content used.
     fn seen(&self, seen: wire::usage::Observed, content: u64, now_ms: u64) {
-        let mut exchange = self.exchange.borrow_mut();
-        exchange.usage.merge(seen.usage);
+        let progress = &mut self.exchange.borrow_mut().attempt;
+        progress.usage.merge(seen.usage);
         if let Some(model) = seen.model {
-            exchange.response_model = model;
+            progress.response_model = model;
         }
-        exchange.seen_output_bytes = content;
-        exchange.answer = Answer::Complete;
-        exchange.first_content_ms = Some(now_ms);
+        progress.seen_output_bytes = content;
+        progress.answer = Answer::Complete;
+        progress.first_content_ms = Some(now_ms);
     }
 
     /// Whether the two ends of a whole answer of `size` bytes are all that matters of it, see [`Attempt::answer_ends`].
@@ -197,7 +198,7 @@ impl Attempt {
         if self.answer.headers_are_gone && error.status() != self.answer.status {
             error = Error::provider(self.answer.status, None, error.message());
         }
-        let body = error.body(self.exchange.borrow().api);
+        let body = error.body(self.exchange.borrow().client.api);
         headers.set("content-type", "application/json");
         headers.set("content-length", body.len().to_string());
         headers.remove("content-encoding");
@@ -220,14 +221,14 @@ impl Attempt {
     pub fn reply(&self, status: u16, body: Vec<u8>) -> Reply {
         let mut exchange = self.exchange.borrow_mut();
         exchange.answered_here = true;
-        let standing = exchange.standing.iter().flat_map(Standing::headers);
+        let standing = exchange.books.standing.iter().flat_map(Standing::headers);
         let headers = std::iter::once(("content-type", "application/json".to_owned())).chain(standing);
         Reply { status, headers: headers.map(|(name, value)| (name.to_owned(), value)).collect(), body }
     }
 
     /// The headers of an answer that turned out to be an error, but for those that describe a body.
     pub(super) fn failed_headers(&self, error: &Error) -> HeaderEdits {
-        self.exchange.borrow_mut().has_failed = true;
+        self.exchange.borrow_mut().attempt.has_failed = true;
         let status = as_failure(error, self.answer.status).status();
         let mut headers = HeaderEdits::default();
         if status != self.answer.status {

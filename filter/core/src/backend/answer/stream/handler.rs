@@ -13,7 +13,7 @@ use crate::codec::json;
 use crate::codec::sse::{self, SseEvent};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
-use crate::exchange::{Answer, Exchange};
+use crate::exchange::{Answer, Progress};
 use crate::wire;
 use crate::wire::usage::End;
 
@@ -39,7 +39,7 @@ pub(super) struct Handler<'a, 'c> {
     pub(super) done: &'a mut bool,
     pub(super) words: &'a mut Option<Vec<u8>>,
     pub(super) out: &'a mut Out<'c>,
-    pub(super) exchange: &'a mut Exchange,
+    pub(super) progress: &'a mut Progress,
     pub(super) now_ms: u64,
 }
 
@@ -71,7 +71,7 @@ impl Handler<'_, '_> {
         };
         let is_hidden = watched == Watched::Hide;
         // An error that is all there is begins no answer.
-        let is_error = *self.ended && self.exchange.answer == Answer::None;
+        let is_error = *self.ended && self.progress.answer == Answer::None;
         *self.begun |= !data.is_empty() && !is_hidden && !is_error;
         if watched == Watched::Error
             && let Some(blanked) = self.secrets.blanked(raw)
@@ -138,7 +138,7 @@ impl Handler<'_, '_> {
         let nothing_sent = self.nothing_sent();
         let Mode::Watch(observer) = self.mode else { return Ok(Watched::Pass) };
         observer.event(data);
-        self.exchange.seen_output_bytes = observer.content();
+        self.progress.seen_output_bytes = observer.content();
         let glance = observer.last();
         let seen = observer.observed();
         let is_error = seen.error.is_some();
@@ -152,18 +152,18 @@ impl Handler<'_, '_> {
         }
         // An attempt before this one may have left other counters.
         if glance.is_parsed || nothing_sent {
-            self.exchange.usage = seen.usage;
+            self.progress.usage = seen.usage;
             if let Some(model) = &seen.model
-                && self.exchange.response_model.is_empty()
+                && self.progress.response_model.is_empty()
             {
-                self.exchange.response_model.clone_from(model);
+                self.progress.response_model.clone_from(model);
             }
         }
         if observer.is_complete() {
             self.complete();
         }
         if glance.has_content {
-            self.exchange.first_content_ms.get_or_insert(self.now_ms);
+            self.progress.first_content_ms.get_or_insert(self.now_ms);
         }
         let is_hidden = self.hide_usage && glance.is_usage_only;
         Ok(match () {
@@ -176,7 +176,7 @@ impl Handler<'_, '_> {
     fn translate(&mut self, name: Option<&str>, data: &[u8]) -> Result<()> {
         let mut events = Vec::new();
         if let Mode::Translate(translation) = self.mode {
-            translation.reader.event(name, data, &mut self.exchange.losses, &mut events);
+            translation.reader.event(name, data, &mut self.progress.losses, &mut events);
         }
         self.tell(&events)
     }
@@ -184,9 +184,9 @@ impl Handler<'_, '_> {
     fn tell(&mut self, events: &[chat::Event]) -> Result<()> {
         for event in events {
             match event {
-                chat::Event::Usage(usage) => self.exchange.usage.merge(*usage),
+                chat::Event::Usage(usage) => self.progress.usage.merge(*usage),
                 chat::Event::Start { model: Some(model), .. } => {
-                    model.clone_into(&mut self.exchange.response_model)
+                    model.clone_into(&mut self.progress.response_model)
                 }
                 chat::Event::BlockDelta { delta, .. } => self.content(delta.content()),
                 chat::Event::Error(error) => return Err(error.clone()),
@@ -196,7 +196,7 @@ impl Handler<'_, '_> {
             if let Mode::Translate(translation) = self.mode {
                 let out = self.out.bytes();
                 let before = out.len();
-                translation.writer.event(event, &mut self.exchange.losses, out);
+                translation.writer.event(event, &mut self.progress.losses, out);
                 *self.begun |= out.len() > before;
             }
         }
@@ -213,27 +213,27 @@ impl Handler<'_, '_> {
         let end = self.endpoint.watch().shape.end();
         if end == End::Connection {
             // Endpoints without a word for the end have none to miss.
-            self.exchange.answer = Answer::Complete;
+            self.progress.answer = Answer::Complete;
             return Ok(());
         }
         if !*self.ended {
             return Err(Error::bad_answer("the backend's stream ended before the answer was complete"));
         }
         // Some servers leave it at the finish reason; clients wait for more.
-        if end == End::Done && self.exchange.answer == Answer::Complete && !*self.done {
+        if end == End::Done && self.progress.answer == Answer::Complete && !*self.done {
             sse::write_event(self.out.bytes(), None, DONE);
         }
         Ok(())
     }
 
     fn content(&mut self, bytes: usize) {
-        let seen = &mut self.exchange.seen_output_bytes;
+        let seen = &mut self.progress.seen_output_bytes;
         *seen = seen.saturating_add(bytes as u64);
-        self.exchange.first_content_ms.get_or_insert(self.now_ms);
+        self.progress.first_content_ms.get_or_insert(self.now_ms);
     }
 
     fn complete(&mut self) {
         *self.ended = true;
-        self.exchange.answer = Answer::Complete;
+        self.progress.answer = Answer::Complete;
     }
 }

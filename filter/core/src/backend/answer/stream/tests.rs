@@ -2,7 +2,6 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::testing::{chunks, cuts};
-use crate::headers::Headers;
 
 const CONTENT: &str = r#"{"choices":[{"delta":{"content":"a"}}],"usage":null}"#;
 const USAGE: &str = r#"{"choices":[],"usage":{"prompt_tokens":1}}"#;
@@ -50,10 +49,10 @@ fn stream_of(hold: Hold) -> Stream {
 }
 
 /// What the client gets, and how many chunks were handed back to Envoy as something new.
-fn client_gets(chunks: &[&[u8]], exchange: &mut Exchange) -> (String, usize) {
+fn client_gets(chunks: &[&[u8]], progress: &mut Progress) -> (String, usize) {
     let (mut stream, mut got, mut made) = (stream(), Vec::new(), 0);
     for chunk in chunks {
-        match stream.chunk(chunk, false, exchange, 7).unwrap() {
+        match stream.chunk(chunk, false, progress, 7).unwrap() {
             Chunk::Hold => {}
             Chunk::Pass => got.extend_from_slice(chunk),
             Chunk::Release(_, body) => got.extend(body),
@@ -86,11 +85,11 @@ proptest! {
             whole.push_str(&block.raw);
         }
         let pieces = chunks(whole.as_bytes(), &cuts);
-        let mut exchange = Exchange::new(Headers::default(), 0);
-        prop_assert_eq!(&client_gets(&pieces, &mut exchange).0, &expected);
-        prop_assert_eq!(exchange.seen_output_bytes, blocks.iter().filter(|block| block.is_content).count() as u64);
+        let mut progress = Progress::default();
+        prop_assert_eq!(&client_gets(&pieces, &mut progress).0, &expected);
+        prop_assert_eq!(progress.seen_output_bytes, blocks.iter().filter(|block| block.is_content).count() as u64);
         let is_usage_told = blocks.iter().any(|block| block.is_hidden);
-        prop_assert_eq!(exchange.usage.input, is_usage_told.then_some(1));
+        prop_assert_eq!(progress.usage.input, is_usage_told.then_some(1));
     }
 
     #[test]
@@ -99,8 +98,8 @@ proptest! {
         let blocks: Vec<Sent> = blocks.into_iter().filter(|block| !block.is_hidden).collect();
         let pairs: Vec<String> = blocks.chunks(2).map(|pair| pair.iter().map(|block| block.raw.as_str()).collect()).collect();
         let pieces: Vec<&[u8]> = [&first].into_iter().chain(&pairs).map(|piece| piece.as_bytes()).collect();
-        let mut exchange = Exchange::new(Headers::default(), 0);
-        prop_assert_eq!(client_gets(&pieces, &mut exchange), (first.clone() + &pairs.concat(), 0));
+        let mut progress = Progress::default();
+        prop_assert_eq!(client_gets(&pieces, &mut progress), (first.clone() + &pairs.concat(), 0));
     }
 }
 
@@ -116,28 +115,24 @@ const LAST: Hold = Hold { is_last: true, until_ms: 100, is_alive: false };
 const COMMENT: &[u8] = b": thinking\n\n";
 const ERROR: &[u8] = b"data: {\"error\":{\"message\":\"slow\",\"type\":\"server_error\"}}\n\n";
 
-fn exchange() -> Exchange {
-    Exchange::new(Headers::default(), 0)
-}
-
-fn chunk(stream: &mut Stream, bytes: &[u8], exchange: &mut Exchange, now_ms: u64) -> Result<Chunk> {
-    let taken = stream.chunk(bytes, false, exchange, now_ms)?;
-    stream.note(&taken, false, exchange, now_ms);
+fn chunk(stream: &mut Stream, bytes: &[u8], progress: &mut Progress, now_ms: u64) -> Result<Chunk> {
+    let taken = stream.chunk(bytes, false, progress, now_ms)?;
+    stream.note(&taken, false, progress, now_ms);
     Ok(taken)
 }
 
 #[test]
 fn a_comment_lets_the_headers_of_the_last_attempt_go() {
-    let (mut stream, mut exchange) = (stream_of(LAST), exchange());
-    let Chunk::Release(_, body) = chunk(&mut stream, COMMENT, &mut exchange, 7).unwrap() else { panic!() };
+    let (mut stream, mut progress) = (stream_of(LAST), Progress::default());
+    let Chunk::Release(_, body) = chunk(&mut stream, COMMENT, &mut progress, 7).unwrap() else { panic!() };
     assert_eq!(body, COMMENT);
-    assert_eq!(exchange.pulse, Some(Pulse::new(7)));
-    assert_eq!(exchange.answer, Answer::None, "nothing was answered yet");
+    assert_eq!(progress.pulse, Some(Pulse::new(7)));
+    assert_eq!(progress.answer, Answer::None, "nothing was answered yet");
     assert_eq!(stream.held(200), HeldHeaders::Over);
-    assert_eq!(chunk(&mut stream, ERROR, &mut exchange, 8).unwrap(), Chunk::Pass, "as the provider says it");
-    assert_eq!(exchange.answer, Answer::None, "it costs nothing");
+    assert_eq!(chunk(&mut stream, ERROR, &mut progress, 8).unwrap(), Chunk::Pass, "as the provider says it");
+    assert_eq!(progress.answer, Answer::None, "it costs nothing");
     assert!(
-        exchange.pulse.is_some_and(|pulse| pulse.over_ms == Some(8)),
+        progress.pulse.is_some_and(|pulse| pulse.over_ms == Some(8)),
         "the client waits for nothing more"
     );
 }
@@ -145,7 +140,7 @@ fn a_comment_lets_the_headers_of_the_last_attempt_go() {
 #[test]
 fn an_error_that_comes_with_a_comment_is_told_by_the_status() {
     let mut stream = stream_of(LAST);
-    assert!(chunk(&mut stream, &[COMMENT, ERROR].concat(), &mut exchange(), 7).is_err());
+    assert!(chunk(&mut stream, &[COMMENT, ERROR].concat(), &mut Progress::default(), 7).is_err());
 }
 
 #[test]
@@ -153,26 +148,26 @@ fn nothing_lets_the_headers_of_the_last_attempt_go_after_a_while() {
     let mut stream = stream_of(LAST);
     assert_eq!(stream.held(30), HeldHeaders::Wait(70));
     assert!(matches!(stream.held(100), HeldHeaders::Release(_)));
-    let mut exchange = exchange();
-    assert_eq!(chunk(&mut stream, COMMENT, &mut exchange, 150).unwrap(), Chunk::Pass);
+    let mut progress = Progress::default();
+    assert_eq!(chunk(&mut stream, COMMENT, &mut progress, 150).unwrap(), Chunk::Pass);
 }
 
 #[test]
 fn where_another_may_follow_life_is_noted_and_the_headers_stay() {
-    let (mut one, mut exchange) = (stream(), exchange());
-    assert_eq!(chunk(&mut one, COMMENT, &mut exchange, 7).unwrap(), Chunk::Hold);
+    let (mut one, mut progress) = (stream(), Progress::default());
+    assert_eq!(chunk(&mut one, COMMENT, &mut progress, 7).unwrap(), Chunk::Hold);
     assert!(matches!(one.held(99), HeldHeaders::Wait(1)));
     assert!(matches!(one.held(100), HeldHeaders::Release(_)), "before Envoy gives it up");
     let mut silent = stream();
     assert_eq!(silent.held(100), HeldHeaders::Over, "it is left for the next");
-    assert!(matches!(chunk(&mut silent, COMMENT, &mut exchange, 101).unwrap(), Chunk::Release(..)));
+    assert!(matches!(chunk(&mut silent, COMMENT, &mut progress, 101).unwrap(), Chunk::Release(..)));
 }
 
 #[test]
 fn what_is_hidden_keeps_nobody_waiting() {
-    let (mut stream, mut exchange) = (stream(), exchange());
-    chunk(&mut stream, format!("data: {CONTENT}\n\n").as_bytes(), &mut exchange, 10).unwrap();
-    let taken = chunk(&mut stream, format!("data: {USAGE}\n\n").as_bytes(), &mut exchange, 20).unwrap();
+    let (mut stream, mut progress) = (stream(), Progress::default());
+    chunk(&mut stream, format!("data: {CONTENT}\n\n").as_bytes(), &mut progress, 10).unwrap();
+    let taken = chunk(&mut stream, format!("data: {USAGE}\n\n").as_bytes(), &mut progress, 20).unwrap();
     assert_eq!(taken, Chunk::Replace(Vec::new()));
-    assert_eq!(exchange.pulse, Some(Pulse { heard_ms: 20, ..Pulse::new(10) }));
+    assert_eq!(progress.pulse, Some(Pulse { heard_ms: 20, ..Pulse::new(10) }));
 }
