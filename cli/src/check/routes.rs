@@ -190,7 +190,7 @@ impl Compiler<'_, '_> {
                 rule.limits = budgets.iter().map(|budget| Limit { budget: *budget }).collect();
                 let user_headers = policy.map(|policy| policy.user_headers.clone()).unwrap_or_default();
                 let route = config::Route {
-                    targets: ai.targets.clone(),
+                    targets: ai.targets.iter().cloned().map(Into::into).collect(),
                     costs: ai.costs.to_vec(),
                     budgets,
                     user_headers,

@@ -89,7 +89,7 @@ fn keep_addresses(old: &mut Config, new: &Config) {
     for route in old.routes.values_mut() {
         for target in &mut Arc::make_mut(route).targets {
             if let Some(kept) = names.get(&target.backend) {
-                target.backend.clone_from(kept);
+                Arc::make_mut(target).backend.clone_from(kept);
             }
         }
     }

@@ -337,7 +337,7 @@ mod tests {
     fn a_global_rate_limit_sees_the_clients_headers() {
         let target = |headers| {
             let target = config::Target { headers, ..config::Target::default() };
-            config::Route { targets: vec![target], ..config::Route::default() }.into()
+            config::Route { targets: vec![target.into()], ..config::Route::default() }.into()
         };
         let route = "default/route/rule/m".to_owned();
         let mut plan = simple();
@@ -364,7 +364,7 @@ mod tests {
         rule_of(&mut plan).local_limits = sample::local_limits();
         let of = |headers| {
             let target = config::Target { headers, ..config::Target::default() };
-            config::Route { targets: vec![target], ..config::Route::default() }.into()
+            config::Route { targets: vec![target.into()], ..config::Route::default() }.into()
         };
         let route = "default/route/rule/m".to_owned();
         plan.filter.routes.insert(route.clone(), of(config::HeaderMutation::default()));

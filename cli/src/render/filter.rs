@@ -60,6 +60,7 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
     config.credentials =
         config.credentials.into_iter().map(|(name, source)| (versions.named(&name), source)).collect();
     for (name, backend) in &mut config.backends {
+        let backend = Arc::make_mut(backend);
         backend.address = addresses.of_backend(name).map(str::to_owned);
         if let Some(auth) = &mut backend.auth {
             let credential = versions.named(auth.credential());

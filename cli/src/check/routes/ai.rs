@@ -164,7 +164,7 @@ impl Compiler<'_, '_> {
                 format!("`fallback` of its Backend has no effect on {id}, whose `priority` decides");
             self.report.warning(&backend.id, "spec.backendRef", message);
         }
-        self.filter.backends.entry(name.clone()).or_insert_with(|| compiled.config.clone());
+        self.filter.backends.entry(name.clone()).or_insert_with(|| compiled.config.clone().into());
         if let Some(credential) = &compiled.credential {
             let policy = credential.policy.full_name();
             if let Some(source) = &credential.source {

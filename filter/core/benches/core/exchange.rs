@@ -89,11 +89,10 @@ fn config(schema: SchemaName, model: Option<&str>) -> Config {
         _ => Auth::Bearer { credential },
     };
     let route = Route {
-        targets: vec![Target {
-            backend: "default/b".to_owned(),
-            model: model.map(str::to_owned),
-            ..Target::default()
-        }],
+        targets: vec![
+            Target { backend: "default/b".to_owned(), model: model.map(str::to_owned), ..Target::default() }
+                .into(),
+        ],
         costs: vec![
             cost("llm_input_token", CostType::InputToken),
             cost("llm_output_token", CostType::OutputToken),
@@ -110,7 +109,7 @@ fn config(schema: SchemaName, model: Option<&str>) -> Config {
         credential_override: None,
         auth: Some(auth),
     };
-    config.backends.insert("default/b".to_owned(), backend);
+    config.backends.insert("default/b".to_owned(), backend.into());
     config.routes.insert(ROUTE.to_owned(), route.into());
     config
 }

@@ -17,8 +17,7 @@ impl Attempt {
     }
 
     fn read_brought(&self) -> Result<Option<Credential>> {
-        let backend = self.backend()?;
-        let (Some(wanted), Some(auth)) = (&backend.credential_override, &backend.auth) else {
+        let (Some(wanted), Some(auth)) = (&self.backend.credential_override, &self.backend.auth) else {
             return Ok(None);
         };
         let exchange = self.exchange.borrow();

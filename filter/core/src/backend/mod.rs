@@ -61,7 +61,8 @@ pub struct Attempt {
     config: Arc<Config>,
     exchange: SharedExchange,
     route: Arc<Route>,
-    target_index: usize,
+    target: Arc<Target>,
+    backend: Arc<Backend>,
     host_index: usize,
     endpoint: Endpoint,
     schema: &'static dyn Schema,
@@ -165,18 +166,15 @@ impl Attempt {
         // Envoy takes over clusters, routes and the filter's configuration one after the other. In between, a backend may stand in
         // another place, or none: then its endpoint must not get the credential of the one in its place. And it may be at another
         // address: what is for the one, its credential first of all, must not reach the other.
-        let is_it = |target: &Target| {
+        let is_it = |target: &&Arc<Target>| {
             let backend = config.backends.get(&target.backend);
             named(&target.backend).0 == name
                 && backend.is_none_or(|backend| backend.address.as_deref() == address)
         };
-        let target_index = match route.targets.get(target_index) {
-            Some(target) if is_it(target) => Some(target_index),
-            _ => route.targets.iter().position(is_it),
-        };
-        let reloading = || Error::new(Kind::Unavailable, RELOADING);
-        let target_index = target_index.ok_or_else(reloading)?;
-        let target = route.targets.get(target_index).ok_or_else(reloading)?;
+        let target = route.targets.get(target_index).filter(is_it);
+        let target = target
+            .or_else(|| route.targets.iter().find(is_it))
+            .ok_or_else(|| Error::new(Kind::Unavailable, RELOADING))?;
         let backend = config.backends.get(&target.backend).ok_or_else(unknown)?;
         {
             let mut exchange = exchange.borrow_mut();
@@ -190,7 +188,8 @@ impl Attempt {
             config: Arc::clone(config),
             exchange: Rc::clone(exchange),
             route: Arc::clone(route),
-            target_index,
+            target: Arc::clone(target),
+            backend: Arc::clone(backend),
             host_index,
             endpoint,
             schema,
@@ -203,7 +202,7 @@ impl Attempt {
     /// The credential that the request needs, if any: a key into [`Config::credentials`].
     #[must_use]
     pub fn credential(&self) -> Option<&str> {
-        self.backend().ok()?.auth.as_ref().map(Auth::credential)
+        self.backend.auth.as_ref().map(Auth::credential)
     }
 
     /// The error of an attempt that waits for its credential in vain, once it has waited long enough. With another
@@ -232,23 +231,11 @@ impl Attempt {
     pub fn overdue(&self) -> Reply {
         refuse(&self.exchange, &too_late())
     }
-
-    fn target(&self) -> Result<&Target> {
-        self.route.targets.get(self.target_index).ok_or_else(gone)
-    }
-
-    fn backend(&self) -> Result<&Backend> {
-        self.config.backends.get(&self.target()?.backend).ok_or_else(gone)
-    }
 }
 
 /// A backend's name, and its address where that is said.
 fn named(backend: &str) -> (&str, Option<&str>) {
     backend.split_once('@').map_or((backend, None), |(name, address)| (name, Some(address)))
-}
-
-fn gone() -> Error {
-    Error::new(Kind::Internal, "the gateway's configuration changed under the request")
 }
 
 /// The value of a user header as the access log and the ledger may show it: a budget may be per key, and a key is nobody's

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::headers::AttemptHeaders;
 use super::secrets::Secrets;
-use super::{Attempt, gone, refuse};
+use super::{Attempt, refuse};
 use crate::auth::{Credential, KeyHeader, Secret, is_credential_header, query_without_credentials, sigv4};
 use crate::chat::Losses;
 use crate::codec::multipart;
@@ -61,9 +61,8 @@ impl Attempt {
     /// Whether the request depends on the client's body. Where the body passes as it is, there is no need to wait for it.
     #[must_use]
     pub fn reads_body(&self) -> bool {
-        let (Ok(target), Ok(backend)) = (self.target(), self.backend()) else { return true };
-        let is_signed = matches!(backend.auth, Some(Auth::AwsSigv4 { .. }));
-        let is_mutated = !target.body.is_empty() && !self.endpoint.takes_multipart();
+        let is_signed = matches!(self.backend.auth, Some(Auth::AwsSigv4 { .. }));
+        let is_mutated = !self.target.body.is_empty() && !self.endpoint.takes_multipart();
         let exchange = self.exchange.borrow();
         let is_renamed = exchange.attempts.request_model != exchange.client.model;
         self.reach != Reach::Same
@@ -94,11 +93,13 @@ impl Attempt {
 
     fn build(&mut self, body: &[u8], identity: Identity<'_>) -> Result<Outgoing> {
         let new_body = self.body(body)?;
-        let target = self.target()?;
-        let backend = self.backend()?;
-        let host = backend.hosts.get(self.host_index).ok_or_else(gone)?;
+        let host = self.backend.hosts.get(self.host_index).ok_or_else(|| {
+            let (index, backend) = (self.host_index, &self.target.backend);
+            let message = format!("the gateway's configuration has no host {index} of the backend {backend}");
+            Error::new(Kind::Internal, message)
+        })?;
         let mut exchange = self.exchange.borrow_mut();
-        let path = self.path(&exchange)?;
+        let path = self.path(&exchange);
         let accepts_gzip = exchange.client.headers.all("accept-encoding").any(names_gzip);
 
         let mut headers = AttemptHeaders::new(&self.config, &mut exchange);
@@ -126,18 +127,19 @@ impl Attempt {
                 ApiHeader::Set(name, value) => headers.ensure(name, value),
                 ApiHeader::Remove(name) => headers.ensure_none(name),
                 ApiHeader::Keep(name, keeps) => {
-                    let is_asked = |value: &str| backend.betas.as_ref().is_none_or(|betas| betas.have(value));
+                    let is_asked =
+                        |value: &str| self.backend.betas.as_ref().is_none_or(|betas| betas.have(value));
                     headers.ensure_list(name, |value| keeps(self.endpoint, value) && is_asked(value));
                 }
             }
         }
-        for (name, value) in &target.headers.set {
+        for (name, value) in &self.target.headers.set {
             headers.set(name.to_ascii_lowercase(), value.clone());
         }
-        for name in &target.headers.remove {
+        for name in &self.target.headers.remove {
             headers.remove(name.to_ascii_lowercase());
         }
-        if let Some(auth) = &backend.auth {
+        if let Some(auth) = &self.backend.auth {
             let final_body = new_body.as_deref().unwrap_or(body);
             authenticate(&mut headers, auth, &path, host, final_body, identity)?;
         }
@@ -154,7 +156,7 @@ impl Attempt {
             Reach::Envelope => Some(self.enveloped(body)?),
             Reach::Translate => Some(self.translated(body)?),
         };
-        let mutation = &self.target()?.body;
+        let mutation = &self.target.body;
         if mutation.is_empty() || self.endpoint.takes_multipart() {
             return Ok(translated);
         }
@@ -176,7 +178,7 @@ impl Attempt {
         ));
         let mut losses = Losses::default();
         let mends = if exchange.client.is_mixed {
-            self.schema.mends(&self.to(&exchange, &exchange.client.headers)?, body, &mut losses)
+            self.schema.mends(&self.to(&exchange, &exchange.client.headers), body, &mut losses)
         } else {
             Vec::new()
         };
@@ -193,8 +195,8 @@ impl Attempt {
     fn enveloped(&mut self, body: &[u8]) -> Result<Vec<u8>> {
         let mut losses = Losses::default();
         let exchange = self.exchange.borrow();
-        let headers = self.readable(&exchange.client.headers, &mut losses)?;
-        let enveloped = self.schema.envelope(&self.to(&exchange, &headers)?, body, &mut losses)?;
+        let headers = self.readable(&exchange.client.headers, &mut losses);
+        let enveloped = self.schema.envelope(&self.to(&exchange, &headers), body, &mut losses)?;
         drop(headers);
         drop(exchange);
         self.record(losses)?;
@@ -205,8 +207,8 @@ impl Attempt {
         let (client, backend) = self.codecs()?;
         let exchange = self.exchange.borrow();
         let mut left_out = Losses::default();
-        let headers = self.readable(&exchange.client.headers, &mut left_out)?;
-        let to = self.to(&exchange, &headers)?;
+        let headers = self.readable(&exchange.client.headers, &mut left_out);
+        let to = self.to(&exchange, &headers);
         let Translated { body, request, mut losses } = translate(client, backend, &to, body)?;
         losses.append(left_out, |_| None);
         drop(headers);
@@ -238,8 +240,8 @@ impl Attempt {
     }
 
     /// The client's headers without what its backend is not to be asked for.
-    fn readable<'e>(&self, headers: &'e Headers, losses: &mut Losses) -> Result<Cow<'e, Headers>> {
-        let Some(betas) = &self.backend()?.betas else { return Ok(Cow::Borrowed(headers)) };
+    fn readable<'e>(&self, headers: &'e Headers, losses: &mut Losses) -> Cow<'e, Headers> {
+        let Some(betas) = &self.backend.betas else { return Cow::Borrowed(headers) };
         let mut readable = Vec::new();
         for (name, value) in headers.iter() {
             if name != BETA_HEADER {
@@ -258,30 +260,30 @@ impl Attempt {
                 readable.push((name, Cow::Owned(asked.join(","))));
             }
         }
-        Ok(Cow::Owned(readable.iter().map(|(name, value)| (*name, value.as_ref())).collect()))
+        Cow::Owned(readable.iter().map(|(name, value)| (*name, value.as_ref())).collect())
     }
 
     /// Where the request goes.
-    fn to<'a>(&'a self, exchange: &'a Exchange, headers: &'a Headers) -> Result<To<'a>> {
-        Ok(To {
+    fn to<'a>(&'a self, exchange: &'a Exchange, headers: &'a Headers) -> To<'a> {
+        To {
             endpoint: self.endpoint,
-            schema: &self.backend()?.schema,
+            schema: &self.backend.schema,
             model: &exchange.attempts.request_model,
             stream: exchange.client.stream,
             default_max_tokens: self.config.default_max_tokens,
             headers,
-            auth: self.backend()?.auth.as_ref(),
-        })
+            auth: self.backend.auth.as_ref(),
+        }
     }
 
     /// The `:path` at the backend. What a client adds behind its own path means something only to its own API.
-    fn path(&self, exchange: &Exchange) -> Result<String> {
-        let mut path = self.schema.path(&self.to(exchange, &exchange.client.headers)?);
+    fn path(&self, exchange: &Exchange) -> String {
+        let mut path = self.schema.path(&self.to(exchange, &exchange.client.headers));
         if let (Reach::Same, (_, Some(query))) = (self.reach, exchange.client.headers.path_and_query()) {
             let query = query_without_credentials(query);
             add_query(&mut path, &query);
         }
-        Ok(path)
+        path
     }
 }
 
@@ -315,7 +317,10 @@ fn renamed_form(exchange: &Exchange, body: &[u8]) -> Result<Vec<u8>> {
     let content_type = exchange.client.headers.get("content-type").unwrap_or_default();
     let unusable = |error| Error::bad_request(format!("malformed request: {error}"));
     let form = multipart::scan(content_type, body).map_err(unusable)?;
-    let part = form.single("model").map_err(unusable)?.ok_or_else(gone)?;
+    let part = form
+        .single("model")
+        .map_err(unusable)?
+        .ok_or_else(|| Error::bad_request("the form has no field model"))?;
     form.replace(part, exchange.attempts.request_model.as_bytes()).map_err(unusable)
 }
 

@@ -26,7 +26,7 @@ pub struct Config {
     pub routes: BTreeMap<String, Arc<Route>>,
     /// The backends that routes send to, by `namespace/name` of their AIServiceBackend.
     #[serde(default)]
-    pub backends: BTreeMap<String, Backend>,
+    pub backends: BTreeMap<String, Arc<Backend>>,
     /// Models that have one place to go to, whatever else a request says. The edge's filter plays the backend role for
     /// them too where the client's API is OpenAI's, and names the cluster; there is no filter in that one's upstream chain.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -237,7 +237,7 @@ fn default_max_tokens() -> u64 {
 pub struct Route {
     /// The rule's backendRefs, in their order: an endpoint's metadata `weir.target` is
     /// `<index here>/<index in hosts>/<backend>`, see [`Backend::address`].
-    pub targets: Vec<Target>,
+    pub targets: Vec<Arc<Target>>,
     /// The costs to compute when the answer is complete.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub costs: Vec<Cost>,

@@ -119,7 +119,7 @@ fn a_backend_is_asked_for_those_beta_features_alone_that_it_may_be() {
             (GCPAnthropic, "/v1/chat/completions"),
         ] {
             let mut gateway = Gateway::new().backend("claude", schema);
-            gateway.config.backends.get_mut("default/claude").unwrap().betas = Some(betas.clone());
+            gateway.backend_mut("claude").betas = Some(betas.clone());
             let body = r#"{"model":"claude","max_tokens":5,"messages":[{"role":"user","content":"Hi"}]}"#;
             let outcome = gateway
                 .post(path, body)
@@ -171,7 +171,7 @@ fn frames_become_the_events_that_anthropic_would_send() {
 #[test]
 fn the_backends_schema_says_which_version_of_the_envelope() {
     let mut gateway = Gateway::new().backend("bedrock", AWSAnthropic);
-    gateway.config.backends.get_mut("default/bedrock").unwrap().schema.version = Some("v9".to_owned());
+    gateway.backend_mut("bedrock").schema.version = Some("v9".to_owned());
     let outcome =
         gateway.post(MESSAGES, r#"{"model":"claude"}"#).answered_by(Answer::json(200, MESSAGE)).send();
     assert_eq!(outcome.sent[0].json()["anthropic_version"], "v9");

@@ -57,7 +57,7 @@ fn a_whole_answer_is_the_clients() {
 #[test]
 fn a_version_is_the_beginning_of_the_path() {
     let mut gateway = gateway();
-    gateway.config.backends.get_mut("default/cohere").unwrap().schema.version = Some("v3".to_owned());
+    gateway.backend_mut("cohere").schema.version = Some("v3".to_owned());
     let outcome = gateway.post(CHAT, body(false)).answered_by(Answer::json(200, ANSWER)).send();
     assert_eq!(outcome.sent[0].path(), "/v3/chat");
 }

@@ -95,7 +95,7 @@ fn an_endpoint_at_another_address_gets_no_credential() {
         }
     };
     let mut gateway = Gateway::new().backend("one", OpenAI);
-    let backend = gateway.config.backends.get_mut("default/one").unwrap();
+    let backend = gateway.backend_mut("one");
     backend.address = Some("new".to_owned());
     *backend.auth.as_mut().unwrap().credential_mut() = "key@2".to_owned();
     let mut old = backend.clone();
@@ -110,9 +110,9 @@ fn an_endpoint_at_another_address_gets_no_credential() {
     old.address = Some("old".to_owned());
     *old.auth.as_mut().unwrap().credential_mut() = "key@1".to_owned();
     let kept = "default/one@old";
-    gateway.config.backends.insert(kept.to_owned(), old);
+    gateway.config.backends.insert(kept.to_owned(), old.into());
     let target = weir_core::config::Target { backend: kept.to_owned(), ..Default::default() };
-    gateway.route.targets.push(target);
+    gateway.route.targets.push(target.into());
     gateway.config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
     assert_eq!(begin(&gateway.config, "0/0/default/one@old"), found("key@1"));
     assert_eq!(begin(&gateway.config, "0/0/default/one@new"), found("key@2"));
@@ -122,9 +122,9 @@ fn an_endpoint_at_another_address_gets_no_credential() {
 /// The first backend takes a credential of the request.
 fn overridden(gateway: Gateway, header: &str, falls_back: bool) -> Gateway {
     let mut gateway = gateway;
-    let name = gateway.route.targets[0].backend.clone();
+    let name = gateway.route.targets[0].backend.replace("default/", "");
     let wanted = CredentialOverride { header: header.to_owned(), falls_back };
-    gateway.config.backends.get_mut(&name).unwrap().credential_override = Some(wanted);
+    gateway.backend_mut(&name).credential_override = Some(wanted);
     gateway
 }
 

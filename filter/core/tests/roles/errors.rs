@@ -675,11 +675,13 @@ fn a_mistake_in_the_configuration_is_a_500_that_names_it() {
             betas: None,
             credential_override: None,
             auth: None,
-        },
+        }
+        .into(),
     );
     let outcome = gateway.post(CHAT, BODY).answered_by(Answer::json(200, COMPLETION)).send();
     assert_eq!(outcome.status, 500);
-    gateway.route.targets = vec![Target { backend: "default/gone".to_owned(), ..Target::default() }];
+    assert!(outcome.error().ends_with("has no host 0 of the backend default/gpt"), "{}", outcome.error());
+    gateway.route.targets = vec![Target { backend: "default/gone".to_owned(), ..Target::default() }.into()];
     let outcome = gateway.post(CHAT, BODY).answered_by(Answer::json(200, COMPLETION));
     assert_eq!(outcome.send().status, 500);
 }

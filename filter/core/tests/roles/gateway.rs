@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use weir_core::auth::{AwsCredentials, Credential, Secret};
 use weir_core::config::{Auth, Backend, Config, Cost, CostType, Route, Schema, SchemaName, Target};
@@ -77,8 +78,8 @@ impl Gateway {
             credential_override: None,
             auth: Some(auth),
         };
-        self.config.backends.insert(format!("default/{name}"), backend);
-        self.route.targets.push(Target { backend: format!("default/{name}"), ..Target::default() });
+        self.config.backends.insert(format!("default/{name}"), backend.into());
+        self.route.targets.push(Target { backend: format!("default/{name}"), ..Target::default() }.into());
         self
     }
 
@@ -89,8 +90,13 @@ impl Gateway {
     }
 
     pub(crate) fn target(mut self, change: impl FnOnce(&mut Target)) -> Gateway {
-        change(self.route.targets.last_mut().unwrap());
+        change(Arc::make_mut(self.route.targets.last_mut().unwrap()));
         self
+    }
+
+    /// The backend `default/<name>`, to be changed.
+    pub(crate) fn backend_mut(&mut self, name: &str) -> &mut Backend {
+        Arc::make_mut(self.config.backends.get_mut(&format!("default/{name}")).unwrap())
     }
 }
 

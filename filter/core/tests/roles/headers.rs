@@ -108,7 +108,7 @@ fn a_client_cannot_have_a_request_tried_more_often() {
 #[test]
 fn a_backend_without_a_policy_gets_no_credential_at_all() {
     let mut gateway = Gateway::new().backend("local", OpenAI);
-    gateway.config.backends.get_mut("default/local").unwrap().auth = None;
+    gateway.backend_mut("local").auth = None;
     let outcome = gateway.post(CHAT, BODY).answered_by(Answer::json(200, COMPLETION)).send();
     for name in ["authorization", "x-api-key", "api-key"] {
         assert_eq!(outcome.sent[0].headers.get(name), None);
@@ -120,7 +120,7 @@ fn a_client_neither_shows_a_key_nor_steers_the_account() {
     let mut gateway = Gateway::new().backend("gpt", OpenAI);
     for has_policy in [true, false] {
         if !has_policy {
-            gateway.config.backends.get_mut("default/gpt").unwrap().auth = None;
+            gateway.backend_mut("gpt").auth = None;
         }
         let names = [
             "openai-organization",

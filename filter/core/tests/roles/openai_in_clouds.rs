@@ -10,7 +10,7 @@ const CHAT: &str = "/v1/chat/completions";
 
 fn azure(version: Option<&str>) -> Gateway {
     let mut gateway = Gateway::new().backend("azure", AzureOpenAI);
-    let backend = gateway.config.backends.get_mut("default/azure").unwrap();
+    let backend = gateway.backend_mut("azure");
     backend.schema.version = version.map(str::to_owned);
     gateway
 }
@@ -76,7 +76,7 @@ fn bedrock_gets_a_signature_for_the_service_of_its_host() {
         ("127.0.0.1:8080", "/eu-central-1/bedrock/aws4_request"),
     ] {
         let mut gateway = Gateway::new().backend("aws", AWSOpenAI).model("openai.gpt-oss-20b-1:0");
-        gateway.config.backends.get_mut("default/aws").unwrap().hosts = vec![host.to_owned()];
+        gateway.backend_mut("aws").hosts = vec![host.to_owned()];
         let call = gateway.post(CHAT, r#"{"model":"gpt-oss","messages":[]}"#);
         let outcome = call.answered_by(Answer::json(200, COMPLETION)).send();
         let sent = &outcome.sent[0];
@@ -91,7 +91,7 @@ fn bedrock_gets_a_signature_for_the_service_of_its_host() {
 #[test]
 fn bedrocks_other_host_has_another_prefix() {
     let mut gateway = Gateway::new().backend("aws", AWSOpenAI);
-    gateway.config.backends.get_mut("default/aws").unwrap().schema.prefix = Some("v1".to_owned());
+    gateway.backend_mut("aws").schema.prefix = Some("v1".to_owned());
     let call = gateway.post("/v1/responses", r#"{"model":"m","input":"x"}"#);
     let outcome = call.answered_by(Answer::json(200, COMPLETION)).send();
     assert_eq!(outcome.sent[0].path(), "/v1/responses");

@@ -122,7 +122,7 @@ fn comments_and_line_ends_of_a_stream_stay() {
 #[test]
 fn every_endpoint_reaches_its_path_with_the_query_and_the_prefix() {
     let mut gateway = gateway();
-    gateway.config.backends.get_mut("default/gpt").unwrap().schema.prefix = Some("/api/v3".to_owned());
+    gateway.backend_mut("gpt").schema.prefix = Some("/api/v3".to_owned());
     for (client, upstream) in [
         ("/v1/chat/completions?a=b", "/api/v3/chat/completions?a=b"),
         ("/v1/completions", "/api/v3/completions"),
