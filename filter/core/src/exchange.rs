@@ -104,16 +104,16 @@ pub struct Routed {
 /// What the attempts so far have done.
 #[derive(Debug, Default)]
 pub struct Attempts {
-    /// How many there were.
-    pub count: u32,
+    /// How many were begun.
+    pub begun: u32,
+    /// How many have made a request of their backend, less those of which something says that it was not sent.
+    pub sent: u32,
     /// When the last of them began, in milliseconds since 1970.
     pub started_ms: u64,
     /// `namespace/name` of the backend of the last one.
     pub backend: String,
     /// The model that this backend was asked for.
     pub request_model: String,
-    /// One has made a request of its backend, and nothing says that it was not sent.
-    pub sent: bool,
     /// Names of the headers that they have changed. They share one header map with each other: the next one puts these back first.
     pub touched: Vec<Text>,
 }
@@ -123,6 +123,8 @@ pub struct Attempts {
 pub struct Progress {
     /// How far the answer has come.
     pub answer: Answer,
+    /// It has made a request of its backend, and nothing says that it was not sent.
+    pub is_sent: bool,
     /// The backend has answered with an error.
     pub has_failed: bool,
     /// The status of an answer that the attempt has just let pass, until the edge role sees it. Only one of success: Envoy
@@ -142,6 +144,13 @@ pub struct Progress {
     pub losses: Losses,
     /// The stream of events whose headers the client has, until it has ended.
     pub pulse: Option<Pulse>,
+}
+
+impl Progress {
+    /// Neither an answer nor an error has come.
+    fn is_unanswered(&self) -> bool {
+        !self.has_failed && self.answer == Answer::None
+    }
 }
 
 /// The filter's own budgets, as they are for this request.
@@ -208,8 +217,27 @@ impl Exchange {
     pub(crate) fn begin_attempt(&mut self, now_ms: u64) -> bool {
         self.attempt = Progress::default();
         self.attempts.started_ms = now_ms;
-        self.attempts.count = self.attempts.count.saturating_add(1);
-        self.attempts.count == 1
+        self.attempts.begun = self.attempts.begun.saturating_add(1);
+        self.attempts.begun == 1
+    }
+
+    /// Whether the latest attempt has had all the time that one may take, and no answer.
+    pub(crate) fn is_overdue(&self, now_ms: u64, limit_ms: u64) -> bool {
+        let waited = now_ms.saturating_sub(self.attempts.started_ms);
+        self.attempts.begun > 0 && self.attempt.is_unanswered() && waited >= limit_ms
+    }
+
+    /// The attempt has made a request of its backend. From here on it counts: what is refused before is none.
+    pub(crate) fn count_sent(&mut self) {
+        self.attempt.is_sent = true;
+        self.attempts.sent = self.attempts.sent.saturating_add(1);
+    }
+
+    /// The request of the latest attempt was not sent after all.
+    pub(crate) fn count_unsent(&mut self) {
+        if take(&mut self.attempt.is_sent) {
+            self.attempts.sent = self.attempts.sent.saturating_sub(1);
+        }
     }
 
     /// Forgets that attempts were made, since nothing was sent.
@@ -222,11 +250,7 @@ impl Exchange {
     /// Where nobody waited for the backend any longer (`status`: 504, or 0 if the client left), it is at work all the same, and what
     /// it reads is paid for.
     pub fn count_abandoned(&mut self, status: u16) {
-        if matches!(status, 0 | 504)
-            && self.attempts.sent
-            && !self.attempt.has_failed
-            && self.attempt.answer == Answer::None
-        {
+        if matches!(status, 0 | 504) && self.attempt.is_sent && self.attempt.is_unanswered() {
             self.attempt.answer = Answer::Begun;
         }
     }
@@ -285,7 +309,7 @@ impl Exchange {
             response_model: clipped(take(&mut self.attempt.response_model)),
             backend: take(&mut self.attempts.backend),
             route: take(&mut self.routed.route_name),
-            attempts: self.attempts.count,
+            attempts: self.attempts.sent,
             status,
             input_tokens: None,
             cached_input_tokens: None,
@@ -352,7 +376,7 @@ mod tests {
     fn what_nobody_waited_for_is_paid_for_all_the_same() {
         let settled = |status, change: fn(&mut Exchange)| {
             let mut exchange = chat();
-            exchange.attempts.sent = true;
+            exchange.count_sent();
             change(&mut exchange);
             exchange.count_abandoned(status);
             let (usage, status) = exchange.settle();
@@ -360,11 +384,7 @@ mod tests {
         };
         for status in [504, 0] {
             assert_eq!(settled(status, |_| {}), (Some(101), Some(0), UsageStatus::Partial));
-            assert_eq!(
-                settled(status, |it| it.attempts.sent = false).2,
-                UsageStatus::None,
-                "nothing was sent"
-            );
+            assert_eq!(settled(status, Exchange::count_unsent).2, UsageStatus::None, "nothing was sent");
             assert_eq!(
                 settled(status, |it| it.attempt.has_failed = true).2,
                 UsageStatus::None,

@@ -210,7 +210,7 @@ impl Attempt {
     #[must_use]
     pub fn credential_overdue(&self, reason: &str, now_ms: u64) -> Option<Reply> {
         let waited = now_ms.saturating_sub(self.started_ms);
-        let tried = self.exchange.borrow().attempts.count as usize;
+        let tried = self.exchange.borrow().attempts.begun as usize;
         if tried < self.route.targets.len() || waited < CREDENTIAL_WAIT_MS {
             return None;
         }
@@ -275,10 +275,7 @@ fn nobody(exchange: &SharedExchange, route: &Route) -> Option<Error> {
 /// among the resets and tries again after either; but after a timeout the backend is still at work, and would be paid twice.
 fn refused_by_time(exchange: &SharedExchange, route: &Route, now_ms: u64) -> Option<Reply> {
     let limit = route.attempt_limit_ms().filter(|_| route.targets.len() == 1)?;
-    let is_over = {
-        let exchange = exchange.borrow();
-        exchange.attempts.count > 0 && now_ms.saturating_sub(exchange.attempts.started_ms) >= limit
-    };
+    let is_over = exchange.borrow().is_overdue(now_ms, limit);
     is_over.then(|| refuse(exchange, &too_late()))
 }
 

@@ -87,7 +87,7 @@ impl Attempt {
     /// The answer for the client when the backend cannot be asked this.
     pub fn request(&mut self, body: &[u8], identity: Identity<'_>) -> std::result::Result<Outgoing, Reply> {
         let made = self.build(body, identity).map_err(|error| refuse(&self.exchange, &error))?;
-        self.exchange.borrow_mut().attempts.sent = true;
+        self.exchange.borrow_mut().count_sent();
         Ok(made)
     }
 

@@ -40,9 +40,14 @@ impl LocalReply<'_> {
         LIMITED.contains(&self.details)
     }
 
-    /// Whether the router found nowhere to send the request to, or no room there.
+    /// Whether the router found nowhere to send the request to.
     pub(super) fn has_no_place(&self) -> bool {
-        NO_PLACE.contains(&self.details) || self.details.contains("{overflow")
+        NO_PLACE.contains(&self.details)
+    }
+
+    /// Whether there was no room for the request where it was to go.
+    pub(super) fn has_no_room(&self) -> bool {
+        self.details.contains("{overflow")
     }
 
     /// The error to tell the client.

@@ -4,6 +4,7 @@
 //! it. On the way back it gives every error the client's own shape, and when the request is over it closes the
 //! books.
 
+mod closing;
 mod identity;
 mod local_reply;
 mod models;
@@ -20,12 +21,9 @@ use crate::headers::{
     CLUSTER_HEADER, HeaderEdits, Headers, LOSSES_HEADER, MODEL_HEADER, REPORT_LOSSES_HEADER, STRICT_HEADER,
     is_internal,
 };
-use crate::limit;
 use crate::pulse::Beat;
-use crate::store::Store;
-use crate::usage::record::Record;
-use crate::usage::{cost, ledger};
 
+pub use closing::Closing;
 pub use local_reply::{ANSWER_BROKEN, ANSWER_TOO_LARGE, LocalReply, OWN_DETAILS};
 
 /// By these a client inside the network tells Envoy's router how often to try and how long to wait:
@@ -99,18 +97,6 @@ pub enum Response {
     Replace(HeaderEdits, Vec<u8>),
     /// It has no body to replace: answer anew.
     Reply(Reply),
-}
-
-/// What is left to do when a request is over.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Closing {
-    /// The record, entered in the ledger already.
-    pub record: Record,
-    /// The costs to publish under their keys, for limits that charge outside of the filter. Empty when nothing was
-    /// used, so that nothing is charged.
-    pub costs: Vec<(String, u64)>,
-    /// The ledger or a budget could not be written.
-    pub books_failed: bool,
 }
 
 /// The edge role of one request.
@@ -331,14 +317,8 @@ impl Edge {
         local: Option<&str>,
         end: bool,
     ) -> Response {
-        if local.is_some_and(|details| LocalReply { status, details }.is_limited()) {
-            // On a direct way it was made for its backend before it was refused.
-            self.exchange.borrow_mut().forget_attempts();
-        }
-        if local.is_some_and(|details| LocalReply { status, details }.has_no_place()) {
-            let mut exchange = self.exchange.borrow_mut();
-            // An attempt before may have been sent.
-            exchange.attempts.sent &= exchange.attempts.count > 1;
+        if let Some(details) = local {
+            self.count_unsent(LocalReply { status, details });
         }
         let exchange = self.exchange.borrow();
         let mut edits = HeaderEdits::default();
@@ -401,6 +381,18 @@ impl Edge {
         Response::Reply(self.answer(reply))
     }
 
+    /// Takes back what was counted as sent where Envoy's own reply says that it was not. What went before may have been.
+    fn count_unsent(&mut self, reply: LocalReply<'_>) {
+        let mut exchange = self.exchange.borrow_mut();
+        if reply.is_limited() {
+            // On a direct way it was made for its backend before it was refused.
+            exchange.forget_attempts();
+        } else if reply.has_no_room() || reply.has_no_place() && exchange.routed.direct {
+            // In an upstream chain none is made without a place to go to.
+            exchange.count_unsent();
+        }
+    }
+
     /// What to change in the request's headers once its answer has come, since attempts share them with the rate limit: it charges by the
     /// client's own headers and the model, whatever a backend was to see. On a direct way only the model is gone by then, which
     /// the route removed: limits by headers that its backend changes do not go one.
@@ -419,41 +411,6 @@ impl Edge {
             }
         }
         edits
-    }
-
-    /// How often the proxy has tried, where no filter sees each attempt.
-    pub fn count_attempts(&mut self, attempts: impl FnOnce() -> Option<u32>) {
-        let mut exchange = self.exchange.borrow_mut();
-        if exchange.routed.direct
-            && exchange.attempts.count > 0
-            && let Some(attempts) = attempts()
-        {
-            exchange.attempts.count = attempts.max(1);
-        }
-    }
-
-    /// Closes the books of the request, which ended at `now_ms` with `status` (0: the client left before any).
-    pub fn close(&mut self, status: u16, now_ms: u64, store: &dyn Store) -> Closing {
-        let mut exchange = self.exchange.borrow_mut();
-        exchange.count_abandoned(status);
-        let (usage, _) = exchange.settle();
-        let record = exchange.take_record(status, now_ms);
-        let costs: Vec<(String, u64)> = match &exchange.routed.route {
-            Some(route) if !usage.is_empty() => {
-                route.costs.iter().map(|entry| (entry.key.clone(), cost::value(entry, &usage))).collect()
-            }
-            _ => Vec::new(),
-        };
-        let now = now_ms / 1000;
-        let charged = limit::charge(store, &exchange.books.claims, now, |key| {
-            costs.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
-        });
-        // What is refused costs nothing, wherever it is refused.
-        let refused = exchange.books.counted_at.filter(|_| !exchange.attempts.sent);
-        let given_back = refused.is_none_or(|then| limit::give_back(store, &exchange.books.claims, then));
-        let entered = ledger::enter(store, &record, now);
-        let costs = costs.into_iter().map(|(key, value)| (key, cost::charge(value))).collect();
-        Closing { record, costs, books_failed: !(charged && given_back && entered) }
     }
 
     fn refuse(&mut self, error: &Error) -> Reply {

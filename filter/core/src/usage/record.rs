@@ -36,11 +36,11 @@ pub struct Record {
     pub request_model: String,
     /// The model that the backend says it used.
     pub response_model: String,
-    /// `namespace/name` of the AIServiceBackend that answered, or was tried last.
+    /// `namespace/name` of the AIServiceBackend that answered, or was tried last, or could not be asked.
     pub backend: String,
     /// The rule that took the request.
     pub route: String,
-    /// How many backends were tried.
+    /// How often a request was made for a backend. What was refused before that counts nothing.
     pub attempts: u32,
     /// The HTTP status that the client got; 0 when it left before.
     pub status: u16,

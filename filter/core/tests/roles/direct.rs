@@ -75,12 +75,12 @@ fn the_time_of_an_answer_is_not_that_of_a_stream() {
 fn attempts_are_counted_by_the_proxy() {
     let (mut edge, _) = sent("/v1/chat/completions", r#"{"model":"m"}"#);
     edge.count_attempts(|| Some(4));
-    assert_eq!(edge.exchange().borrow().attempts.count, 0, "none was made");
-    edge.exchange().borrow_mut().attempts.count = 1;
+    assert_eq!(edge.exchange().borrow().attempts.sent, 0, "none was made");
+    edge.exchange().borrow_mut().attempts.sent = 1;
     edge.count_attempts(|| None);
-    assert_eq!(edge.exchange().borrow().attempts.count, 1);
+    assert_eq!(edge.exchange().borrow().attempts.sent, 1);
     edge.count_attempts(|| Some(4));
-    assert_eq!(edge.exchange().borrow().attempts.count, 4);
+    assert_eq!(edge.exchange().borrow().attempts.sent, 4);
 }
 
 /// What is refused costs nothing: on the way of two roles the rate limit stands before the attempt.
@@ -102,7 +102,7 @@ fn what_cannot_be_sent_is_refused_before_it_is_counted() {
         let mut edge = Edge::new(Arc::new(config), Rc::clone(&exchange));
         edge.request_headers(false);
         let request = edge.request_body(body.as_bytes());
-        assert_eq!((exchange.borrow().attempts.count, exchange.borrow().attempts.sent), (0, false));
+        assert_eq!((exchange.borrow().attempts.begun, exchange.borrow().attempts.sent), (0, 0));
         assert!(exchange.borrow().attempts.backend.is_empty() && exchange.borrow().attempt.losses.is_empty());
         match request {
             Request::Reply(reply) => reply.status,

@@ -25,7 +25,7 @@ fn second(mut gateway: Gateway, after_ms: u64) -> (Begin, u32) {
     let begin = |now_ms| Attempt::begin(&config, &exchange, place, &gateway.store, now_ms);
     assert!(matches!(begin(1_000), Begin::Attempt(_)));
     let second = begin(1_000 + after_ms);
-    (second, exchange.borrow().attempts.count)
+    (second, exchange.borrow().attempts.begun)
 }
 
 #[test]

@@ -211,7 +211,7 @@ impl Attempt {
 
     fn hold(&self, exchange: &Exchange, now_ms: u64) -> Hold {
         let is_last = exchange.routed.direct
-            || self.route.attempts.is_some_and(|attempts| exchange.attempts.count >= attempts);
+            || self.route.attempts.is_some_and(|attempts| exchange.attempts.begun >= attempts);
         let until_ms = if is_last {
             now_ms.saturating_add(HOLD_MS)
         } else {

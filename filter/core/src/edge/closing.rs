@@ -1,0 +1,56 @@
+//! The end of a request: its record, and what is charged for it.
+
+use super::Edge;
+use crate::limit;
+use crate::store::Store;
+use crate::usage::record::Record;
+use crate::usage::{cost, ledger};
+
+/// What is left to do when a request is over.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Closing {
+    /// The record, entered in the ledger already.
+    pub record: Record,
+    /// The costs to publish under their keys, for limits that charge outside of the filter. Empty when nothing was
+    /// used, so that nothing is charged.
+    pub costs: Vec<(String, u64)>,
+    /// The ledger or a budget could not be written.
+    pub books_failed: bool,
+}
+
+impl Edge {
+    /// How often the proxy has tried, where no filter sees each attempt.
+    pub fn count_attempts(&mut self, attempts: impl FnOnce() -> Option<u32>) {
+        let mut exchange = self.exchange.borrow_mut();
+        if exchange.routed.direct
+            && exchange.attempts.sent > 0
+            && let Some(attempts) = attempts()
+        {
+            exchange.attempts.sent = attempts.max(1);
+        }
+    }
+
+    /// Closes the books of the request, which ended at `now_ms` with `status` (0: the client left before any).
+    pub fn close(&mut self, status: u16, now_ms: u64, store: &dyn Store) -> Closing {
+        let mut exchange = self.exchange.borrow_mut();
+        exchange.count_abandoned(status);
+        let (usage, _) = exchange.settle();
+        let record = exchange.take_record(status, now_ms);
+        let costs: Vec<(String, u64)> = match &exchange.routed.route {
+            Some(route) if !usage.is_empty() => {
+                route.costs.iter().map(|entry| (entry.key.clone(), cost::value(entry, &usage))).collect()
+            }
+            _ => Vec::new(),
+        };
+        let now = now_ms / 1000;
+        let charged = limit::charge(store, &exchange.books.claims, now, |key| {
+            costs.iter().find(|(name, _)| name == key).map(|(_, value)| *value)
+        });
+        // What is refused costs nothing, wherever it is refused.
+        let refused = exchange.books.counted_at.filter(|_| exchange.attempts.sent == 0);
+        let given_back = refused.is_none_or(|then| limit::give_back(store, &exchange.books.claims, then));
+        let entered = ledger::enter(store, &record, now);
+        let costs = costs.into_iter().map(|(key, value)| (key, cost::charge(value))).collect();
+        Closing { record, costs, books_failed: !(charged && given_back && entered) }
+    }
+}
