@@ -1,4 +1,4 @@
-"""What counts as an attempt, where a rule has several backends."""
+"""What of its attempts a request pays for, and what counts as one, where a rule has several backends."""
 
 import threading
 
@@ -7,6 +7,7 @@ import pytest
 from harness import providers as stand_ins
 from harness import resources
 from harness.process import wait_for
+from harness.samples import HELLO, TOTAL
 
 SPARE = {"name": "gpt-oss", "priority": 1}
 
@@ -16,14 +17,48 @@ def gateway(shared_providers, start_gateway):
     return start_gateway(
         [
             *resources.gateway(),
+            *resources.backend("qwen3", shared_providers["qwen3"].url),
             *resources.backend("gpt-oss", shared_providers["gpt-oss"].url),
             *resources.backend("claude", shared_providers["claude"].url, "Anthropic"),
             *resources.anthropic_key("claude", stand_ins.ANTHROPIC_KEY),
             resources.route(
+                resources.rule("slow", "qwen3", SPARE, timeouts={"backendRequest": "1s"}),
                 resources.rule("translated", "claude", SPARE),
             ),
         ]
     )
+
+
+def ledger(gateway, user):
+    """What a user used: by backend, the requests, those that are uncertain, and the tokens."""
+    names = ("requests", "uncertain_requests", "total_tokens")
+    return {line["backend"]: tuple(line[name] for name in names) for line in gateway.usage(user)}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_who_took_too_long_is_paid_beside_who_answered(gateway, providers, user, stream):
+    providers["qwen3"].script({"delay_ms": 3000}, {"default": {}}, times=5)
+    body = {"model": "slow", "stream": stream, "stream_options": {"include_usage": True}, "messages": HELLO}
+    answer = gateway.http.post("/v1/chat/completions", json=body, headers={"x-user-id": user})
+    assert answer.status_code == 200, answer.text
+    record = gateway.logged(user)[0]
+    (abandoned,) = record["abandoned"]
+    assert (abandoned["backend"], abandoned["request_model"]) == ("default/qwen3", "slow")
+    assert abandoned["input_tokens"] > 0
+    assert (record["attempts"], record["backend"], record["usage_status"]) == (2, "default/gpt-oss", "complete")
+    assert record["total_tokens"] == TOTAL, "those of the answer alone"
+    assert ledger(gateway, user) == {
+        "default/qwen3": (1, 1, abandoned["input_tokens"]),
+        "default/gpt-oss": (1, 0, TOTAL),
+    }
+
+
+def test_who_failed_is_not_paid(gateway, providers, user):
+    providers["qwen3"].fail(503)
+    assert gateway.chat("slow", user).status_code == 200
+    record = gateway.logged(user)[0]
+    assert (record["attempts"], record["abandoned"]) == (2, [])
+    assert ledger(gateway, user) == {"default/gpt-oss": (1, 0, TOTAL)}
 
 
 def test_what_cannot_be_translated_is_no_attempt(gateway, providers, user):

@@ -17,7 +17,7 @@ use crate::headers::{Headers, MODEL_HEADER, Text, USER_HEADER};
 use crate::limit::{Claim, Standing};
 use crate::pulse::Pulse;
 use crate::usage::Usage;
-use crate::usage::record::{Record, UsageStatus};
+use crate::usage::record::{Abandoned, Record, UsageStatus};
 use crate::wire::usage::Tokens;
 
 /// The longest name of a model that is taken from an answer into a record, in characters.
@@ -110,6 +110,8 @@ pub struct Attempts {
     pub sent: u32,
     /// When the last of them began, in milliseconds since 1970.
     pub started_ms: u64,
+    /// Those that were given up for taking too long.
+    pub abandoned: Vec<Abandoned>,
     /// `namespace/name` of the backend of the last one.
     pub backend: String,
     /// The model that this backend was asked for.
@@ -213,8 +215,11 @@ impl Exchange {
         Some(Cow::Owned(format!("{first},{}", rest.join(","))))
     }
 
-    /// Another attempt begins, at `now_ms`. Whether it is the first.
-    pub(crate) fn begin_attempt(&mut self, now_ms: u64) -> bool {
+    /// Another attempt begins, at `now_ms`. Whether it is the first. Each may take `limit_ms`.
+    pub(crate) fn begin_attempt(&mut self, now_ms: u64, limit_ms: Option<u64>) -> bool {
+        if self.attempt.is_sent && limit_ms.is_some_and(|limit| self.is_overdue(now_ms, limit)) {
+            self.abandon();
+        }
         self.attempt = Progress::default();
         self.attempts.started_ms = now_ms;
         self.attempts.begun = self.attempts.begun.saturating_add(1);
@@ -225,6 +230,17 @@ impl Exchange {
     pub(crate) fn is_overdue(&self, now_ms: u64, limit_ms: u64) -> bool {
         let waited = now_ms.saturating_sub(self.attempts.started_ms);
         self.attempts.begun > 0 && self.attempt.is_unanswered() && waited >= limit_ms
+    }
+
+    /// Nobody waits for the latest attempt any longer, but its backend is at work.
+    fn abandon(&mut self) {
+        self.attempt.answer = Answer::Begun;
+        let (usage, _) = self.settle();
+        self.attempts.abandoned.push(Abandoned {
+            backend: self.attempts.backend.clone(),
+            request_model: self.attempts.request_model.clone(),
+            input_tokens: usage.input,
+        });
     }
 
     /// The attempt has made a request of its backend. From here on it counts: what is refused before is none.
@@ -318,6 +334,7 @@ impl Exchange {
             reasoning_tokens: None,
             total_tokens: None,
             usage_status: UsageStatus::None,
+            abandoned: take(&mut self.attempts.abandoned),
             losses: take(&mut self.attempt.losses).lines(),
             ttft_ms: self.attempt.first_content_ms.map(since_start),
             duration_ms: since_start(now_ms),

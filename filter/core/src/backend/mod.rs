@@ -97,7 +97,7 @@ impl Attempt {
         }
         let is_first = {
             let mut exchange = exchange.borrow_mut();
-            let is_first = exchange.begin_attempt(now_ms);
+            let is_first = exchange.begin_attempt(now_ms, route.attempt_limit_ms());
             if is_first {
                 route_name.clone_into(&mut exchange.routed.route_name);
                 if !route.user_headers.is_empty() {

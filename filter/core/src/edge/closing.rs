@@ -1,9 +1,11 @@
 //! The end of a request: its record, and what is charged for it.
 
+use std::iter;
+
 use super::Edge;
 use crate::limit;
 use crate::store::Store;
-use crate::usage::record::Record;
+use crate::usage::record::{Abandoned, Record};
 use crate::usage::{cost, ledger};
 
 /// What is left to do when a request is over.
@@ -36,9 +38,11 @@ impl Edge {
         exchange.count_abandoned(status);
         let (usage, _) = exchange.settle();
         let record = exchange.take_record(status, now_ms);
+        let used = || iter::once(usage).chain(record.abandoned.iter().map(Abandoned::usage));
         let costs: Vec<(String, u64)> = match &exchange.routed.route {
-            Some(route) if !usage.is_empty() => {
-                route.costs.iter().map(|entry| (entry.key.clone(), cost::value(entry, &usage))).collect()
+            Some(route) if used().any(|usage| !usage.is_empty()) => {
+                let sum = |cost| used().map(|usage| cost::value(cost, &usage)).fold(0, u64::saturating_add);
+                route.costs.iter().map(|cost| (cost.key.clone(), sum(cost))).collect()
             }
             _ => Vec::new(),
         };

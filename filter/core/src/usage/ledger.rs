@@ -9,7 +9,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{Record, UsageStatus};
+use super::record::{Abandoned, Record, UsageStatus};
 use crate::store::{Store, update};
 
 /// How many shards there are. A listing reads them all.
@@ -41,7 +41,7 @@ pub struct Key<'a> {
 /// Sums over requests; tokens, except where the name says otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
-    /// Requests that used something.
+    /// Requests that used something. One that two backends were at work on counts at each.
     pub requests: u64,
     /// Those of `requests` whose usage is partial or estimated.
     pub uncertain_requests: u64,
@@ -71,6 +71,17 @@ impl Totals {
             reasoning_tokens: record.reasoning_tokens.unwrap_or(0),
             total_tokens: record.total_tokens.unwrap_or(0),
         }
+    }
+
+    fn of_abandoned(attempt: &Abandoned) -> Option<Totals> {
+        let input_tokens = attempt.input_tokens?;
+        Some(Totals {
+            requests: 1,
+            uncertain_requests: 1,
+            input_tokens,
+            total_tokens: input_tokens,
+            ..Totals::default()
+        })
     }
 
     /// Adds `other`; sums stop at the largest number instead of wrapping.
@@ -162,21 +173,31 @@ impl Key<'_> {
     }
 }
 
-/// Enters `record`, unless nothing was used. False when shared data could not be written: the caller logs that.
+/// Enters what `record` says was used, at each backend that was at work. False when shared data could not be written: the caller
+/// logs that.
 pub fn enter(store: &dyn Store, record: &Record, now_seconds: u64) -> bool {
-    if record.usage_status == UsageStatus::None {
-        return true;
+    let key = |model, backend| Key { user: clip(&record.user), model: clip(model), backend: clip(backend) };
+    let mut written = true;
+    for attempt in &record.abandoned {
+        if let Some(totals) = Totals::of_abandoned(attempt) {
+            written &= add(store, &key(&attempt.request_model, &attempt.backend), &totals, now_seconds);
+        }
     }
-    let key =
-        Key { user: clip(&record.user), model: clip(&record.request_model), backend: clip(&record.backend) };
+    if record.usage_status != UsageStatus::None {
+        let totals = Totals::of(record);
+        written &= add(store, &key(&record.request_model, &record.backend), &totals, now_seconds);
+    }
+    written
+}
+
+fn add(store: &dyn Store, key: &Key<'_>, totals: &Totals, now_seconds: u64) -> bool {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
-    let totals = Totals::of(record);
     update(store, &shard_key(hasher.finish() % SHARDS), |bytes| {
         // A shard that cannot be read was written by another version of the filter: it starts anew.
         let mut shard =
             bytes.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_else(Shard::default);
-        shard.add(&key, &totals, now_seconds);
+        shard.add(key, totals, now_seconds);
         let room = bytes.map_or(0, <[u8]>::len).saturating_add(ENTRY_ROOM);
         (postcard::to_extend(&shard, Vec::with_capacity(room)).ok(), ())
     })

@@ -18,6 +18,25 @@ pub enum UsageStatus {
     None,
 }
 
+/// An attempt that was given up for taking too long. Its backend is at work all the same, and what it reads is paid for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Abandoned {
+    /// `namespace/name` of its AIServiceBackend.
+    pub backend: String,
+    /// The model that this one was asked for.
+    pub request_model: String,
+    /// Estimated, since nothing was reported; `None` where the endpoint has no tokens.
+    pub input_tokens: Option<u64>,
+}
+
+impl Abandoned {
+    /// What is charged for it.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        Usage { input: self.input_tokens, ..Usage::default() }
+    }
+}
+
 /// Everything worth knowing about one request when it is over. Its serialised form is the access log line.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
@@ -58,6 +77,8 @@ pub struct Record {
     pub total_tokens: Option<u64>,
     /// How far the counters can be trusted.
     pub usage_status: UsageStatus,
+    /// Attempts that had all the time there is, and no answer by then. Another one followed.
+    pub abandoned: Vec<Abandoned>,
     /// What the backend's API could not express: `field: reason`.
     pub losses: Vec<String>,
     /// From the request to the first byte of content, in milliseconds.
@@ -113,6 +134,7 @@ impl Record {
             reasoning_tokens: None,
             total_tokens: None,
             usage_status: UsageStatus::None,
+            abandoned: Vec::new(),
             losses: Vec::new(),
             ttft_ms: None,
             duration_ms: 0,

@@ -4,12 +4,17 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use weir_core::backend::{Attempt, Begin, Place};
+use weir_core::auth::sigv4::SigningKeys;
+use weir_core::backend::{Attempt, Begin, Identity, Place};
 use weir_core::config::SchemaName::OpenAI;
+use weir_core::edge::{Closing, Edge};
 use weir_core::exchange::Exchange;
 use weir_core::headers::Headers;
+use weir_core::usage::ledger::{self, Totals};
+use weir_core::usage::record::UsageStatus;
 
-use crate::gateway::Gateway;
+use crate::answer::COMPLETION;
+use crate::gateway::{Gateway, credential};
 use crate::host::ROUTE;
 
 /// What becomes of a second attempt, so many milliseconds after the first, and how many the books have then.
@@ -38,4 +43,109 @@ fn the_only_backend_is_not_asked_again_while_it_is_at_work() {
     assert!(matches!(second(one(), 1_999), (Begin::Attempt(_), 2)));
     let two = one().backend("two", OpenAI);
     assert!(matches!(second(two, 9_000), (Begin::Attempt(_), 2)), "another may be faster");
+}
+
+/// What the attempts of a request come to, one at each backend.
+#[derive(Clone, Copy)]
+enum Comes {
+    Answer,
+    Error,
+    /// Nothing within the time of an attempt.
+    Nothing,
+    /// The connection fails.
+    Reset,
+    /// The credential does not come, within the same time.
+    NoCredential,
+}
+
+/// The books of a request whose attempts come to this, and the ledger: backend, requests, uncertain ones, tokens.
+fn books(attempts: &[Comes], path: &str, status: u16) -> (Closing, Vec<(String, u64, u64, u64)>) {
+    let mut gateway = Gateway::new().backend("one", OpenAI).model("llama").backend("two", OpenAI);
+    gateway.route.attempt_ms = Some(2_000);
+    gateway.config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
+    let config = Arc::new(gateway.config.clone());
+    let headers = Headers::from([(":method", "POST"), (":path", path)]);
+    let exchange = Rc::new(RefCell::new(Exchange::new(headers, 0)));
+    let mut edge = Edge::new(Arc::clone(&config), Rc::clone(&exchange));
+    let body = format!(r#"{{"model":"m","input":"{}"}}"#, "a".repeat(375));
+    let _ = edge.request_headers(false);
+    let _ = edge.request_body(body.as_bytes());
+    let mut now_ms = 0;
+    for (index, comes) in attempts.iter().enumerate() {
+        let (name, target) = [("one", "0/0/default/one"), ("two", "1/0/default/two")][index % 2];
+        let place = Place { route: ROUTE, target };
+        let mut attempt = match Attempt::begin(&config, &exchange, place, &gateway.store, now_ms) {
+            Begin::Attempt(attempt) => attempt,
+            Begin::Reply(reply) => panic!("{reply:?}"),
+        };
+        if !matches!(comes, Comes::NoCredential) {
+            let key = credential(name, OpenAI);
+            let identity = Identity { credential: Some(&key), keys: &mut SigningKeys::default(), now: 1 };
+            attempt.request(body.as_bytes(), identity).unwrap();
+        }
+        let json = Headers::from([("content-type", "application/json")]);
+        match comes {
+            Comes::Answer => {
+                let _ = attempt.answer_headers(200, &json, false, now_ms);
+                let _ = attempt.whole_answer(COMPLETION.as_bytes(), now_ms);
+            }
+            Comes::Error => drop(attempt.answer_headers(503, &json, false, now_ms + 1_999)),
+            Comes::Nothing | Comes::Reset | Comes::NoCredential => {}
+        }
+        now_ms += if matches!(comes, Comes::Reset | Comes::Answer) { 1 } else { 2_025 };
+    }
+    let closing = edge.close(status, now_ms, &gateway.store);
+    let lines = ledger::list(&gateway.store).records.into_iter();
+    let lines = lines.map(|line| {
+        let Totals { requests, uncertain_requests, total_tokens, .. } = line.totals;
+        (line.key.backend.into_owned(), requests, uncertain_requests, total_tokens)
+    });
+    (closing, lines.collect())
+}
+
+#[test]
+fn who_took_too_long_is_on_the_books_beside_who_answered() {
+    use Comes::{Answer, Error, NoCredential, Nothing, Reset};
+    let chat = "/v1/chat/completions";
+    let line = |backend: &str, uncertain, tokens| (format!("default/{backend}"), 1, uncertain, tokens);
+    let (closing, lines) = books(&[Nothing, Answer], chat, 200);
+    let abandoned = |backend: &str, model: &str| (format!("default/{backend}"), model.to_owned(), Some(100));
+    let named = |closing: &Closing| -> Vec<_> {
+        let abandoned = closing.record.abandoned.iter().cloned();
+        abandoned.map(|it| (it.backend, it.request_model, it.input_tokens)).collect()
+    };
+    let record = &closing.record;
+    assert_eq!(named(&closing), [abandoned("one", "llama")]);
+    assert_eq!((record.attempts, record.usage_status), (2, UsageStatus::Complete), "the answer's own");
+    assert_eq!((record.input_tokens, record.total_tokens), (Some(11), Some(13)));
+    assert_eq!(lines, [line("one", 1, 100), line("two", 0, 13)]);
+    let cost =
+        |closing: &Closing, key: &str| closing.costs.iter().find(|cost| cost.0 == key).map(|cost| cost.1);
+    assert_eq!(cost(&closing, "llm_input_token"), Some(111), "the user's budget pays for both");
+    assert_eq!(cost(&closing, "llm_output_token"), Some(2));
+    assert!(record.to_line().contains(
+        r#""abandoned":[{"backend":"default/one","request_model":"llama","input_tokens":100}],"losses""#
+    ));
+
+    let (closing, lines) = books(&[Nothing, Nothing], chat, 504);
+    assert_eq!(named(&closing), [abandoned("one", "llama")], "the last one is the record's own");
+    assert_eq!((closing.record.usage_status, closing.record.total_tokens), (UsageStatus::Partial, Some(100)));
+    assert_eq!((cost(&closing, "llm_total_token"), lines.len()), (Some(200), 2));
+
+    let (closing, lines) = books(&[Nothing, Error], chat, 503);
+    assert_eq!(
+        (closing.record.usage_status, cost(&closing, "llm_total_token")),
+        (UsageStatus::None, Some(100))
+    );
+    assert_eq!(lines, [line("one", 1, 100)]);
+
+    for paid_by_nobody in [Error, Reset, NoCredential] {
+        let (closing, lines) = books(&[paid_by_nobody, Answer], chat, 200);
+        assert!(closing.record.abandoned.is_empty());
+        assert_eq!(lines, [line("two", 0, 13)]);
+    }
+
+    let (closing, lines) = books(&[Nothing, Answer], "/v1/images/generations", 200);
+    assert_eq!(closing.record.abandoned[0].input_tokens, None, "told, and not estimated");
+    assert!(lines.iter().all(|line| line.0 != "default/one"));
 }
