@@ -197,6 +197,8 @@ pub struct Origin {
 pub struct Retry {
     /// Attempts after the first; bounded by the number of backends unless the policy says otherwise.
     pub count: u32,
+    /// So many more where connections failed before an answer, and nothing else has.
+    pub spare: u32,
     /// Attempts on one priority before the next is tried.
     pub attempts_per_priority: u32,
     /// Envoy's `retry_on` words: `5xx`, `connect-failure`, `reset`, ...

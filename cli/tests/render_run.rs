@@ -66,6 +66,7 @@ fn plan(script: &str) -> Result<Plan, Report> {
             attempt_idle_timeout: None,
             retry: Some(Retry {
                 count: 2,
+                spare: 0,
                 attempts_per_priority: 1,
                 on: vec!["5xx".to_owned(), "connect-failure".to_owned(), "reset".to_owned()],
                 status_codes: vec![429],

@@ -1,13 +1,16 @@
-"""What of its attempts a request pays for, and what counts as one, where a rule has several backends."""
+"""What counts as an attempt, what of it is paid for, and how many there are, where a rule has several backends."""
 
+import concurrent.futures
+import json
 import threading
 
 import pytest
 
 from harness import providers as stand_ins
 from harness import resources
+from harness.impatient import Impatient
 from harness.process import wait_for
-from harness.samples import HELLO, TOTAL
+from harness.samples import HELLO, SSE, TOTAL
 
 SPARE = {"name": "gpt-oss", "priority": 1}
 
@@ -98,3 +101,61 @@ def test_what_has_no_room_is_no_attempt(shared_providers, providers, start_gatew
     assert gateway.chat("model", user).status_code == 503
     assert gateway.logged(user)[0]["attempts"] == 0
     running.join(30)
+
+
+def impatient(one, two):
+    return [
+        *resources.gateway(),
+        *resources.backend("one", one.url),
+        *resources.backend("two", two.url),
+        resources.route(resources.rule("m", {"name": "one", "priority": 0}, {"name": "two", "priority": 1})),
+    ]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_stale_connections_to_all_backends(start_gateway, user, stream):
+    """None of them has got the request, so the client does not see it: there are more tries until one is on a fresh connection."""
+    one, two = Impatient(), Impatient()
+    gateway = start_gateway(impatient(one, two), "--concurrency", "1")
+
+    def ask(user):
+        body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+        return gateway.http.post("/v1/chat/completions", json=body, headers={"x-user-id": user}).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(ask, ["one", "two"])) == [200, 200]
+    # Two connections to the first backend are stale now; each request makes some more so.
+    assert [ask(user) for _ in range(8)] == [200] * 8
+    records = gateway.logged(user, 8)
+    assert max(record["attempts"] for record in records) > 2, "as many as there are backends were not enough"
+    assert [record["abandoned"] for record in records] == [[]] * 8
+    one.socket.close()
+    two.socket.close()
+
+
+@pytest.mark.parametrize("opens_with_it", [False, True])
+def test_more_tries_are_for_connections_alone(gateway, providers, user, opens_with_it):
+    """Each backend is asked once, and the last one's answer is the client's."""
+    for name in ("qwen3", "gpt-oss"):
+        error = {"message": f"the word of {name}", "type": "server_error"}
+        if opens_with_it:
+            event = {"text": f"data: {json.dumps({'error': error})}\n\n"}
+            providers[name].script(event, times=9, headers=SSE)
+        else:
+            providers[name].fail(503, times=9, error=error)
+    answer = gateway.chat("slow", user, stream=opens_with_it)
+    assert answer.status_code >= 500
+    assert answer.json()["error"]["message"] == "the word of gpt-oss"
+    assert "x-envoy-ratelimited" not in answer.headers
+    assert [len(providers[name].requests()) for name in ("qwen3", "gpt-oss")] == [1, 1]
+    assert gateway.logged(user)[0]["attempts"] == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_backend_is_asked_again_while_it_is_at_work(gateway, providers, user, stream):
+    for name in ("qwen3", "gpt-oss"):
+        providers[name].script({"delay_ms": 4000}, {"default": {}}, times=9)
+    assert gateway.chat("slow", user, stream=stream).status_code == 504
+    record = gateway.logged(user)[0]
+    assert [len(providers[name].requests()) for name in ("qwen3", "gpt-oss")] == [1, 1]
+    assert (record["attempts"], len(record["abandoned"]), record["usage_status"]) == (2, 1, "partial")

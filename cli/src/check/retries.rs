@@ -16,6 +16,8 @@ const POLICY_RETRIES: u32 = 2;
 const SINGLE_BACKEND_RETRIES: u32 = 3;
 const SINGLE_BACKEND_BACKOFF: Backoff =
     Backoff { base: Duration::from_millis(500), max: Some(Duration::from_secs(4)) };
+/// With several, connections that were kept may be stale at each of them.
+const SPARE_RETRIES: u32 = 3;
 /// Failures before a backend can have begun its work.
 const UNSENT: &[&str] = &["connect-failure", "refused-stream", "reset-before-request"];
 /// Envoy Gateway's default for a retry policy without `retryOn`, with the status 503.
@@ -88,7 +90,7 @@ pub fn retry(policy: Option<&Traffic<'_>>, members: &[Member], ai: bool) -> Opti
     });
     let attempts_per_priority =
         spec.num_attempts_per_priority.filter(|count| *count > 0).unwrap_or(largest_priority);
-    let retry = Retry { count, attempts_per_priority, on, status_codes, backoff };
+    let retry = Retry { count, spare: 0, attempts_per_priority, on, status_codes, backoff };
     Some(if ai && backends < 2 { without_timeouts(retry) } else { retry })
 }
 
@@ -132,12 +134,13 @@ pub fn answers(retry: Option<&Retry>) -> u32 {
     repeated.map_or(1, |retry| retry.count.saturating_add(1))
 }
 
-/// Each backend is asked once, on every failure that another one may not have. A single one is asked again only
+/// Each backend is asked once, on every failure that another one may not have; where connections fail, some more attempts are made. A single one is asked again only
 /// when the request did not get to it: its 5xx and 429 are the client's to know, and what it takes too long for it may still finish.
 fn default_retry(backends: u32, largest_priority: u32) -> Retry {
     if backends < 2 {
         return Retry {
             count: SINGLE_BACKEND_RETRIES,
+            spare: 0,
             attempts_per_priority: 1,
             on: words(UNSENT),
             status_codes: Vec::new(),
@@ -146,6 +149,7 @@ fn default_retry(backends: u32, largest_priority: u32) -> Retry {
     }
     Retry {
         count: backends - 1,
+        spare: SPARE_RETRIES,
         attempts_per_priority: largest_priority,
         on: words(&["5xx", "connect-failure", "reset", "retriable-status-codes"]),
         status_codes: vec![429],
@@ -183,7 +187,8 @@ mod tests {
         for (backends, count, attempts_per_priority) in cases {
             let retry = retry(None, &members(&backends), true).unwrap();
             assert_eq!((retry.count, retry.attempts_per_priority), (count, attempts_per_priority));
-            assert_eq!(retry.status_codes, [429]);
+            assert_eq!((retry.status_codes.as_slice(), answers(Some(&retry))), (&[429][..], count + 1));
+            assert_eq!(retry.spare, 3, "for connections alone");
         }
         let single = retry(None, &members(&[(0, 1), (0, 0)]), true).unwrap();
         assert_eq!(single.on, ["connect-failure", "refused-stream", "reset-before-request"]);
@@ -195,6 +200,7 @@ mod tests {
         let narrowed = |on: &[&str], status_codes: &[u16]| {
             let retry = Retry {
                 count: 2,
+                spare: 0,
                 attempts_per_priority: 1,
                 on: words(on),
                 status_codes: status_codes.to_vec(),

@@ -200,6 +200,7 @@ impl Compiler<'_, '_> {
                     limit_headers: Vec::new(),
                     counted_ahead: false,
                     attempts: Some(retries::answers(rule.retry.as_ref())),
+                    spare_attempts: rule.retry.as_ref().map_or(0, |retry| retry.spare),
                     attempt_ms: rule.attempt_timeout.map(milliseconds),
                     silence_ms: rule.attempt_idle_timeout.map(milliseconds),
                     request_ms: rule.request_timeout.map(milliseconds),

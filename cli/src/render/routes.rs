@@ -297,7 +297,7 @@ fn retries(retry: &Retry) -> Map<String, Value> {
         policy.insert("retriable_status_codes".to_owned(), json!(retry.status_codes));
     }
     policy.insert("retry_on".to_owned(), on.join(",").into());
-    policy.insert("num_retries".to_owned(), retry.count.into());
+    policy.insert("num_retries".to_owned(), retry.count.saturating_add(retry.spare).into());
     // Another host of the priority first, and the next priority when this one had its attempts: priorities alone would pass over healthy
     // backends of the same priority.
     policy.insert(

@@ -43,6 +43,7 @@ pub(super) fn rule(name: &str, cluster: usize) -> Rule {
         attempt_idle_timeout: None,
         retry: Some(Retry {
             count: 2,
+            spare: 0,
             attempts_per_priority: 1,
             on: vec!["5xx".into(), "reset".into(), "connect-failure".into()],
             status_codes: vec![429],

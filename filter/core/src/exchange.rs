@@ -108,6 +108,8 @@ pub struct Attempts {
     pub begun: u32,
     /// How many have made a request of their backend, less those of which something says that it was not sent.
     pub sent: u32,
+    /// How many of those before the latest were answered with an error, or took too long.
+    pub spent: u32,
     /// When the last of them began, in milliseconds since 1970.
     pub started_ms: u64,
     /// Those that were given up for taking too long.
@@ -217,7 +219,11 @@ impl Exchange {
 
     /// Another attempt begins, at `now_ms`. Whether it is the first. Each may take `limit_ms`.
     pub(crate) fn begin_attempt(&mut self, now_ms: u64, limit_ms: Option<u64>) -> bool {
-        if self.attempt.is_sent && limit_ms.is_some_and(|limit| self.is_overdue(now_ms, limit)) {
+        let is_overdue = limit_ms.is_some_and(|limit| self.is_overdue(now_ms, limit));
+        if is_overdue || self.attempt.has_failed {
+            self.attempts.spent = self.attempts.spent.saturating_add(1);
+        }
+        if is_overdue && self.attempt.is_sent {
             self.abandon();
         }
         self.attempt = Progress::default();
@@ -230,6 +236,15 @@ impl Exchange {
     pub(crate) fn is_overdue(&self, now_ms: u64, limit_ms: u64) -> bool {
         let waited = now_ms.saturating_sub(self.attempts.started_ms);
         self.attempts.begun > 0 && self.attempt.is_unanswered() && waited >= limit_ms
+    }
+
+    /// Whether no other attempt follows, whatever comes of the latest.
+    pub(crate) fn is_last(&self, route: &Route) -> bool {
+        let Attempts { begun, spent, .. } = self.attempts;
+        let is_last_of = |attempts: u32| {
+            spent.saturating_add(1) >= attempts || begun >= attempts.saturating_add(route.spare_attempts)
+        };
+        self.routed.direct || route.attempts.is_some_and(is_last_of)
     }
 
     /// Nobody waits for the latest attempt any longer, but its backend is at work.

@@ -20,6 +20,10 @@ pub const BETA_HEADER: &str = "anthropic-beta";
 /// With `true` a request is refused for what it would lose on its way to the backend.
 pub const STRICT_HEADER: &str = "x-weir-strict";
 
+/// With it Envoy repeats no request, whatever the answer's status:
+/// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/router_filter#x-envoy-ratelimited>
+pub const NO_RETRY_HEADER: &str = "x-envoy-ratelimited";
+
 /// With `true` the answer says in [`LOSSES_HEADER`] what was lost.
 pub const REPORT_LOSSES_HEADER: &str = "x-weir-report-losses";
 

@@ -250,7 +250,7 @@ fn retries(retry: &Retry, backends: usize) -> Map<String, Value> {
         on.insert("httpStatusCodes".to_owned(), json!(retry.status_codes));
     }
     let mut fields = Map::new();
-    fields.insert("numRetries".to_owned(), retry.count.into());
+    fields.insert("numRetries".to_owned(), retry.count.saturating_add(retry.spare).into());
     if backends > 1 {
         fields.insert("numAttemptsPerPriority".to_owned(), retry.attempts_per_priority.into());
     }

@@ -40,6 +40,7 @@ fn simple() -> Plan {
     let mut simple = rule("route/rule/0", 0);
     simple.retry = Some(Retry {
         count: 3,
+        spare: 0,
         attempts_per_priority: 1,
         on: vec!["connect-failure".to_owned(), "reset".to_owned()],
         status_codes: vec![],

@@ -271,11 +271,15 @@ fn nobody(exchange: &SharedExchange, route: &Route) -> Option<Error> {
     )))
 }
 
-/// Refuses another attempt at the only backend of a route if the one before had all the time there is. Envoy counts its timeouts
-/// among the resets and tries again after either; but after a timeout the backend is still at work, and would be paid twice.
+/// Refuses another attempt if the one before had all the time there is, and it was the last that may take it. Envoy counts its
+/// timeouts among the resets and tries again after either; but after a timeout the backend is still at work, and would be paid twice.
 fn refused_by_time(exchange: &SharedExchange, route: &Route, now_ms: u64) -> Option<Reply> {
-    let limit = route.attempt_limit_ms().filter(|_| route.targets.len() == 1)?;
-    let is_over = exchange.borrow().is_overdue(now_ms, limit);
+    let limit = route.attempt_limit_ms()?;
+    let is_over = {
+        let exchange = exchange.borrow();
+        let is_last = route.targets.len() == 1 || route.spare_attempts > 0 && exchange.is_last(route);
+        is_last && exchange.is_overdue(now_ms, limit)
+    };
     is_over.then(|| refuse(exchange, &too_late()))
 }
 

@@ -227,6 +227,11 @@ fn is_yes(it: &bool) -> bool {
     *it
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(it: &u32) -> bool {
+    *it == 0
+}
+
 fn default_max_tokens() -> u64 {
     crate::wire::anthropic::DEFAULT_MAX_TOKENS
 }
@@ -263,6 +268,10 @@ pub struct Route {
     /// headers back for. `None`: there may always be another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
+    /// So many more attempts Envoy may make, where connections failed before an answer: of those that were kept, any number may be stale. It
+    /// has one number for all that it repeats, so the filter ends it where [`Route::attempts`] were answered or took too long.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub spare_attempts: u32,
     /// Envoy's `per_try_timeout`, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempt_ms: Option<u64>,

@@ -18,8 +18,8 @@ use crate::endpoint::{Body, ClientApi};
 use crate::error::{Error, Kind, no_room};
 use crate::exchange::SharedExchange;
 use crate::headers::{
-    CLUSTER_HEADER, HeaderEdits, Headers, LOSSES_HEADER, MODEL_HEADER, REPORT_LOSSES_HEADER, STRICT_HEADER,
-    is_internal,
+    CLUSTER_HEADER, HeaderEdits, Headers, LOSSES_HEADER, MODEL_HEADER, NO_RETRY_HEADER, REPORT_LOSSES_HEADER,
+    STRICT_HEADER, is_internal,
 };
 use crate::pulse::Beat;
 
@@ -322,6 +322,10 @@ impl Edge {
         }
         let exchange = self.exchange.borrow();
         let mut edits = HeaderEdits::default();
+        // No backend's own comes so far.
+        if local.is_none() && exchange.attempts.begun > 0 && headers.get(NO_RETRY_HEADER).is_some() {
+            edits.remove(NO_RETRY_HEADER);
+        }
         if let Some(standing) = exchange.books.standing.filter(|_| !exchange.answered_here) {
             for (name, value) in standing.headers() {
                 edits.set(name, value);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use weir_core::auth::sigv4::SigningKeys;
 use weir_core::backend::{Attempt, Begin, Identity, Place};
 use weir_core::config::SchemaName::OpenAI;
-use weir_core::edge::{Closing, Edge};
+use weir_core::edge::{Closing, Edge, Response};
 use weir_core::exchange::Exchange;
 use weir_core::headers::Headers;
 use weir_core::usage::ledger::{self, Totals};
@@ -148,4 +148,65 @@ fn who_took_too_long_is_on_the_books_beside_who_answered() {
     let (closing, lines) = books(&[Nothing, Answer], "/v1/images/generations", 200);
     assert_eq!(closing.record.abandoned[0].input_tokens, None, "told, and not estimated");
     assert!(lines.iter().all(|line| line.0 != "default/one"));
+}
+
+/// What becomes of attempts where Envoy may repeat failed connections more often than answers: whether the last of them lets Envoy
+/// repeat its error, or the status that it is refused with.
+fn spared(attempts: &[Comes]) -> Result<bool, u16> {
+    let mut gateway = Gateway::new().backend("one", OpenAI).backend("two", OpenAI);
+    gateway.route.attempt_ms = Some(2_000);
+    (gateway.route.attempts, gateway.route.spare_attempts) = (Some(2), 3);
+    gateway.config.routes.insert(ROUTE.to_owned(), Arc::new(gateway.route.clone()));
+    let config = Arc::new(gateway.config);
+    let headers = Headers::from([(":path", "/v1/chat/completions")]);
+    let exchange = Rc::new(RefCell::new(Exchange::new(headers, 0)));
+    let mut edge = Edge::new(Arc::clone(&config), Rc::clone(&exchange));
+    let mut now_ms = 0;
+    let mut is_repeated = true;
+    for (index, comes) in attempts.iter().enumerate() {
+        let target = ["0/0/default/one", "1/0/default/two"][index % 2];
+        let place = Place { route: ROUTE, target };
+        let mut attempt = match Attempt::begin(&config, &exchange, place, &gateway.store, now_ms) {
+            Begin::Attempt(attempt) => attempt,
+            Begin::Reply(reply) => return Err(reply.status),
+        };
+        let header = "x-envoy-ratelimited";
+        // What a backend says of it counts nothing.
+        let json = Headers::from([("content-type", "application/json"), (header, "true")]);
+        match comes {
+            Comes::Error => {
+                let edits = attempt.unwanted_headers(503, &json);
+                let _ = attempt.answer_headers(503, &json, false, now_ms);
+                is_repeated = edits.get(header) == Some(None);
+                let Response::Pass(edits) = edge.response_headers(503, &json, None, false) else { panic!() };
+                assert_eq!(edits.get(header), Some(None), "it is not for the client");
+            }
+            // A 200 that is an error.
+            Comes::Answer => {
+                let edits = attempt.unwanted_headers(200, &json);
+                assert_eq!(edits.get(header), Some(None));
+                let _ = attempt.answer_headers(200, &json, false, now_ms);
+                is_repeated = attempt.whole_answer(b"no JSON", now_ms).headers.get(header).is_none();
+            }
+            Comes::Nothing | Comes::Reset | Comes::NoCredential => {}
+        }
+        now_ms += if matches!(comes, Comes::Nothing) { 2_025 } else { 1 };
+    }
+    Ok(is_repeated)
+}
+
+#[test]
+fn stale_connections_take_no_backends_turn() {
+    use Comes::{Answer, Error, Nothing, Reset};
+    assert_eq!(spared(&[Error]), Ok(true), "the other is asked");
+    assert_eq!(spared(&[Error, Error]), Ok(false), "each was asked once");
+    assert_eq!(spared(&[Answer]), Ok(true));
+    assert_eq!(spared(&[Error, Answer]), Ok(false));
+    assert_eq!(spared(&[Reset, Reset, Error]), Ok(true), "nobody had got it before");
+    assert_eq!(spared(&[Reset, Reset, Error, Error]), Ok(false));
+    assert_eq!(spared(&[Reset, Reset, Reset, Reset, Error]), Ok(false), "Envoy makes no more");
+    assert_eq!(spared(&[Nothing, Error]), Ok(false));
+    assert_eq!(spared(&[Nothing, Nothing, Error]), Err(504), "both are at work");
+    assert_eq!(spared(&[Error, Nothing, Error]), Err(504));
+    assert_eq!(spared(&[Reset, Nothing, Error]), Ok(false));
 }

@@ -210,8 +210,7 @@ impl Attempt {
     }
 
     fn hold(&self, exchange: &Exchange, now_ms: u64) -> Hold {
-        let is_last = exchange.routed.direct
-            || self.route.attempts.is_some_and(|attempts| exchange.attempts.begun >= attempts);
+        let is_last = exchange.is_last(&self.route);
         let until_ms = if is_last {
             now_ms.saturating_add(HOLD_MS)
         } else {

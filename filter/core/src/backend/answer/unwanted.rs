@@ -1,7 +1,7 @@
 //! Headers of a backend's answer that are not for the client.
 
 use crate::backend::Attempt;
-use crate::headers::{HeaderEdits, Headers, Names, is_internal};
+use crate::headers::{HeaderEdits, Headers, NO_RETRY_HEADER, Names, is_internal};
 
 /// What a server says of itself or of the connection to it, and the client would take for the gateway's word: cookies (which
 /// no attempt sends back), other addresses, and what a browser is to do with this host from now on.
@@ -35,6 +35,9 @@ impl Attempt {
         for (name, _) in headers.iter().filter(|(name, _)| is_unwanted(name)) {
             edits.remove(name.to_owned());
         }
+        if !(200..300).contains(&status) {
+            self.ends_attempts(&mut edits);
+        }
         // An answer of success may be an error all the same. It is looked at in the way that takes no time.
         let is_success = (200..300).contains(&status);
         let secrets = &self.answer.secrets;
@@ -49,6 +52,14 @@ impl Attempt {
             }
         }
         edits
+    }
+
+    /// Has Envoy give the client this answer, which is an error, where it could repeat the request once more for failed connections only.
+    pub(super) fn ends_attempts(&self, edits: &mut HeaderEdits) {
+        let exchange = self.exchange.borrow();
+        if self.route.spare_attempts > 0 && !exchange.routed.direct && exchange.is_last(&self.route) {
+            edits.set(NO_RETRY_HEADER, "true");
+        }
     }
 }
 

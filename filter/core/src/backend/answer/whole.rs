@@ -231,6 +231,7 @@ impl Attempt {
         self.exchange.borrow_mut().attempt.has_failed = true;
         let status = as_failure(error, self.answer.status).status();
         let mut headers = HeaderEdits::default();
+        self.ends_attempts(&mut headers);
         if status != self.answer.status {
             headers.set(":status", status.to_string());
             // Of a redirect, which is not the client's to follow.
