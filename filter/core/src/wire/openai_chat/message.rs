@@ -57,6 +57,10 @@ fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Mess
         let call = decode_tool_call(&Path::Index(&list, index), call, losses)?;
         calls.push(Part { origin: Origin::new("tool_calls", index), ..call });
     }
+    // Clients that echo an answer send back what Google said of it; no model is told that.
+    for echoed in ["safety_ratings", "grounding_metadata"] {
+        fields.take(echoed);
+    }
     let mut content = put_together(thoughts, content, calls);
     mark_last(fields, &mut content, losses)?;
     Ok(Message { name: fields.string("name")?, ..Message::new(Role::Assistant, content) })
@@ -183,7 +187,19 @@ pub(in crate::wire) fn saying_error(text: Cow<'_, str>) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn what_google_said_of_an_answer_is_no_part_of_the_conversation() {
+        let echoed = json!({"role": "assistant", "content": "Hi", "safety_ratings": [], "grounding_metadata": {}, "odd": 1});
+        let mut losses = Losses::default();
+        let message = decode_message(&Path::Root, echoed, &mut losses).unwrap();
+        let extra = message.extra.unwrap();
+        assert_eq!(extra.members.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["odd"]);
+        assert!(losses.iter().next().is_none());
+    }
 
     #[test]
     fn a_result_is_an_error_only_if_it_says_what_went_wrong() {
