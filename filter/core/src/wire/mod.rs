@@ -54,6 +54,8 @@
 //!
 //! A streamed one takes its answer through an [`EventReader`] and an [`EventWriter`] instead.
 
+#[cfg(test)]
+mod accumulate;
 pub mod anthropic;
 pub mod api;
 pub(crate) mod cohere;

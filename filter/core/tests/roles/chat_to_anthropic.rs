@@ -5,7 +5,7 @@ use weir_core::config::SchemaName::{self, AWSAnthropic, Anthropic};
 
 use crate::answer::{Answer, MESSAGE, MESSAGE_EVENTS, named_sse};
 use crate::gateway::Gateway;
-use crate::host::Outcome;
+use crate::outcome::Outcome;
 
 const CHAT: &str = "/v1/chat/completions";
 

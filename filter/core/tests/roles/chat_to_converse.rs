@@ -6,7 +6,7 @@ use weir_core::usage::record::UsageStatus;
 
 use crate::answer::{Answer, CONVERSE_EVENTS, CONVERSED, exception};
 use crate::gateway::Gateway;
-use crate::host::Outcome;
+use crate::outcome::Outcome;
 
 const CHAT: &str = "/v1/chat/completions";
 const HI: &str = r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#;

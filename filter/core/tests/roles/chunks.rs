@@ -9,7 +9,7 @@ use crate::answer::{
     named_frame, named_sse,
 };
 use crate::gateway::Gateway;
-use crate::host::Outcome;
+use crate::outcome::Outcome;
 
 const CHAT: &str = "/v1/chat/completions";
 const MESSAGES: &str = "/anthropic/v1/messages";

@@ -9,7 +9,8 @@ use crate::answer::{
     Answer, Bytes, CHAT_CHUNKS, COHERE_EVENTS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, frame, named_frame,
 };
 use crate::gateway::Gateway;
-use crate::host::{Outcome, ends_by_itself, message_of};
+use crate::host::ends_by_itself;
+use crate::outcome::{Outcome, message_of};
 
 const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/chat/completions", OpenAI),

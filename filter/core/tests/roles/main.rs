@@ -32,6 +32,7 @@ mod host;
 mod messages_to_converse;
 mod models;
 mod openai_in_clouds;
+mod outcome;
 mod pass_through;
 mod refused;
 mod repeated;

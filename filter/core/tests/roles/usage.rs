@@ -5,7 +5,7 @@ use weir_core::usage::record::UsageStatus;
 
 use crate::answer::{Answer, CHAT_CHUNKS, COMPLETION, MESSAGE, MESSAGE_EVENTS, chat_sse, named_sse};
 use crate::gateway::Gateway;
-use crate::host::Outcome;
+use crate::outcome::Outcome;
 
 const CHAT: &str = "/v1/chat/completions";
 const STREAM: &str = r#"{"model":"m","stream":true}"#;

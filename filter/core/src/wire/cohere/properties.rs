@@ -8,9 +8,9 @@ use super::tests::asked;
 use crate::chat::{Event, Losses};
 use crate::usage::Usage;
 use crate::wire::BackendCodec;
+use crate::wire::accumulate::{accumulate, flatten, sse_data};
 use crate::wire::openai::chat::properties::{follows_the_grammar, translated};
 use crate::wire::openai_chat::encode_reply;
-use crate::wire::properties::{accumulate, flatten, sse_data};
 use crate::wire::schema::Schema as _;
 
 fn codec() -> &'static dyn BackendCodec {

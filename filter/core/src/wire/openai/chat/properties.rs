@@ -8,8 +8,8 @@ use super::tests::asked;
 use crate::chat::{Event, Losses};
 use crate::endpoint::Endpoint;
 use crate::usage::Usage;
+use crate::wire::accumulate::{accumulate, flatten, sse_data};
 use crate::wire::openai_chat::{StreamEncoder, encode_reply};
-use crate::wire::properties::{accumulate, flatten, sse_data};
 use crate::wire::usage::{StreamObserver, observe_body};
 use crate::wire::{BackendCodec, EventWriter as _};
 

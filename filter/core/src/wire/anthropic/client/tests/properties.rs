@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use super::answers::events_of;
+use super::requests::{full, sent};
 use super::*;
 
 fn seal() -> impl Strategy<Value = Option<Seal>> {
