@@ -41,7 +41,7 @@ class Provider:
         self.name = name
         self.url = url
         self.port = int(url.rsplit(":", 1)[1])
-        self._http = httpx.Client(base_url=url, timeout=10)
+        self._http = httpx.Client(base_url=url, timeout=10, verify=False)
 
     def requests(self, path=None):
         """What it received, oldest first: id, time_ms, method, path, headers, body or body_base64, answer."""
@@ -61,10 +61,9 @@ class Provider:
             headers={"content-type": "application/json", **(headers or {})},
         )
 
-    def clear(self):
+    def clear(self, what="/_own"):
         """Forgets requests and scripts."""
-        self._http.delete("/_requests").raise_for_status()
-        self._http.delete("/_script").raise_for_status()
+        self._http.delete(what).raise_for_status()
 
     def set_keys(self, *keys):
         self._http.put("/_keys", json=list(keys)).raise_for_status()
@@ -88,8 +87,8 @@ class Providers(Process):
         return self.by_name[name]
 
     def clear(self):
-        for provider in self.by_name.values():
-            provider.clear()
+        """Forgets requests and scripts of all."""
+        next(iter(self.by_name.values())).clear("/_all")
 
 
 def start_openai(name="openai", port=0, key=None, delay_ms=0, gzip=False):
@@ -105,7 +104,7 @@ def start_openai(name="openai", port=0, key=None, delay_ms=0, gzip=False):
 def start_all(gzip=False, credentials_token="pod-token-1"):
     """Every kind of provider, as the modules share them."""
     arguments = [
-        *("--openai", "qwen3=0", "--openai", "gpt-oss=0", "--openai", "main=0", "--openai", "spare=0"),
+        *("--openai", "qwen3=0", "--openai", "gpt-oss=0", "--strict-openai", "main=0", "--openai", "spare=0"),
         *("--api-key", f"main={OPENAI_KEY}", "--api-key", f"spare={SPARE_KEY}"),
         *("--anthropic", "claude=0", "--anthropic-key", ANTHROPIC_KEY),
         *("--bedrock", "bedrock=0", "--region", REGION, "--bedrock-api-key", BEDROCK_API_KEY),

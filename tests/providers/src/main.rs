@@ -1,8 +1,9 @@
 //! Stand-in model providers that speak the providers' documented formats, for the demo and the tests.
 //!
 //! Each port is one named provider. Besides its API every port has controls for tests: `GET` and `DELETE /_requests`
-//! (what it received), `POST`, `GET` and `DELETE /_script` (answers to give instead of its own), `PUT /_keys` (the keys
-//! a Bedrock accepts) and `PUT /_credentials` (what a credentials endpoint hands out).
+//! (what it received), `POST`, `GET` and `DELETE /_script` (answers to give instead of its own), `DELETE /_own` (both) and
+//! `DELETE /_all` (both, of all ports), `PUT /_keys` (the keys a Bedrock accepts) and `PUT /_credentials` (what a
+//! credentials endpoint hands out).
 
 mod answer;
 mod anthropic;
@@ -29,6 +30,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
 use crate::options::Options;
+use crate::server::{Port, Ports};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -45,14 +47,17 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), String> {
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
     let mut servers = JoinSet::new();
-    for (port, provider) in options.ports()? {
+    let ports: Vec<(u16, Arc<Port>)> =
+        options.ports()?.into_iter().map(|(port, provider)| (port, Arc::new(provider))).collect();
+    let all: Ports = ports.iter().map(|(_, provider)| Arc::clone(provider)).collect();
+    for (port, provider) in ports {
         let name = provider.name.clone();
         let listener = TcpListener::bind((options.bind, port))
             .await
             .map_err(|error| format!("{name}: port {port}: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         writeln!(std::io::stdout(), "{name} http://{address}").map_err(|error| error.to_string())?;
-        servers.spawn(Arc::new(provider).serve(listener));
+        servers.spawn(provider.serve(Arc::clone(&all), listener));
     }
     tokio::select! {
         _ = terminate.recv() => Ok(()),

@@ -60,6 +60,9 @@ pub(crate) struct Port {
     scripts: Scripts,
 }
 
+/// All ports of the process.
+pub(crate) type Ports = Arc<[Arc<Port>]>;
+
 /// A request as the providers see it.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
@@ -105,8 +108,8 @@ impl Port {
     ///
     /// # Errors
     /// What the listening socket reports.
-    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener) -> io::Result<()> {
-        let router = Router::new().fallback(handle).with_state(self);
+    pub(crate) async fn serve(self: Arc<Self>, all: Ports, listener: TcpListener) -> io::Result<()> {
+        let router = Router::new().fallback(handle).with_state((self, all));
         axum::serve(Accept(listener), router.into_make_service_with_connect_info::<Reset>()).await
     }
 
@@ -122,11 +125,24 @@ impl Port {
         }
     }
 
+    fn clear(&self) {
+        self.records.clear();
+        self.scripts.clear();
+    }
+
     /// What tests ask of the stand-in itself; not recorded.
-    fn control(&self, method: &Method, path: &str, body: &Bytes) -> Answer {
+    fn control(&self, all: &[Arc<Self>], method: &Method, path: &str, body: &Bytes) -> Answer {
         let done = || Answer::json(200, &json!({"ok": true}));
         let refused = |error: String| Answer::json(400, &json!({"error": error}));
         match (method.as_str(), path) {
+            ("DELETE", "/_own") => {
+                self.clear();
+                done()
+            }
+            ("DELETE", "/_all") => {
+                all.iter().for_each(|port| port.clear());
+                done()
+            }
             ("GET", "/_requests") => Answer::json(200, &self.records.list()),
             ("DELETE", "/_requests") => {
                 self.records.clear();
@@ -162,7 +178,7 @@ impl Port {
 }
 
 async fn handle(
-    State(port): State<Arc<Port>>,
+    State((port, all)): State<(Arc<Port>, Ports)>,
     ConnectInfo(reset): ConnectInfo<Reset>,
     request: Request,
 ) -> Response<Body> {
@@ -171,7 +187,7 @@ async fn handle(
     let Ok(body) = to_bytes(body, BODY_LIMIT).await else { return Response::new(Body::empty()) };
     let path = head.uri.path();
     if path.starts_with("/_") {
-        let answer = port.control(&head.method, path, &body);
+        let answer = port.control(&all, &head.method, path, &body);
         let (_, watch) = Arc::new(Records::default()).add("", "", &head.headers, b"");
         return answer.play(reset, watch).await;
     }
