@@ -1,0 +1,86 @@
+"""What clients rely on in a stream of each API: which event may follow which, and that usage is told once."""
+
+import json
+
+
+def of_completion(stream):
+    """Checks a stream of OpenAI's chat whose client asked for usage. `stream` is its text."""
+    *events, done = _blocks(stream)
+    assert done == "data: [DONE]"
+    chunks = [json.loads(_behind("data: ", event)) for event in events]
+    # Azure begins with what its filters say of the prompt, which names nothing.
+    if "prompt_filter_results" in chunks[0]:
+        del chunks[0]
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    for member in ("id", "created", "model"):
+        assert len({chunk[member] for chunk in chunks}) == 1, member
+    *chunks, last = chunks
+    assert last["choices"] == [] and last["usage"]["total_tokens"]
+    assert not any(chunk.get("usage") for chunk in chunks), "usage comes once, at the end"
+
+    choices = [choice for chunk in chunks for choice in chunk["choices"]]
+    assert len(choices) == len(chunks) and {choice["index"] for choice in choices} == {0}
+    deltas = [choice["delta"] for choice in choices]
+    assert [delta.get("role") for delta in deltas] == ["assistant"] + [None] * (len(deltas) - 1)
+    *open_, finish = [choice["finish_reason"] for choice in choices]
+    assert set(open_) <= {None} and finish
+
+    begun = 0
+    for call in [call for delta in deltas for call in delta.get("tool_calls") or []]:
+        if call["index"] == begun:
+            begun += 1
+            assert call["id"] and call["type"] == "function" and call["function"]["name"]
+        else:
+            assert call["index"] == begun - 1, "calls come one after another"
+            assert not {"id", "type"} & set(call) and set(call["function"]) == {"arguments"}
+    assert (finish == "tool_calls") == (begun > 0)
+
+
+#: What may be in a block of each type, and the member of a delta that has it.
+_DELTAS = {
+    "text": {"text_delta": "text", "citations_delta": "citation"},
+    "thinking": {"thinking_delta": "thinking", "signature_delta": "signature"},
+    "tool_use": {"input_json_delta": "partial_json"},
+}
+
+
+def of_message(stream):
+    """Checks a stream of Anthropic's messages. `stream` is its text."""
+    events = []
+    for block in _blocks(stream):
+        name, data = block.split("\n")
+        event = json.loads(_behind("data: ", data))
+        assert event["type"] == _behind("event: ", name)
+        if event["type"] != "ping":
+            events.append(event)
+    start, *blocks, end, stop = events
+    assert [event["type"] for event in (start, end, stop)] == ["message_start", "message_delta", "message_stop"]
+    begun = start["message"]
+    assert (begun["type"], begun["role"], begun["content"], begun["stop_reason"]) == ("message", "assistant", [], None)
+    assert begun["id"] and begun["model"] and begun["usage"]["input_tokens"] is not None
+    assert end["delta"]["stop_reason"] and end["usage"]["output_tokens"]
+
+    kind, index = None, -1
+    for event in blocks:
+        if event["type"] == "content_block_start":
+            assert kind is None, "a block begins before the last one has ended"
+            kind, index = event["content_block"]["type"], index + 1
+        else:
+            assert kind, f"{event['type']} of no open block"
+        assert event["index"] == index
+        if event["type"] == "content_block_delta":
+            assert _DELTAS[kind][event["delta"]["type"]] in event["delta"]
+        elif event["type"] == "content_block_stop":
+            kind = None
+    assert kind is None and index >= 0
+
+
+def _blocks(stream):
+    """The events of a stream that ends with a whole one."""
+    assert stream.endswith("\n\n")
+    return stream.removesuffix("\n\n").split("\n\n")
+
+
+def _behind(prefix, line):
+    assert line.startswith(prefix), line
+    return line.removeprefix(prefix)

@@ -1,0 +1,81 @@
+"""What other tests hold streams to finds what is wrong with one."""
+
+import json
+
+import pytest
+
+from harness import grammar
+from harness.samples import message_start
+
+MESSAGE = [
+    message_start(),
+    {"type": "ping"},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 1}},
+    {"type": "message_stop"},
+]
+
+
+def chunk(delta=None, finish=None, usage=None):
+    choices = [] if usage else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    return {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": choices, "usage": usage}
+
+
+def call(**more):
+    return {"tool_calls": [{"index": 0, **more}]}
+
+
+COMPLETION = [
+    chunk({"role": "assistant", "content": None}),
+    chunk(call(id="c", type="function", function={"name": "f", "arguments": ""})),
+    chunk(call(function={"arguments": "{}"})),
+    chunk({}, "tool_calls"),
+    chunk(usage={"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}),
+]
+
+
+def message(events):
+    return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+
+
+def completion(chunks):
+    return "".join(f"data: {json.dumps(each)}\n\n" for each in chunks) + "data: [DONE]\n\n"
+
+
+APIS = {
+    "message": (grammar.of_message, message, MESSAGE, {"ping", "content_block_delta"}),
+    "completion": (grammar.of_completion, completion, COMPLETION, set()),
+}
+apis = pytest.mark.parametrize(("check", "stream", "events", "free"), APIS.values(), ids=APIS)
+
+
+def is_free(event, free):
+    """Whether a stream may have it any number of times."""
+    return event.get("type") in free or (event.get("choices") or [{}])[0].get("delta") == call(function={"arguments": "{}"})
+
+
+@apis
+def test_a_good_stream(check, stream, events, free):
+    check(stream(events))
+
+
+@apis
+def test_an_event_that_is_missing_or_comes_twice(check, stream, events, free):
+    for at, event in enumerate(events):
+        for changed in (events[:at] + events[at + 1 :], events[:at] + [event] + events[at:]):
+            if is_free(event, free):
+                check(stream(changed))
+                continue
+            with pytest.raises((AssertionError, ValueError, KeyError, IndexError)):
+                check(stream(changed))
+                pytest.fail(f"{len(changed)} events, {event}", pytrace=False)
+
+
+@apis
+def test_a_stream_that_is_cut_or_goes_on(check, stream, events, free):
+    whole = stream(events)
+    for changed in (whole[:-1], whole.rsplit("\n\n", 2)[0] + "\n\n", whole + ": x\n\n"):
+        with pytest.raises((AssertionError, ValueError)):
+            check(changed)
