@@ -5,10 +5,8 @@ import socket
 import time
 
 import httpx
-import pytest
 
 from harness import resources
-from harness.gateway import new_user
 from harness.process import wait_for
 from harness.resources import budget
 from harness.samples import TOTAL

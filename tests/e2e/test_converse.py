@@ -21,13 +21,13 @@ from harness.samples import (
     EVENT_STREAM,
     HELLO,
     INPUT,
-    OUTPUT,
     PIXEL,
     TOOLS,
     WEATHER,
     exception_frame,
     sentence,
 )
+from harness.sdks import as_history
 
 CLAUDE = "us.anthropic.claude-3-7-sonnet-20250219-v1:0"
 NOVA = "us.amazon.nova-lite-v1:0"
@@ -92,19 +92,14 @@ both = pytest.mark.parametrize("ask", [whole_of, stream_of], ids=["whole", "stre
 
 
 @both
-@pytest.mark.parametrize("model", MODELS)
-def test_text(gateway, providers, user, model, ask):
-    answer = ask(gateway.openai(user), model=model, messages=[{"role": "system", "content": "Be brief."}, *HELLO])
-    assert answer.choices[0].message.content == sentence("bedrock")
-    assert answer.choices[0].finish_reason == "stop"
+@pytest.mark.parametrize("model", [NOVA, ARN])
+def test_where_it_is_sent(gateway, providers, model, ask):
+    answer = ask(gateway.openai(), model=model, messages=[{"role": "system", "content": "Be brief."}, *HELLO])
     assert NAME.fullmatch(answer.id) and answer.model == model
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens) == (INPUT + 2, OUTPUT)
     path, body = sent(providers)
     verb = "converse-stream" if ask is stream_of else "converse"
     assert path == f"/model/{model.replace('/', '%2F')}/{verb}"
     assert body["system"] == [{"text": "Be brief."}]
-    [line] = gateway.logged(user)
-    assert (line["input_tokens"], line["output_tokens"]) == (INPUT + 2, OUTPUT)
 
 
 @both
@@ -151,9 +146,7 @@ def test_thoughts_go_back_as_they_came(gateway, providers, ask):
     asked = {"model": CLAUDE, "tools": TOOLS, "extra_body": think}
     messages = list(HELLO)
     for _ in range(2):
-        called = ask(client, messages=messages, **asked).choices[0].message.model_dump(exclude_none=True)
-        for call in called["tool_calls"]:
-            call["function"].pop("parsed_arguments", None)
+        called = as_history(ask(client, messages=messages, **asked).choices[0].message)
         assert called["reasoning_content"] == THOUGHT
         messages += [called, {"role": "tool", "tool_call_id": called["tool_calls"][0]["id"], "content": "rain"}]
         answer = ask(client, messages=messages, **asked).choices[0].message
@@ -352,22 +345,14 @@ either = pytest.mark.parametrize("ask", [message_whole, message_streamed], ids=[
 
 
 @either
-@pytest.mark.parametrize("path", ["/anthropic", ""], ids=["anthropic", "v1"])
-@pytest.mark.parametrize("model", MODELS)
-def test_a_message(gateway, providers, user, model, path, ask):
-    client = gateway.anthropic(user).with_options(base_url=gateway.url + path)
-    answer = ask(client, model=model, system="Be brief.", messages=HELLO)
-    assert [block.text for block in answer.content] == [sentence("bedrock")]
-    assert (answer.type, answer.role, answer.model) == ("message", "assistant", model)
-    assert NAME.fullmatch(answer.id) and answer.stop_reason == "end_turn"
-    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (INPUT + 2, OUTPUT)
+@pytest.mark.parametrize("model", [NOVA, ARN])
+def test_where_a_message_is_sent(gateway, providers, model, ask):
+    answer = ask(gateway.anthropic(), model=model, system="Be brief.", messages=HELLO)
+    assert NAME.fullmatch(answer.id) and answer.model == model
     path, body = sent(providers)
     verb = "converse-stream" if ask is message_streamed else "converse"
     assert path == f"/model/{model.replace('/', '%2F')}/{verb}"
     assert (body["system"], body["inferenceConfig"]) == ([{"text": "Be brief."}], {"maxTokens": 50})
-    [line] = gateway.logged(user)
-    assert (line["input_tokens"], line["output_tokens"]) == (INPUT + 2, OUTPUT)
-    assert (line["usage_status"], line["losses"]) == ("complete", [])
 
 
 @either

@@ -8,7 +8,7 @@ import pytest
 
 from harness import providers as stand_ins
 from harness import resources
-from harness.samples import ARGUMENTS, HELLO, TOOLS, TOTAL, sentence, text_of
+from harness.samples import HELLO, TOTAL, sentence, text_of
 
 VERSION = "2024-10-21"
 GPT_OSS = "openai.gpt-oss-20b-1:0"
@@ -87,18 +87,6 @@ def test_stream(gateway, providers, user, model):
     (line,) = gateway.logged(user)
     assert line["usage_status"] == "complete"
     assert gateway.spent(user) == TOTAL
-
-
-@places
-def test_tools_in_two_turns(client, providers, model):
-    messages = list(HELLO)
-    answer = client.chat.completions.create(model=model, messages=messages, tools=TOOLS, tool_choice="required")
-    message = answer.choices[0].message
-    assert json.loads(message.tool_calls[0].function.arguments) == ARGUMENTS
-    messages.append(message.model_dump(exclude_none=True, exclude={"annotations"}))
-    messages.append({"role": "tool", "tool_call_id": message.tool_calls[0].id, "content": "rain"})
-    answer = client.chat.completions.create(model=model, messages=messages, tools=TOOLS)
-    assert answer.choices[0].message.content == sentence(PLACES[model][0])
 
 
 @places

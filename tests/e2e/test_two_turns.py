@@ -11,6 +11,7 @@ import pytest
 
 from harness.resources import CLAUDE
 from harness.samples import HELLO, TOOLS, WEATHER, sentence
+from harness.sdks import as_history
 
 os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 
@@ -71,12 +72,7 @@ def test_openais_sdk_streamed(gateway, providers, model, provider):
         with client.chat.completions.stream(
             model=model, messages=messages, tools=TOOLS, extra_body=THINK
         ) as stream:
-            message = stream.get_final_completion().choices[0].message
-        message = message.model_dump(exclude_none=True)
-        for call in message.get("tool_calls", []):
-            # Its helper's own, which its API does not take.
-            call["function"].pop("parsed_arguments", None)
-        return message
+            return as_history(stream.get_final_completion().choices[0].message)
 
     assert two_turns(ask) == [sentence(provider)] * 2
     assert [is_kept(body) and "thinking" in body for body in sent(providers, provider)[1:]] == [True] * 3

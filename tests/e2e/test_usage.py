@@ -50,16 +50,8 @@ def test_a_refused_request_is_logged_too(gateway, user):
     assert not record["total_tokens"]
 
 
-def chat(client, lenient):
-    client.chat.completions.create(model=QWEN, messages=HELLO)
-
-
 def chat_stream(client, lenient):
     list(client.chat.completions.create(model=QWEN, messages=HELLO, stream=True))
-
-
-def claude(client, lenient):
-    client.chat.completions.create(model=CLAUDE, messages=HELLO)
 
 
 def claude_stream(client, lenient):
@@ -93,9 +85,7 @@ def images(client, lenient):
 
 #: What is done, and the output tokens it costs; the input is always `INPUT`.
 CALLS = {
-    chat: OUTPUT,
     chat_stream: OUTPUT,
-    claude: OUTPUT,
     claude_stream: OUTPUT,
     completions: OUTPUT,
     completions_stream: OUTPUT,
@@ -115,20 +105,6 @@ def test_every_endpoint(gateway, user, call):
     assert (record["output_tokens"] or 0) == CALLS[call]
     assert record["total_tokens"] == INPUT + CALLS[call]
     assert gateway.spent(user) == INPUT + CALLS[call]
-
-
-@pytest.mark.parametrize("model", [CLAUDE, "claude-native"])
-@pytest.mark.parametrize("stream", [False, True])
-def test_anthropics_endpoint(gateway, user, model, stream):
-    body = {"model": model, "max_tokens": 50, "messages": HELLO}
-    client = gateway.anthropic(user)
-    if stream:
-        with client.messages.stream(**body) as events:
-            events.get_final_message()
-    else:
-        client.messages.create(**body)
-    (record,) = gateway.logged(user)
-    assert (record["input_tokens"], record["output_tokens"], record["total_tokens"]) == (INPUT, OUTPUT, TOTAL)
 
 
 def test_the_ledger_adds_up(gateway, user):
