@@ -81,6 +81,13 @@ WAYS = [
 ways = pytest.mark.parametrize("way", WAYS, ids=str)
 
 
+def asker(gateway, way, user=None):
+    """Asks any model as a way's client does."""
+    # Azure's first chunk names nothing, which the SDK's strict types do not have.
+    strict = (way.api, way.schema, way.stream) != (sdks.OpenAI, "AzureOpenAI", True)
+    return way.api(gateway, user, way.stream, strict).ask
+
+
 @pytest.fixture(scope="module")
 def held(gateway):
     """Holds a conversation, once however many tests ask for it: its user and its turns."""
@@ -88,9 +95,7 @@ def held(gateway):
     @functools.cache
     def hold(way):
         user = new_user()
-        # Azure's first chunk names nothing, which the SDK's strict types do not have.
-        strict = (way.api, way.schema, way.stream) != (sdks.OpenAI, "AzureOpenAI", True)
-        ask = functools.partial(way.api(gateway, user, way.stream, strict).ask, model=way.model)
+        ask = functools.partial(asker(gateway, way, user), model=way.model)
         text = ask(messages=HELLO)
         call = ask(messages=HELLO, tools=[way.api.TOOL], tool_choice=way.api.FORCED)
         history = [*HELLO, call.said, way.api.result(call, RESULT)]
@@ -122,3 +127,14 @@ def test_what_is_counted(gateway, held, way):
     spent = tuple(sum(record[counter] for record in records) for counter in counters)
     told = tuple(map(sum, zip(*COUNTED)))
     assert spent == (*told, sum(told))
+
+
+@ways
+@pytest.mark.parametrize("schema", ["OpenAI", "Anthropic"])
+def test_it_goes_on_elsewhere(gateway, held, way, schema):
+    """What one provider's answers leave in a history, no other refuses."""
+    _, (text, call, answer) = held(way)
+    history = [*HELLO, text.said, *HELLO, call.said, way.api.result(call, RESULT), answer.said, *HELLO]
+    provider, *_, [model] = SCHEMAS[schema]
+    turn = asker(gateway, way)(model=model, messages=history, tools=[way.api.TOOL])
+    assert (turn.text, turn.calls) == (sentence(provider), [])

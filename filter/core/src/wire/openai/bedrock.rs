@@ -36,7 +36,7 @@ impl Schema for Bedrock {
     }
 
     fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-        chat::edits_for_sealed_calls(to, body, losses)
+        chat::edits_for_mixed(to, body, losses)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

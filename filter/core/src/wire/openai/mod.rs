@@ -13,7 +13,7 @@ use super::glance::{self, Glance};
 use super::openai_chat;
 use super::schema::{BackendCodec, Fits, Native, Schema, To, native};
 use super::usage::{Counters, Shape, Tokens, Watch};
-use crate::chat::{Losses, Seal};
+use crate::chat::Losses;
 use crate::codec::splice::Edit;
 use crate::config::{AuthKind, Model};
 use crate::endpoint::{Body, ClientApi, Endpoint, Operation, Path};
@@ -44,7 +44,7 @@ pub(crate) static CHAT_COMPLETIONS: Operation = Operation {
 
 fn glance_at_chat(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
     let seen = glance::json(headers, body)?;
-    Ok(Glance { is_mixed: Seal::may_be_in_an_id(body), ..seen })
+    Ok(Glance { is_mixed: chat::may_be_mixed(body), ..seen })
 }
 
 pub(crate) static COMPLETIONS: Operation = Operation {
@@ -212,7 +212,7 @@ impl Schema for OpenAi {
     }
 
     fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-        chat::edits_for_sealed_calls(to, body, losses)
+        chat::edits_for_mixed(to, body, losses)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

@@ -1,10 +1,12 @@
-//! Calls of Gemini's in a chat that passes as it is to one of OpenAI's own models.
+//! What other models have left in a chat that passes as it is to one of OpenAI's own.
 //!
-//! The conversation may have begun at Gemini, whose answers this gateway hands out with the signature of a call in its id and
-//! beside it, and with members of its own. OpenAI takes no such long ids and no members that it does not know, so each later
-//! request would be a 400: they go.
+//! The conversation may have begun at Claude, Gemini or Cohere, whose answers this gateway hands out with members of its own, and
+//! with the signature of Gemini's calls in their ids and beside them. OpenAI takes no such long ids and no members that it does not
+//! know, so each later request would be a 400: they go.
 
 use std::borrow::Cow;
+
+use memchr::memmem;
 
 use super::servers::Server;
 use crate::chat::{Losses, Seal};
@@ -18,12 +20,14 @@ const OWN: &[&str] = &["thinking_blocks", "reasoning_content", "safety_ratings",
 
 const USELESS: &str = "of use at its own provider only";
 
+/// Whether there may be something of that in a body.
+pub(in crate::wire) fn may_be_mixed(body: &[u8]) -> bool {
+    let has = |name: &&str| memmem::find(body, name.as_bytes()).is_some();
+    Seal::may_be_in_an_id(body) || OWN.iter().any(has)
+}
+
 /// The changes to such a body.
-pub(in crate::wire) fn edits_for_sealed_calls(
-    to: &To<'_>,
-    body: &[u8],
-    losses: &mut Losses,
-) -> Vec<Edit<'static>> {
+pub(in crate::wire) fn edits_for_mixed(to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
     if !Server::of(to).is_openai {
         return Vec::new();
     }
@@ -82,7 +86,7 @@ mod tests {
             auth: None,
         };
         let mut losses = Losses::default();
-        let edits = edits_for_sealed_calls(&to, body.as_bytes(), &mut losses);
+        let edits = edits_for_mixed(&to, body.as_bytes(), &mut losses);
         let body = splice::edit(body.as_bytes(), &edits).unwrap();
         (String::from_utf8(body).unwrap(), losses.iter().map(|loss| loss.path.clone()).collect())
     }
@@ -91,13 +95,25 @@ mod tests {
 
     #[test]
     fn ids_are_those_of_the_calls_again_and_every_other_byte_stays() {
-        assert!(Seal::may_be_in_an_id(BODY.as_bytes()));
+        assert!(may_be_mixed(BODY.as_bytes()));
         let (body, losses) = passed("gpt-5", BODY);
         assert_eq!(
             body,
             r#"{"messages":[{"role":"user","content":"a__sealed_gemini_QUJD"},{"role":"assistant","content":null,"tool_calls":[{"id":"f1","type":"function","function":{"name":"f", "arguments":"{}"}},{"id":"f2","extra_content":1}]},{"role":"tool","tool_call_id":"f1","content":"r"}],"n":1}"#
         );
         assert_eq!(losses, ["messages[1].thinking_blocks", "messages[1].tool_calls[0].signature"]);
+    }
+
+    #[test]
+    fn members_of_this_gateway_go_without_a_call_too() {
+        for name in OWN {
+            let said = format!(r#"{{"role":"assistant","content":"Hi","{name}":[]}}"#);
+            let body = format!(r#"{{"messages":[{said},{{"role":"user","content":"{name}"}}]}}"#);
+            assert!(may_be_mixed(body.as_bytes()));
+            let left = body.replacen(&format!(r#","{name}":[]"#), "", 1);
+            assert_eq!(passed("gpt-5", &body), (left, vec![format!("messages[0].{name}")]));
+        }
+        assert!(!may_be_mixed(br#"{"messages":[{"role":"assistant","content":"Hi"}]}"#));
     }
 
     /// Behind one may be a gateway such as this one.
