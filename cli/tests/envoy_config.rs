@@ -1,4 +1,5 @@
-//! The files of `envoy-config/`, read with the filter's own types: what Envoy names in them, the filter knows, and the other way round.
+//! The files of `envoy-config/`, read with the filter's own types: what Envoy names in them, the filter knows, and the
+//! other way round.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -31,8 +31,8 @@ use weir_core::config::{Config, Model};
 
 mod support;
 
-/// The script of the process that runs `weir run`: a line `MODEL PORT[,PORT...]` for each model, its backends in order of
-/// priority. `bad` is a mistake.
+/// The script of the process that runs `weir run`: a line `MODEL PORT[,PORT...]` for each model, its backends in order
+/// of priority. `bad` is a mistake.
 const SCRIPT: &str = "WEIR_TEST_SCRIPT";
 
 fn plan(script: &str) -> Result<Plan, Report> {
@@ -258,7 +258,8 @@ fn get(address: &str, path: &str, model: &str) -> (u16, String) {
     (status, answer.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
 }
 
-/// A server that answers every request with a status and its name, slowly in pieces if told to. It ends with the test process.
+/// A server that answers every request with a status and its name, slowly in pieces if told to. It ends with the test
+/// process.
 fn upstream(status: u16, name: &'static str, pieces: u32) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

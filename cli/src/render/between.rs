@@ -29,7 +29,8 @@ pub fn between(old: &File, new: &File) -> Option<File> {
     Some(File { content: response.to_string(), secret: false })
 }
 
-/// The filter's configuration in `running`, and that the proxy is about to stop. `None`: it is no configuration of the filter.
+/// The filter's configuration in `running`, and that the proxy is about to stop. `None`: it is no configuration of the
+/// filter.
 #[must_use]
 pub fn stopping(running: &File) -> Option<File> {
     let mut response: Value = serde_json::from_str(&running.content).ok()?;
@@ -69,8 +70,8 @@ fn join(mut old: Config, mut new: Config) -> Config {
     new
 }
 
-/// Gives old backends whose address is another one now a name of their own: both addresses are known until Envoy has the new one,
-/// each with the credential that belongs there.
+/// Gives old backends whose address is another one now a name of their own: both addresses are known until Envoy has
+/// the new one, each with the credential that belongs there.
 fn keep_addresses(old: &mut Config, new: &Config) {
     let moved = |name: &str, backend: &Backend| {
         new.backends.get(name).is_some_and(|now| now.address != backend.address)
@@ -95,8 +96,8 @@ fn keep_addresses(old: &mut Config, new: &Config) {
     }
 }
 
-/// The new cluster of secrets with what the running one adds to calls, too: while the filter goes from one configuration to the next
-/// it asks for the secrets of both.
+/// The new cluster of secrets with what the running one adds to calls, too: while the filter goes from one
+/// configuration to the next it asks for the secrets of both.
 pub fn both_secrets(new: &mut Value, running: &Value) {
     let filters = format!("/typed_extension_protocol_options/{HTTP_PROTOCOL_OPTIONS}/http_filters");
     let is_secrets = |cluster: &Value| cluster.get("name").is_some_and(|name| name == SECRETS_CLUSTER);

@@ -61,8 +61,8 @@ pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> V
 pub(super) fn service(name: &str, address: &Value, kind: &str, http: Http) -> Value {
     let protocol = match http {
         Http::One => json!({"http_protocol_options": {}}),
-        // A service that is alive answers a ping however much it has to do. One that does not is gone, whatever its connections look like:
-        // then requests fail at once instead of waiting as long as they may.
+        // A service that is alive answers a ping however much it has to do. One that does not is gone, whatever its
+        // connections look like: then requests fail at once instead of waiting as long as they may.
         Http::Two => json!({"http2_protocol_options": {
             "connection_keepalive": {"interval": "5s", "timeout": "10s"},
         }}),
@@ -131,7 +131,8 @@ fn discovery_type(cluster: &Cluster) -> (&'static str, Value) {
     ("cluster_type", dns)
 }
 
-/// One locality per backendRef that takes traffic. Its index stays that of the plan: the filter finds its configuration by it.
+/// One locality per backendRef that takes traffic. Its index stays that of the plan: the filter finds its configuration
+/// by it.
 fn localities(cluster: &Cluster, addresses: &Addresses) -> Vec<Value> {
     let taking = || cluster.members.iter().enumerate().filter(|(_, member)| member.weight > 0);
     // Envoy wants priorities 0, 1, 2 without a gap.
@@ -151,8 +152,8 @@ fn localities(cluster: &Cluster, addresses: &Addresses) -> Vec<Value> {
 
 fn endpoints(cluster: &Cluster, index: usize, member: &Member, addresses: &Addresses) -> Vec<Value> {
     let endpoint = |(number, endpoint): (usize, &crate::plan::Endpoint)| {
-        // The backend's name and address let the filter notice, while a reload is under way, that its configuration and this cluster are
-        // not of the same time: a credential must not reach another place for even that moment.
+        // The backend's name and address let the filter notice, while a reload is under way, that its configuration and
+        // this cluster are not of the same time: a credential must not reach another place for even that moment.
         let mut metadata =
             json!({"weir": {"target": format!("{index}/{number}/{}", addresses.marked(&member.backend))}});
         if member.tls.is_some()

@@ -1,8 +1,9 @@
 //! Direct ways: models that have one place to go to, whatever else a request says.
 //!
-//! The filter in the listener's chain then plays both roles, and the cluster has no filter of its own, which would cost a
-//! second look at body and headers and a good part of what a request costs at all. Beside it stays the way of two roles, for
-//! requests whose filter has not made them yet: those of other APIs than OpenAI's, and those of a configuration before.
+//! The filter in the listener's chain then plays both roles, and the cluster has no filter of its own, which would cost
+//! a second look at body and headers and a good part of what a request costs at all. Beside it stays the way of two
+//! roles, for requests whose filter has not made them yet: those of other APIs than OpenAI's, and those of a
+//! configuration before.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -81,16 +82,18 @@ impl<'a> Direct<'a> {
     }
 }
 
-/// The cluster's name on direct ways. No other has it: there is one slash in the name of a backend. It says the address, for the
-/// filter names it beside the credential, before Envoy has chosen an endpoint: at another address it is another cluster.
+/// The cluster's name on direct ways. No other has it: there is one slash in the name of a backend. It says the
+/// address, for the filter names it beside the credential, before Envoy has chosen an endpoint: at another address it
+/// is another cluster.
 fn name(cluster: &Cluster, addresses: &Addresses) -> String {
     let backend = cluster.members.first().map_or("", |member| &member.backend);
     format!("{}/direct/{}", cluster.name, addresses.of_backend(backend).unwrap_or_default())
 }
 
-/// How long an answer that comes whole may take on a direct way, over all attempts: where attempts have a timeout and a failed request may be
-/// repeated. It takes the place of the timeout of an attempt, which to Envoy is a reset, so that the answer would be bought again. As the
-/// time of the request it is final, and every other reset, such as that of a connection that the backend has closed, may be repeated.
+/// How long an answer that comes whole may take on a direct way, over all attempts: where attempts have a timeout and a
+/// failed request may be repeated. It takes the place of the timeout of an attempt, which to Envoy is a reset, so that
+/// the answer would be bought again. As the time of the request it is final, and every other reset, such as that of a
+/// connection that the backend has closed, may be repeated.
 pub(super) fn answer_timeout(rule: &Rule) -> Option<Duration> {
     let repeats =
         rule.retry.as_ref().is_some_and(|retry| retry.on.iter().any(|word| word == "reset-before-request"));
@@ -114,7 +117,8 @@ fn has_one_place(plan: &Plan, rule: &Rule, options: &Options) -> bool {
         && rule.retry.as_ref().is_none_or(repeats_connections_only)
 }
 
-/// Whether the headers that the rule's global rate limits look at are still the client's once the request is the backend's.
+/// Whether the headers that the rule's global rate limits look at are still the client's once the request is the
+/// backend's.
 pub(super) fn limits_see_the_client(plan: &Plan, rule: &Rule) -> bool {
     let budgets = rule.limits.iter().filter_map(|limit| plan.filter.budgets.get(limit.budget));
     are_the_clients(plan, rule, budgets.flat_map(|budget| &budget.selectors))

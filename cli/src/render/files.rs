@@ -91,8 +91,8 @@ fn written(content: &Value) -> String {
 }
 
 impl File {
-    /// Writes the file and moves it into its place, so that a reader sees the old or the new one and never a part. The folder
-    /// is made when it is missing; one that holds secrets is its owner's alone.
+    /// Writes the file and moves it into its place, so that a reader sees the old or the new one and never a part. The
+    /// folder is made when it is missing; one that holds secrets is its owner's alone.
     ///
     /// # Errors
     ///
@@ -103,7 +103,8 @@ impl File {
             let mode = if self.secret { 0o700 } else { 0o755 };
             fs::DirBuilder::new().recursive(true).mode(mode).create(parent)?;
         }
-        // Beside the target, for the move must not cross file systems; hidden, so that a reader of `*.json` passes it by.
+        // Beside the target, for the move must not cross file systems; hidden, so that a reader of `*.json` passes it
+        // by.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let temporary = path.with_file_name(format!(".{name}.new"));
         if let Err(error) = fs::remove_file(&temporary)

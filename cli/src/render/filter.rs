@@ -73,7 +73,8 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
     serde_json::to_string(&config).map_err(|error| Error::Filter(error.to_string()))
 }
 
-/// Leaves the counting of budgets to Envoy's rate limit, which reads the headers that they select by once more when it charges.
+/// Leaves the counting of budgets to Envoy's rate limit, which reads the headers that they select by once more when it
+/// charges.
 pub(super) fn without_budgets(config: &mut Config) {
     let all = std::mem::take(&mut config.budgets);
     for route in config.routes.values_mut() {

@@ -14,7 +14,8 @@ const METADATA: &str = "io.envoy.ai_gateway";
 /// Names the VM and, with it, the shared data that all roles and all workers see.
 const VM_ID: &str = "weir";
 
-/// What the filter may read of Envoy's environment: AWS's default credentials. Keys that are not set are left out by Envoy.
+/// What the filter may read of Envoy's environment: AWS's default credentials. Keys that are not set are left out by
+/// Envoy.
 pub(super) const ENVIRONMENT: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
 
 /// How the filter is built and loaded.
@@ -158,8 +159,8 @@ pub(super) fn module(place: &str, code: &Value, role: &str, configuration: &str)
     })
 }
 
-/// The VM of a wasm filter. Filters share one if this is the same for all, and their code has come the same way: Envoy tells VMs apart by
-/// id and code, but takes the code for empty while it is downloaded.
+/// The VM of a wasm filter. Filters share one if this is the same for all, and their code has come the same way: Envoy
+/// tells VMs apart by id and code, but takes the code for empty while it is downloaded.
 pub(super) fn vm(code: &Value, environment: &[&str]) -> Value {
     json!({
         "vm_id": VM_ID,
@@ -179,7 +180,8 @@ pub(super) fn wasm(name: &str, role: &str, code: &Value, environment: &[&str], c
             "configuration": text(configuration),
             // Without it a pause in the header callback never delivers the body.
             "allow_on_headers_stop_iteration": true,
-            // Fail open would let requests pass without the filter for good, fail closed would refuse all of them for good.
+            // Fail open would let requests pass without the filter for good, fail closed would refuse all of them for
+            // good.
             "failure_policy": "FAIL_RELOAD",
         },
     })

@@ -13,9 +13,9 @@ use super::form::SecretsBy;
 use super::{Error, Options, bootstrap, filter, local_limits, proto};
 use crate::plan::{Listener, Plan};
 
-/// How long Envoy waits for the ratelimit service. A charge that takes longer is lost and a request passes without a look at its budget, so
-/// this is far above what a service takes that has thousands of them to answer at once. One that is down is found out sooner: its
-/// connections fail.
+/// How long Envoy waits for the ratelimit service. A charge that takes longer is lost and a request passes without a
+/// look at its budget, so this is far above what a service takes that has thousands of them to answer at once. One that
+/// is down is found out sooner: its connections fail.
 const RATE_LIMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Why Envoy gives up an answer that does not go on, as `response.code_details`.
@@ -36,12 +36,12 @@ pub(super) const RATE_LIMIT_CLOSED: &str = "weir.ratelimit_fail_closed";
 /// What clients of HTTP/1 may do.
 pub(super) fn http_1() -> Value {
     json!({
-        // nginx speaks it to whatever it stands in front of, unless it is told otherwise or is 1.29.7 or newer. Who sends no Host header
-        // gets a host name that no route has.
+        // nginx speaks it to whatever it stands in front of, unless it is told otherwise or is 1.29.7 or newer. Who
+        // sends no Host header gets a host name that no route has.
         "accept_http_10": true,
         "default_host_for_http_10": "http-1-0.invalid",
-        // No endpoint changes to another protocol. A server may ignore the wish (RFC 9110, section 7.8); Envoy would wait for the end of a
-        // body that it passes on as another protocol's.
+        // No endpoint changes to another protocol. A server may ignore the wish (RFC 9110, section 7.8); Envoy would
+        // wait for the end of a body that it passes on as another protocol's.
         "ignore_http_11_upgrade": [{"safe_regex": {"regex": ".*"}}],
     })
 }
@@ -96,8 +96,8 @@ pub(super) fn admin(options: &Options) -> Value {
     })
 }
 
-/// The private listener that the filter calls itself through: the cluster in front of it adds the secrets as headers. `None` when
-/// secrets do not come that way.
+/// The private listener that the filter calls itself through: the cluster in front of it adds the secrets as headers.
+/// `None` when secrets do not come that way.
 pub(super) fn secrets(options: &Options) -> Option<Value> {
     if options.filter.form.secrets() != SecretsBy::Callout {
         return None;
@@ -199,8 +199,9 @@ pub(super) fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> 
     )
 }
 
-/// Envoy's own answers get a body, for some have none and the edge could not shape those: it replaces this one by the client
-/// API's own. What the filter itself answered is left as it is: it has no code details (wasm), or `weir` (native).
+/// Envoy's own answers get a body, for some have none and the edge could not shape those: it replaces this one by the
+/// client API's own. What the filter itself answered is left as it is: it has no code details (wasm), or `weir`
+/// (native).
 pub(super) fn local_replies() -> Value {
     let mut mappers = past_filters(
         &format!("response.code_details.startsWith('{ANSWER_BROKEN}')"),
@@ -231,8 +232,8 @@ pub(super) fn local_replies() -> Value {
     json!({"mappers": mappers})
 }
 
-/// What Envoy says once an answer has begun, or before it lets a request into its filters, reaches the client past all of them, so it must
-/// be in a client's shape here: one mapper for each, told apart by the path.
+/// What Envoy says once an answer has begun, or before it lets a request into its filters, reaches the client past all
+/// of them, so it must be in a client's shape here: one mapper for each, told apart by the path.
 fn past_filters(expression: &str, error: &ClientError) -> Vec<Value> {
     let mapper = |expression: &str, api| {
         // A percent sign begins a command of the format.

@@ -118,7 +118,8 @@ fn actions(rule: &Rule, limit: &LocalLimit) -> Value {
     json!({"actions": actions})
 }
 
-/// A route is called after its rule. Not the metadata of the route: where a request has none, Envoy 1.36 ends when it looks there.
+/// A route is called after its rule. Not the metadata of the route: where a request has none, Envoy 1.36 ends when it
+/// looks there.
 fn route_name() -> Value {
     proto::extension(
         "envoy.rate_limit_descriptors.expr",

@@ -53,7 +53,8 @@ use crate::plan::Plan;
 
 /// Where Envoy's bootstrap is, relative to the folder.
 pub const BOOTSTRAP: &str = "envoy.json";
-/// What Envoy's environment must hold, a line `NAME=VALUE` for each, relative to the folder; not there when it need hold nothing.
+/// What Envoy's environment must hold, a line `NAME=VALUE` for each, relative to the folder; not there when it need
+/// hold nothing.
 pub const ENVIRONMENT: &str = "envoy.env";
 /// Envoy's own admin, a Unix socket, relative to the folder.
 pub const ADMIN_SOCKET: &str = "admin.sock";
@@ -105,7 +106,8 @@ pub struct Options {
     pub access_log: Option<PathBuf>,
     /// PEM file of the CAs that backends without CAs of their own are verified with.
     pub system_ca: PathBuf,
-    /// What tells the values that a secret has had apart, where files are replaced while Envoy runs. `None`: they are not told apart.
+    /// What tells the values that a secret has had apart, where files are replaced while Envoy runs. `None`: they are
+    /// not told apart.
     pub salt: Option<Salt>,
 }
 

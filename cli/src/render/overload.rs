@@ -18,8 +18,8 @@ pub(super) const ANYWHERE: Room = Room { connections: 1_000_000, memory: None };
 
 const MEMORY: &str = "envoy.resource_monitors.fixed_heap";
 
-/// What is done, and from which share of the memory on. A request that is refused costs little and may come again, so that comes first;
-/// streams that hold the most are ended only when that did not help.
+/// What is done, and from which share of the memory on. A request that is refused costs little and may come again, so
+/// that comes first; streams that hold the most are ended only when that did not help.
 const ACTIONS: &[(&str, f64)] = &[
     ("envoy.overload_actions.shrink_heap", 0.85),
     ("envoy.overload_actions.stop_accepting_requests", 0.9),

@@ -18,7 +18,8 @@ enum Entry<'a> {
     HeaderValue(&'a str, &'a str),
 }
 
-/// The descriptor of a budget on a route: the route unless all routes share one count, the budget, and what its selectors see.
+/// The descriptor of a budget on a route: the route unless all routes share one count, the budget, and what its
+/// selectors see.
 fn descriptors<'a>(budget: &'a Budget, rule: &'a Rule) -> Vec<Entry<'a>> {
     let route = (!budget.shared).then_some(Entry::Fixed("route", &rule.name));
     let selectors = budget.selectors.iter().map(|Selector { header, exact }| match exact {

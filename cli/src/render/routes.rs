@@ -12,8 +12,8 @@ use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
 };
 
-/// Once a stream has begun the filter ends one that is silent, with an error that the client can read. Envoy, which does it without
-/// a word, comes after it.
+/// Once a stream has begun the filter ends one that is silent, with an error that the client can read. Envoy, which
+/// does it without a word, comes after it.
 const AFTER_THE_FILTER: Duration = Duration::from_millis(500);
 
 const ROUTE: &str = "envoy.config.route.v3.Route";
@@ -52,7 +52,8 @@ struct Context<'a> {
 }
 
 impl Context<'_> {
-    /// Rules for a model by name become a map, so that ten thousand models cost what ten do; without any, a list will do.
+    /// Rules for a model by name become a map, so that ten thousand models cost what ten do; without any, a list will
+    /// do.
     fn virtual_host(&self, name: &str, host: &VirtualHost) -> Value {
         let mut fields = json!({"name": name, "domains": host.domains});
         let (key, value) = if host.rules.iter().any(|rule| model(&rule.matches).is_some()) {
@@ -107,7 +108,8 @@ impl Context<'_> {
         rules.flat_map(|rule| self.direct_route(rule).into_iter().chain([self.route(rule, false)])).collect()
     }
 
-    /// The rule's route for what goes a direct way: the filter has made it the backend's request, and names the cluster.
+    /// The rule's route for what goes a direct way: the filter has made it the backend's request, and names the
+    /// cluster.
     fn direct_route(&self, matched: &MatchedRule) -> Option<Value> {
         model(&matched.matches).filter(|model| self.direct.has(model))?;
         let mut route = self.route(matched, true);
@@ -126,8 +128,8 @@ impl Context<'_> {
         route.insert("name".to_owned(), rule.name.clone().into());
         let mut matches = conditions(&matched.matches);
         if !rule.ai {
-            // What goes a direct way has its backend's headers by now, credentials among them. Should no rule for its model be
-            // there any more, it must not be taken by one that is for something else.
+            // What goes a direct way has its backend's headers by now, credentials among them. Should no rule for its
+            // model be there any more, it must not be taken by one that is for something else.
             let made = json!({"name": CLUSTER_HEADER, "present_match": true, "invert_match": true});
             add_header_condition(&mut matches, made);
         }
@@ -142,7 +144,8 @@ impl Context<'_> {
         let answer_timeout = direct::answer_timeout(rule).filter(|_| is_direct);
         let mut action = json!({
             "cluster": cluster.name,
-            // A timeout of the whole request cuts streams, so there is none unless it was asked for, or the filter takes it from streams.
+            // A timeout of the whole request cuts streams, so there is none unless it was asked for, or the filter
+            // takes it from streams.
             "timeout": proto::duration(answer_timeout.or(rule.request_timeout).unwrap_or_default()),
         });
         if let Value::Object(action) = &mut action {
@@ -174,8 +177,8 @@ impl Context<'_> {
     }
 }
 
-/// The listener's idle timeout also runs while an answer is waited for. Where the rule allows an attempt more time than that, the
-/// route must, too.
+/// The listener's idle timeout also runs while an answer is waited for. Where the rule allows an attempt more time than
+/// that, the route must, too.
 pub(super) fn allowed_silence(listener: &Listener, rule: &Rule) -> Option<Duration> {
     let listener = listener.stream_idle_timeout.unwrap_or(listener::DEFAULT_STREAM_IDLE_TIMEOUT);
     if listener.is_zero() {
@@ -185,8 +188,8 @@ pub(super) fn allowed_silence(listener: &Listener, rule: &Rule) -> Option<Durati
     (longest > listener).then_some(longest)
 }
 
-/// The rules that may apply to each model named by a rule, in their order. A rule for any model is among them unless a rule before it
-/// takes all requests for that model.
+/// The rules that may apply to each model named by a rule, in their order. A rule for any model is among them unless a
+/// rule before it takes all requests for that model.
 pub(super) fn by_model(rules: &[MatchedRule]) -> BTreeMap<&str, Vec<&MatchedRule>> {
     let mut lists: BTreeMap<&str, Vec<(usize, &MatchedRule)>> = BTreeMap::new();
     let mut any_model = Vec::new();
@@ -298,8 +301,8 @@ fn retries(retry: &Retry) -> Map<String, Value> {
     }
     policy.insert("retry_on".to_owned(), on.join(",").into());
     policy.insert("num_retries".to_owned(), retry.count.saturating_add(retry.spare).into());
-    // Another host of the priority first, and the next priority when this one had its attempts: priorities alone would pass over healthy
-    // backends of the same priority.
+    // Another host of the priority first, and the next priority when this one had its attempts: priorities alone would
+    // pass over healthy backends of the same priority.
     policy.insert(
         "retry_host_predicate".to_owned(),
         json!([proto::extension(

@@ -1,4 +1,5 @@
-//! Secrets: files that the filter reads, or SDS files that Envoy watches and the cluster that brings them to the filter as headers.
+//! Secrets: files that the filter reads, or SDS files that Envoy watches and the cluster that brings them to the filter
+//! as headers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -65,8 +66,8 @@ fn resource(name: &str, value: &str) -> Value {
     generic_secret(&short_digest(name.as_bytes()), json!({"inline_string": STANDARD.encode(value)}))
 }
 
-/// The SDS resource of the container token. A file is read by Envoy itself, which watches the folder: a rotated token is seen when it is
-/// moved into its place or, as in Kubernetes, a link to its folder is.
+/// The SDS resource of the container token. A file is read by Envoy itself, which watches the folder: a rotated token
+/// is seen when it is moved into its place or, as in Kubernetes, a link to its folder is.
 pub(super) fn container_token(token: &ContainerToken) -> Value {
     let source = match token {
         ContainerToken::Value(SecretValue(value)) => json!({"inline_string": value}),
@@ -85,7 +86,8 @@ fn generic_secret(name: &str, source: Value) -> Value {
     )
 }
 
-/// The cluster in front of the private listener, with one injector per secret. `None` when secrets do not come that way.
+/// The cluster in front of the private listener, with one injector per secret. `None` when secrets do not come that
+/// way.
 pub(super) fn cluster(plan: &Plan, options: &Options) -> Option<Value> {
     if options.filter.form.secrets() != SecretsBy::Callout {
         return None;

@@ -12,7 +12,8 @@ use crate::plan::{
     PassiveCheck, Probe, RetryBudget, authority,
 };
 
-/// The fields of a cluster. Backends share by weight and priority whatever the balancer; with a hash they share the hashes.
+/// The fields of a cluster. Backends share by weight and priority whatever the balancer; with a hash they share the
+/// hashes.
 pub(super) fn fields(cluster: &Cluster) -> Map<String, Value> {
     let traffic = &cluster.traffic;
     let mut fields = load_balancer(&traffic.load_balancer);
@@ -20,7 +21,8 @@ pub(super) fn fields(cluster: &Cluster) -> Map<String, Value> {
         "common_lb_config".to_owned(),
         json!({
             "locality_weighted_lb_config": {},
-            // Above the default of 50 % unhealthy backends Envoy sends to unhealthy ones too, though a later priority could serve.
+            // Above the default of 50 % unhealthy backends Envoy sends to unhealthy ones too, though a later priority
+            // could serve.
             "healthy_panic_threshold": {"value": traffic.panic_threshold},
         }),
     );
@@ -79,8 +81,9 @@ pub(super) fn hash_policy(balancer: &LoadBalancer) -> Option<Value> {
     Some(on.iter().map(policy).collect())
 }
 
-/// Envoy's defaults of 1024 connections and requests and 3 retries at a time are for short requests: thousands of streams at once are
-/// ordinary here, and a fourth failover must not be refused. Nor must a look at a budget, which lets its request pass when it fails.
+/// Envoy's defaults of 1024 connections and requests and 3 retries at a time are for short requests: thousands of
+/// streams at once are ordinary here, and a fourth failover must not be refused. Nor must a look at a budget, which
+/// lets its request pass when it fails.
 pub(super) fn no_bounds() -> Value {
     const MANY: u32 = 1_000_000;
     json!({"thresholds": [{
@@ -118,7 +121,8 @@ fn health_check(check: &ActiveCheck, cluster: &Cluster) -> Value {
     let mut fields = json!({
         "timeout": proto::duration(check.timeout),
         "interval": proto::duration(check.interval),
-        // Before the first request Envoy would ask once in a minute only: a backend that starts late would be found late.
+        // Before the first request Envoy would ask once in a minute only: a backend that starts late would be found
+        // late.
         "no_traffic_interval": proto::duration(check.interval),
         "unhealthy_threshold": check.unhealthy_threshold,
         "healthy_threshold": check.healthy_threshold,

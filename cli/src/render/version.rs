@@ -1,5 +1,5 @@
-//! The values that a secret has had, told apart: each is a credential of its own, so that old and new ones stand side by side
-//! while Envoy takes over a change, and each goes where it belongs.
+//! The values that a secret has had, told apart: each is a credential of its own, so that old and new ones stand side
+//! by side while Envoy takes over a change, and each goes where it belongs.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use super::Options;
 use crate::plan::{Plan, SecretValue};
 
-/// Random bytes of one run, which are written nowhere: a version shows up in Envoy's config dump, and a guess at the secret must not be
-/// verifiable by it.
+/// Random bytes of one run, which are written nowhere: a version shows up in Envoy's config dump, and a guess at the
+/// secret must not be verifiable by it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Salt([u8; 32]);
 

@@ -1,7 +1,7 @@
 //! `weir exec-child`: becomes another program that ends when its parent does.
 //!
-//! Whatever ends `weir`, a SIGKILL too, the kernel then ends its children. The child has to ask for that itself, before it becomes the
-//! program: this is the step in between, without unsafe code in a forked process.
+//! Whatever ends `weir`, a SIGKILL too, the kernel then ends its children. The child has to ask for that itself, before
+//! it becomes the program: this is the step in between, without unsafe code in a forked process.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

@@ -96,8 +96,8 @@ pub(super) fn parts(
     Ok(Parts { envoy, version, filter, rate_limit_service })
 }
 
-/// The filter that files are rendered for, which another Envoy may read than the one that is found here: that one decides only where
-/// nobody asked for a form.
+/// The filter that files are rendered for, which another Envoy may read than the one that is found here: that one
+/// decides only where nobody asked for a form.
 pub(super) fn filter_to_render(
     environment: &Environment<'_>,
     executable: &Path,

@@ -38,8 +38,8 @@ use writes::Writes;
 /// How often the children, the signals and the files are looked at.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long before the end of the waiting the filter is told of it: Envoy sees the file at once, the filter looks ten times a second,
-/// and the clients must be reached.
+/// How long before the end of the waiting the filter is told of it: Envoy sees the file at once, the filter looks ten
+/// times a second, and the clients must be reached.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What the command line asks for.
@@ -212,7 +212,8 @@ fn rendered(plan: &Plan, options: &Options) -> Result<Files, render::Error> {
     Ok(files)
 }
 
-/// A copy of the filter for this run: Envoy reads the file again at every reload, and must not find another version in its place.
+/// A copy of the filter for this run: Envoy reads the file again at every reload, and must not find another version in
+/// its place.
 fn own_filter(found: &Filter, directory: &RunDirectory) -> Result<Filter, Failure> {
     let copy = directory.path().join(found.form.file_name());
     let copied = std::fs::copy(&found.file, &copy);
@@ -383,7 +384,8 @@ fn rate_limit_service(parts: &Parts, wishes: &Wishes, redis: &str, options: &Opt
     program
 }
 
-/// What the ratelimit service says besides errors: how it starts, each as a warning, and with LOG_LEVEL=error nothing about a failed start.
+/// What the ratelimit service says besides errors: how it starts, each as a warning, and with LOG_LEVEL=error nothing
+/// about a failed start.
 fn is_chatter(line: &str) -> bool {
     line.starts_with('{') || line.contains(" level=info ") || line.contains(" level=warning ")
 }
@@ -414,8 +416,8 @@ fn in_url(address: IpAddr) -> String {
     }
 }
 
-/// Takes no new connections and waits for the requests that are running. A second signal ends the waiting. Streams that last
-/// longer are ended with an error of their client's API, which has its time within that of the waiting.
+/// Takes no new connections and waits for the requests that are running. A second signal ends the waiting. Streams that
+/// last longer are ended with an error of their client's API, which has its time within that of the waiting.
 fn drain(
     admin: &Admin,
     ports: &BTreeMap<String, u16>,

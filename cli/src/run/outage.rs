@@ -1,5 +1,5 @@
-//! Tells when the ratelimit service does not answer: requests then pass without a look at their budgets (or are refused, where that was
-//! asked for), and nothing else would say so.
+//! Tells when the ratelimit service does not answer: requests then pass without a look at their budgets (or are
+//! refused, where that was asked for), and nothing else would say so.
 
 use std::time::{Duration, Instant};
 

@@ -18,7 +18,8 @@ const SERVICE_PATIENCE: Duration = Duration::from_secs(10);
 const REDIS_PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// An error when a port is taken. Envoy would not tell: two of them share a port (SO_REUSEPORT), each with some of the connections.
+/// An error when a port is taken. Envoy would not tell: two of them share a port (SO_REUSEPORT), each with some of the
+/// connections.
 pub(super) fn ports_are_free(plan: &Plan, options: &Options) -> Result<(), Failure> {
     for (index, listener) in plan.listeners.iter().enumerate() {
         let (port, remedy) = match options.port {
@@ -44,7 +45,8 @@ fn is_free(address: IpAddr, port: u16, listener: &str, remedy: &str) -> Result<(
     Err(Failure::Environment(format!("cannot listen on port {port} for {listener}: {why}; {remedy}")))
 }
 
-/// An error when nobody listens at Redis's address: the ratelimit service does not start without it. Later it may come and go.
+/// An error when nobody listens at Redis's address: the ratelimit service does not start without it. Later it may come
+/// and go.
 pub(super) fn redis_answers(address: &str) -> Result<(), Failure> {
     let unreachable = |why: &dyn std::fmt::Display| {
         Failure::Environment(format!(
@@ -106,7 +108,8 @@ pub(super) fn wait_for_envoy(
     ports.map(Some).map_err(|error| Failure::Environment(format!("cannot ask Envoy for its ports: {error}")))
 }
 
-/// An error when Envoy serves without the filter: it refuses one that it cannot run, and answers all requests with an empty error.
+/// An error when Envoy serves without the filter: it refuses one that it cannot run, and answers all requests with an
+/// empty error.
 pub(super) fn filter_runs(admin: &Admin, form: Form) -> Result<(), Failure> {
     let refused = admin.stats("^extension_config_discovery.*update_rejected$");
     let refused = refused.map_err(|error| {

@@ -1,5 +1,5 @@
-//! New files for an Envoy that runs: in an order in which nothing refers to what is not there, each step confirmed by Envoy before
-//! the next.
+//! New files for an Envoy that runs: in an order in which nothing refers to what is not there, each step confirmed by
+//! Envoy before the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -15,7 +15,8 @@ use crate::render::{self, BOOTSTRAP, CDS, File, Files, RATELIMIT_ROOT, SDS, SECR
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Clusters that no route names any more stay this long, for requests that chose their route before and are still being repeated.
+/// Clusters that no route names any more stay this long, for requests that chose their route before and are still being
+/// repeated.
 const RETIREMENT: Duration = Duration::from_secs(60);
 
 /// Why new files were not taken over; the old ones are in their places again.
@@ -37,9 +38,10 @@ pub(super) struct Reload {
     secrets: BTreeSet<String>,
 }
 
-/// The order in which files are taken over. Clusters and routes name what the filter must know, and a backend's endpoints may be
-/// others of a sudden: while they change the filter knows old and new ones, each with what belongs to it, and last it forgets the old. It
-/// asks for the secrets of new ones through a cluster, and names clusters itself; so those that are new come first of all.
+/// The order in which files are taken over. Clusters and routes name what the filter must know, and a backend's
+/// endpoints may be others of a sudden: while they change the filter knows old and new ones, each with what belongs to
+/// it, and last it forgets the old. It asks for the secrets of new ones through a cluster, and names clusters itself;
+/// so those that are new come first of all.
 const STEPS: [Step; 5] =
     [Step::NewClusters, Step::BothConfigurations, Step::Clusters, Step::Routes, Step::Configuration];
 
@@ -206,7 +208,8 @@ impl Reload {
         Some(File { content: content.to_string(), secret: new.secret })
     }
 
-    /// The running clusters as they are, those whose names are new, and the secrets of both. `None` when that is nothing.
+    /// The running clusters as they are, those whose names are new, and the secrets of both. `None` when that is
+    /// nothing.
     fn with_new_clusters(&self, new: &File) -> Option<File> {
         let running = resources(self.running.get(CDS)?)?;
         let mut clusters = running.clone();
@@ -247,7 +250,8 @@ impl Reload {
         }
     }
 
-    /// Waits until all versions are in use and no cluster waits for its addresses; an error when Envoy refused something.
+    /// Waits until all versions are in use and no cluster waits for its addresses; an error when Envoy refused
+    /// something.
     fn wait_until_taken(
         &self,
         expected: &BTreeMap<String, String>,
@@ -323,7 +327,8 @@ fn is_secret(path: &str) -> bool {
     [SDS, SECRETS].iter().any(|folder| path.starts_with(folder))
 }
 
-/// Whether a count has changed. Envoy shows one only once there is something to count for: what was not there before was 0.
+/// Whether a count has changed. Envoy shows one only once there is something to count for: what was not there before
+/// was 0.
 fn is_another(before: Option<&String>, now: &str) -> bool {
     before.map_or("0", String::as_str) != now
 }

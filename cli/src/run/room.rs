@@ -9,7 +9,8 @@ use crate::render::Room;
 /// File descriptors that are no connections: files that are watched, listeners, logs, each worker's own.
 const OTHER_DESCRIPTORS: u64 = 200;
 
-/// Of the memory there is, in percent: what Envoy counts of its own leaves out threads' stacks, code and the VMs of wasm.
+/// Of the memory there is, in percent: what Envoy counts of its own leaves out threads' stacks, code and the VMs of
+/// wasm.
 const SHARE: u64 = 75;
 
 /// What there is here, for the child that takes the largest number of descriptors it may have.

@@ -1,5 +1,5 @@
-//! Signals: which end `weir`, which it passes on, and which change nothing. None may end it on the spot, since the run directory, with
-//! secrets in it, would stay behind.
+//! Signals: which end `weir`, which it passes on, and which change nothing. None may end it on the spot, since the run
+//! directory, with secrets in it, would stay behind.
 
 use std::io;
 

@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Lines of a child that are kept, to be shown when it crashes.
 const TAIL: usize = 20;
-/// Lines of a child that are passed on in [`BURST_TIME`]; one that complains about every request must not fill the disk.
+/// Lines of a child that are passed on in [`BURST_TIME`]; one that complains about every request must not fill the
+/// disk.
 const BURST: u32 = 50;
 const BURST_TIME: Duration = Duration::from_secs(10);
 
@@ -62,8 +63,9 @@ impl Program {
         }
     }
 
-    /// Starts it in a process group of its own, so that Ctrl-C at a terminal reaches `weir` alone, which stops it in good order. Must be
-    /// called by a thread that lasts: the kernel binds the child to the thread (prctl(2), PR_SET_PDEATHSIG).
+    /// Starts it in a process group of its own, so that Ctrl-C at a terminal reaches `weir` alone, which stops it in
+    /// good order. Must be called by a thread that lasts: the kernel binds the child to the thread (prctl(2),
+    /// PR_SET_PDEATHSIG).
     fn spawn(&self) -> Result<Child, String> {
         for path in &self.remove_first {
             // It is usually not there.

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Between attempts to take up what could not be for reasons of its surroundings; doubled from the first to the longest.
+/// Between attempts to take up what could not be for reasons of its surroundings; doubled from the first to the
+/// longest.
 const FIRST_REPEAT: Duration = Duration::from_secs(1);
 const LONGEST_REPEAT: Duration = Duration::from_secs(30);
 

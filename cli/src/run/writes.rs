@@ -1,4 +1,5 @@
-//! Tells when lines of the access log cannot be written: Envoy goes on serving and counts them, and nothing else would say so.
+//! Tells when lines of the access log cannot be written: Envoy goes on serving and counts them, and nothing else would
+//! say so.
 
 use std::time::{Duration, Instant};
 

@@ -38,8 +38,8 @@ pub(crate) fn filter_that_does_nothing(form: Form, dir: &Path) -> Filter {
     Filter { form, file }
 }
 
-/// A dynamic module, by the C compiler that Rust links with, too. It knows the names of the roles and says on standard error which one
-/// is configured, where `$WEIR_TEST_SAY` is set.
+/// A dynamic module, by the C compiler that Rust links with, too. It knows the names of the roles and says on standard
+/// error which one is configured, where `$WEIR_TEST_SAY` is set.
 fn build_module_that_does_nothing(file: &Path) {
     let mut source = r#"
         #include <stdio.h>
@@ -73,7 +73,8 @@ pub(crate) fn envoy() -> Option<PathBuf> {
     envoy
 }
 
-/// The smallest WebAssembly that Envoy takes for a filter: memory, an allocator that always gives the same place, the version of the ABI.
+/// The smallest WebAssembly that Envoy takes for a filter: memory, an allocator that always gives the same place, the
+/// version of the ABI.
 fn wasm_that_does_nothing() -> Vec<u8> {
     let export = |name: &str, kind: u8, index: u8| {
         let mut export = vec![u8::try_from(name.len()).unwrap()];

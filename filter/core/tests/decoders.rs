@@ -1,8 +1,8 @@
 //! Each decoder on what is nearly right: the fixtures, with a few changes at random.
 //!
-//! Nothing may panic, whatever a client or a provider sends, what comes out must be whole, and a stream must end as its API has
-//! it. `WEIR_FUZZ_SECONDS=60 cargo test -p weir-core --test decoders` takes a minute for each decoder instead of a second. What made
-//! one fail is written to `target/fuzz`.
+//! Nothing may panic, whatever a client or a provider sends, what comes out must be whole, and a stream must end as its
+//! API has it. `WEIR_FUZZ_SECONDS=60 cargo test -p weir-core --test decoders` takes a minute for each decoder instead
+//! of a second. What made one fail is written to `target/fuzz`.
 
 #![cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 #![allow(

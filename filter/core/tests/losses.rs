@@ -1,7 +1,8 @@
 //! What each client API loses on its way to each schema, as the table in `docs/losses.md`.
 //!
-//! What is asked lies in `tests/fixtures/features`: the name of each thing that a client may say, and the members of the body that say it, in
-//! the place of those of a request that says `Hi`. After a wanted change: `UPDATE_DOCS=1 cargo test -p weir-core --test losses`, then read the diff.
+//! What is asked lies in `tests/fixtures/features`: the name of each thing that a client may say, and the members of
+//! the body that say it, in the place of those of a request that says `Hi`. After a wanted change: `UPDATE_DOCS=1 cargo
+//! test -p weir-core --test losses`, then read the diff.
 
 #![cfg(not(all(target_arch = "wasm32", target_os = "unknown")))]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]

@@ -1,5 +1,5 @@
-//! The disk and other programs, for tests that run natively and as wasm32 under Node, where sizes have 32 bits as in the
-//! filter.
+//! The disk and other programs, for tests that run natively and as wasm32 under Node, where sizes have 32 bits as in
+//! the filter.
 //!
 //! Under Node a crate of tests begins with
 //!
@@ -9,8 +9,8 @@
 //! extern crate weir_test_platform;
 //! ```
 //!
-//! which gives every `#[test]` in it the meaning that `wasm-bindgen-test-runner` knows: what `macro_use` imports comes before
-//! the standard prelude. So a test is written once, and no module of tests needs a line of its own.
+//! which gives every `#[test]` in it the meaning that `wasm-bindgen-test-runner` knows: what `macro_use` imports comes
+//! before the standard prelude. So a test is written once, and no module of tests needs a line of its own.
 
 use std::path::{Path, PathBuf};
 

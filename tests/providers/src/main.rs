@@ -1,8 +1,8 @@
 //! Stand-in model providers that speak the providers' documented formats, for the demo and the tests.
 //!
 //! Each port is one named provider. Besides its API every port has controls for tests: `GET` and `DELETE /_requests`
-//! (what it received), `POST`, `GET` and `DELETE /_script` (answers to give instead of its own), `DELETE /_own` (both) and
-//! `DELETE /_all` (both, of all ports), `PUT /_keys` (the keys a Bedrock accepts) and `PUT /_credentials` (what a
+//! (what it received), `POST`, `GET` and `DELETE /_script` (answers to give instead of its own), `DELETE /_own` (both)
+//! and `DELETE /_all` (both, of all ports), `PUT /_keys` (the keys a Bedrock accepts) and `PUT /_credentials` (what a
 //! credentials endpoint hands out).
 
 mod answer;

@@ -12,7 +12,8 @@ use crate::render::kubernetes::{name_of, namespace_of, resource, targets};
 use crate::resources::kinds::{ENVOY_GATEWAY, GATEWAY_API};
 use crate::resources::set::Found;
 
-/// The Backends to name in HTTPRoutes: `namespace/name` by that of the AIServiceBackend, and whether it is to step in for others.
+/// The Backends to name in HTTPRoutes: `namespace/name` by that of the AIServiceBackend, and whether it is to step in
+/// for others.
 #[derive(Debug, Default)]
 pub(super) struct BackendNames(BTreeMap<(String, bool), String>);
 

@@ -1,10 +1,12 @@
-//! From resources of Envoy AI Gateway to plain ones of Gateway API and Envoy Gateway: no controller, no kinds of others.
+//! From resources of Envoy AI Gateway to plain ones of Gateway API and Envoy Gateway: no controller, no kinds of
+//! others.
 //!
-//! A rule of an AIGatewayRoute becomes an HTTPRoute. Where it has one place to go to, that is all: the filter in the listener's
-//! chain makes the backend's request, and the HTTPRoute takes what was made for that backend. Elsewhere the filter also stands in
-//! the cluster's chain, which only an EnvoyPatchPolicy can say.
+//! A rule of an AIGatewayRoute becomes an HTTPRoute. Where it has one place to go to, that is all: the filter in the
+//! listener's chain makes the backend's request, and the HTTPRoute takes what was made for that backend. Elsewhere the
+//! filter also stands in the cluster's chain, which only an EnvoyPatchPolicy can say.
 //!
-//! What Envoy Gateway does is described by the version that it was tried with, 1.9.1; [`Release`] knows what older ones do otherwise.
+//! What Envoy Gateway does is described by the version that it was tried with, 1.9.1; [`Release`] knows what older ones
+//! do otherwise.
 
 mod backends;
 mod extension;
@@ -59,7 +61,8 @@ pub struct Options {
 pub enum Filter {
     /// The native module, in the proxy's file system. How it gets there need only be said for pods.
     Module(Option<InPod>),
-    /// WebAssembly, which Envoy Gateway downloads and serves to its proxies. Clusters' chains take it from the proxy's file system alone.
+    /// WebAssembly, which Envoy Gateway downloads and serves to its proxies. Clusters' chains take it from the proxy's
+    /// file system alone.
     Wasm(Code, Option<InPod>),
 }
 

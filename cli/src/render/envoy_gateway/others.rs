@@ -26,8 +26,9 @@ impl Renderer<'_> {
         }
     }
 
-    /// A policy for the HTTPRoute that Envoy AI Gateway makes of an AIGatewayRoute would silently be for nothing. Nor can it be for those that
-    /// are made here: filters such as that of a SecurityPolicy come before Weir's, when the model is not known and another route is chosen.
+    /// A policy for the HTTPRoute that Envoy AI Gateway makes of an AIGatewayRoute would silently be for nothing. Nor
+    /// can it be for those that are made here: filters such as that of a SecurityPolicy come before Weir's, when the
+    /// model is not known and another route is chosen.
     fn check_targets(&mut self, policy: &Value) {
         let namespace = namespace_of(policy);
         for target in targets(policy) {

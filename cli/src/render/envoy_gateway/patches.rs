@@ -105,7 +105,8 @@ impl Renderer<'_> {
         }
     }
 
-    /// Where Gateways are merged, Envoy Gateway takes patches for their class only, and what they are for has other names.
+    /// Where Gateways are merged, Envoy Gateway takes patches for their class only, and what they are for has other
+    /// names.
     fn check_merged_gateways(&mut self) {
         for document in self.documents("EnvoyProxy") {
             if document.pointer("/spec/mergeGateways") == Some(&Value::Bool(true)) {
@@ -176,7 +177,8 @@ impl Renderer<'_> {
         }
     }
 
-    /// A cluster's chain takes the filter from a file. Where the listener's wasm filter is downloaded as well they would not share a VM.
+    /// A cluster's chain takes the filter from a file. Where the listener's wasm filter is downloaded as well they
+    /// would not share a VM.
     fn check_file(&mut self, rule: &RuleOf<'_>, gateway: &str) {
         if matches!(self.options.filter, Filter::Wasm(..)) && !self.has_file(gateway) {
             let message = format!(
@@ -251,8 +253,9 @@ fn reason(rule: &RuleOf<'_>) -> &'static str {
     }
 }
 
-/// Lets requests come to a route whose cluster has the filter. See [`UNPATCHED`]. Each patch is applied for itself, so this one looks for
-/// the cluster that the others are for: where Envoy Gateway splits it, because a backend is invalid for instance, the route stays closed.
+/// Lets requests come to a route whose cluster has the filter. See [`UNPATCHED`]. Each patch is applied for itself, so
+/// this one looks for the cluster that the others are for: where Envoy Gateway splits it, because a backend is invalid
+/// for instance, the route stays closed.
 fn opened(listener: &str, route: &str) -> Value {
     let begins = literal(route);
     let routes = format!("$..routes[?(@.name =~ '^{begins}/' && @.route.cluster == '{route}')]");
@@ -277,8 +280,8 @@ fn patch(kind: &str, name: &str, operation: Value) -> Value {
     json!({"type": format!("type.googleapis.com/{kind}"), "name": name, "operation": operation})
 }
 
-/// A mark on one endpoint of the backend at `place` of a route. Envoy Gateway makes a locality of each backend, and has endpoints with host
-/// names in the cluster itself.
+/// A mark on one endpoint of the backend at `place` of a route. Envoy Gateway makes a locality of each backend, and has
+/// endpoints with host names in the cluster itself.
 fn marked(cluster: &str, place: usize, member: &Member, endpoint: &Endpoint, mark: Value) -> Value {
     let is_address = endpoint.host.parse::<IpAddr>().is_ok();
     let (kind, root) = if is_address { (ENDPOINTS, "$") } else { (CLUSTER, "$.load_assignment") };
@@ -298,8 +301,8 @@ fn marked(cluster: &str, place: usize, member: &Member, endpoint: &Endpoint, mar
     patch(kind, cluster, operation)
 }
 
-/// What a listener's wasm filter needs, that of the policy `extension`, and its routes where they charge costs; `shared` is the VM that it
-/// has together with filters of clusters.
+/// What a listener's wasm filter needs, that of the policy `extension`, and its routes where they charge costs;
+/// `shared` is the VM that it has together with filters of clusters.
 fn for_wasm(listener: &str, extension: &str, shared: Option<&Value>, costs: BTreeSet<&str>) -> Vec<Value> {
     // Before the policy's name stands its kind, or nothing where the resources come from files.
     let begins = format!("^envoy[.]filters[.]http[.]wasm/[a-z]*/{}/wasm/", literal(extension));

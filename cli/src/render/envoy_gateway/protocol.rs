@@ -7,8 +7,8 @@ use super::{Renderer, full_name_of, halves};
 use crate::render::kubernetes::{namespace_of, targets};
 
 impl<'a> Renderer<'a> {
-    /// Whether Envoy Gateway writes protocol options for the rule's cluster at some listeners of a Gateway. Where it does, a patch that adds
-    /// them whole would take away what is there; where it does not, they are to be added whole.
+    /// Whether Envoy Gateway writes protocol options for the rule's cluster at some listeners of a Gateway. Where it
+    /// does, a patch that adds them whole would take away what is there; where it does not, they are to be added whole.
     pub(super) fn has_protocol_options(
         &mut self,
         rule: &RuleOf<'_>,

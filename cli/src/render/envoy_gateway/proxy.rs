@@ -237,8 +237,8 @@ impl<'a> Renderer<'a> {
     }
 }
 
-/// What clients may do where a ClientTrafficPolicy does not say it. Envoy's default of 32 KiB held would be a 413 for a long prompt; a
-/// request may take as long as with `weir run`, and be of HTTP/1.0 as nginx sends it.
+/// What clients may do where a ClientTrafficPolicy does not say it. Envoy's default of 32 KiB held would be a 413 for a
+/// long prompt; a request may take as long as with `weir run`, and be of HTTP/1.0 as nginx sends it.
 fn client_settings() -> Value {
     json!({
         "connection": {"bufferLimit": "32Mi"},

@@ -30,8 +30,8 @@ impl Release {
         })
     }
 
-    /// Whether a BackendTrafficPolicy can say how long a request or an answer may be silent. Before, a route without a timeout has none for
-    /// silence either, and in 1.6 that goes before the listener's.
+    /// Whether a BackendTrafficPolicy can say how long a request or an answer may be silent. Before, a route without a
+    /// timeout has none for silence either, and in 1.6 that goes before the listener's.
     pub(super) fn has_idle_timeout(self) -> bool {
         self.is_from(1, 8)
     }

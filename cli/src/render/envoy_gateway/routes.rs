@@ -20,9 +20,9 @@ const BACKENDS: usize = 16;
 /// ... and header conditions in a match, of which one is [`UNPATCHED`].
 const HEADERS: usize = 15;
 
-/// A header that no request has, since its value cannot be. A patch takes the condition away; so a route to a cluster that needs a patch,
-/// and was given none, takes no request. Without the filter in that cluster a backend would get what the client sent, the client's
-/// credentials among it.
+/// A header that no request has, since its value cannot be. A patch takes the condition away; so a route to a cluster
+/// that needs a patch, and was given none, takes no request. Without the filter in that cluster a backend would get
+/// what the client sent, the client's credentials among it.
 pub(super) const UNPATCHED: &str = "x-weir-unpatched";
 /// A regular expression that no text matches, to Go as to Envoy.
 const NOTHING: &str = r"[^\s\S]";
@@ -49,8 +49,8 @@ impl HttpRoute {
     }
 }
 
-/// What a request on a direct way says of itself: the backend that it was made for. Only routes of that backend take it, so that
-/// while a change is under way no other gets its credential.
+/// What a request on a direct way says of itself: the backend that it was made for. Only routes of that backend take
+/// it, so that while a change is under way no other gets its credential.
 pub(super) fn made_for(rule: &RuleOf<'_>) -> String {
     rule.members().next().map(|(_, member)| member.backend.clone()).unwrap_or_default()
 }
@@ -152,7 +152,8 @@ impl Renderer<'_> {
         route.into()
     }
 
-    /// A route that no request takes, so that Envoy has a cluster for the endpoint of EKS Pod Identity: the name of the cluster.
+    /// A route that no request takes, so that Envoy has a cluster for the endpoint of EKS Pod Identity: the name of the
+    /// cluster.
     pub(super) fn credentials_route(&mut self, rules: &[RuleOf<'_>]) -> Option<String> {
         use weir_core::auth::Source;
         let credentials = &self.input.plan.filter.credentials;

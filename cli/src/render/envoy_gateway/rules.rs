@@ -49,7 +49,8 @@ impl<'a> RuleOf<'a> {
         self.cluster.members.iter().enumerate().filter(|(_, member)| member.weight > 0)
     }
 
-    /// Whether a backend steps in for others. What takes no traffic counts for nothing: the lowest priority of the rest is the first.
+    /// Whether a backend steps in for others. What takes no traffic counts for nothing: the lowest priority of the rest
+    /// is the first.
     pub(super) fn is_fallback(&self, member: &Member) -> bool {
         self.members().any(|(_, other)| other.priority < member.priority)
     }
@@ -97,7 +98,8 @@ impl<'a> Renderer<'a> {
         rules
     }
 
-    /// Whether a limit looks at path or query, which Envoy Gateway does itself: on a direct way they are the backend's by then.
+    /// Whether a limit looks at path or query, which Envoy Gateway does itself: on a direct way they are the backend's
+    /// by then.
     fn has_limit_by_path(&self, rule: &Rule) -> bool {
         let policy = rule.policy.as_deref().and_then(|name| self.document("BackendTrafficPolicy", name));
         let list = |value: &'a Value, path: &str| {

@@ -17,7 +17,8 @@ struct Policy {
     namespace: String,
     /// What it is called if that name is free.
     name: String,
-    /// `namespace/name` of the one of the input that it comes from; `None` for one that is added to what applies anyway.
+    /// `namespace/name` of the one of the input that it comes from; `None` for one that is added to what applies
+    /// anyway.
     of: Option<String>,
     spec: Map<String, Value>,
     routes: Vec<String>,
@@ -119,8 +120,8 @@ impl Renderer<'_> {
         settings
     }
 
-    /// How long a request or an answer may be silent, unless it is the listener's to say. Envoy Gateway would set no limit for a request
-    /// without a timeout.
+    /// How long a request or an answer may be silent, unless it is the listener's to say. Envoy Gateway would set no
+    /// limit for a request without a timeout.
     fn allowed_silence(&self, rule: &RuleOf<'_>) -> Option<Duration> {
         if let Some(silence) = rule.rule.attempt_idle_timeout {
             return Some(silence);
@@ -167,7 +168,8 @@ impl Renderer<'_> {
         }
     }
 
-    /// Whether a target of a policy is the AIGatewayRoute of a rule, or the HTTPRoute that Envoy AI Gateway makes of it.
+    /// Whether a target of a policy is the AIGatewayRoute of a rule, or the HTTPRoute that Envoy AI Gateway makes of
+    /// it.
     fn is_for(&self, policy: &Value, target: &Value, rule: &RuleOf<'_>) -> bool {
         let text = |field: &str| target.get(field).and_then(Value::as_str).unwrap_or_default();
         ["AIGatewayRoute", "HTTPRoute"].contains(&text("kind"))

@@ -44,7 +44,8 @@ pub(super) fn gateway(Named { listener, gateway, .. }: &Named<'_>, options: &Opt
     resource("networking.istio.io/v1", "Gateway", &options.namespace, gateway, spec)
 }
 
-/// What puts the filter into the listeners' chains. They name no port: pods may listen on another one than the Gateway says.
+/// What puts the filter into the listeners' chains. They name no port: pods may listen on another one than the Gateway
+/// says.
 pub(super) fn patches(gateway: &Gateway<'_>) -> Result<Vec<Value>, Error> {
     let mut patches = filter::configurations(gateway)?;
     // Limits see the model, which the filter sets, and their 429 passes the filter, which gives it the client's shape.

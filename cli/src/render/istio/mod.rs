@@ -1,10 +1,10 @@
 //! Resources for an ingress gateway of Istio: its own where they can say it, patches of its Envoy where they cannot.
 //!
-//! The filter comes by a patch and not by a WasmPlugin: that has no field for the flag without which a filter that holds a request's
-//! headers never sees its body, and no patch reaches the configuration that Istio makes of one.
+//! The filter comes by a patch and not by a WasmPlugin: that has no field for the flag without which a filter that
+//! holds a request's headers never sees its body, and no patch reaches the configuration that Istio makes of one.
 //!
-//! A model with one place to go to needs nothing else in Envoy. One with several has a cluster that a patch makes, with the filter
-//! in its upstream chain too, because only there is it known which backend an attempt goes to.
+//! A model with one place to go to needs nothing else in Envoy. One with several has a cluster that a patch makes, with
+//! the filter in its upstream chain too, because only there is it known which backend an attempt goes to.
 
 mod filter;
 mod gateway;
@@ -49,8 +49,8 @@ pub struct Options {
     pub rate_limit_fail_closed: bool,
 }
 
-/// The files: [`RESOURCES`], and [`VALUES`] when the pods need something of their own. Beside them there are notes: what else must be
-/// there for them to work.
+/// The files: [`RESOURCES`], and [`VALUES`] when the pods need something of their own. Beside them there are notes:
+/// what else must be there for them to work.
 ///
 /// # Errors
 ///

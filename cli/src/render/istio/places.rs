@@ -1,5 +1,5 @@
-//! Where requests go in Istio's words: a service that it knows, one that is declared for a backend outside of the cluster, or a cluster
-//! of Envoy that only a patch can make.
+//! Where requests go in Istio's words: a service that it knows, one that is declared for a backend outside of the
+//! cluster, or a cluster of Envoy that only a patch can make.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -193,8 +193,8 @@ impl Places {
     }
 }
 
-/// The one address of a cluster, and TLS to it. `None` where a policy says how it is balanced, checked or loaded: that is said in
-/// Envoy's words.
+/// The one address of a cluster, and TLS to it. `None` where a policy says how it is balanced, checked or loaded: that
+/// is said in Envoy's words.
 fn only_endpoint(cluster: &Cluster) -> Option<(&Endpoint, Option<&Tls>)> {
     if cluster.traffic != Traffic::default() {
         return None;
@@ -204,8 +204,8 @@ fn only_endpoint(cluster: &Cluster) -> Option<(&Endpoint, Option<&Tls>)> {
     Some((endpoint, member.tls.as_ref()))
 }
 
-/// The Service that is all of a cluster. `None` with a connect timeout of its own: it would take a DestinationRule, and that of a Service
-/// is not ours to write.
+/// The Service that is all of a cluster. `None` with a connect timeout of its own: it would take a DestinationRule, and
+/// that of a Service is not ours to write.
 fn service(cluster: &Cluster) -> Option<Place> {
     let (Endpoint { host, port }, None) = only_endpoint(cluster)? else { return None };
     let name = host.strip_suffix(".svc.cluster.local")?;
@@ -217,8 +217,9 @@ fn service(cluster: &Cluster) -> Option<Place> {
     })
 }
 
-/// Whether a ServiceEntry and a DestinationRule can say it. They cannot where there are several addresses to choose from; a CA of one's own
-/// would have to be a Secret or a file in the pod; and an address is not among the names that Istio looks for in a certificate.
+/// Whether a ServiceEntry and a DestinationRule can say it. They cannot where there are several addresses to choose
+/// from; a CA of one's own would have to be a Secret or a file in the pod; and an address is not among the names that
+/// Istio looks for in a certificate.
 fn is_simple(cluster: &Cluster) -> bool {
     only_endpoint(cluster).is_some_and(|(_, tls)| {
         tls.is_none_or(|tls| tls.ca_pem.is_none() && tls.hostname.parse::<IpAddr>().is_err())

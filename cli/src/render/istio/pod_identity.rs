@@ -1,5 +1,5 @@
-//! EKS Pod Identity: the pods have a token in a file, which wasm cannot read. Envoy reads it, and adds it when the filter asks for
-//! credentials.
+//! EKS Pod Identity: the pods have a token in a file, which wasm cannot read. Envoy reads it, and adds it when the
+//! filter asks for credentials.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -58,8 +58,8 @@ fn http_route(gateway: &Gateway<'_>, matched: &[MatchedRule]) -> Option<Value> {
         if let Some(place) = direct {
             add(condition, "headers", CLUSTER_HEADER, json!({"exact": place.name()}));
         } else if !rule.ai {
-            // What goes a direct way has its backend's headers by now, credentials among them. Should no route of its own be there
-            // any more, it must not be taken by one that is for something else.
+            // What goes a direct way has its backend's headers by now, credentials among them. Should no route of its
+            // own be there any more, it must not be taken by one that is for something else.
             add(condition, "withoutHeaders", CLUSTER_HEADER, json!({}));
         }
     }

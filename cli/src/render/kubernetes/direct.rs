@@ -1,7 +1,7 @@
 //! Models that go a direct way: see [`crate::render::direct`] for what that is.
 //!
-//! On a platform the direct way is the only one of such a model, and the one that needs least of the platform: no filter in a
-//! cluster, and so nothing but plain resources. Requests of all APIs go it.
+//! On a platform the direct way is the only one of such a model, and the one that needs least of the platform: no
+//! filter in a cluster, and so nothing but plain resources. Requests of all APIs go it.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! What the renderers for platforms in Kubernetes share: resources in, resources out.
 //!
-//! Nothing of Weir runs there but the filter. So resources that the platform understands are passed on as they are, and what only
-//! Weir understands is compiled away. A Secret is never written: it is named.
+//! Nothing of Weir runs there but the filter. So resources that the platform understands are passed on as they are, and
+//! what only Weir understands is compiled away. A Secret is never written: it is named.
 
 mod direct;
 mod filter;

@@ -36,8 +36,8 @@ pub(in crate::render) fn secret_keys(config: &Config) -> impl Iterator<Item = Se
     })
 }
 
-/// Secrets that differ by their namespace only: the pods would have one of them, and the key of one team would go to the backend
-/// of another.
+/// Secrets that differ by their namespace only: the pods would have one of them, and the key of one team would go to
+/// the backend of another.
 pub(in crate::render) fn ambiguous_secrets<'a>(config: &'a Config) -> Vec<Diagnostic> {
     let mut secrets: BTreeMap<&'a str, &'a str> = BTreeMap::new();
     let mistake = |key: SecretKey<'a>| {

@@ -101,8 +101,8 @@ impl<'b> Form<'b> {
     /// # Errors
     ///
     /// [`MultipartError::Duplicate`] when there are several, since servers differ in which one they take, and
-    /// [`MultipartError::Lookalike`] for one that only some take for this: names have no case in ASP.NET, and `name[]` is
-    /// `name` in PHP and with multer.
+    /// [`MultipartError::Lookalike`] for one that only some take for this: names have no case in ASP.NET, and `name[]`
+    /// is `name` in PHP and with multer.
     pub fn single(&self, name: &str) -> Result<Option<&Part>, MultipartError> {
         for part in &self.parts {
             let stem = part.name.split('[').next().unwrap_or_default();
@@ -132,8 +132,8 @@ impl<'b> Form<'b> {
     /// # Errors
     ///
     /// As [`single`](Self::single), and [`MultipartError::NotText`] for what a server may take for a file, or decode
-    /// otherwise: Node's busboy does as a part's charset says, and a file to it is also a part without a file name whose
-    /// type is `application/octet-stream`.
+    /// otherwise: Node's busboy does as a part's charset says, and a file to it is also a part without a file name
+    /// whose type is `application/octet-stream`.
     pub fn text(&self, name: &str) -> Result<Option<&'b str>, MultipartError> {
         let Some(part) = self.single(name)? else { return Ok(None) };
         let not_text = |problem| MultipartError::NotText { name: name.to_owned(), problem };
@@ -286,7 +286,8 @@ fn parse_part(part: &[u8], at: usize) -> Result<Part, MultipartError> {
         }
     }
     let name = name.ok_or(malformed(at, "a part has no name"))?;
-    // No server makes anything else of these: some undo percent-encoding, encoded words or escapes, or leave spaces out.
+    // No server makes anything else of these: some undo percent-encoding, encoded words or escapes, or leave spaces
+    // out.
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.[]:/".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_plain) {
         return Err(malformed(
@@ -327,7 +328,8 @@ fn part_headers(headers: &str) -> Result<(&str, Option<&str>), &'static str> {
         if name.eq_ignore_ascii_case("content-disposition") {
             disposition = Some(value);
         } else if name.eq_ignore_ascii_case("content-type") {
-            // Nested forms were a way to send several files once. RFC 7578 ended that; some readers look into them still.
+            // Nested forms were a way to send several files once. RFC 7578 ended that; some readers look into them
+            // still.
             if value.get(..10).is_some_and(|kind| kind.eq_ignore_ascii_case("multipart/")) {
                 return Err("a part is a form itself");
             }

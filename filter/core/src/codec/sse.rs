@@ -1,4 +1,5 @@
-//! Server-sent events, after the WHATWG event stream rules: <https://html.spec.whatwg.org/#event-stream-interpretation>.
+//! Server-sent events, after the WHATWG event stream rules:
+//! <https://html.spec.whatwg.org/#event-stream-interpretation>.
 //!
 //! A stream that is passed through must reach the client byte for byte while its events are read, so every event
 //! comes with the bytes it was made of: the blocks laid end to end are the stream.

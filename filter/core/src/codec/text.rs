@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memmem};
 
-/// The byte order mark in UTF-8. "Implementations ... may ignore the presence of a byte order mark" (RFC 8259, 8.1), and
-/// parsers disagree whether they do: what is read here may have one, what is rewritten has none.
+/// The byte order mark in UTF-8. "Implementations ... may ignore the presence of a byte order mark" (RFC 8259, 8.1),
+/// and parsers disagree whether they do: what is read here may have one, what is rewritten has none.
 pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// `json` without a byte order mark before it.
@@ -14,8 +14,8 @@ pub fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json)
 }
 
-/// `json` with each half of a surrogate pair that has no other half, such as `\ud800`, replaced by `\ufffd`; borrowed when
-/// there is none. Such an escape is JSON (RFC 8259, 8.2), but no text: serde_json and Anthropic refuse it.
+/// `json` with each half of a surrogate pair that has no other half, such as `\ud800`, replaced by `\ufffd`; borrowed
+/// when there is none. Such an escape is JSON (RFC 8259, 8.2), but no text: serde_json and Anthropic refuse it.
 #[must_use]
 pub fn with_whole_characters(json: &[u8]) -> Cow<'_, [u8]> {
     let finds = |word: &[u8]| memmem::find(json, word).is_some();

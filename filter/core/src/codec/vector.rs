@@ -12,7 +12,8 @@ pub(crate) const HAS_VECTORS: bool = cfg!(any(
 /// How many bytes are looked at at a time.
 const BLOCK: usize = 32;
 
-/// How many bytes at the beginning need no closer look: what [`plain_words`] counts, and escapes of one letter, which set `escaped`.
+/// How many bytes at the beginning need no closer look: what [`plain_words`] counts, and escapes of one letter, which
+/// set `escaped`.
 ///
 /// This is where the time of a scan goes.
 #[inline]
@@ -50,8 +51,8 @@ fn special_bytes(block: &[u8; BLOCK]) -> u32 {
     })
 }
 
-/// How many bytes at the beginning are ASCII, no quote, no backslash and no control character. Eight at a time in one 64-bit word, which
-/// is as fast in WebAssembly as in native code.
+/// How many bytes at the beginning are ASCII, no quote, no backslash and no control character. Eight at a time in one
+/// 64-bit word, which is as fast in WebAssembly as in native code.
 #[inline]
 pub(super) fn plain_words(bytes: &[u8]) -> usize {
     const EACH: u64 = u64::from_ne_bytes([1; 8]);

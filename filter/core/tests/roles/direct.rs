@@ -38,7 +38,8 @@ fn the_way_is_for_clients_of_openais_api() {
     }
 }
 
-/// The edge of a request for `m`, whose route lets an answer that comes whole take two seconds, and what it changes in the headers.
+/// The edge of a request for `m`, whose route lets an answer that comes whole take two seconds, and what it changes in
+/// the headers.
 fn sent(path: &str, body: &str) -> (Edge, HeaderEdits) {
     let way =
         Direct { route: "r".into(), target: "0/0/one".into(), cluster: "one/direct".into(), only: true };

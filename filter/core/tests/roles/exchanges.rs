@@ -1,5 +1,5 @@
-//! Whole exchanges, each in a file of `tests/fixtures/exchanges`: what a client asks for, what the backend gets, what that
-//! answers, and what the client gets.
+//! Whole exchanges, each in a file of `tests/fixtures/exchanges`: what a client asks for, what the backend gets, what
+//! that answers, and what the client gets.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! A host for the roles. It does what Envoy does around them: one request header map that all attempts share, retries on
-//! 5xx and 429, the answer's headers and body in pieces. And it checks on every exchange what must always hold.
+//! A host for the roles. It does what Envoy does around them: one request header map that all attempts share, retries
+//! on 5xx and 429, the answer's headers and body in pieces. And it checks on every exchange what must always hold.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 
-/// Nanoseconds of CPU that all threads of a process have used, those that have ended among them. Much finer than the hundredths of a
-/// second in `/proc/PID/stat`. `None` once the process has ended.
+/// Nanoseconds of CPU that all threads of a process have used, those that have ended among them. Much finer than the
+/// hundredths of a second in `/proc/PID/stat`. `None` once the process has ended.
 pub(crate) fn cpu_ns(pid: i32) -> Option<u64> {
     let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid)).ok()?;
     nanoseconds(clock)

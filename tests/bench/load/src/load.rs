@@ -1,8 +1,9 @@
-//! Requests over some connections: each sends its next one when it has its answer, or, at a fixed rate, when its time has come.
+//! Requests over some connections: each sends its next one when it has its answer, or, at a fixed rate, when its time
+//! has come.
 //!
-//! Without a rate a request counts when its answer ends within the window. With one it counts when it was meant to be sent within the
-//! window, however late its answer is, and its latency begins there: a gateway that stalls must not get away with the requests that
-//! were not sent meanwhile (coordinated omission).
+//! Without a rate a request counts when its answer ends within the window. With one it counts when it was meant to be
+//! sent within the window, however late its answer is, and its latency begins there: a gateway that stalls must not get
+//! away with the requests that were not sent meanwhile (coordinated omission).
 
 use std::cell::Cell;
 use std::rc::Rc;

@@ -1,7 +1,8 @@
 //! The load and the model server of the benchmark.
 //!
-//! Both run on one core, each as a process with one thread, and must be cheaper than the gateway under test: whatever they cost is
-//! missing from what they can ask of it. So answers are made once and kept, and the load reads no more of an answer than its lines.
+//! Both run on one core, each as a process with one thread, and must be cheaper than the gateway under test: whatever
+//! they cost is missing from what they can ask of it. So answers are made once and kept, and the load reads no more of
+//! an answer than its lines.
 
 mod answers;
 mod clock;

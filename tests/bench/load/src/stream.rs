@@ -16,8 +16,8 @@ use crate::{answers, clock};
 pub(crate) enum Answer {
     /// One document.
     Whole(Option<Bytes>),
-    /// Pieces as fast as they are taken, each a write of its own: models send token by token, and a gateway that got many at once would
-    /// look cheaper than it is.
+    /// Pieces as fast as they are taken, each a write of its own: models send token by token, and a gateway that got
+    /// many at once would look cheaper than it is.
     Fast {
         /// The pieces.
         pieces: Rc<[Bytes]>,

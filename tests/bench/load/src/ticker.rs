@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 
 use crate::Outcome;
 
-/// Hands out the moments at which requests are meant to be sent. A slow answer delays none of them: who comes late to take one gets
-/// it with the time it was meant for, and measures from there.
+/// Hands out the moments at which requests are meant to be sent. A slow answer delays none of them: who comes late to
+/// take one gets it with the time it was meant for, and measures from there.
 pub(crate) struct Ticker {
     start: Instant,
     period: f64,
@@ -44,8 +44,8 @@ impl Ticker {
         Ok(self.start + Duration::from_secs_f64(self.period * number as f64))
     }
 
-    /// Releases moments when their time comes, for `time`. Tokio's timers know milliseconds only, in which ten requests would leave at
-    /// once, so this has one of its own.
+    /// Releases moments when their time comes, for `time`. Tokio's timers know milliseconds only, in which ten requests
+    /// would leave at once, so this has one of its own.
     ///
     /// # Errors
     /// The timer cannot be made.
@@ -55,7 +55,8 @@ impl Ticker {
         let until_next = TimeSpec::from_duration(Duration::from_secs_f64(self.period - into_this));
         let period = TimeSpec::from_duration(Duration::from_secs_f64(self.period));
         timer.set(Expiration::IntervalDelayed(until_next, period), TimerSetTimeFlags::empty())?;
-        // The replacement is an unsafe function; what it asks for holds: the timer is owned, and its descriptor stays the same.
+        // The replacement is an unsafe function; what it asks for holds: the timer is owned, and its descriptor stays
+        // the same.
         #[allow(deprecated, reason = "unsafe code is forbidden here")]
         let timer = AsyncFd::new(Timer(timer))?;
         while self.start.elapsed() < time {

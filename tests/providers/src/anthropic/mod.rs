@@ -28,7 +28,8 @@ pub(crate) enum Carrier {
     Native,
     /// Bedrock's InvokeModel: they stand in the path; the body names `anthropic_version`.
     Bedrock,
-    /// Vertex AI: the model stands in the path, or in the body where tokens are counted; the body names `anthropic_version`.
+    /// Vertex AI: the model stands in the path, or in the body where tokens are counted; the body names
+    /// `anthropic_version`.
     Vertex,
 }
 

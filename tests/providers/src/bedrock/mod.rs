@@ -1,5 +1,5 @@
-//! Bedrock's runtime: InvokeModel and InvokeModelWithResponseStream for Anthropic models, Converse and ConverseStream for
-//! these and others, CountTokens for both.
+//! Bedrock's runtime: InvokeModel and InvokeModelWithResponseStream for Anthropic models, Converse and ConverseStream
+//! for these and others, CountTokens for both.
 
 mod converse;
 pub(crate) mod frame;

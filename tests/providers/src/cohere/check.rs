@@ -116,7 +116,8 @@ pub(super) fn chat(body: &Value) -> Result<(), Refusal> {
     results(messages)
 }
 
-/// Each call is answered directly behind the message that has it: <https://github.com/oracle/langchain-oracle/issues/10>.
+/// Each call is answered directly behind the message that has it:
+/// <https://github.com/oracle/langchain-oracle/issues/10>.
 fn results(messages: &[Value]) -> Result<(), Refusal> {
     let mut waiting: Vec<&Value> = Vec::new();
     for message in messages.iter().chain([&Value::Null]) {

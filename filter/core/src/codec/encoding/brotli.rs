@@ -16,7 +16,8 @@ pub(super) struct BrotliDecoder(Box<DecompressorWriter<Sink>>);
 impl BrotliDecoder {
     pub(super) fn new() -> BrotliDecoder {
         let mut decoder = DecompressorWriter::new(Sink::default(), PIECE);
-        // Windows of up to 1 GiB, which are no part of the content coding. It can be set before the first byte only, as here.
+        // Windows of up to 1 GiB, which are no part of the content coding. It can be set before the first byte only, as
+        // here.
         let _ = decoder.set_parameter(BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW, 0);
         BrotliDecoder(Box::new(decoder))
     }

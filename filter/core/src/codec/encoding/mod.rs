@@ -1,5 +1,6 @@
-//! Content encodings of answers, undone as a stream: gzip with any number of members, deflate in both of the forms that servers
-//! send under this name, br and zstd. None but gzip is asked for; there are servers that send the others all the same.
+//! Content encodings of answers, undone as a stream: gzip with any number of members, deflate in both of the forms that
+//! servers send under this name, br and zstd. None but gzip is asked for; there are servers that send the others all
+//! the same.
 
 mod brotli;
 mod zstd;

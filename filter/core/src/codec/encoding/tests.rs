@@ -103,8 +103,8 @@ fn a_stream_is_not_held_up() {
     check("deflate", DeflateEncoder::new(Vec::new(), Compression::default()), DeflateEncoder::get_mut);
 }
 
-/// What the libraries of the formats' authors make of four events, each flushed, and of their end: brotli 1.2.0 at quality 5, zstd 1.5.7
-/// at level 3 with a checksum.
+/// What the libraries of the formats' authors make of four events, each flushed, and of their end: brotli 1.2.0 at
+/// quality 5, zstd 1.5.7 at level 3 with a checksum.
 const FLUSHED: [(&str, [&str; 5]); 2] = [
     (
         "br",

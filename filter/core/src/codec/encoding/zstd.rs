@@ -16,7 +16,8 @@ const MAX_BLOCK: usize = 128 << 10;
 
 pub(super) const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Undoes zstd. The decoder takes whole steps: a frame's header, a block, a checksum; until one is there it is kept here.
+/// Undoes zstd. The decoder takes whole steps: a frame's header, a block, a checksum; until one is there it is kept
+/// here.
 pub(super) struct ZstdDecoder {
     decoder: Box<FrameDecoder>,
     sink: Sink,
