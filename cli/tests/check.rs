@@ -5,7 +5,8 @@ use std::path::Path;
 
 use weir_cli::check::{Compiled, Environment, command, compile};
 use weir_cli::plan::{Cluster, Listener, Plan};
-use weir_cli::resources::source;
+use weir_cli::resources::{Platform, source};
+use weir_core::config::CredentialPlace;
 
 fn compile_folder(name: &str, variables: &[(&str, &str)]) -> Compiled {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resources").join(name);
@@ -159,14 +160,51 @@ fn a_credential_of_requests_asks_for_no_other() {
         let compiled = compile(&[source], &Environment::default());
         let filter = compiled.plan.unwrap_or_else(|| panic!("{:#?}", compiled.errors)).filter;
         let wanted = filter.backends["default/openai"].credential_override.clone().unwrap();
-        (wanted.header, wanted.falls_back, filter.credentials.contains_key("default/openai-key"))
+        (wanted.from, wanted.falls_back, filter.credentials.contains_key("default/openai-key"))
     };
-    let from = |spec: &str| format!("  credentialOverride: {{fromRequestHeaders: {{{spec}}}}}\n");
-    assert_eq!(with(&from("fallbackToConfigured: false")), ("x-aigw-api-key".to_owned(), false, false));
-    assert_eq!(
-        with(&format!("{keys}{}", from("header: X-Tenant-Key"))),
-        ("x-tenant-key".to_owned(), true, true)
-    );
+    let header = |name: &str| CredentialPlace::Header(name.to_owned());
+    let key = |key: &str| CredentialPlace::Metadata { namespace: "lua".to_owned(), key: key.to_owned() };
+    let from = |spec: &str| format!("  credentialOverride: {{{spec}}}\n");
+    let alone = from("fromRequestHeaders: {fallbackToConfigured: false}");
+    assert_eq!(with(&alone), (header("x-aigw-api-key"), false, false));
+    let alone = from("fromDynamicMetadata: {namespace: lua, fallbackToConfigured: false}");
+    assert_eq!(with(&alone), (key("x-aigw-api-key"), false, false));
+    for (spec, place) in [
+        ("fromRequestHeaders: {header: X-Tenant-Key}", header("x-tenant-key")),
+        ("fromDynamicMetadata: {namespace: lua, key: Tenant}", key("Tenant")),
+    ] {
+        assert_eq!(with(&format!("{keys}{}", from(spec))), (place, true, true));
+    }
+}
+
+/// Not every place that the filter runs at can read it.
+#[test]
+fn a_credential_in_metadata_is_warned_of_where_it_is_not_read() {
+    let base = include_str!("resources/base.yaml");
+    let from = "  credentialOverride: {fromDynamicMetadata: {namespace: lua}}";
+    let warned = |platform, policy: &str| {
+        let text = base.replace(policy, &format!("{policy}\n{from}"));
+        assert_ne!(text, base);
+        let source = source::Source { name: "base.yaml".to_owned(), text };
+        let environment = Environment { platform, ..Environment::default() };
+        let compiled = compile(&[source], &environment);
+        assert!(compiled.errors.is_empty(), "{:#?}", compiled.errors);
+        let field = "spec.credentialOverride.fromDynamicMetadata";
+        compiled
+            .warnings
+            .iter()
+            .map(ToString::to_string)
+            .filter(|warning| warning.contains(field))
+            .collect::<Vec<_>>()
+    };
+    let key = "  apiKey: {secretRef: {name: keys}}";
+    let aws = "  awsCredentials: {region: us-west-2, credentialsFile: {secretRef: {name: keys}}}";
+    for (platform, of_key, of_aws) in
+        [(Platform::Here, 1, 2), (Platform::EnvoyGateway, 0, 1), (Platform::Istio, 0, 0)]
+    {
+        assert_eq!((warned(platform, key).len(), warned(platform, aws).len()), (of_key, of_aws));
+    }
+    assert!(warned(Platform::EnvoyGateway, aws)[0].contains("--filter wasm"));
 }
 
 #[test]

@@ -2,36 +2,17 @@
 
 import json
 import os
-import subprocess
 
 import httpx
 import pytest
 
 from conftest import free_port
-from harness import gateway as gateways
 from harness import resources
-from harness.process import Process, wait_for
+from harness.process import wait_for
+from harness.rendered import Rendered, render
 from harness.samples import HELLO
 
 MODEL = "llama"
-
-
-class Rendered:
-    """An Envoy of one's own on what `weir render` wrote."""
-
-    def __init__(self, folder, port):
-        self.folder, self.url = folder, f"http://127.0.0.1:{port}"
-        variables = folder / "envoy.env"
-        lines = variables.read_text().splitlines() if variables.exists() else []
-        command = [gateways.envoy(), "-c", folder / "envoy.json", "--concurrency", "2", "--use-dynamic-base-id"]
-        self.process = Process(command, env=dict(line.split("=", 1) for line in lines), cwd=folder)
-
-    def chat(self):
-        body = {"model": MODEL, "messages": HELLO}
-        try:
-            return httpx.post(f"{self.url}/v1/chat/completions", json=body, timeout=20)
-        except httpx.TransportError:
-            return None
 
 
 def break_filter(folder):
@@ -51,18 +32,15 @@ def break_filter(folder):
 
 @pytest.fixture
 def rendered(shared_providers, tmp_path):
-    manifest = tmp_path / "manifest.yaml"
-    text = resources.dump([
+    manifest = [
         *resources.gateway(),
         *resources.backend("qwen3", shared_providers["qwen3"].url),
         *resources.backend("gpt-oss", shared_providers["gpt-oss"].url),
         resources.route(resources.rule(MODEL, "qwen3", "gpt-oss")),
-    ])
-    manifest.write_text(text)
+    ]
     port, folder = free_port(), tmp_path / "envoy"
-    form = ["--filter", gateways.FILTER] if gateways.FILTER else []
-    command = [gateways.WEIR, "render", "-f", manifest, "--to", "envoy", "-o", folder]
-    subprocess.run([*command, "--port", str(port), "--admin-port", str(free_port()), *form], check=True)
+    done = render(manifest, folder, port, free_port())
+    assert done.returncode == 0, done.stderr
     started = []
 
     def start():
@@ -82,7 +60,7 @@ def said(envoy, consequence):
 def test_a_fresh_envoy_refuses_every_request(rendered):
     break_filter(rendered.folder)
     envoy = rendered()
-    answer = wait_for(envoy.chat, 60, what="an answer")
+    answer = wait_for(lambda: envoy.chat(MODEL, HELLO), 60, what="an answer")
     assert answer.status_code == 503
     assert "no configuration that it can read" in answer.json()["error"]["message"]
     anything = httpx.get(f"{envoy.url}/docs")
@@ -98,12 +76,12 @@ def test_the_one_before_stays_at_work(rendered):
     envoy = rendered()
 
     def serves():
-        answer = envoy.chat()
+        answer = envoy.chat(MODEL, HELLO)
         return answer is not None and answer.status_code == 200
 
     wait_for(serves, 60, what="an answer")
     break_filter(rendered.folder)
     wait_for(lambda: said(envoy, "the one before stays at work"), 10, what="a line in the log")
     for _ in range(20):
-        answer = envoy.chat()
+        answer = envoy.chat(MODEL, HELLO)
         assert answer.status_code == 200, answer.text

@@ -30,6 +30,11 @@ pub enum Error {
         /// Its limit.
         limit: u64,
     },
+    /// A native module is not shown what the backend's policy reads.
+    Structs {
+        /// The backend.
+        backend: String,
+    },
     /// The filter's configuration is no JSON.
     Filter(String),
     /// A resource cannot be written as YAML.
@@ -52,6 +57,11 @@ impl fmt::Display for Error {
             Error::LimitTooLarge { budget, limit } => {
                 write!(f, "{budget}: the ratelimit service counts up to {}, the limit is {limit}", u32::MAX)
             }
+            Error::Structs { backend } => write!(
+                f,
+                "{backend}: its policy has AWS credentials from metadata; they are a struct, which Envoy shows to no native \
+                 module: take --filter wasm, or `fromRequestHeaders`"
+            ),
             Error::Yaml(why) => write!(f, "a resource cannot be written as YAML: {why}"),
             Error::Platform(refused) => {
                 let lines: Vec<String> = refused.iter().map(|one| format!("error: {one}")).collect();

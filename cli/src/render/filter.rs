@@ -45,6 +45,7 @@ pub(super) fn resource(
 
 /// The filter's own JSON. Where the ratelimit service counts, the filter must not count too.
 fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<String, Error> {
+    options.filter.form.check(&plan.filter)?;
     let mut config = plan.filter.clone();
     config.direct = direct.configuration(plan);
     config.direct_streams = options.filter.form != Form::Module;

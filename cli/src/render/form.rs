@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
+use weir_core::config::Config;
 
-use super::proto;
+use super::{Error, proto};
 
 /// The namespace of the costs in dynamic metadata, as Envoy AI Gateway has it.
 const METADATA: &str = "io.envoy.ai_gateway";
@@ -79,6 +80,14 @@ impl Form {
         match self {
             Form::Wasm => SecretsBy::Callout,
             Form::Module => SecretsBy::Files,
+        }
+    }
+
+    /// Whether it can do what `config` asks for.
+    pub(super) fn check(self, config: &Config) -> Result<(), Error> {
+        match (self, config.needs_structs()) {
+            (Form::Module, Some(backend)) => Err(Error::Structs { backend: backend.to_owned() }),
+            (Form::Module, None) | (Form::Wasm, _) => Ok(()),
         }
     }
 

@@ -293,6 +293,21 @@ pub struct BackendSecurityPolicySpec {
 pub struct CredentialOverrideSpec {
     /// In headers.
     pub from_request_headers: Option<FromRequestHeaders>,
+    /// In what other filters have set.
+    pub from_dynamic_metadata: Option<FromDynamicMetadata>,
+}
+
+/// The metadata that has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FromDynamicMetadata {
+    /// The namespace: mostly the name of the filter that sets it.
+    pub namespace: String,
+    /// The key there.
+    pub key: Option<String>,
+    /// Where it is not there, the policy's own credential is used.
+    #[serde(default = "yes")]
+    pub fallback_to_configured: bool,
 }
 
 /// The headers that have it.

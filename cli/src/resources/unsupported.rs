@@ -91,11 +91,6 @@ const REFUSED: &[Field] = &[
     field(Kind::BackendSecurityPolicy, "spec.gcpCredentials.isPassthrough", ""),
     field(
         Kind::BackendSecurityPolicy,
-        "spec.credentialOverride.fromDynamicMetadata",
-        "use `fromRequestHeaders`",
-    ),
-    field(
-        Kind::BackendSecurityPolicy,
         "spec.awsCredentials.oidcExchangeToken",
         "use `credentialsFile`, or the environment or Pod Identity without either",
     ),

@@ -332,10 +332,26 @@ pub(crate) const CASES: &[Case] = &[
         "",
     ),
     (
-        "credentials from metadata",
+        "credentials from no metadata",
         &[(
             "  apiKey: {secretRef: {name: keys}}",
-            "  credentialOverride: {fromDynamicMetadata: {namespace: a, fallbackToConfigured: false}}",
+            "  credentialOverride: {fromDynamicMetadata: {fallbackToConfigured: false}}",
+        )],
+        "",
+    ),
+    (
+        "credentials from metadata of nobody",
+        &[(
+            "  apiKey: {secretRef: {name: keys}}",
+            "  credentialOverride: {fromDynamicMetadata: {namespace: '', fallbackToConfigured: false}}",
+        )],
+        "",
+    ),
+    (
+        "credentials from two places",
+        &[(
+            "  apiKey: {secretRef: {name: keys}}",
+            "  credentialOverride: {fromRequestHeaders: {}, fromDynamicMetadata: {namespace: a}}",
         )],
         "",
     ),

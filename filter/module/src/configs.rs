@@ -20,9 +20,9 @@ pub(crate) fn filter_config(
     config: &[u8],
     setup: &mut ConfigSetup<'_>,
 ) -> Result<Box<dyn FilterConfig>, String> {
-    let parsed = || weir_shell::config(config, &STORE);
+    let parsed = || weir_shell::config(config, &STORE).map(readable).transpose();
     Ok(match name {
-        "edge" => match parsed() {
+        "edge" => match parsed()? {
             Some(config) => {
                 if !config.credentials.is_empty() {
                     let mut files = FilesAlone(&config.secret_files);
@@ -34,13 +34,23 @@ pub(crate) fn filter_config(
             }
             None => Box::new(RefusingConfig),
         },
-        "backend" => match parsed() {
+        "backend" => match parsed()? {
             Some(config) => Box::new(BackendConfig(config)),
             None => Box::new(RefusingConfig),
         },
         "admin" => Box::new(AdminConfig),
         _ => return Err(format!("filter_name must be edge, backend or admin, not {name:?}")),
     })
+}
+
+/// Envoy shows modules the texts in metadata, and nothing inside of a struct.
+fn readable(config: Arc<Config>) -> Result<Arc<Config>, String> {
+    match config.needs_structs() {
+        Some(backend) => Err(format!(
+            "{backend}: AWS credentials in metadata are a struct, which no native module is shown"
+        )),
+        None => Ok(config),
+    }
 }
 
 struct RefusingConfig;

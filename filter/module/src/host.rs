@@ -8,7 +8,7 @@ use weir_core::headers::{HeaderEdits, Headers as Snapshot};
 use weir_core::store::Store;
 use weir_shell::{Host, Map};
 
-use crate::abi::{Headers, Stream};
+use crate::abi::{Headers, Metadata, Stream};
 use crate::store::STORE;
 
 /// The dynamic metadata that costs are published in, as Envoy AI Gateway does, so that policies carry over.
@@ -113,8 +113,16 @@ impl Host for Native<'_, '_> {
     }
 
     fn target(&self) -> String {
-        let target = self.0.host_metadata("weir", "target").unwrap_or_default();
+        let target = self.0.metadata(Metadata::Host, "weir", "target").unwrap_or_default();
         String::from_utf8(target).unwrap_or_default()
+    }
+
+    fn metadata(&self, namespace: &str, path: &[String]) -> Option<Vec<u8>> {
+        match path {
+            [key] => self.0.metadata(Metadata::Dynamic, namespace, key),
+            // Envoy shows modules nothing inside of a struct. No configuration that asks for it is taken.
+            _ => None,
+        }
     }
 
     fn set_cost(&mut self, key: &str, value: u64) {

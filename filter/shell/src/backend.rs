@@ -168,7 +168,8 @@ impl BackendFilter {
         self.request = Request::Done;
         let Some(attempt) = &mut self.attempt else { return Made::AsItIs };
         let now = now_ms / 1000;
-        let brought = match attempt.brought() {
+        let brought = match attempt.brought(|namespace: &str, path: &[String]| host.metadata(namespace, path))
+        {
             Ok(brought) => brought.map(Rc::new),
             Err(reply) => return Made::Refused(reply),
         };

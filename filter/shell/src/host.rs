@@ -110,6 +110,10 @@ pub trait Host {
     /// The metadata `weir.target` of the endpoint that an attempt goes to.
     fn target(&self) -> String;
 
+    /// What the request's dynamic metadata has in a namespace under a key, or further inside of what is there; a text's own
+    /// bytes. A copy, since it may be a secret that is to be forgotten.
+    fn metadata(&self, namespace: &str, path: &[String]) -> Option<Vec<u8>>;
+
     /// Publishes a cost of the request under its key, for a rate limit that charges when the stream is over.
     fn set_cost(&mut self, key: &str, value: u64);
 

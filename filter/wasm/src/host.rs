@@ -117,6 +117,12 @@ impl Host for Stream {
         property(&["xds", "upstream_host_metadata", "filter_metadata", "weir", "target"]).unwrap_or_default()
     }
 
+    fn metadata(&self, namespace: &str, path: &[String]) -> Option<Vec<u8>> {
+        let begin = ["metadata", "filter_metadata", namespace];
+        let path = begin.into_iter().chain(path.iter().map(String::as_str)).collect();
+        hostcalls::get_property(path).ok().flatten()
+    }
+
     fn set_cost(&mut self, key: &str, value: u64) {
         set_state(key, value.to_string().as_bytes());
     }

@@ -104,7 +104,7 @@ fn credential(
     let Some(wanted) = &spec.credential_override else {
         return configured(policy, set, environment, report);
     };
-    let brought = brought::read(id, spec.kind, wanted, report)?;
+    let brought = brought::read(id, spec.kind, wanted, environment.platform, report)?;
     if !brought.falls_back {
         return brought::alone(policy, brought, report);
     }

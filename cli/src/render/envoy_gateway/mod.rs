@@ -164,6 +164,7 @@ impl<'a> Renderer<'a> {
         let credentials = self.credentials_route(&rules);
         self.traffic(&rules, &routes);
         let config = self.configuration(&rules, &routes, credentials.as_deref());
+        self.options.filter.form().check(&config)?;
         self.proxies(&config);
         let extensions = self.extension(&config)?;
         self.patches(&rules, &routes, &config, &extensions, credentials.is_some())?;

@@ -28,6 +28,7 @@ use crate::store::Store;
 use crate::wire::{self, Reach, Schema};
 
 pub use answer::{Chunk, Headers as AnswerHeaders, HeldHeaders, Whole};
+pub use brought::Metadata;
 pub use request::{Identity, Outgoing, may_change};
 
 /// How long an attempt waits for a credential when there is no other backend to go to, in milliseconds.

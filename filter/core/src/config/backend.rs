@@ -1,5 +1,7 @@
 //! A backend: its API, its addresses and how to authenticate.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::SchemaName;
@@ -33,29 +35,90 @@ pub struct Backend {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CredentialOverride {
-    /// The header that has it, in lower case; what three begin with where requests are signed.
-    pub header: String,
+    /// Where it is.
+    pub from: CredentialPlace,
     /// Where it is not there, the configured credential is used. Otherwise it is a 401.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub falls_back: bool,
 }
 
+/// Where a request has a credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum CredentialPlace {
+    /// In this header, in lower case; in three that begin with it where requests are signed.
+    Header(String),
+    /// In the request's dynamic metadata, which other filters set: a text, or a struct of three where requests are signed.
+    Metadata {
+        /// The namespace, mostly the name of the filter that set it.
+        namespace: String,
+        /// The key in it.
+        key: String,
+    },
+}
+
+/// Where a request has one of the values that a credential consists of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValuePlace {
+    /// A header, in lower case.
+    Header(String),
+    /// A text in the request's dynamic metadata.
+    Metadata {
+        /// The namespace.
+        namespace: String,
+        /// The key in it, and in the struct that is found there.
+        path: Vec<String>,
+    },
+}
+
+impl fmt::Display for ValuePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ValuePlace::Header(name) => write!(f, "the header {name}"),
+            ValuePlace::Metadata { namespace, path } => {
+                write!(f, "the metadata {} of {namespace}", path.join("."))
+            }
+        }
+    }
+}
+
 impl CredentialOverride {
-    /// The headers that are read for `auth`, in lower case.
+    /// The places that are read for `auth`.
     #[must_use]
-    pub fn headers(&self, auth: &Auth) -> Vec<String> {
+    pub fn places(&self, auth: &Auth) -> Vec<ValuePlace> {
         match auth {
-            Auth::AwsSigv4 { .. } => self.aws_headers().into(),
+            Auth::AwsSigv4 { .. } => self.aws_places().into(),
             Auth::Bearer { .. } | Auth::AnthropicKey { .. } | Auth::AzureKey { .. } | Auth::Gcp { .. } => {
-                vec![self.header.clone()]
+                vec![self.key_place()]
+            }
+        }
+    }
+
+    /// That of a key, or a token.
+    pub(crate) fn key_place(&self) -> ValuePlace {
+        match &self.from {
+            CredentialPlace::Header(name) => ValuePlace::Header(name.clone()),
+            CredentialPlace::Metadata { namespace, key } => {
+                ValuePlace::Metadata { namespace: namespace.clone(), path: vec![key.clone()] }
             }
         }
     }
 
     /// Those of a key's id, its secret and a session's token.
-    pub(crate) fn aws_headers(&self) -> [String; 3] {
-        let prefix = self.header.trim_end_matches('-');
-        ["access-key-id", "secret-access-key", "session-token"].map(|name| format!("{prefix}-{name}"))
+    pub(crate) fn aws_places(&self) -> [ValuePlace; 3] {
+        match &self.from {
+            CredentialPlace::Header(prefix) => {
+                let prefix = prefix.trim_end_matches('-');
+                ["access-key-id", "secret-access-key", "session-token"]
+                    .map(|name| ValuePlace::Header(format!("{prefix}-{name}")))
+            }
+            CredentialPlace::Metadata { namespace, key } => {
+                ["accessKeyId", "secretAccessKey", "sessionToken"].map(|member| ValuePlace::Metadata {
+                    namespace: namespace.clone(),
+                    path: vec![key.clone(), member.to_owned()],
+                })
+            }
+        }
     }
 }
 

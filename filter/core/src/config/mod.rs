@@ -13,7 +13,7 @@ use crate::auth::Source;
 use crate::headers::{MODEL_HEADER, USER_HEADER};
 
 pub use crate::wire::SchemaName;
-pub use backend::{Auth, AuthKind, Backend, Betas, CredentialOverride, Schema};
+pub use backend::{Auth, AuthKind, Backend, Betas, CredentialOverride, CredentialPlace, Schema, ValuePlace};
 
 /// Everything the filter must know, the same for both of its roles.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -115,12 +115,33 @@ impl Config {
     #[must_use]
     pub fn brings_credentials(&self, name: &str) -> bool {
         let names = self.brought.0.get_or_init(|| {
-            let backends = self.backends.values();
-            let wanted = backends
-                .filter_map(|backend| backend.credential_override.as_ref().zip(backend.auth.as_ref()));
-            wanted.flat_map(|(wanted, auth)| wanted.headers(auth)).collect()
+            let places = self.overrides().flat_map(|(_, wanted, auth)| wanted.places(auth));
+            let header = |place| match place {
+                ValuePlace::Header(name) => Some(name),
+                ValuePlace::Metadata { .. } => None,
+            };
+            places.filter_map(header).collect()
         });
         names.iter().any(|known| known == name)
+    }
+
+    /// A backend whose credential is a struct in the metadata of requests, which not every proxy shows.
+    #[must_use]
+    pub fn needs_structs(&self) -> Option<&str> {
+        let is_struct = |place: &ValuePlace| match place {
+            ValuePlace::Header(_) => false,
+            ValuePlace::Metadata { path, .. } => path.len() > 1,
+        };
+        let mut needing =
+            self.overrides().filter(|(_, wanted, auth)| wanted.places(auth).iter().any(is_struct));
+        needing.next().map(|(name, ..)| name)
+    }
+
+    /// The backends whose credential may come with the request.
+    fn overrides(&self) -> impl Iterator<Item = (&str, &CredentialOverride, &Auth)> {
+        self.backends.iter().filter_map(|(name, backend)| {
+            Some((name.as_str(), backend.credential_override.as_ref()?, backend.auth.as_ref()?))
+        })
     }
 
     /// Whether requests are told apart by the header `name`, in lower case: by budgets, limits or the ledger.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use weir_core::auth::sigv4::SigningKeys;
 use weir_core::backend::{Attempt, Begin, CREDENTIAL_WAIT_MS, Identity, Place};
-use weir_core::config::CredentialOverride;
 use weir_core::config::SchemaName::{AWSAnthropic, AWSBedrock, OpenAI};
+use weir_core::config::{CredentialOverride, CredentialPlace};
 use weir_core::exchange::Exchange;
 use weir_core::headers::Headers;
 
@@ -121,9 +121,13 @@ fn an_endpoint_at_another_address_gets_no_credential() {
 
 /// The first backend takes a credential of the request.
 fn overridden(gateway: Gateway, header: &str, falls_back: bool) -> Gateway {
+    overridden_from(gateway, CredentialPlace::Header(header.to_owned()), falls_back)
+}
+
+fn overridden_from(gateway: Gateway, from: CredentialPlace, falls_back: bool) -> Gateway {
     let mut gateway = gateway;
     let name = gateway.route.targets[0].backend.replace("default/", "");
-    let wanted = CredentialOverride { header: header.to_owned(), falls_back };
+    let wanted = CredentialOverride { from, falls_back };
     gateway.backend_mut(&name).credential_override = Some(wanted);
     gateway
 }
@@ -207,4 +211,94 @@ fn half_of_aws_credentials_is_a_mistake() {
             );
         }
     }
+}
+
+/// A client that sends its key as it would to the provider has the scheme in front of it.
+#[test]
+fn a_key_in_the_clients_own_header_is_sent_without_its_scheme() {
+    let gateway = overridden(Gateway::new().backend("gpt", OpenAI), "authorization", false);
+    for brought in ["Bearer brought-key-of-gpt.", "bearer  brought-key-of-gpt.", "brought-key-of-gpt."] {
+        let call = gateway.post("/v1/chat/completions", BODY).header("authorization", brought);
+        let outcome = call.answered_by(Answer::json(200, CHAT_ANSWER)).send();
+        assert_eq!(outcome.sent[0].headers.get("authorization"), Some("Bearer brought-key-of-gpt."));
+    }
+    for nothing in ["Bearer", "Bearer ", " "] {
+        let call = gateway.post("/v1/chat/completions", BODY).header("authorization", nothing);
+        let refused = call.answered_by(Answer::json(200, CHAT_ANSWER)).send();
+        assert_eq!((refused.status, refused.sent.len()), (401, 0), "{nothing:?}");
+    }
+}
+
+const FILTER: &str = "envoy.filters.http.ext_authz";
+
+fn of_metadata(gateway: Gateway, key: &str, falls_back: bool) -> Gateway {
+    let from = CredentialPlace::Metadata { namespace: FILTER.to_owned(), key: key.to_owned() };
+    overridden_from(gateway, from, falls_back)
+}
+
+#[test]
+fn another_filter_may_bring_the_credential_of_a_backend() {
+    for falls_back in [true, false] {
+        let gateway = of_metadata(Gateway::new().backend("gpt", OpenAI), "tenant.key", falls_back);
+        let ask = |namespace: &str, value: Option<&[u8]>| {
+            // The client's own header of that name has nothing to say.
+            let call = gateway.post("/v1/chat/completions", BODY).header("tenant.key", "the client's");
+            let call =
+                value.into_iter().fold(call, |call, value| call.metadata(namespace, "tenant.key", value));
+            let outcome = call.answered_by(Answer::json(200, CHAT_ANSWER)).send();
+            match outcome.sent.first() {
+                Some(sent) => sent.headers.get("authorization").unwrap().to_owned(),
+                None => {
+                    assert!(
+                        outcome.error().contains("the metadata tenant.key of envoy.filters.http.ext_authz")
+                    );
+                    outcome.status.to_string()
+                }
+            }
+        };
+        for brought in [&b"brought-key-of-gpt."[..], b" brought-key-of-gpt.\n"] {
+            assert_eq!(ask(FILTER, Some(brought)), "Bearer brought-key-of-gpt.");
+        }
+        let otherwise = if falls_back { "Bearer key-of-gpt." } else { "401" };
+        assert_eq!(ask("envoy.filters.http.lua", Some(b"brought-key-of-gpt.")), otherwise);
+        // A number, a struct, and texts that no header may hold.
+        let number = 3f64.to_le_bytes();
+        for none in [
+            None,
+            Some(&b""[..]),
+            Some(b" "),
+            Some(&number),
+            Some(b"\n\x05key-1"),
+            Some(b"a\r\nb"),
+            Some(b"\xff"),
+        ] {
+            assert_eq!(ask(FILTER, none), otherwise, "{none:?}");
+        }
+    }
+}
+
+#[test]
+fn half_of_aws_credentials_in_metadata_is_a_mistake_of_whoever_set_it() {
+    let gateway = of_metadata(Gateway::new().backend("bedrock", AWSBedrock), "x-aigw-aws-credentials", true);
+    assert_eq!(gateway.config.needs_structs(), Some("default/bedrock"));
+    let ask = |members: &[&str]| {
+        let call = gateway.post("/v1/chat/completions", BODY);
+        let call = members.iter().fold(call, |call, member| {
+            let (path, value) =
+                (format!("x-aigw-aws-credentials.{member}"), format!("key-of-bedrock.{member}"));
+            call.metadata(FILTER, &path, value.as_bytes())
+        });
+        call.answered_by(Answer::json(200, CONVERSED)).send()
+    };
+    let whole = ask(&["accessKeyId", "secretAccessKey", "sessionToken"]);
+    let headers = &whole.sent[0].headers;
+    assert!(headers.get("authorization").unwrap().contains("Credential=key-of-bedrock.accessKeyId/"));
+    assert_eq!(headers.get("x-amz-security-token"), Some("key-of-bedrock.sessionToken"));
+    assert!(ask(&["accessKeyId", "secretAccessKey"]).sent[0].headers.get("x-amz-security-token").is_none());
+    for (half, missing) in [("accessKeyId", "secretAccessKey"), ("sessionToken", "accessKeyId")] {
+        let refused = ask(&[half]);
+        assert_eq!((refused.status, refused.sent.len()), (500, 0));
+        assert!(refused.error().contains(&format!("the metadata x-aigw-aws-credentials.{missing}")));
+    }
+    assert_eq!(ask(&[]).status, 200);
 }

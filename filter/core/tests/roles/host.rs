@@ -28,7 +28,8 @@ impl Gateway {
     pub(crate) fn post<'g>(&'g self, path: &str, body: impl AsRef<[u8]>) -> Call<'g> {
         let body = body.as_ref().to_vec();
         let length = body.len().to_string();
-        let call = Call { gateway: self, headers: Vec::new(), body, answers: Vec::new() };
+        let metadata = BTreeMap::new();
+        let call = Call { gateway: self, headers: Vec::new(), metadata, body, answers: Vec::new() };
         [
             (":method", "POST"),
             (":path", path),
@@ -58,6 +59,8 @@ impl Gateway {
 pub(crate) struct Call<'g> {
     gateway: &'g Gateway,
     headers: Vec<(String, String)>,
+    /// What other filters have set: by namespace and path in it.
+    metadata: BTreeMap<(String, String), Vec<u8>>,
     body: Vec<u8>,
     answers: Vec<Answer>,
 }
@@ -75,6 +78,12 @@ impl<'g> Call<'g> {
     pub(crate) fn header(mut self, name: &str, value: &str) -> Call<'g> {
         self.headers.retain(|(known, _)| known != name);
         self.another(name, value)
+    }
+
+    /// Another filter sets `path`, whose parts have dots in between.
+    pub(crate) fn metadata(mut self, namespace: &str, path: &str, value: &[u8]) -> Call<'g> {
+        self.metadata.insert((namespace.to_owned(), path.to_owned()), value.to_owned());
+        self
     }
 
     pub(crate) fn another(mut self, name: &str, value: &str) -> Call<'g> {
@@ -230,7 +239,10 @@ impl<'g> Call<'g> {
         let backend_name = &self.gateway.route.targets[target].backend;
         let backend = &self.gateway.config.backends[backend_name];
         let name = backend_name.strip_prefix("default/").unwrap();
-        let shown = attempt.brought()?.or_else(|| {
+        let metadata = |namespace: &str, path: &[String]| {
+            self.metadata.get(&(namespace.to_owned(), path.join("."))).cloned()
+        };
+        let shown = attempt.brought(metadata)?.or_else(|| {
             let wanted = attempt.credential()?;
             assert_eq!(wanted, name);
             Some(credential(name, backend.schema.name))

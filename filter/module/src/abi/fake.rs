@@ -32,6 +32,8 @@ pub(super) struct FakeEnvoy {
     pub(super) bodies: [Vec<&'static str>; 4],
     pub(super) received_is_buffered: bool,
     pub(super) upstream_address: Option<&'static str>,
+    /// Source, namespace, key and value of each text in metadata.
+    pub(super) metadata: Vec<(u32, &'static str, &'static str, &'static str)>,
     /// What happens before `send_response` returns.
     pub(super) inside_send: Inside,
     /// What happens before `continue_decoding` returns.
@@ -204,13 +206,17 @@ extern "C" fn envoy_dynamic_module_callback_http_filter_get_attribute_int(
 
 #[unsafe(no_mangle)]
 extern "C" fn envoy_dynamic_module_callback_http_get_metadata_string(
-    _filter: *mut c_void,
-    _source: u32,
-    _namespace: Buffer,
-    _key: Buffer,
-    _value: *mut Buffer,
+    filter: *mut c_void,
+    source: u32,
+    namespace: Buffer,
+    key: Buffer,
+    value: *mut Buffer,
 ) -> bool {
-    false
+    let wanted = (source, text(namespace), text(key));
+    let found = fake(filter).metadata.iter().find(|(source, namespace, key, _)| {
+        (*source, *namespace, *key) == (wanted.0, wanted.1.as_str(), wanted.2.as_str())
+    });
+    give(found.map(|(.., value)| *value), value)
 }
 
 #[unsafe(no_mangle)]

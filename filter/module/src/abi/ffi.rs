@@ -60,9 +60,6 @@ pub(super) enum BodyType {
     BufferedResponse = 3,
 }
 
-/// `envoy_dynamic_module_type_metadata_source_Host`
-pub(super) const METADATA_OF_HOST: u32 = 3;
-
 /// `envoy_dynamic_module_type_metrics_result_Success` and `.._http_callout_init_result_Success`
 pub(super) const SUCCESS: u32 = 0;
 

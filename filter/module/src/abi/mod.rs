@@ -41,7 +41,7 @@ use weir_core::edge::Reply;
 pub use config::{Answer, CalloutError, ConfigSetup, Counter, MainThread};
 pub use instance::caught_panics;
 pub use scheduler::Scheduler;
-pub use stream::{Headers, Stream};
+pub use stream::{Headers, Metadata, Stream};
 
 /// What is to happen with what has just come.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -23,6 +23,16 @@ pub enum Headers {
     ResponseTrailers = 3,
 }
 
+/// Whose metadata: `envoy_dynamic_module_type_metadata_source`, the same in 1.38, 1.39 and 1.40.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Metadata {
+    /// The request's own, which its filters set.
+    Dynamic = 0,
+    /// That of the endpoint that the request goes to, in an upstream filter.
+    Host = 3,
+}
+
 /// `envoy_dynamic_module_type_attribute_id`, the same in 1.38, 1.39 and 1.40.
 mod attribute {
     pub(super) const RESPONSE_CODE: u32 = 15;
@@ -216,16 +226,18 @@ impl<'a> Stream<'a> {
         self.keep.local_reply.get().map(AsRef::as_ref)
     }
 
-    /// Text in the metadata of the endpoint that the request goes to, in an upstream filter. A copy: the
-    /// endpoint is shared with the main thread, which may replace its metadata at any time.
-    pub fn host_metadata(&self, namespace: &str, key: &str) -> Option<Vec<u8>> {
+    /// Text in metadata. A copy: an endpoint is shared with the main thread, which may replace its metadata at any time.
+    pub fn metadata(&self, source: Metadata, namespace: &str, key: &str) -> Option<Vec<u8>> {
         let (namespace, key) = (Buffer::of(namespace.as_bytes()), Buffer::of(key.as_bytes()));
         // SAFETY: both names live for the call; the value is copied at once.
         let value = unsafe {
             self.read(|filter, value| {
-                let source = ffi::METADATA_OF_HOST;
                 ffi::envoy_dynamic_module_callback_http_get_metadata_string(
-                    filter, source, namespace, key, value,
+                    filter,
+                    source as u32,
+                    namespace,
+                    key,
+                    value,
                 )
             })
         };

@@ -285,6 +285,30 @@ fn the_route_is_not_picked_anew_behind_an_endpoint() {
 }
 
 #[test]
+fn metadata_is_read_where_it_is() {
+    let found: Rc<RefCell<Vec<Option<String>>>> = Rc::default();
+    let keep = Rc::clone(&found);
+    let (ours, _) = filter(move |_, stream| {
+        for (source, namespace, key) in [
+            (Metadata::Dynamic, "tenants", "key"),
+            (Metadata::Host, "tenants", "key"),
+            (Metadata::Host, "weir", "target"),
+            (Metadata::Dynamic, "weir", "target"),
+        ] {
+            let value = stream.metadata(source, namespace, key);
+            keep.borrow_mut().push(value.map(|value| String::from_utf8(value).unwrap()));
+        }
+        Next::Continue
+    });
+    let metadata = vec![(0, "tenants", "key", "of the request"), (3, "weir", "target", "0/0/a")];
+    let envoy = FakeEnvoy { metadata, ..FakeEnvoy::default() };
+    call("request_headers", &envoy, ours);
+    let expected = [Some("of the request".to_owned()), None, Some("0/0/a".to_owned()), None];
+    assert_eq!(*found.borrow(), expected);
+    destroy(ours);
+}
+
+#[test]
 fn a_scheduler_wakes_from_any_thread_until_its_filter_is_gone() {
     let kept: Rc<RefCell<Option<Scheduler>>> = Rc::default();
     let keep = Rc::clone(&kept);
