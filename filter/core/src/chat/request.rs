@@ -360,12 +360,30 @@ pub struct Thinking {
     pub effort: Option<String>,
     /// Whether.
     pub mode: Option<ThinkingMode>,
+    /// Beside [`ThinkingMode::Disabled`]: not before the answer, but between calls of tools all the same.
+    pub between_tools: bool,
     /// The most tokens to think with.
     pub budget_tokens: Option<u64>,
     /// How thoughts are shown: `summarized` or `omitted`.
     pub display: Option<String>,
     /// Whether thoughts are shown at all, in Gemini's words.
     pub include_thoughts: Option<bool>,
+}
+
+impl Thinking {
+    /// Whether to think, in Claude's words, which clients of other APIs use as well; `None` for a word that is none of them.
+    #[must_use]
+    pub fn of_kind(kind: &str) -> Option<Self> {
+        let (mode, between_tools) = match kind {
+            "enabled" => (ThinkingMode::Enabled, false),
+            "adaptive" => (ThinkingMode::Adaptive, false),
+            "disabled" => (ThinkingMode::Disabled, false),
+            // <https://platform.claude.com/docs/en/models/sonnet-5-5/whats-new-sonnet-5-5>
+            "between_tools" => (ThinkingMode::Disabled, true),
+            _ => return None,
+        };
+        Some(Self { mode: Some(mode), between_tools, ..Self::default() })
+    }
 }
 
 /// Whether to think.

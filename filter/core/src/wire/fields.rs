@@ -287,7 +287,7 @@ pub(crate) struct Taken {
     pub(crate) function: &'static [&'static str],
 }
 
-/// Records what is in the `extra` of a request and its codec does not take.
+/// Records what a request says in the words of one vendor, in its `extra` for the most part, and its codec does not take.
 pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) {
     let (all_of, family) = (taken.all_of, taken.family);
     let mut lose = |path: &Path<'_>, extra: Option<&Extra>, all_of: Option<Family>, taken: &[&str]| {
@@ -317,8 +317,17 @@ pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) 
             lose(&Path::Index(&tools, index), function.extra.as_deref(), all_of, taken.function);
         }
     }
-    lose(&Path::Root, request.extra.as_deref(), all_of.or(taken.request_of), taken.request);
+    let request_of = all_of.or(taken.request_of);
+    lose(&Path::Root, request.extra.as_deref(), request_of, taken.request);
+    // Which of Claude's models do is known where it is said to them.
+    if request.thinking.between_tools && request_of != Some(Family::Anthropic) {
+        losses.add("thinking", NOT_BETWEEN_TOOLS);
+    }
 }
+
+/// Why a model is asked for less than to think between calls of tools.
+pub(crate) const NOT_BETWEEN_TOOLS: &str =
+    "this model cannot think between calls of tools only: it was asked not to think";
 
 #[cfg(test)]
 mod tests {

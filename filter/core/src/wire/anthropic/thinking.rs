@@ -7,7 +7,7 @@ use super::rules::Rule;
 use super::types::{Block, Message, Own, Thinking};
 use crate::chat::{Losses, Request, ThinkingMode};
 use crate::error::Result;
-use crate::wire::fields::Path;
+use crate::wire::fields::{NOT_BETWEEN_TOOLS, Path};
 
 /// `thinking`. What the model or the conversation does not allow is a 400 at Claude's, and a loss here.
 pub(in crate::wire) fn thinking<'a>(
@@ -91,6 +91,9 @@ fn off<'a>(request: &'a Request, names: ModelNames<'_>, losses: &mut Losses) -> 
         return None;
     }
     let kind = if names.thinks_between_tools() { "between_tools" } else { "disabled" };
+    if request.thinking.between_tools && kind == "disabled" {
+        losses.add("thinking", NOT_BETWEEN_TOOLS);
+    }
     Some(Thinking { kind, budget_tokens: None, display: None, own: own(request) })
 }
 
@@ -229,6 +232,9 @@ mod tests {
             ("claude-opus-5", "disabled", Some("disabled"), false),
             ("claude-opus-5-5", "disabled", None, true),
             ("claude-sonnet-5-5", "disabled", Some("between_tools"), false),
+            ("claude-sonnet-5-5", "between_tools", Some("between_tools"), false),
+            ("claude-opus-5", "between_tools", Some("disabled"), true),
+            ("claude-opus-5-5", "between_tools", None, true),
         ] {
             let budget = (asked == "enabled").then_some(1024);
             let asked = json!({"thinking": {"type": asked, "budget_tokens": budget}, "max_tokens": 4000});

@@ -119,7 +119,7 @@ fn is_off(thinking: &chat::Thinking) -> bool {
 /// <https://docs.cohere.com/docs/reasoning>: models that think do so unless they are told not to, with as many tokens as
 /// they like unless there is a budget.
 fn thinking(asked: &chat::Thinking, model: Model, is_off: bool, losses: &mut Losses) -> Option<Thinking> {
-    let chat::Thinking { effort, mode, budget_tokens, display, include_thoughts } = asked;
+    let chat::Thinking { effort, mode, between_tools: _, budget_tokens, display, include_thoughts } = asked;
     if is_off {
         if effort.as_deref().is_some_and(|effort| effort != "none") {
             losses.add("reasoning_effort", "there is no effort where the model is not to think");

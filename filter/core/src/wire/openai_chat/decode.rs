@@ -5,8 +5,7 @@ use serde_json::{Value, json};
 use super::content::{cache_control, first_of, prefer};
 use super::message::decode_message;
 use crate::chat::{
-    Family, Foreign, Function, Losses, Origin, Request, ResponseFormat, Thinking, ThinkingMode, Tool,
-    ToolChoice,
+    Family, Foreign, Function, Losses, Origin, Request, ResponseFormat, Thinking, Tool, ToolChoice,
 };
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path, parse};
@@ -265,21 +264,15 @@ fn decode_response_format(
 
 fn decode_thinking(path: &Path<'_>, thinking: Value, losses: &mut Losses) -> Result<Thinking> {
     let mut fields = Fields::new(path, thinking)?;
-    let mode = match fields.required_string("type")?.as_str() {
-        "enabled" => ThinkingMode::Enabled,
-        "disabled" => ThinkingMode::Disabled,
-        "adaptive" => ThinkingMode::Adaptive,
-        other => {
-            let path = fields.path("type");
-            return Err(path.unprocessable(format_args!("thinking of type {other:?} is not supported")));
-        }
-    };
+    let kind = fields.required_string("type")?;
+    let thinking = Thinking::of_kind(&kind).ok_or_else(|| {
+        fields.path("type").unprocessable(format_args!("thinking of type {kind:?} is not supported"))
+    })?;
     let thinking = Thinking {
-        effort: None,
-        mode: Some(mode),
         budget_tokens: fields.u64("budget_tokens")?,
         display: fields.string("display")?,
         include_thoughts: fields.bool("includeThoughts")?,
+        ..thinking
     };
     fields.finish(losses);
     Ok(thinking)

@@ -4,9 +4,7 @@ use serde_json::Value;
 
 use super::content::{Place, decode_content};
 use super::tools::{decode_tool, decode_tool_choice};
-use crate::chat::{
-    Extra, Family, Losses, Message, Origin, Request, ResponseFormat, Role, Thinking, ThinkingMode,
-};
+use crate::chat::{Extra, Family, Losses, Message, Origin, Request, ResponseFormat, Role, Thinking};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path, parse};
 use crate::wire::openai_chat::cache_control;
@@ -136,21 +134,14 @@ fn decode_message(path: &Path<'_>, message: Value, losses: &mut Losses) -> Resul
 /// <https://platform.claude.com/docs/en/build-with-claude/thinking>
 fn decode_thinking(path: &Path<'_>, thinking: Value, own: &mut Vec<(String, String)>) -> Result<Thinking> {
     let mut fields = Fields::new(path, thinking)?;
-    let mode = match fields.required_string("type")?.as_str() {
-        "enabled" => ThinkingMode::Enabled,
-        // The least that some models think; they are asked for it in this word.
-        "disabled" | "between_tools" => ThinkingMode::Disabled,
-        "adaptive" => ThinkingMode::Adaptive,
-        other => {
-            let path = fields.path("type");
-            return Err(path.unprocessable(format_args!("thinking of type {other:?} is not supported")));
-        }
-    };
+    let kind = fields.required_string("type")?;
+    let thinking = Thinking::of_kind(&kind).ok_or_else(|| {
+        fields.path("type").unprocessable(format_args!("thinking of type {kind:?} is not supported"))
+    })?;
     let thinking = Thinking {
-        mode: Some(mode),
         budget_tokens: fields.u64("budget_tokens")?,
         display: fields.string("display")?,
-        ..Thinking::default()
+        ..thinking
     };
     keep("thinking", fields, own);
     Ok(thinking)

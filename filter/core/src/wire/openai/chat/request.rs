@@ -268,7 +268,8 @@ fn thinking<'a>(
     server: Server,
     losses: &mut Losses,
 ) -> (Option<&'a str>, Option<Thinking<'a>>) {
-    let chat::Thinking { effort, mode, budget_tokens, display, include_thoughts } = &request.thinking;
+    let chat::Thinking { effort, mode, between_tools: _, budget_tokens, display, include_thoughts } =
+        &request.thinking;
     let display = display.as_deref();
     let effort = effort.as_deref().and_then(|effort| told(effort, server, losses));
     // Claude's own words, where a gateway stands before it.
