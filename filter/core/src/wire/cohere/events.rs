@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::answer::{Block, Call, Cited, Function, Logprob, citation, finish_reason};
-use super::reply::NOT_OF_TEXT;
+use super::reply::{NAMELESS, NOT_OF_TEXT};
 use crate::chat::{BlockStart, Delta, Event, Losses};
 use crate::error::{Error, Result};
 use crate::wire::error::event_error;
@@ -30,12 +30,14 @@ pub(super) struct Reader {
     is_closed: bool,
     /// Blocks so far.
     blocks: u32,
-    /// Calls so far.
+    /// Calls so far, those that name no tool included.
     calls: usize,
+    /// One of them names its tool.
+    has_calls: bool,
     /// The text or thought that grows.
     open: Option<(u32, Kind)>,
-    /// The calls that do, by the provider's index and their block.
-    open_calls: Vec<(u64, u32)>,
+    /// The calls that do, by the provider's index and their block; those that name no tool have none.
+    open_calls: Vec<(u64, Option<u32>)>,
     /// Citations so far.
     citations: usize,
 }
@@ -129,6 +131,7 @@ impl Reader {
             is_closed: false,
             blocks: 0,
             calls: 0,
+            has_calls: false,
             open: None,
             open_calls: Vec::new(),
             citations: 0,
@@ -178,7 +181,7 @@ impl Reader {
             }
             "tool-call-start" => {
                 let call = member::<CallDelta>(delta.message)?.tool_calls.unwrap_or_default();
-                self.call_start(event.index.unwrap_or(0), call, out)?;
+                self.call_start(event.index.unwrap_or(0), call, losses, out)?;
             }
             "tool-call-delta" => {
                 let call = member::<CallDelta>(delta.message)?.tool_calls.unwrap_or_default();
@@ -242,21 +245,25 @@ impl Reader {
         index
     }
 
-    fn call_start(&mut self, wire: u64, call: Call, out: &mut Vec<Event>) -> Result<()> {
+    fn call_start(&mut self, wire: u64, call: Call, losses: &mut Losses, out: &mut Vec<Event>) -> Result<()> {
         let Function { name, arguments } = call.function.unwrap_or_default();
-        let Some(name) = name.filter(|name| !name.is_empty()) else {
-            return Err(Error::bad_answer("the backend called a tool without saying which"));
-        };
         self.stop(out);
         // The index is taken again without an end: the provider forgot it.
         self.call_end(wire, out);
         if self.open_calls.len() >= MAX_OPEN {
             return Err(Error::bad_answer("the backend has too many calls open at once"));
         }
-        let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| call_id(&self.answer, self.calls));
-        self.calls = self.calls.saturating_add(1);
+        let number = self.calls;
+        self.calls = number.saturating_add(1);
+        let Some(name) = name.filter(|name| !name.is_empty()) else {
+            losses.add(format_args!("answer.tool_calls[{number}]"), NAMELESS);
+            self.open_calls.push((wire, None));
+            return Ok(());
+        };
+        self.has_calls = true;
+        let id = call.id.filter(|id| !id.is_empty()).unwrap_or_else(|| call_id(&self.answer, number));
         let index = self.block(BlockStart::ToolCall { id, name }, out);
-        self.open_calls.push((wire, index));
+        self.open_calls.push((wire, Some(index)));
         let arguments = arguments.filter(|arguments| !arguments.is_empty());
         out.extend(
             arguments.map(|arguments| Event::BlockDelta { index, delta: Delta::Arguments(arguments) }),
@@ -272,14 +279,15 @@ impl Reader {
         let Some((_, index)) = self.open_calls.iter().find(|(open, _)| *open == wire) else {
             return Err(Error::bad_answer("the backend sent arguments of a call that is not open"));
         };
-        out.push(Event::BlockDelta { index: *index, delta: Delta::Arguments(arguments) });
+        let delta = Delta::Arguments(arguments);
+        out.extend(index.map(|index| Event::BlockDelta { index, delta }));
         Ok(())
     }
 
     fn call_end(&mut self, wire: u64, out: &mut Vec<Event>) {
         if let Some(position) = self.open_calls.iter().position(|(open, _)| *open == wire) {
             let (_, index) = self.open_calls.remove(position);
-            out.push(Event::BlockStop { index });
+            out.extend(index.map(|index| Event::BlockStop { index }));
         }
     }
 
@@ -299,7 +307,7 @@ impl Reader {
         self.start(None, out);
         let usage = delta.usage.map(|usage| cohere_usage(usage.get().as_bytes()));
         out.extend(usage.filter(|usage| !usage.is_empty()).map(Event::Usage));
-        let reason = finish_reason(delta.finish_reason, delta.error, self.calls > 0)?;
+        let reason = finish_reason(delta.finish_reason, delta.error, self.has_calls)?;
         self.close(out);
         out.extend([Event::Finish { choice: 0, reason }, Event::End]);
         self.is_closed = true;
@@ -314,7 +322,8 @@ impl Reader {
     /// Ends whatever grows.
     fn close(&mut self, out: &mut Vec<Event>) {
         self.stop(out);
-        out.extend(self.open_calls.drain(..).map(|(_, index)| Event::BlockStop { index }));
+        let open = self.open_calls.drain(..).filter_map(|(_, index)| index);
+        out.extend(open.map(|index| Event::BlockStop { index }));
     }
 
     fn fail(&mut self, error: Error, out: &mut Vec<Event>) {

@@ -61,7 +61,7 @@ fn content(asked: &Asked, message: Message<'_>, losses: &mut Losses) -> Result<V
         let Call { id, function } = call;
         let function = function.unwrap_or_default();
         let Some(name) = function.name.filter(|name| !name.is_empty()) else {
-            losses.add(format_args!("answer.tool_calls[{index}]"), "it names no tool");
+            losses.add(format_args!("answer.tool_calls[{index}]"), NAMELESS);
             continue;
         };
         let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| call_id(&asked.id, index));
@@ -101,6 +101,9 @@ fn cite(parts: &mut [Part], index: usize, raw: &RawValue, losses: &mut Losses) {
         losses.add(format_args!("answer.citations[{index}]"), NOT_OF_TEXT);
     }
 }
+
+/// Why a call is not told.
+pub(super) const NAMELESS: &str = "it names no tool";
 
 /// Why a citation is not told.
 pub(super) const NOT_OF_TEXT: &str = "only texts have sources";

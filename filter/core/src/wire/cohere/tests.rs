@@ -3,7 +3,9 @@
 use serde_json::{Value, json};
 
 use super::SCHEMA;
-use crate::chat::{Content, Event, Family, Losses, MediaKind, Message, Part, Request, Role, Seal, Source};
+use crate::chat::{
+    self, BlockStart, Content, Event, Family, Losses, MediaKind, Message, Part, Request, Role, Seal, Source,
+};
 use crate::config;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
@@ -309,6 +311,60 @@ fn an_answer_goes_back_as_it_came() {
         assert_eq!(body["messages"][0], said);
         assert!(losses.is_empty() && lost.is_empty());
     }
+}
+
+/// Whole and streamed alike: the other calls are told, and the one that names no tool is lost.
+#[test]
+fn a_call_that_names_no_tool_is_lost() {
+    let call = |name: &str| json!({"type": "function", "id": format!("id-{name}"), "function": {"name": name, "arguments": "{}"}});
+    for (calls, is_called) in [(vec![call(""), call("f")], true), (vec![call("")], false)] {
+        let message = json!({"role": "assistant", "tool_calls": calls});
+        let answer = json!({"id": "a", "finish_reason": "TOOL_CALL", "message": message}).to_string();
+        let codec = SCHEMA.codec().unwrap();
+        let mut whole_lost = Losses::default();
+        let reply = codec.reply(&asked(), answer.as_bytes(), &mut whole_lost).unwrap();
+        let choice = &reply.choices[0];
+
+        let mut events = vec![json!({"type": "message-start", "id": "a"})];
+        for (index, call) in calls.iter().enumerate() {
+            let start = json!({"message": {"tool_calls": call}});
+            events.push(json!({"type": "tool-call-start", "index": index, "delta": start}));
+            let more = json!({"message": {"tool_calls": {"function": {"arguments": " "}}}});
+            events.push(json!({"type": "tool-call-delta", "index": index, "delta": more}));
+            events.push(json!({"type": "tool-call-end", "index": index}));
+        }
+        events.push(json!({"type": "message-end", "delta": {"finish_reason": "TOOL_CALL"}}));
+        let (mut reader, mut lost, mut told) = (codec.events(&asked()), Losses::default(), Vec::new());
+        for event in events {
+            reader.event(None, event.to_string().as_bytes(), &mut lost, &mut told);
+        }
+        assert_eq!(lost.lines(), ["answer.tool_calls[0]: it names no tool"]);
+        assert_eq!(lost, whole_lost);
+        let names = told.iter().filter_map(|event| match event {
+            Event::BlockStart { block: BlockStart::ToolCall { name, .. }, .. } => Some(name.as_str()),
+            _ => None,
+        });
+        let names: Vec<_> = names.collect();
+        assert_eq!((names.len(), choice.content.len()), (usize::from(is_called), usize::from(is_called)));
+        let finish = Event::Finish { choice: 0, reason: choice.finish_reason.clone() };
+        assert!(told.ends_with(&[finish, Event::End]), "{told:?}");
+    }
+}
+
+#[test]
+fn sources_of_an_answer_do_not_go_back() {
+    let annotation = chat::Annotation { url: Some("https://a".to_owned()), ..chat::Annotation::default() };
+    let text = Content::Text { text: "Yes".to_owned(), annotations: vec![annotation] };
+    let messages = vec![
+        Message::new(Role::User, vec![Part::text("?")]),
+        Message::new(Role::Assistant, vec![Part::new(text)]),
+        Message::new(Role::User, vec![Part::text("And?")]),
+    ];
+    let request = Request { model: "command-a-03-2025".to_owned(), messages, ..Request::default() };
+    let (body, losses) = encoded(&request).unwrap();
+    assert_eq!(body["messages"][1]["content"], "Yes");
+    assert_eq!(losses.len(), 1);
+    assert_eq!(losses[0].1, "the text goes without its sources");
 }
 
 #[test]

@@ -27,11 +27,13 @@ pub(super) struct Numbers {
     pub(super) answer: String,
     blocks: u32,
     calls: usize,
+    /// The calls that ended without naming a tool, by their place among those of their choice; they are told as losses.
+    pub(super) nameless: Vec<usize>,
 }
 
 impl Numbers {
     pub(super) fn new(answer: &str) -> Self {
-        Self { answer: answer.to_owned(), blocks: 0, calls: 0 }
+        Self { answer: answer.to_owned(), blocks: 0, calls: 0, nameless: Vec::new() }
     }
 
     pub(super) fn block(&mut self) -> u32 {
@@ -65,8 +67,9 @@ struct OneCall {
 }
 
 impl Calls {
+    /// Whether there is none that names its tool.
     pub(super) fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+        !self.calls.iter().any(|call| call.name.is_some())
     }
 
     /// Takes a piece, and tells what can be told.
@@ -160,21 +163,17 @@ impl Calls {
     }
 
     /// Nothing follows: tells the rest.
-    ///
-    /// # Errors
-    ///
-    /// 502 for a call that never said which tool it is of.
-    pub(super) fn finish(&mut self, choice: u32, numbers: &mut Numbers, out: &mut Vec<Event>) -> Result<()> {
-        for call in self.calls.iter_mut().skip(self.first_open) {
-            if !call.start(choice, numbers, out) {
-                return Err(Error::bad_answer("the backend called a tool without saying which"));
+    pub(super) fn finish(&mut self, choice: u32, numbers: &mut Numbers, out: &mut Vec<Event>) {
+        for (position, call) in self.calls.iter_mut().enumerate().skip(self.first_open) {
+            if call.start(choice, numbers, out) {
+                call.flush(out);
+                call.stop(out);
+            } else {
+                numbers.nameless.push(position);
             }
-            call.flush(out);
-            call.stop(out);
         }
         self.first_open = self.calls.len();
         self.waiting = 0;
-        Ok(())
     }
 }
 

@@ -105,7 +105,7 @@ fn content(
             arguments.push_str("{}");
         }
         let Some(name) = function.name.said() else {
-            losses.add(format_args!("answer.tool_calls[{calls}]"), "it names no tool");
+            losses.add(format_args!("answer.tool_calls[{calls}]"), NAMELESS);
             continue;
         };
         let id = call.id.said().unwrap_or_else(|| call_id(&asked.id, *calls));
@@ -113,6 +113,9 @@ fn content(
         out.push(Part { seal, ..Part::new(Content::ToolCall { id, name, arguments }) });
     }
 }
+
+/// Why a call is not told.
+pub(super) const NAMELESS: &str = "it names no tool";
 
 /// A picture from its address, which usually has it in itself.
 pub(super) fn picture(url: &str) -> Source {

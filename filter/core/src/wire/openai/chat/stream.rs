@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Call, Choice, Message, annotations, filtered, finish_reason, images, logprobs};
 use super::calls::{Calls, Numbers};
-use super::reply::picture;
+use super::reply::{NAMELESS, picture};
 use super::servers::tool_name;
 use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, MediaKind};
 use crate::error::{Error, Result};
@@ -56,6 +56,9 @@ impl EventReader for Reader {
             b"[DONE]" => self.done(out),
             data => self.chunk(data, losses, out),
         };
+        for call in self.numbers.nameless.drain(..) {
+            losses.add(format_args!("answer.tool_calls[{call}]"), NAMELESS);
+        }
         if let Err(error) = read {
             self.fail(error, out);
         }
@@ -154,7 +157,7 @@ impl Reader {
         out.extend(filtered(wire.content_filter_results).map(|extra| Event::Extra { choice: index, extra }));
         let has_calls = !choice.calls.is_empty();
         if let Some(reason) = finish_reason(wire.finish_reason, wire.stop_reason, has_calls) {
-            choice.close(numbers, out)?;
+            choice.close(numbers, out);
             choice.finish_reason.get_or_insert(reason);
         }
         Ok(())
@@ -166,7 +169,7 @@ impl Reader {
             return Err(Error::bad_answer("the backend's stream ended before its answer began"));
         }
         for mut choice in std::mem::take(&mut self.choices) {
-            choice.close(&mut self.numbers, out)?;
+            choice.close(&mut self.numbers, out);
             let usual = if choice.calls.is_empty() { FinishReason::Stop } else { FinishReason::ToolCalls };
             let reason = choice.finish_reason.unwrap_or(usual);
             out.push(Event::Finish { choice: choice.index, reason });
@@ -191,20 +194,20 @@ impl OpenChoice {
         stand_ins: &StandIns,
         out: &mut Vec<Event>,
     ) -> Result<bool> {
-        self.grow(Kind::Thinking, message.thoughts(), numbers, out)?;
-        self.grow(Kind::Text, message.content.text, numbers, out)?;
+        self.grow(Kind::Thinking, message.thoughts(), numbers, out);
+        self.grow(Kind::Text, message.content.text, numbers, out);
         let mut has_sound = false;
         if let Some(audio) = message.audio {
-            self.grow(Kind::Text, audio.transcript.said().unwrap_or_default(), numbers, out)?;
+            self.grow(Kind::Text, audio.transcript.said().unwrap_or_default(), numbers, out);
             has_sound = audio.data.said().is_some();
         }
-        self.grow(Kind::Refusal, message.refusal.said().unwrap_or_default(), numbers, out)?;
+        self.grow(Kind::Refusal, message.refusal.said().unwrap_or_default(), numbers, out);
         for annotation in annotations(message.annotations) {
-            let index = self.open(Kind::Text, numbers, out)?;
+            let index = self.open(Kind::Text, numbers, out);
             out.push(Event::BlockDelta { index, delta: Delta::Annotation(Box::new(annotation)) });
         }
         for url in images(message.images) {
-            self.close(numbers, out)?;
+            self.close(numbers, out);
             let index = numbers.block();
             let block = BlockStart::Media { kind: MediaKind::Image, source: picture(&url) };
             out.push(Event::BlockStart { index, choice: self.index, id: None, block });
@@ -219,24 +222,23 @@ impl OpenChoice {
         Ok(has_sound)
     }
 
-    fn grow(&mut self, kind: Kind, text: String, numbers: &mut Numbers, out: &mut Vec<Event>) -> Result<()> {
+    fn grow(&mut self, kind: Kind, text: String, numbers: &mut Numbers, out: &mut Vec<Event>) {
         if text.is_empty() {
-            return Ok(());
+            return;
         }
-        let index = self.open(kind, numbers, out)?;
+        let index = self.open(kind, numbers, out);
         let delta = if kind == Kind::Thinking { Delta::Thinking(text) } else { Delta::Text(text) };
         out.push(Event::BlockDelta { index, delta });
-        Ok(())
     }
 
     /// The block of this kind that grows, which is a new one if something else did.
-    fn open(&mut self, kind: Kind, numbers: &mut Numbers, out: &mut Vec<Event>) -> Result<u32> {
+    fn open(&mut self, kind: Kind, numbers: &mut Numbers, out: &mut Vec<Event>) -> u32 {
         if let Some((index, open)) = self.block
             && open == kind
         {
-            return Ok(index);
+            return index;
         }
-        self.close(numbers, out)?;
+        self.close(numbers, out);
         let index = numbers.block();
         let block = match kind {
             Kind::Text => BlockStart::Text,
@@ -245,7 +247,7 @@ impl OpenChoice {
         };
         out.push(Event::BlockStart { index, choice: self.index, id: None, block });
         self.block = Some((index, kind));
-        Ok(index)
+        index
     }
 
     fn stop(&mut self, out: &mut Vec<Event>) {
@@ -253,8 +255,8 @@ impl OpenChoice {
     }
 
     /// Ends whatever grows.
-    fn close(&mut self, numbers: &mut Numbers, out: &mut Vec<Event>) -> Result<()> {
+    fn close(&mut self, numbers: &mut Numbers, out: &mut Vec<Event>) {
         self.stop(out);
-        self.calls.finish(self.index, numbers, out)
+        self.calls.finish(self.index, numbers, out);
     }
 }

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::CODEC;
 use crate::chat::{
-    Annotation, CacheControl, Content, Event, Extra, Family, Function, Losses, MediaKind, Message, Part,
-    Request, Role, Seal, Source, Thinking, ThinkingMode, Tool,
+    Annotation, BlockStart, CacheControl, Content, Event, Extra, Family, Function, Losses, MediaKind,
+    Message, Part, Request, Role, Seal, Source, Thinking, ThinkingMode, Tool,
 };
 use crate::config::Schema;
 use crate::endpoint::Endpoint;
@@ -363,6 +363,33 @@ fn calls_that_wait_without_end_end_the_stream() {
         reader.event(None, piece(index, "{}").as_bytes(), &mut Losses::default(), &mut events);
     }
     assert!(matches!(events.last(), Some(Event::Error(_))));
+}
+
+/// Whole and streamed alike: the other calls are told, and the one that names no tool is lost.
+#[test]
+fn a_call_that_names_no_tool_is_lost() {
+    let call = |index: u32, name: Value| json!({"index": index, "id": format!("c{index}"), "function": {"name": name, "arguments": "{}"}});
+    for (calls, left) in
+        [(vec![call(0, Value::Null), call(1, json!("f"))], 1), (vec![call(0, Value::Null)], 0)]
+    {
+        let mut whole_lost = Losses::default();
+        let whole = json!({"choices": [{"message": {"tool_calls": calls}}]}).to_string();
+        let reply = CODEC.reply(&asked(), whole.as_bytes(), &mut whole_lost).unwrap();
+        let (mut lost, mut told) = (Losses::default(), Vec::new());
+        let mut reader = CODEC.events(&asked());
+        for delta in [json!({"tool_calls": calls}), json!({"content": "x"})] {
+            let chunk = json!({"id": "c", "choices": [{"delta": delta}]}).to_string();
+            reader.event(None, chunk.as_bytes(), &mut lost, &mut told);
+        }
+        reader.event(None, b"[DONE]", &mut lost, &mut told);
+        assert_eq!(lost.lines(), ["answer.tool_calls[0]: it names no tool"]);
+        assert_eq!(lost, whole_lost);
+        let is_call =
+            |event: &&Event| matches!(event, Event::BlockStart { block: BlockStart::ToolCall { .. }, .. });
+        assert_eq!((told.iter().filter(is_call).count(), reply.choices[0].content.len()), (left, left));
+        let finish = Event::Finish { choice: 0, reason: reply.choices[0].finish_reason.clone() };
+        assert!(told.ends_with(&[finish, Event::End]), "{told:?}");
+    }
 }
 
 /// What comes of a call's arguments too late is not left out without a word.
