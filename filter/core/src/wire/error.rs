@@ -59,6 +59,19 @@ pub fn decode_error(foreign: &str, answer: &ErrorAnswer<'_>) -> Error {
     }
 }
 
+/// What OpenAI and what Anthropic call the same error, where they call it differently.
+const SYNONYMS: &[(&str, &str)] = &[("server_error", "api_error"), ("insufficient_quota", "billing_error")];
+
+/// Anthropic's word for an error type of OpenAI's.
+pub(super) fn anthropics_word(openais: &str) -> Option<&'static str> {
+    SYNONYMS.iter().find(|(openai, _)| *openai == openais).map(|(_, anthropic)| *anthropic)
+}
+
+/// OpenAI's word for an error type of Anthropic's.
+pub(super) fn openais_word(anthropics: &str) -> Option<&'static str> {
+    SYNONYMS.iter().find(|(_, anthropic)| *anthropic == anthropics).map(|(openai, _)| *openai)
+}
+
 /// How a prompt that is too long for its model is refused, with who met the words. Agents make their conversation shorter where
 /// their own API's words come, and give up where others do.
 const TOO_LONG: &[(&str, &str)] = &[
@@ -369,6 +382,31 @@ mod tests {
             Error::bad_request("prompt is too long"),
         ] {
             assert_ne!(shown(&other)["code"], "context_length_exceeded", "{other:?}");
+        }
+    }
+
+    #[test]
+    fn clients_are_told_types_of_their_own_api() {
+        for (status, provider, anthropic, openai) in [
+            (500, Some("server_error"), "api_error", "server_error"),
+            (500, Some("api_error"), "api_error", "server_error"),
+            (500, None, "api_error", "server_error"),
+            (429, Some("insufficient_quota"), "billing_error", "insufficient_quota"),
+            (402, Some("billing_error"), "billing_error", "insufficient_quota"),
+            (429, Some("rate_limit_exceeded"), "rate_limit_error", "rate_limit_exceeded"),
+            (429, Some("tokens"), "rate_limit_error", "tokens"),
+            (529, Some("overloaded_error"), "overloaded_error", "overloaded_error"),
+            (400, Some("invalid_request_error"), "invalid_request_error", "invalid_request_error"),
+            (400, Some("ValidationException"), "invalid_request_error", "ValidationException"),
+            (404, Some(""), "not_found_error", ""),
+        ] {
+            let error = Error::provider(status, provider.map(str::to_owned), "m");
+            let told = |api| {
+                let body: Value = serde_json::from_slice(&error.body(api)).unwrap();
+                body["error"]["type"].as_str().unwrap().to_owned()
+            };
+            assert_eq!(told(ClientApi::Anthropic), anthropic, "{provider:?}");
+            assert_eq!(told(ClientApi::OpenAi), openai, "{provider:?}");
         }
     }
 

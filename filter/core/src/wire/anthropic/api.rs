@@ -9,7 +9,7 @@ use crate::endpoint::{Body, ClientApi, Operation, Path};
 use crate::error::Error;
 use crate::headers::Headers;
 use crate::wire::api::{Api, ModelsList};
-use crate::wire::error::{has_type_and_message, is_prompt_too_long};
+use crate::wire::error::{anthropics_word, has_type_and_message, is_prompt_too_long};
 use crate::wire::glance::{self, Glance};
 use crate::wire::usage::{Counters, Shape, Tokens, Watch};
 
@@ -122,14 +122,30 @@ impl Api for AnthropicApi {
     }
 }
 
-/// The provider's own type, if it is of the kind that this API has; those of AWS and of proxies are written otherwise.
-fn own_type(error: &Error) -> &str {
-    let is_of_kind = |kind: &&str| kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let own = error.provider_type().filter(|kind| !kind.is_empty()).filter(is_of_kind);
-    own.unwrap_or_else(|| error_type(error.status()))
+/// The types of this API, here and below by <https://platform.claude.com/docs/en/api/errors>.
+const TYPES: &[&str] = &[
+    "invalid_request_error",
+    "authentication_error",
+    "billing_error",
+    "permission_error",
+    "not_found_error",
+    "conflict_error",
+    "request_too_large",
+    "rate_limit_error",
+    "api_error",
+    "timeout_error",
+    "overloaded_error",
+];
+
+/// The provider's own type, if it is one of this API's or has a word in it. Those of other APIs and of proxies say nothing to its
+/// clients.
+fn own_type(error: &Error) -> &'static str {
+    let own = error.provider_type();
+    let known = own.and_then(|own| TYPES.iter().find(|known| **known == own).copied());
+    known.or_else(|| own.and_then(anthropics_word)).unwrap_or_else(|| error_type(error.status()))
 }
 
-/// Anthropic's error type of an HTTP status: <https://docs.anthropic.com/en/api/errors>.
+/// Anthropic's error type of an HTTP status. 503 is not in its documentation: proxies say it.
 fn error_type(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",

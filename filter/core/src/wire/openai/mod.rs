@@ -133,7 +133,7 @@ impl Api for OpenAiApi {
             "type": "error",
             "error": {
                 "message": error.message(),
-                "type": error.provider_type().unwrap_or_else(|| error_type(error.status())),
+                "type": own_type(error),
                 "param": null,
                 "code": error_code(error),
             },
@@ -151,6 +151,14 @@ impl Api for OpenAiApi {
 
     fn models(&self) -> Option<&'static ModelsList> {
         Some(&MODELS_LIST)
+    }
+}
+
+/// The provider's own type: users of Envoy AI Gateway know those of AWS and Google. What OpenAI has a word for is called that.
+fn own_type(error: &Error) -> &str {
+    match error.provider_type() {
+        Some(own) => super::error::openais_word(own).unwrap_or(own),
+        None => error_type(error.status()),
     }
 }
 
