@@ -130,6 +130,58 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
+/// The name of a member, copied only where it has escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
+
+/// A struct of an object's members that keeps in `rest` those it has no field for, so that they can be told. Of those in the list
+/// behind it nobody misses anything. `null` is nothing, as everywhere.
+macro_rules! with_rest {
+    ($(#[$meta:meta])* struct $struct:ident<$a:lifetime> { $($name:literal => $field:ident: $type:ty,)* } $unsaid:expr) => {
+        $(#[$meta])*
+        #[derive(Default)]
+        pub(super) struct $struct<$a> {
+            $(pub(super) $field: Option<$type>,)*
+            pub(super) rest: Vec<(String, &$a serde_json::value::RawValue)>,
+        }
+
+        impl<'de: $a, $a> serde::Deserialize<'de> for $struct<$a> {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+                struct Collect<$a>(std::marker::PhantomData<&$a ()>);
+
+                impl<'de: $a, $a> serde::de::Visitor<'de> for Collect<$a> {
+                    type Value = $struct<$a>;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut object: A) -> std::result::Result<Self::Value, A::Error> {
+                        const UNSAID: &[&str] = $unsaid;
+                        let mut read = $struct::default();
+                        while let Some(crate::wire::raw::Name(name)) = object.next_key()? {
+                            match &*name {
+                                $($name => read.$field = object.next_value()?,)*
+                                unsaid if UNSAID.contains(&unsaid) => {
+                                    object.next_value::<serde::de::IgnoredAny>()?;
+                                }
+                                _ => {
+                                    let value: Option<_> = object.next_value()?;
+                                    read.rest.extend(value.map(|value| (name.into_owned(), value)));
+                                }
+                            }
+                        }
+                        Ok(read)
+                    }
+                }
+                deserializer.deserialize_map(Collect(std::marker::PhantomData))
+            }
+        }
+    };
+}
+pub(crate) use with_rest;
+
 impl Serialize for Members<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))

@@ -16,17 +16,18 @@ use super::cited::Citation;
 use super::format::Format;
 use super::models::Model;
 use super::open::{Kind, Open, Piece};
-use super::reply::{MediumSource, Tier, finish_reason, is_stop, lose_beside, lose_block};
+use super::reply::{MediumSource, Tier, finish_reason, is_stop, is_usual, lose_beside, lose_block};
 use super::usage::Counters;
 use crate::chat::{BlockStart, Delta, Event, Extra, Family, FinishReason, Losses, MediaKind, Seal, Source};
 use crate::error::Error;
 use crate::wire::EventReader;
 use crate::wire::anthropic::StandIns;
+use crate::wire::raw::with_rest;
 
 /// Blocks that may be open at once. Bedrock opens one after the other.
 const MAX_OPEN: usize = 64;
 
-/// Types of deltas whose loss is told.
+/// Types of deltas, and members of events, that are told of though they are not known.
 const MAX_LOST: usize = 16;
 
 /// Reads the events of one answer.
@@ -49,30 +50,28 @@ pub(super) struct Reader {
     has_answer: bool,
     /// The text beside a tool that stands for the answer: it is the answer if that is not called.
     held: String,
-    /// The types of deltas that were not known.
-    lost_deltas: BTreeSet<String>,
+    /// Those that came.
+    lost: BTreeSet<String>,
 }
 
-/// Any event: which members it has depends on its name.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireEvent<'a> {
-    content_block_index: Option<u32>,
-    start: Option<Start>,
-    #[serde(borrow)]
-    delta: Option<WireDelta<'a>>,
-    stop_reason: Option<String>,
-    #[serde(borrow)]
-    additional_model_response_fields: Option<&'a RawValue>,
-    usage: Option<Counters>,
-    service_tier: Option<Tier>,
-    #[serde(borrow)]
-    trace: Option<&'a RawValue>,
+with_rest! {
+    /// Any event: which members it has depends on its name. `p` is padding against eavesdroppers who read lengths, and `metrics` are
+    /// how long the answer took.
+    struct WireEvent<'a> {
+        "contentBlockIndex" => content_block_index: u32,
+        "start" => start: Start,
+        "delta" => delta: WireDelta<'a>,
+        "stopReason" => stop_reason: String,
+        "additionalModelResponseFields" => additional_model_response_fields: &'a RawValue,
+        "usage" => usage: Counters,
+        "serviceTier" => service_tier: Tier,
+    }
+    &["p", "role", "metrics"]
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Start {
+pub(super) struct Start {
     tool_use: Option<ToolUse>,
     image: Option<ImageStart>,
     tool_result: Option<IgnoredAny>,
@@ -94,7 +93,7 @@ struct ImageStart {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct WireDelta<'a> {
+pub(super) struct WireDelta<'a> {
     text: Option<String>,
     tool_use: Option<Input>,
     reasoning_content: Option<Reasoning>,
@@ -197,15 +196,16 @@ impl Reader {
             has_calls: false,
             has_answer: false,
             held: String::new(),
-            lost_deltas: BTreeSet::new(),
+            lost: BTreeSet::new(),
         }
     }
 
-    fn known(&mut self, name: &str, event: WireEvent<'_>, losses: &mut Losses, out: &mut Vec<Event>) {
+    fn known(&mut self, name: &str, mut event: WireEvent<'_>, losses: &mut Losses, out: &mut Vec<Event>) {
         if !self.is_started {
             self.is_started = true;
             out.push(Event::Start { id: None, model: None });
         }
+        self.tell_rest(&mut event, out);
         let index = event.content_block_index;
         match name {
             "contentBlockStart" if !self.is_stopped => self.block_start(index, event.start, losses, out),
@@ -216,7 +216,7 @@ impl Reader {
                 }
             }
             "messageStop" if !self.is_stopped => self.message_stop(&event, out),
-            "metadata" => self.metadata(event, out),
+            "metadata" => self.metadata(event, losses, out),
             _ => {}
         }
         if self.is_stopped && self.has_metadata && !self.is_closed {
@@ -236,9 +236,18 @@ impl Reader {
         }
         let Ok(Members { delta }) = serde_json::from_slice(data) else { return };
         for (kind, value) in delta {
-            if value.is_some() && self.lost_deltas.len() < MAX_LOST && self.lost_deltas.insert(kind.clone()) {
+            if value.is_some() && self.lost.len() < MAX_LOST && self.lost.insert(kind.clone()) {
                 let index = event.content_block_index.unwrap_or_else(|| self.last_index());
                 lose_block(index, &kind, losses);
+            }
+        }
+    }
+
+    /// What an event has beyond that is for the client's codec to tell, and to lose. Once for each name, as above.
+    fn tell_rest(&mut self, event: &mut WireEvent<'_>, out: &mut Vec<Event>) {
+        for (name, json) in std::mem::take(&mut event.rest) {
+            if !is_usual(&name, json) && self.lost.len() < MAX_LOST && self.lost.insert(name.clone()) {
+                self.extra(&name, Some(json), out);
             }
         }
     }
@@ -378,13 +387,12 @@ impl Reader {
         self.is_stopped = true;
     }
 
-    fn metadata(&mut self, event: WireEvent<'_>, out: &mut Vec<Event>) {
+    fn metadata(&mut self, event: WireEvent<'_>, losses: &mut Losses, out: &mut Vec<Event>) {
         self.has_metadata = true;
         if let Some(counters) = event.usage {
             out.push(Event::Usage(counters.usage()));
         }
-        out.extend(event.service_tier.and_then(Tier::openai).map(Event::ServiceTier));
-        self.extra("trace", event.trace, out);
+        out.extend(event.service_tier.and_then(|tier| tier.openai(losses)).map(Event::ServiceTier));
     }
 
     fn extra(&self, name: &str, json: Option<&RawValue>, out: &mut Vec<Event>) {

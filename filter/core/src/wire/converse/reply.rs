@@ -15,32 +15,28 @@ use crate::chat::{
 };
 use crate::error::{Error, Result};
 use crate::wire::error::event_error;
-use crate::wire::raw::Members;
-use crate::wire::raw::compact;
+use crate::wire::raw::{Members, compact, with_rest};
 
-/// The answer's known members. `metrics` and `performanceConfig` say nothing of it.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'a> {
-    #[serde(borrow)]
-    output: Option<Output<'a>>,
-    stop_reason: Option<String>,
-    usage: Option<Counters>,
-    service_tier: Option<Tier>,
-    #[serde(borrow)]
-    additional_model_response_fields: Option<&'a RawValue>,
-    #[serde(borrow)]
-    trace: Option<&'a RawValue>,
+with_rest! {
+    /// The answer. `metrics` are how long it took.
+    struct Answer<'a> {
+        "output" => output: Output<'a>,
+        "stopReason" => stop_reason: String,
+        "usage" => usage: Counters,
+        "serviceTier" => service_tier: Tier,
+        "additionalModelResponseFields" => additional_model_response_fields: &'a RawValue,
+    }
+    &["metrics"]
 }
 
 #[derive(Deserialize)]
-struct Output<'a> {
+pub(super) struct Output<'a> {
     #[serde(borrow)]
     message: Option<Message<'a>>,
 }
 
 #[derive(Deserialize)]
-struct Message<'a> {
+pub(super) struct Message<'a> {
     #[serde(borrow)]
     content: Option<Vec<Members<'a>>>,
 }
@@ -52,10 +48,20 @@ pub(super) struct Tier {
 }
 
 impl Tier {
-    /// In OpenAI's words, which has no word for reserved capacity.
-    pub(super) fn openai(self) -> Option<String> {
-        self.kind.filter(|kind| matches!(kind.as_str(), "default" | "flex" | "priority"))
+    /// In OpenAI's words, of which there is none for reserved capacity.
+    pub(super) fn openai(self, losses: &mut Losses) -> Option<String> {
+        let kind = self.kind?;
+        if matches!(kind.as_str(), "default" | "flex" | "priority") {
+            return Some(kind);
+        }
+        losses.add(format_args!("answer.service_tier.{kind}"), "no client's API has a word for this tier");
+        None
     }
+}
+
+/// Whether a member of an answer says what holds anyway.
+pub(super) fn is_usual(name: &str, json: &RawValue) -> bool {
+    name == "performanceConfig" && compact(json) == r#"{"latency":"standard"}"#
 }
 
 /// Reads an answer of Converse.
@@ -96,24 +102,18 @@ pub(super) fn decode_reply(
     if let Some(tool) = format.tool() {
         take_answer(tool, &mut content, &mut finish_reason, losses);
     }
-    let members = [
-        (
-            "additionalModelResponseFields",
-            answer.additional_model_response_fields.filter(|fields| !is_stop(fields)),
-        ),
-        ("trace", answer.trace),
-    ];
-    let members: Vec<_> = members
-        .into_iter()
-        .filter_map(|(name, json)| Some((name.to_owned(), json?.get().to_owned())))
-        .collect();
+    let fields = answer.additional_model_response_fields.filter(|fields| !is_stop(fields));
+    let fields = fields.map(|fields| ("additionalModelResponseFields".to_owned(), fields));
+    let members =
+        fields.into_iter().chain(answer.rest.into_iter().filter(|(name, json)| !is_usual(name, json)));
+    let members: Vec<_> = members.map(|(name, json)| (name, json.get().to_owned())).collect();
     let extra = (!members.is_empty()).then(|| Box::new(Extra { family: Family::Amazon, members }));
     Ok(Reply {
         id: None,
         model: None,
         choices: vec![Choice { content, finish_reason, logprobs: Vec::new(), extra }],
         usage: answer.usage.unwrap_or_default().usage(),
-        service_tier: answer.service_tier.and_then(Tier::openai),
+        service_tier: answer.service_tier.and_then(|tier| tier.openai(losses)),
         extra: None,
     })
 }

@@ -7,21 +7,21 @@ use serde_json::value::RawValue;
 
 use super::usage::Counters;
 use crate::chat::{Content, Extra, Family, FinishReason, Foreign, MediaKind, Seal, Source, TokenLogprob};
-use crate::wire::raw::{Members, compact};
+use crate::wire::raw::{Members, compact, with_rest};
 
 /// The most candidates and parts at once that are read. Gemini has eight candidates at most.
 pub(super) const MAX_CANDIDATES: u32 = 64;
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Answer<'a> {
-    #[serde(borrow)]
-    pub(super) candidates: Option<Vec<Candidate<'a>>>,
-    #[serde(borrow)]
-    pub(super) prompt_feedback: Option<&'a RawValue>,
-    pub(super) usage_metadata: Option<Counters>,
-    pub(super) model_version: Option<String>,
-    pub(super) response_id: Option<String>,
+with_rest! {
+    /// An answer, or a piece of one. `createTime` is when it was asked for.
+    struct Answer<'a> {
+        "candidates" => candidates: Vec<Candidate<'a>>,
+        "promptFeedback" => prompt_feedback: &'a RawValue,
+        "usageMetadata" => usage_metadata: Counters,
+        "modelVersion" => model_version: String,
+        "responseId" => response_id: String,
+    }
+    &["createTime"]
 }
 
 impl Answer<'_> {
@@ -31,6 +31,11 @@ impl Answer<'_> {
             && self.prompt_feedback.is_none()
             && self.usage_metadata.is_none()
             && self.response_id.is_none()
+    }
+
+    /// What the neutral form has no word for.
+    pub(super) fn extra(&self) -> Option<Extra> {
+        extra(self.rest.iter().map(|(name, raw)| (name.as_str(), *raw)))
     }
 
     /// Why the prompt is not answered.
@@ -54,43 +59,43 @@ pub(super) struct Block {
     pub(super) extra: Extra,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Candidate<'a> {
-    #[serde(borrow)]
-    pub(super) content: Option<Turn<'a>>,
-    #[serde(borrow)]
-    pub(super) finish_reason: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    pub(super) finish_message: Option<&'a RawValue>,
-    pub(super) index: Option<u32>,
-    #[serde(borrow)]
-    pub(super) citation_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) grounding_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) url_context_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) safety_ratings: Option<&'a RawValue>,
-    pub(super) logprobs_result: Option<LogprobsResult>,
+with_rest! {
+    /// One of the answers. `avgLogprobs` is a mean over its tokens, which are told where they are asked for; `tokenCount` is counted
+    /// in the usage.
+    struct Candidate<'a> {
+        "content" => content: Turn<'a>,
+        "finishReason" => finish_reason: Cow<'a, str>,
+        "finishMessage" => finish_message: &'a RawValue,
+        "index" => index: u32,
+        "citationMetadata" => citation_metadata: &'a RawValue,
+        "groundingMetadata" => grounding_metadata: &'a RawValue,
+        "urlContextMetadata" => url_context_metadata: &'a RawValue,
+        "safetyRatings" => safety_ratings: &'a RawValue,
+        "logprobsResult" => logprobs_result: LogprobsResult,
+    }
+    &["avgLogprobs", "tokenCount"]
 }
 
 impl Candidate<'_> {
     /// What the neutral form has no word for.
     pub(super) fn extra(&self) -> Option<Extra> {
-        let members = [
+        let known = [
             ("safetyRatings", self.safety_ratings),
             ("groundingMetadata", self.grounding_metadata),
             ("urlContextMetadata", self.url_context_metadata),
             ("finishMessage", self.finish_message),
         ];
-        let said = |raw: &&RawValue| !matches!(raw.get(), "null" | "[]" | "{}" | "\"\"");
-        let members: Vec<_> = members
-            .into_iter()
-            .filter_map(|(name, raw)| Some((name.to_owned(), compact(raw.filter(said)?))))
-            .collect();
-        (!members.is_empty()).then_some(Extra { family: Family::Google, members })
+        let known = known.into_iter().filter_map(|(name, raw)| Some((name, raw?)));
+        extra(known.chain(self.rest.iter().map(|(name, raw)| (name.as_str(), *raw))))
     }
+}
+
+/// What is said in these members.
+fn extra<'a>(members: impl Iterator<Item = (&'a str, &'a RawValue)>) -> Option<Extra> {
+    let is_said = |raw: &RawValue| !matches!(raw.get(), "null" | "[]" | "{}" | "\"\"");
+    let said = members.filter(|(_, raw)| is_said(raw));
+    let members: Vec<_> = said.map(|(name, raw)| (name.to_owned(), compact(raw))).collect();
+    (!members.is_empty()).then_some(Extra { family: Family::Google, members })
 }
 
 #[derive(Default, Deserialize)]

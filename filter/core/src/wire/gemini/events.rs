@@ -1,16 +1,19 @@
 //! A streamed answer, from Gemini's words: each event is a whole response with the next parts. Nothing says that it was the last
 //! but the reason of every candidate, and what comes behind that, such as usage and sources, still counts.
 
+use std::collections::BTreeSet;
+
 use super::answer::{Answer, Candidate, FunctionCall, MAX_CANDIDATES, Piece, finish_reason, piece};
 use super::reply::Names;
 use super::rules::tool_name;
 use super::usage::Counters;
 use super::{format, sources};
 use crate::chat::{
-    BlockStart, Content, Delta, Event, Extra, Family, FinishReason, Losses, Request, Seal, Tool,
+    BlockStart, Content, Delta, Event, Extra, Family, FinishReason, Losses, MAX_LOSSES, Request, Seal, Tool,
 };
 use crate::error::Error;
 use crate::wire::error::event_error;
+use crate::wire::fields::UNKNOWN;
 use crate::wire::names::StandIns;
 use crate::wire::{Asked, EventReader};
 
@@ -34,6 +37,8 @@ pub(super) struct Reader {
     next_block: u32,
     candidates: Vec<State>,
     kept: usize,
+    /// The members whose loss was told.
+    lost: BTreeSet<String>,
 }
 
 /// One candidate so far.
@@ -78,12 +83,13 @@ impl Reader {
             next_block: 0,
             candidates: Vec::new(),
             kept: 0,
+            lost: BTreeSet::new(),
         }
     }
 }
 
 impl EventReader for Reader {
-    fn event(&mut self, _: Option<&str>, data: &[u8], _: &mut Losses, out: &mut Vec<Event>) {
+    fn event(&mut self, _: Option<&str>, data: &[u8], losses: &mut Losses, out: &mut Vec<Event>) {
         let data = data.trim_ascii();
         if self.is_closed || data.is_empty() || data == b"[DONE]" {
             return;
@@ -92,7 +98,10 @@ impl EventReader for Reader {
             return self.fail(error, out);
         }
         match serde_json::from_slice::<Answer<'_>>(data) {
-            Ok(answer) => self.answer(answer, out),
+            Ok(answer) => {
+                self.lose(&answer, losses);
+                self.answer(answer, out);
+            }
             Err(error) => {
                 let message = format!("the backend sent an event that is not Gemini's: {error}");
                 self.fail(Error::bad_answer(message), out);
@@ -134,6 +143,15 @@ impl EventReader for Reader {
 }
 
 impl Reader {
+    /// What all of the answer has beside its candidates is a loss, once: each piece may have it.
+    fn lose(&mut self, answer: &Answer<'_>, losses: &mut Losses) {
+        for (name, _) in answer.extra().into_iter().flat_map(|extra| extra.members) {
+            if self.lost.len() < MAX_LOSSES && self.lost.insert(name.clone()) {
+                losses.add(format_args!("answer.{name}"), UNKNOWN);
+            }
+        }
+    }
+
     fn answer(&mut self, answer: Answer<'_>, out: &mut Vec<Event>) {
         let block = answer.block();
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());

@@ -24,6 +24,7 @@ pub(super) fn decode(asked: &Asked, body: &[u8]) -> Result<Reply> {
         return Err(not_one("it has no candidates".to_owned()));
     }
     let block = answer.block();
+    let extra = answer.extra().map(Box::new);
     let usage = answer.usage_metadata.unwrap_or_default();
     let mut choices: Vec<Choice> = Vec::new();
     let mut names = Names::new(asked, answer.response_id.as_deref());
@@ -48,7 +49,7 @@ pub(super) fn decode(asked: &Asked, body: &[u8]) -> Result<Reply> {
         choices,
         usage: usage.usage(),
         service_tier: usage.service_tier().map(str::to_owned),
-        extra: None,
+        extra,
     })
 }
 
