@@ -31,7 +31,11 @@ pub(in crate::wire) fn encode_messages<'a>(
         }
         let role = match message.role {
             Role::System | Role::Developer => {
+                let before = system.len();
                 system_blocks(&path, message, &mut system, losses);
+                if !encoded.is_empty() && system.len() > before {
+                    losses.add(path, Rule::InstructionsMoved);
+                }
                 continue;
             }
             Role::User => "user",

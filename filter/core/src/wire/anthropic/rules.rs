@@ -25,6 +25,8 @@ rules! {
         "https://github.com/home-assistant/core/issues/175637";
     NoMessage: "Anthropic takes no system prompt alone: it is sent as the user's message",
         MESSAGES;
+    InstructionsMoved: "not every model takes instructions within the conversation: they were moved before it",
+        "https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages";
     AssistantFirst: "Anthropic wants a user's message first: one was put before it",
         "https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html";
     AssistantLast: "this model continues no assistant message: a user's message was put behind it",

@@ -44,7 +44,13 @@ pub(super) fn encode<'a>(
             losses.add(Path::Key(&path, "name"), "speakers have no names at Gemini");
         }
         match message.role {
-            Role::System | Role::Developer => instructions(&path, message, &mut system, losses),
+            Role::System | Role::Developer => {
+                let before = system.len();
+                instructions(&path, message, &mut system, losses);
+                if !turns.turns.is_empty() && system.len() > before {
+                    losses.add(path, Rule::InstructionsMoved);
+                }
+            }
             Role::User => turns.user(&path, message, losses)?,
             Role::Assistant => turns.model(&path, index, message, losses)?,
         }

@@ -19,8 +19,10 @@ rules! {
     /// One thing that Gemini refuses.
     NoMessage: "Gemini takes no system prompt alone: it is sent as the user's message",
         TYPES;
+    InstructionsMoved: "Gemini takes instructions before the conversation only: they were moved there",
+        TYPES;
     CallFirst: "Gemini wants a user's message before a call: one was put there",
-        "https://github.com/google-gemini/gemini-cli/issues/16984";
+        "https://github.com/google-gemini/gemini-cli/issues/11814";
     ResultMoved: "Gemini wants a tool's result directly behind its call: it was moved there",
         PAIRS;
     ResultMissing: "Gemini wants a result of each call: an error that says there is none was put behind it",

@@ -53,6 +53,10 @@ fn each_rule_has_its_case() {
     let metadata: serde_json::Map<String, Value> = (0..65).map(|n| (format!("k{n}"), json!("v"))).collect();
     let cases = [
         (Rule::NoMessage, json!({"messages": [{"role": "system", "content": "Say hi."}]})),
+        (
+            Rule::InstructionsMoved,
+            json!({"messages": [user, {"role": "developer", "content": "Be brief."}, user]}),
+        ),
         (Rule::CallFirst, json!({"messages": [call("c", "{}"), result("c")]})),
         (
             Rule::ResultMoved,

@@ -66,6 +66,12 @@ fn case(rule: Rule) -> Case {
             json!([{"role": "user", "content": [
                 {"type": "text", "text": "Say hi."}, {"type": "text", "text": "In French."}]}]),
         ),
+        Rule::InstructionsMoved => (
+            history(&[text("system", "A"), hi(), text("developer", "B"), text("user", "Go")]),
+            "messages[2]",
+            "/system",
+            json!([{"type": "text", "text": "A"}, {"type": "text", "text": "B"}]),
+        ),
         Rule::AssistantFirst => {
             (history(&[text("assistant", "Hello!"), hi()]), "messages[0]", "/messages/0/role", json!("user"))
         }
