@@ -14,6 +14,15 @@ use crate::wire::raw::Members;
 /// The members of `input_schema`.
 pub(in crate::wire) struct InputSchema<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
 
+impl InputSchema<'_> {
+    /// The first property at its top of which `is_taken` says no.
+    pub(super) fn property(&self, is_taken: impl Fn(&str) -> bool) -> Option<String> {
+        let (_, properties) = self.0.iter().find(|(key, _)| key == "properties")?;
+        let names = Members::of(properties.get()).0.into_iter().map(|(name, _)| name);
+        names.into_iter().find(|name| !is_taken(name))
+    }
+}
+
 impl Serialize for InputSchema<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))

@@ -18,7 +18,7 @@ use crate::wire::names::{StandIns, is_same_function};
 ///
 /// # Errors
 ///
-/// 422 for two tools of one name that are not the same.
+/// 422 for two tools of one name that are not the same, and for a property that Claude does not take: one of them costs all tools.
 pub(in crate::wire) fn tools<'a>(
     request: &'a Request,
     envelope: Envelope<'_>,
@@ -52,7 +52,15 @@ pub(in crate::wire) fn tools<'a>(
         if *name != *tool.name {
             losses.add(Path::Key(&path, "name"), Rule::ToolName);
         }
-        encoded.push(ToolOrOwn::Tool(self::tool(&path, name, tool, losses)));
+        let encoded_tool = self::tool(&path, name, tool, losses);
+        if envelope.is_of_claude()
+            && let Some(name) = encoded_tool.input_schema.property(rules::takes_property)
+        {
+            let path = Path::Key(&path, "parameters");
+            let path = Path::Key(&path, "properties");
+            return Err(path.unprocessable(format_args!("{}, and not {name:?}", rules::PROPERTY_NAME)));
+        }
+        encoded.push(ToolOrOwn::Tool(encoded_tool));
     }
     Ok(encoded)
 }
@@ -166,6 +174,34 @@ mod tests {
 
     fn named(name: &str) -> Value {
         json!({"type": "function", "function": {"name": name}})
+    }
+
+    /// One such name costs all tools: Claude answers the whole request with a 400.
+    #[test]
+    fn a_property_that_claude_does_not_take_is_named() {
+        let tool = |parameters: Value| json!({"type": "function", "function": {"name": "f", "parameters": parameters}});
+        let long = "p".repeat(65);
+        for name in ["filter[id]", "$top", "a b", "größe", "", &long] {
+            for parameters in [
+                json!({"type": "object", "properties": {"fine": {}, name: {}}}),
+                json!({"type": "object", "anyOf": [{"properties": {name: {}}}]}),
+            ] {
+                let asked = request(&[named("g"), tool(parameters)], json!({}));
+                let error = sent(&asked).unwrap_err();
+                assert_eq!(error.status(), 422);
+                let message = error.message();
+                assert!(
+                    message.contains("tools[1].parameters.properties")
+                        && message.contains(&format!("{name:?}")),
+                    "{message}"
+                );
+            }
+        }
+        // What is below, and what is a name as well as a keyword.
+        let fine = json!({"type": "object", "properties": {
+            "a.b-c_D9": {"type": "object", "properties": {"filter[id]": {}}}, "properties": {}, "p".repeat(64): {}}});
+        let (body, losses) = sent(&request(&[tool(fine.clone())], json!({}))).unwrap();
+        assert_eq!((&body["tools"][0]["input_schema"], losses.len()), (&fine, 0));
     }
 
     #[test]
