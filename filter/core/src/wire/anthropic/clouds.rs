@@ -48,8 +48,7 @@ enum Place {
     CacheControl,
 }
 
-/// What only says how to serve a request. What asks for something else to be done, such as `mcp_servers`, stays: the cloud
-/// says better than a gateway that it cannot.
+/// What a cloud is known to refuse. Anything else stays: it says better than a gateway what it cannot do.
 const UNKNOWN: &[Unknown] = &[
     Unknown {
         name: "eager_input_streaming",
@@ -69,6 +68,8 @@ const UNKNOWN: &[Unknown] = &[
         to: Cloud::Vertex,
         source: "https://github.com/anthropics/claude-code/issues/21625",
     },
+    Unknown { name: "mcp_servers", place: Place::Body, to: Cloud::Bedrock, source: MCP },
+    Unknown { name: "mcp_servers", place: Place::Body, to: Cloud::Vertex, source: MCP },
     Unknown { name: "speed", place: Place::Body, to: Cloud::Bedrock, source: FAST_MODE },
     Unknown { name: "inference_geo", place: Place::Body, to: Cloud::Bedrock, source: DATA_RESIDENCY },
     Unknown { name: "inference_geo", place: Place::Body, to: Cloud::Vertex, source: DATA_RESIDENCY },
@@ -79,6 +80,8 @@ const UNKNOWN: &[Unknown] = &[
         source: "https://github.com/vercel/ai/issues/10981",
     },
 ];
+/// "The MCP connector is currently not supported on Amazon Bedrock and Google Vertex."
+const MCP: &str = "https://platform.claude.com/docs/en/agents-and-tools/mcp-connector";
 const FAST_MODE: &str = "https://platform.claude.com/docs/en/build-with-claude/fast-mode";
 const DATA_RESIDENCY: &str = "https://platform.claude.com/docs/en/build-with-claude/data-residency";
 
@@ -192,7 +195,7 @@ mod tests {
             assert!(unknown.source.starts_with("https://"), "{}", unknown.name);
         }
         let (body, losses) = stripped(
-            r#"{"speed":"fast","tools":[{"name":"f", "eager_input_streaming":true,"input_schema":{"type":"object","properties":{"scope":{"minimum":1.00}}}},{"name":"g","cache_control":{"type":"ephemeral","scope":"global"}}],"system":[{"type":"text","text":"say \"scope\"","cache_control":{"scope":"global","type":"ephemeral"}}],"messages":[{"role":"user","content":[{"type":"tool_use","input":{"scope":1,"cache_control":{"scope":2}}},{"type":"tool_result","content":[{"type":"text","cache_control":{"type":"ephemeral","scope":"x"}}]}]},{"role":"user","content":"hi"}]}"#,
+            r#"{"speed":"fast","mcp_servers":[{"type":"url"}],"tools":[{"name":"f", "eager_input_streaming":true,"input_schema":{"type":"object","properties":{"scope":{"minimum":1.00}}}},{"name":"g","cache_control":{"type":"ephemeral","scope":"global"}}],"system":[{"type":"text","text":"say \"scope\"","cache_control":{"scope":"global","type":"ephemeral"}}],"messages":[{"role":"user","content":[{"type":"tool_use","input":{"scope":1,"cache_control":{"scope":2}}},{"type":"tool_result","content":[{"type":"text","cache_control":{"type":"ephemeral","scope":"x"}}]}]},{"role":"user","content":"hi"}]}"#,
         );
         assert_eq!(
             body,
@@ -201,6 +204,7 @@ mod tests {
         assert_eq!(
             losses,
             [
+                "mcp_servers",
                 "speed",
                 "tools[0].eager_input_streaming",
                 "tools[1].cache_control.scope",
@@ -212,7 +216,7 @@ mod tests {
 
     #[test]
     fn vertex_refuses_other_things() {
-        let body = br#"{"speed":"fast","inference_geo":"us","output_format":{},"tools":[{"eager_input_streaming":true}],"messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral","scope":"global"}}]}]}"#;
+        let body = br#"{"mcp_servers":[{"name":"m"}],"speed":"fast","inference_geo":"us","output_format":{},"tools":[{"eager_input_streaming":true}],"messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral","scope":"global"}}]}]}"#;
         let mut losses = Losses::default();
         let edits = edits_for(Cloud::Vertex, body, &mut losses);
         let body = splice::edit(body, &edits).unwrap();
@@ -220,7 +224,7 @@ mod tests {
             String::from_utf8(body).unwrap(),
             r#"{"speed":"fast","tools":[{"eager_input_streaming":true}],"messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}]}"#
         );
-        assert_eq!(losses.count(), 3);
+        assert_eq!(losses.count(), 4);
         assert!(losses.iter().all(|loss| loss.reason == "not known to Vertex AI"));
     }
 
