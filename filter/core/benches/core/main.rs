@@ -10,10 +10,15 @@
     reason = "a benchmark fails by panicking"
 )]
 
+mod agent;
 mod codec;
 mod exchange;
 mod sample;
 mod translate;
+
+/// Counts what each benchmark allocates.
+#[global_allocator]
+static ALLOCATOR: divan::AllocProfiler = divan::AllocProfiler::system();
 
 fn main() {
     divan::main();

@@ -16,10 +16,11 @@ pub(crate) enum Text {
     Base64,
 }
 
-const PROSE: &str = "The committee met on the second day and went through the list once more. Nobody had objected to \
+pub(crate) const PROSE: &str = "The committee met on the second day and went through the list once more. Nobody had objected to \
     the dates, but two of the members asked how the figures of the spring were found, and whether the instruments had \
     been read by the same person each time.\\n\\nThey were told: \\\"by three, in turns\\\". The minutes say no more.\\n";
-const CODE: &str = "    if let Some(found) = map.get(\\\"key\\\") {\\n        out.push(found);\\n    }\\n";
+pub(crate) const CODE: &str =
+    "    if let Some(found) = map.get(\\\"key\\\") {\\n        out.push(found);\\n    }\\n";
 const GREEK: &str = "Η επιτροπή συνεδρίασε τη δεύτερη ημέρα και εξέτασε τον κατάλογο ακόμη μία φορά.\\n";
 const BASE64: &str =
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg";

@@ -1,149 +1,163 @@
 //! From one API to another.
 
+use std::fmt;
+
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
-use weir_core::chat::{BlockStart, Delta, Event, Losses};
+use weir_core::chat::Losses;
 use weir_core::config::{Schema, SchemaName};
 use weir_core::endpoint::Endpoint;
 use weir_core::headers::Headers;
-use weir_core::wire::anthropic::{DEFAULT_MAX_TOKENS, Envelope, Params, decode_reply, encode_request};
-use weir_core::wire::openai_chat::{decode_request, encode_reply};
-use weir_core::wire::{Asked, To};
+use weir_core::wire::anthropic::DEFAULT_MAX_TOKENS;
+use weir_core::wire::{Asked, To, codecs, translate};
 
-use crate::sample::{Text, chat, chat_events, message};
+use crate::agent;
+use crate::sample::{chat_events, message};
 
-const ANTHROPIC: Params<'static> =
-    Params { envelope: Envelope::Native, model: "claude-x", default_max_tokens: DEFAULT_MAX_TOKENS };
+/// A client's API, a backend's, and the model there.
+#[derive(Clone, Copy)]
+struct Pair(Endpoint, SchemaName, &'static str);
 
-#[divan::bench(args = [2_000, 100_000])]
-fn chat_request_to_anthropic(bencher: Bencher<'_, '_>, size: usize) {
-    let body = chat(size, Text::Prose);
-    bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_to_{:?}", self.0.operation().name, self.1)
+    }
+}
+
+const CHAT_TO_ANTHROPIC: Pair = Pair(Endpoint::ChatCompletions, SchemaName::Anthropic, "claude-sonnet-4-5");
+const CHAT_TO_CONVERSE: Pair =
+    Pair(Endpoint::ChatCompletions, SchemaName::AWSBedrock, "amazon.nova-pro-v1:0");
+const CHAT_TO_GEMINI: Pair = Pair(Endpoint::ChatCompletions, SchemaName::GCPVertexAI, "gemini-3-flash");
+const MESSAGES_TO_OPENAI: Pair = Pair(Endpoint::Messages, SchemaName::OpenAI, "gpt-5");
+const MESSAGES_TO_GEMINI: Pair = Pair(Endpoint::Messages, SchemaName::GCPVertexAI, "gemini-3-flash");
+
+const REQUESTS: [Pair; 4] = [CHAT_TO_ANTHROPIC, CHAT_TO_CONVERSE, CHAT_TO_GEMINI, MESSAGES_TO_OPENAI];
+const STREAMS: [Pair; 4] = [CHAT_TO_ANTHROPIC, CHAT_TO_CONVERSE, MESSAGES_TO_OPENAI, MESSAGES_TO_GEMINI];
+
+fn request(bencher: Bencher<'_, '_>, Pair(endpoint, name, model): Pair, size: usize) {
+    let schema = Schema { name, prefix: None, version: None };
+    let to = To {
+        endpoint,
+        schema: &schema,
+        model,
+        stream: true,
+        default_max_tokens: DEFAULT_MAX_TOKENS,
+        headers: &Headers::default(),
+        auth: None,
+    };
+    let (client, backend) = codecs(endpoint, name.schema()).unwrap();
+    let body = agent::request(endpoint, size);
+    let made = translate(client, backend, &to, &body).unwrap();
+    assert!(made.body.len() > size / 2);
+    bencher
+        .counter(BytesCount::of_slice(&body))
+        .bench_local(|| translate(client, backend, &to, black_box(&body)).unwrap());
+}
+
+#[divan::bench(args = REQUESTS)]
+fn request_2_kb(bencher: Bencher<'_, '_>, pair: Pair) {
+    request(bencher, pair, agent::SIZES[0]);
+}
+
+#[divan::bench(args = REQUESTS)]
+fn request_100_kb(bencher: Bencher<'_, '_>, pair: Pair) {
+    request(bencher, pair, agent::SIZES[1]);
+}
+
+#[divan::bench(args = REQUESTS)]
+fn request_1_mb(bencher: Bencher<'_, '_>, pair: Pair) {
+    request(bencher, pair, agent::SIZES[2]);
+}
+
+/// The pieces of an answer of `count` words as its provider streams them: the names of the frames and their data.
+fn stream(name: SchemaName, count: usize) -> Vec<(Option<&'static str>, String)> {
+    let own = |event: &str| (None, event.to_owned());
+    let named = |name, event: &str| (Some(name), event.to_owned());
+    let (begin, word, end) = match name {
+        SchemaName::Anthropic => (
+            vec![
+                own(
+                    r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-x","content":[],"stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"output_tokens":1}}}"#,
+                ),
+                own(r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#),
+            ],
+            own(
+                r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":" something"}}"#,
+            ),
+            vec![
+                own(r#"{"type":"content_block_stop","index":0}"#),
+                own(
+                    r#"{"type":"message_delta","delta":{"stop_reason":"end_turn","stop_sequence":null},"usage":{"output_tokens":2000}}"#,
+                ),
+                own(r#"{"type":"message_stop"}"#),
+            ],
+        ),
+        SchemaName::AWSBedrock => (
+            vec![named("messageStart", r#"{"p":"abcd","role":"assistant"}"#)],
+            named(
+                "contentBlockDelta",
+                r#"{"contentBlockIndex":0,"delta":{"text":" something"},"p":"abcdefghijklmnop"}"#,
+            ),
+            vec![
+                named("contentBlockStop", r#"{"contentBlockIndex":0,"p":"abcdefgh"}"#),
+                named("messageStop", r#"{"p":"abcdef","stopReason":"end_turn"}"#),
+                named(
+                    "metadata",
+                    r#"{"metrics":{"latencyMs":9},"p":"ab","usage":{"inputTokens":25,"outputTokens":2000,"totalTokens":2025}}"#,
+                ),
+            ],
+        ),
+        SchemaName::GCPVertexAI => (
+            vec![],
+            own(
+                r#"{"candidates":[{"content":{"role":"model","parts":[{"text":" something"}]}}],"usageMetadata":{"trafficType":"ON_DEMAND"},"modelVersion":"gemini-3-flash","createTime":"2026-01-01T00:00:00.000000Z","responseId":"r"}"#,
+            ),
+            vec![own(
+                r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"."}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":25,"candidatesTokenCount":2000,"totalTokenCount":2025},"modelVersion":"gemini-3-flash","responseId":"r"}"#,
+            )],
+        ),
+        _ => return chat_events(count).into_iter().map(|data| (None, data)).collect(),
+    };
+    [begin, vec![word; count], end].concat()
+}
+
+/// The events of an answer, from the data of the provider's frames to the bytes of the client's.
+#[divan::bench(args = STREAMS)]
+fn stream_of_2000(bencher: Bencher<'_, '_>, Pair(endpoint, name, model): Pair) {
+    let asked = Asked {
+        request: Default::default(),
+        id: "own".to_owned(),
+        model: model.to_owned(),
+        created: 1_790_000_000,
+    };
+    let (client, backend) = codecs(endpoint, name.schema()).unwrap();
+    let frames = stream(name, 2_000);
+    bencher.counter(ItemsCount::new(frames.len())).bench_local(|| {
+        let (mut reader, mut writer) = (backend.events(&asked), client.events(&asked));
         let mut losses = Losses::default();
-        let request = decode_request(black_box(&body), &mut losses).unwrap();
-        encode_request(&ANTHROPIC, &request, &mut losses).unwrap()
+        let (mut events, mut out, mut written) = (Vec::new(), Vec::new(), 0);
+        for (name, data) in black_box(&frames) {
+            reader.event(*name, data.as_bytes(), &mut losses, &mut events);
+            for event in events.drain(..) {
+                writer.event(&event, &mut losses, &mut out);
+            }
+            written += black_box(&out).len();
+            out.clear();
+        }
+        assert!(losses.is_empty() && written > 100_000, "{losses:?}");
     });
 }
 
+/// A whole answer of two hundred words.
 #[divan::bench]
 fn anthropic_answer_to_chat(bencher: Bencher<'_, '_>) {
     let body = message();
-    bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
-        let reply = decode_reply(black_box(&body)).unwrap();
-        encode_reply(&asked(), &reply, &mut Losses::default())
-    });
-}
-
-fn asked() -> Asked {
-    Asked { request: Default::default(), id: "own".to_owned(), model: "m".to_owned(), created: 1_790_000_000 }
-}
-
-/// What a client of each API sends becomes the conversation.
-#[divan::bench(args = [Endpoint::ChatCompletions, Endpoint::Messages])]
-fn decode_of_client(bencher: Bencher<'_, '_>, endpoint: Endpoint) {
-    let body = chat(100_000, Text::Prose);
-    let codec = endpoint.operation().codec.unwrap();
-    bencher
-        .counter(BytesCount::of_slice(&body))
-        .bench_local(|| codec.decode(black_box(&body), &mut Losses::default()).unwrap());
-}
-
-/// The events of an answer become a stream of each client API.
-#[divan::bench(args = [Endpoint::ChatCompletions, Endpoint::Messages])]
-fn stream_to_client(bencher: Bencher<'_, '_>, endpoint: Endpoint) {
-    let mut events = vec![
-        Event::Start { id: Some("id".to_owned()), model: Some("m".to_owned()) },
-        Event::BlockStart { index: 0, choice: 0, id: None, block: BlockStart::Text },
-    ];
-    events.extend((0..2_000).map(|_| Event::BlockDelta { index: 0, delta: Delta::Text(" word".to_owned()) }));
-    events.extend([Event::BlockStop { index: 0 }, Event::End]);
-    let codec = endpoint.operation().codec.unwrap();
-    bencher.counter(ItemsCount::new(events.len())).bench_local(|| {
-        let mut writer = codec.events(&asked());
-        let mut out = Vec::new();
-        for event in black_box(&events) {
-            out.clear();
-            writer.event(event, &mut Losses::default(), &mut out);
-        }
-        out
-    });
-}
-
-/// A stream of 2,000 chunks as neutral events; a client's writer takes it from there.
-#[divan::bench]
-fn chat_stream_to_events(bencher: Bencher<'_, '_>) {
-    let chunks = chat_events(2000);
-    let backend = SchemaName::OpenAI.schema().codec().unwrap();
-    bencher.counter(ItemsCount::new(chunks.len())).bench_local(|| {
-        let mut reader = backend.events(&asked());
-        let mut events = Vec::new();
-        for chunk in black_box(&chunks) {
-            let data = chunk.trim_start_matches("data: ").as_bytes();
-            reader.event(None, data, &mut Losses::default(), &mut events);
-        }
-        reader.finish(&mut events);
-        events
-    });
-}
-
-/// A thousand events of Converse, each with a word.
-#[divan::bench]
-fn converse_events_to_chat(bencher: Bencher<'_, '_>) {
-    let asked = Asked { model: "amazon.nova-lite-v1:0".to_owned(), ..asked() };
-    let codec = SchemaName::AWSBedrock.schema().codec().unwrap();
-    let event = br#"{"contentBlockIndex":0,"delta":{"text":" something"},"p":"abcdefghijklmnop"}"#;
-    bencher.counter(ItemsCount::new(1000_usize)).bench_local(|| {
-        let mut reader = codec.events(&asked);
-        let mut writer = Endpoint::ChatCompletions.operation().codec.unwrap().events(&asked);
-        let (mut events, mut out) = (Vec::new(), Vec::new());
-        for _ in 0..1000 {
-            reader.event(Some("contentBlockDelta"), black_box(event), &mut Losses::default(), &mut events);
-            for event in events.drain(..) {
-                writer.event(&event, &mut Losses::default(), &mut out);
-            }
-        }
-        out
-    });
-}
-
-#[divan::bench(args = [2_000, 100_000])]
-fn chat_request_to_gemini(bencher: Bencher<'_, '_>, size: usize) {
-    let body = chat(size, Text::Prose);
-    let schema = Schema { name: SchemaName::GCPVertexAI, prefix: None, version: None };
-    let headers = Headers::default();
-    let to = To {
-        endpoint: Endpoint::ChatCompletions,
-        schema: &schema,
-        model: "gemini-3-flash",
-        stream: false,
-        default_max_tokens: DEFAULT_MAX_TOKENS,
-        headers: &headers,
-        auth: None,
-    };
-    let backend = schema.name.schema().codec().unwrap();
+    let asked =
+        Asked { request: Default::default(), id: "own".into(), model: "m".into(), created: 1_790_000_000 };
+    let (client, backend) = codecs(Endpoint::ChatCompletions, SchemaName::Anthropic.schema()).unwrap();
     bencher.counter(BytesCount::of_slice(&body)).bench_local(|| {
         let mut losses = Losses::default();
-        let request = decode_request(black_box(&body), &mut losses).unwrap();
-        backend.encode(&to, &request, &mut losses).unwrap()
-    });
-}
-
-/// A stream of 2,000 pieces as neutral events.
-#[divan::bench]
-fn gemini_stream_to_events(bencher: Bencher<'_, '_>) {
-    let piece = |word: &str| {
-        format!(
-            r#"{{"candidates":[{{"content":{{"role":"model","parts":[{{"text":"{word}"}}]}}}}],"usageMetadata":{{"trafficType":"ON_DEMAND"}},"modelVersion":"m","responseId":"r"}}"#
-        )
-    };
-    let pieces: Vec<String> = (0..2_000).map(|_| piece(" word")).collect();
-    let backend = SchemaName::GCPVertexAI.schema().codec().unwrap();
-    bencher.counter(ItemsCount::new(pieces.len())).bench_local(|| {
-        let mut reader = backend.events(&asked());
-        let mut events = Vec::new();
-        for piece in black_box(&pieces) {
-            reader.event(None, piece.as_bytes(), &mut Losses::default(), &mut events);
-        }
-        events
+        let reply = backend.reply(&asked, black_box(&body), &mut losses).unwrap();
+        client.reply(&asked, &reply, &mut losses)
     });
 }
