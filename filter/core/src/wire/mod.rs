@@ -65,6 +65,7 @@ pub mod error;
 mod fields;
 pub(crate) mod gemini;
 pub mod glance;
+mod json;
 mod lists;
 mod names;
 pub(crate) mod openai;

@@ -1,96 +1,13 @@
-//! JSON of which some values stay text. A tree holds numbers as 64 bits and would lose digits of a schema's bounds.
+//! JSON that stays text: nobody here reads it, or only its outermost members.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Number, Value};
 
 use crate::codec::text::with_whole_characters;
-
-/// Which values of a document stay text: these become a string of their own JSON in the tree, but for `null`.
-pub(crate) enum Shape {
-    /// Nothing in here.
-    Tree,
-    /// This value.
-    Text,
-    /// What is in these members.
-    Members(&'static [(&'static str, Shape)]),
-    /// What is in each element.
-    Elements(&'static Shape),
-}
-
-impl<'de> DeserializeSeed<'de> for &Shape {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        match self {
-            Shape::Tree => Value::deserialize(deserializer),
-            Shape::Text => {
-                let raw = Box::<RawValue>::deserialize(deserializer)?;
-                Ok(if raw.get() == "null" { Value::Null } else { Value::String(raw.get().to_owned()) })
-            }
-            Shape::Members(_) | Shape::Elements(_) => deserializer.deserialize_any(Tree(self)),
-        }
-    }
-}
-
-/// Builds the tree. Where another type stands than the shape has, all of it is tree.
-struct Tree<'s>(&'s Shape);
-
-impl<'de> Visitor<'de> for Tree<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any valid JSON value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let shape = if let Shape::Elements(shape) = self.0 { shape } else { &Shape::Tree };
-        let mut elements = Vec::new();
-        while let Some(element) = list.next_element_seed(shape)? {
-            elements.push(element);
-        }
-        Ok(Value::Array(elements))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Value, A::Error> {
-        let shapes = if let Shape::Members(shapes) = self.0 { *shapes } else { &[] };
-        let mut members = Map::new();
-        while let Some(key) = object.next_key::<String>()? {
-            let shape = shapes.iter().find(|(name, _)| *name == key).map_or(&Shape::Tree, |(_, shape)| shape);
-            let value = object.next_value_seed(shape)?;
-            members.insert(key, value);
-        }
-        Ok(Value::Object(members))
-    }
-}
 
 /// The members of an object in their order, each value as its own text.
 #[derive(Debug, Default)]
@@ -130,11 +47,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// The name of a member, copied only where it has escapes.
-#[derive(Deserialize)]
-#[serde(transparent)]
-pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
-
 /// A struct of an object's members that keeps in `rest` those it has no field for, so that they can be told. Of those in the list
 /// behind it nobody misses anything. `null` is nothing, as everywhere.
 macro_rules! with_rest {
@@ -160,7 +72,7 @@ macro_rules! with_rest {
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut object: A) -> std::result::Result<Self::Value, A::Error> {
                         const UNSAID: &[&str] = $unsaid;
                         let mut read = $struct::default();
-                        while let Some(crate::wire::raw::Name(name)) = object.next_key()? {
+                        while let Some(crate::wire::json::Name(name)) = object.next_key()? {
                             match &*name {
                                 $($name => read.$field = object.next_value()?,)*
                                 unsaid if UNSAID.contains(&unsaid) => {
@@ -249,18 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn what_stays_text_keeps_every_character() {
-        static SHAPE: Shape = Shape::Members(&[
-            ("a", Shape::Elements(&Shape::Members(&[("raw", Shape::Text)]))),
-            ("n", Shape::Text),
-        ]);
-        let json = r#"{"a":[{"raw":{"max":18446744073709551616,"min":-0,"big":1e400,"one":1.0,"s":"\u0041"},"tree":[1,null]}],"n":null,"raw":{"x":1.50}}"#;
-        let mut deserializer = serde_json::Deserializer::from_str(json);
-        let value = (&SHAPE).deserialize(&mut deserializer).unwrap();
+    fn members_keep_every_character() {
         let raw = r#"{"max":18446744073709551616,"min":-0,"big":1e400,"one":1.0,"s":"\u0041"}"#;
-        assert_eq!(value["a"][0]["raw"], raw);
-        assert_eq!(value["a"][0]["tree"], serde_json::json!([1, null]));
-        assert_eq!((&value["n"], &value["raw"]), (&Value::Null, &serde_json::json!({"x": 1.5})));
         assert_eq!(serde_json::to_string(&Members::of(raw)).unwrap(), raw);
     }
 }

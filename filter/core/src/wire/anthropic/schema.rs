@@ -18,8 +18,8 @@ impl InputSchema<'_> {
     /// The first property at its top of which `is_taken` says no.
     pub(super) fn property(&self, is_taken: impl Fn(&str) -> bool) -> Option<String> {
         let (_, properties) = self.0.iter().find(|(key, _)| key == "properties")?;
-        let names = Members::of(properties.get()).0.into_iter().map(|(name, _)| name);
-        names.into_iter().find(|name| !is_taken(name))
+        let mut names = Members::of(properties.get()).0.into_iter().map(|(name, _)| name);
+        names.find(|name| !is_taken(name)).map(Cow::into_owned)
     }
 }
 

@@ -1,10 +1,9 @@
 //! The content of a message, from OpenAI's words.
 
-use serde_json::Value;
-
 use crate::chat::{CacheControl, Content, Family, Losses, MediaKind, Origin, Part, Seal, Source};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
+use crate::wire::json::Json;
 
 /// Which parts a message may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,13 +19,13 @@ pub(super) enum Allowed {
 /// Reads a message's `content`, a string or a list of parts.
 pub(super) fn decode_content(
     path: &Path<'_>,
-    content: Value,
+    content: Json<'_>,
     allowed: Allowed,
     losses: &mut Losses,
 ) -> Result<Vec<Part>> {
     match content {
-        Value::String(text) => Ok(vec![Part { origin: CONTENT, ..Part::text(text) }]),
-        Value::Array(parts) => parts
+        Json::String(text) => Ok(vec![Part { origin: CONTENT, ..Part::text(text) }]),
+        Json::Array(parts) => parts
             .into_iter()
             .enumerate()
             .filter_map(|(index, part)| {
@@ -42,7 +41,12 @@ pub(super) fn decode_content(
 pub(super) const CONTENT: Origin = Origin { member: "content", index: None };
 
 /// `None` for a part that is nothing to anybody.
-fn decode_part(path: &Path<'_>, part: Value, allowed: Allowed, losses: &mut Losses) -> Result<Option<Part>> {
+fn decode_part(
+    path: &Path<'_>,
+    part: Json<'_>,
+    allowed: Allowed,
+    losses: &mut Losses,
+) -> Result<Option<Part>> {
     let mut fields = Fields::new(path, part)?;
     let kind = fields.required_string("type")?;
     let mut part = match (kind.as_str(), allowed) {

@@ -8,9 +8,9 @@ use crate::chat::{
     Family, Foreign, Function, Losses, Origin, Request, ResponseFormat, Thinking, Tool, ToolChoice,
 };
 use crate::error::Result;
-use crate::wire::fields::{Fields, Path, parse};
+use crate::wire::fields::{Fields, Path, parse, readable};
+use crate::wire::json::{Json, Shape};
 use crate::wire::names::camel;
-use crate::wire::raw::Shape;
 
 /// Schemas stay text, since a backend reads them and nobody here.
 static SCHEMAS: Shape = Shape::Members(&[
@@ -28,8 +28,9 @@ static SCHEMAS: Shape = Shape::Members(&[
 /// 400 for what is not JSON or has a wrong type, 422 for a value that no backend this is translated to can serve;
 /// both name the field. 413 for a body of more JSON values than any conversation has.
 pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
+    let body = readable(body, losses);
     let root = Path::Root;
-    let mut fields = Fields::new(&root, parse("/v1/chat/completions", &SCHEMAS, body, losses)?)?;
+    let mut fields = Fields::new(&root, parse("/v1/chat/completions", &SCHEMAS, &body)?)?;
 
     let mut request = Request { model: fields.required_string("model")?, ..Request::default() };
     let messages = fields.required_list("messages")?;
@@ -100,14 +101,13 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
 
 /// What SDKs and frameworks send to say what holds anyway is no loss.
 fn take_defaults(fields: &mut Fields<'_>) {
-    for (key, default) in [("store", Value::Bool(false)), ("modalities", Value::Array(vec!["text".into()]))] {
-        fields.take_if(key, |value| *value == default);
-    }
+    fields.take_if("store", |store| *store == json!(false));
+    fields.take_if("modalities", |modalities| *modalities == json!(["text"]));
 }
 
-fn decode_stop(path: &Path<'_>, stop: Value) -> Result<Vec<String>> {
+fn decode_stop(path: &Path<'_>, stop: Json<'_>) -> Result<Vec<String>> {
     match stop {
-        Value::Array(list) => {
+        Json::Array(list) => {
             list.into_iter().enumerate().map(|(index, stop)| Path::Index(path, index).string(stop)).collect()
         }
         stop => Ok(vec![path.string(stop)?]),
@@ -124,7 +124,7 @@ const GOOGLES: &[(&str, &str)] = &[
     ("url_context", "urlContext"),
 ];
 
-fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Tool> {
+fn decode_tool(path: &Path<'_>, tool: Json<'_>, losses: &mut Losses) -> Result<Tool> {
     let mut fields = Fields::new(path, tool)?;
     let kind = fields.string("type")?.unwrap_or_else(|| "function".to_owned());
     if kind == "function" {
@@ -174,9 +174,9 @@ fn decode_function(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Functi
     Ok(tool)
 }
 
-fn decode_tool_choice(path: &Path<'_>, choice: Value, losses: &mut Losses) -> Result<ToolChoice> {
-    if let Value::String(choice) = &choice {
-        return match choice.as_str() {
+fn decode_tool_choice(path: &Path<'_>, choice: Json<'_>, losses: &mut Losses) -> Result<ToolChoice> {
+    if let Json::String(choice) = &choice {
+        return match &**choice {
             "auto" => Ok(ToolChoice::Auto),
             "none" => Ok(ToolChoice::None),
             "required" | "any" => Ok(ToolChoice::Required),
@@ -224,7 +224,7 @@ fn decode_allowed_tools(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<
         let list = allowed.path("tools");
         let path = Path::Index(&list, index);
         let mut tool = Fields::new(&path, tool)?;
-        tool.take_if("type", |kind| kind == "function");
+        tool.take_if("type", |kind| *kind == json!("function"));
         names.push(decode_name(&mut tool, losses)?);
         tool.finish(losses);
     }
@@ -234,7 +234,7 @@ fn decode_allowed_tools(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<
 
 fn decode_response_format(
     path: &Path<'_>,
-    format: Value,
+    format: Json<'_>,
     losses: &mut Losses,
 ) -> Result<Option<ResponseFormat>> {
     let mut fields = Fields::new(path, format)?;
@@ -262,7 +262,7 @@ fn decode_response_format(
     Ok(format)
 }
 
-fn decode_thinking(path: &Path<'_>, thinking: Value, losses: &mut Losses) -> Result<Thinking> {
+fn decode_thinking(path: &Path<'_>, thinking: Json<'_>, losses: &mut Losses) -> Result<Thinking> {
     let mut fields = Fields::new(path, thinking)?;
     let kind = fields.required_string("type")?;
     let thinking = Thinking::of_kind(&kind).ok_or_else(|| {

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::content::{Allowed, cache_control, decode_content, prefer};
@@ -11,10 +10,11 @@ use super::thoughts::{put_together, take_thoughts};
 use crate::chat::{Content, Family, Losses, Message, Origin, Part, Role, Seal};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
+use crate::wire::json::Json;
 use crate::wire::to_json;
 
 /// Reads one element of `messages`.
-pub(super) fn decode_message(path: &Path<'_>, message: Value, losses: &mut Losses) -> Result<Message> {
+pub(super) fn decode_message(path: &Path<'_>, message: Json<'_>, losses: &mut Losses) -> Result<Message> {
     let mut fields = Fields::new(path, message)?;
     let role = fields.required_string("role")?;
     let mut message = match role.as_str() {
@@ -69,7 +69,7 @@ fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Mess
 /// Where an assistant's message has the words of its refusal.
 const REFUSAL: Origin = Origin { member: "refusal", index: None };
 
-fn decode_tool_call(path: &Path<'_>, call: Value, losses: &mut Losses) -> Result<Part> {
+fn decode_tool_call(path: &Path<'_>, call: Json<'_>, losses: &mut Losses) -> Result<Part> {
     let mut fields = Fields::new(path, call)?;
     if let Some(kind) = fields.string("type")?
         && kind != "function"
@@ -187,13 +187,14 @@ pub(in crate::wire) fn saying_error(text: Cow<'_, str>) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::wire::fields::parse;
+    use crate::wire::json::Shape;
 
     #[test]
     fn what_google_said_of_an_answer_is_no_part_of_the_conversation() {
-        let echoed = json!({"role": "assistant", "content": "Hi", "safety_ratings": [], "grounding_metadata": {}, "odd": 1});
+        let echoed = br#"{"role": "assistant", "content": "Hi", "safety_ratings": [], "grounding_metadata": {}, "odd": 1}"#;
+        let echoed = parse("", &Shape::Tree, echoed).unwrap();
         let mut losses = Losses::default();
         let message = decode_message(&Path::Root, echoed, &mut losses).unwrap();
         let extra = message.extra.unwrap();

@@ -4,12 +4,11 @@
 //! hand back what their SDK made of the deltas: whole blocks, blocks merged by `index`, pieces one after the other, a
 //! signature whose text went into `reasoning_content`. What leads to a thought becomes one; what does not is a loss.
 
-use serde_json::Value;
-
 use super::content::{cache_control, first_of, redacted, thought};
 use crate::chat::{CacheControl, Content, Losses, Origin, Part};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
+use crate::wire::json::Json;
 
 /// A thought and where it was in the message.
 pub(super) struct Thought {
@@ -43,7 +42,7 @@ enum Kind {
 pub(super) fn take_thoughts(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Vec<Thought>> {
     let list = fields.list("thinking_blocks")?;
     let reasoning = match fields.take("reasoning_content") {
-        Some(Value::String(text)) => text,
+        Some(Json::String(text)) => text.into_owned(),
         None => String::new(),
         Some(_) => {
             losses.add(fields.path("reasoning_content"), "not a text");
@@ -72,7 +71,7 @@ pub(super) fn take_thoughts(fields: &mut Fields<'_>, losses: &mut Losses) -> Res
 fn decode_block(
     path: &Path<'_>,
     position: usize,
-    block: Value,
+    block: Json<'_>,
     losses: &mut Losses,
 ) -> Result<Option<Block>> {
     let path = Path::Index(path, position);
@@ -246,13 +245,17 @@ impl Block {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::wire::fields::parse;
+    use crate::wire::json::Shape;
 
     /// Thoughts as `text/signature`, redacted ones as `[data]`, and how many losses there were.
-    fn thoughts(message: Value) -> (Vec<String>, usize) {
+    fn thoughts(message: &Value) -> (Vec<String>, usize) {
         let mut losses = Losses::default();
+        let message = serde_json::to_vec(message).unwrap();
+        let message = parse("/", &Shape::Tree, &message).unwrap();
         let mut fields = Fields::new(&Path::Root, message).unwrap();
         let thoughts = take_thoughts(&mut fields, &mut losses).unwrap();
         let shown = thoughts.into_iter().map(|thought| {
@@ -267,7 +270,8 @@ mod tests {
     }
 
     fn of(blocks: Value, reasoning: &str) -> Vec<String> {
-        let (thoughts, losses) = thoughts(json!({"thinking_blocks": blocks, "reasoning_content": reasoning}));
+        let (thoughts, losses) =
+            thoughts(&json!({"thinking_blocks": blocks, "reasoning_content": reasoning}));
         assert_eq!(losses, 0, "{thoughts:?}");
         thoughts
     }
@@ -290,7 +294,7 @@ mod tests {
         let other = json!({"type": "redacted_thinking", "data": "gAAAAABo"});
         let unknown = json!({"type": "thinking", "thinking": "c", "signature": "someone:CpQB"});
         let blocks = json!({"thinking_blocks": [foreign, other, signed("b", "s"), unknown]});
-        assert_eq!(thoughts(blocks), (["a/", "b/s", "c/"].map(str::to_owned).to_vec(), 3));
+        assert_eq!(thoughts(&blocks), (["a/", "b/s", "c/"].map(str::to_owned).to_vec(), 3));
         // That of another provider stays with its name on it, and counts there.
         assert_eq!(of(json!([{"type": "thinking", "thinking": "a", "signature": "gemini:s"}]), ""), ["a/s"]);
     }
@@ -339,14 +343,14 @@ mod tests {
     #[test]
     fn what_cannot_be_a_thought_of_claude_is_left_out() {
         let two = json!({"thinking_blocks": [signed("", "s"), signed("", "t")], "reasoning_content": "ab"});
-        assert_eq!(thoughts(two), (vec![], 2));
+        assert_eq!(thoughts(&two), (vec![], 2));
         let other =
             json!({"thinking_blocks": [signed("a", "s"), signed("", "t")], "reasoning_content": "xyz"});
-        assert_eq!(thoughts(other), (vec!["a/s".to_owned()], 1));
+        assert_eq!(thoughts(&other), (vec!["a/s".to_owned()], 1));
         let new = json!({"thinking_blocks": [{"type": "new"}], "reasoning_content": {"a": 1}});
-        assert_eq!(thoughts(new), (vec![], 2));
+        assert_eq!(thoughts(&new), (vec![], 2));
         // The encoder leaves it out, and says so.
-        assert_eq!(thoughts(json!({"reasoning_content": "a"})), (vec!["a/".to_owned()], 0));
+        assert_eq!(thoughts(&json!({"reasoning_content": "a"})), (vec!["a/".to_owned()], 0));
     }
 
     #[test]

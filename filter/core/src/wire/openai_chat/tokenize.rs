@@ -10,8 +10,8 @@ use crate::chat::{Losses, Message, Part, Reply, Request, Role};
 use crate::codec::json;
 use crate::error::{Error, Result};
 use crate::wire::error::malformed;
-use crate::wire::fields::{Fields, Path, parse};
-use crate::wire::raw::Shape;
+use crate::wire::fields::{Fields, Path, parse, readable};
+use crate::wire::json::Shape;
 use crate::wire::{Asked, ClientCodec, EventWriter, to_json};
 
 /// The client's side of a translation.
@@ -56,12 +56,13 @@ impl ClientCodec for Tokenize {
 }
 
 fn decode_prompt(body: &[u8], losses: &mut Losses) -> Result<Request> {
+    let body = readable(body, losses);
     let root = Path::Root;
-    let mut fields = Fields::new(&root, parse("/tokenize", &Shape::Tree, body, losses)?)?;
+    let mut fields = Fields::new(&root, parse("/tokenize", &Shape::Tree, &body)?)?;
     let model = fields.required_string("model")?;
     let prompt = fields.required_string("prompt")?;
-    fields.take_if("add_special_tokens", |value| value == true);
-    fields.take_if("return_token_strs", |value| value == false);
+    fields.take_if("add_special_tokens", |value| *value == json!(true));
+    fields.take_if("return_token_strs", |value| *value == json!(false));
     fields.finish(losses);
     let messages = vec![Message::new(Role::User, vec![Part::text(prompt)])];
     Ok(Request { model, messages, ..Request::default() })

@@ -1,12 +1,13 @@
 //! The content of a message, from Anthropic's words.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::citations::annotation;
 use super::seals::of_client;
 use crate::chat::{Content, Extra, Family, Foreign, Losses, MediaKind, Origin, Part, Seal, Source};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
+use crate::wire::json::Json;
 use crate::wire::openai_chat::cache_control;
 
 /// Whose content it is.
@@ -29,14 +30,14 @@ impl Place {
 /// Reads `content`, a string or a list of blocks.
 pub(super) fn decode_content(
     path: &Path<'_>,
-    content: Value,
+    content: Json<'_>,
     place: Place,
     losses: &mut Losses,
 ) -> Result<Vec<Part>> {
     let list = match content {
-        Value::String(text) if text.is_empty() => return Ok(Vec::new()),
-        Value::String(text) => return Ok(vec![Part { origin: place.origin(None), ..Part::text(text) }]),
-        Value::Array(list) => list,
+        Json::String(text) if text.is_empty() => return Ok(Vec::new()),
+        Json::String(text) => return Ok(vec![Part { origin: place.origin(None), ..Part::text(text) }]),
+        Json::Array(list) => list,
         _ => return Err(path.malformed("expected a string or a list of content blocks")),
     };
     let mut parts = Vec::with_capacity(list.len());
@@ -47,36 +48,27 @@ pub(super) fn decode_content(
     Ok(parts)
 }
 
-/// What Anthropic alone understands, as it was written, but for the space between its tokens. `text` is the member that
-/// stayed text, and is none here.
-pub(super) fn foreign(kind: String, mut object: Value, text: Option<&str>) -> Foreign {
-    if let Some(value) = text.and_then(|member| object.get_mut(member))
-        && let Value::String(json) = value
-    {
-        *value = serde_json::from_str(json).unwrap_or_default();
-    }
+/// What Anthropic alone understands, as it was written, but for the space between its tokens.
+pub(super) fn foreign(kind: String, object: &Json<'_>) -> Foreign {
     Foreign { family: Family::Anthropic, kind, json: object.to_string() }
 }
 
-fn decode_block(path: &Path<'_>, block: Value, place: Place, losses: &mut Losses) -> Result<Part> {
-    let Value::Object(members) = &block else { return Err(path.malformed("expected an object")) };
-    let kind = match members.get("type") {
-        Some(Value::String(kind)) => kind.clone(),
+fn decode_block(path: &Path<'_>, block: Json<'_>, place: Place, losses: &mut Losses) -> Result<Part> {
+    let Json::Object(_) = &block else { return Err(path.malformed("expected an object")) };
+    let kind = match block.get("type") {
+        Some(Json::String(kind)) => kind.clone(),
         Some(_) => return Err(Path::Key(path, "type").malformed("expected a string")),
         None => return Err(Path::Key(path, "type").malformed("field is required")),
     };
-    let mut fields = match (kind.as_str(), place) {
+    let mut fields = match (&*kind, place) {
         ("text" | "image" | "document" | "search_result", _)
         | ("tool_use" | "tool_result" | "thinking" | "redacted_thinking", Place::Message) => {
             Fields::new(path, block)?
         }
-        _ => {
-            let text = (place == Place::Message).then_some("input");
-            return Ok(Part::new(Content::Foreign(foreign(kind, block, text))));
-        }
+        _ => return Ok(Part::new(Content::Foreign(foreign(kind.into_owned(), &block)))),
     };
     fields.take("type");
-    let mut part = match kind.as_str() {
+    let mut part = match &*kind {
         "text" => decode_text(&mut fields)?,
         "image" => decode_image(&mut fields, losses)?,
         "document" => decode_document(&mut fields, losses)?,
@@ -129,12 +121,12 @@ fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Part> {
 fn decode_document(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Part> {
     let source = fields.take("source").ok_or_else(|| fields.missing("source"))?;
     let path = fields.path("source");
-    let (source, own) = match source.get("type").and_then(Value::as_str) {
+    let (source, own) = match source.get("type").and_then(Json::as_str) {
         // Its blocks are what can be cited, and may be pictures. Others get their texts.
         Some("content") => {
             let own = source.to_string();
-            let content = source.get("content").unwrap_or_default();
-            (Source::Text(texts(content)), Some(("source".to_owned(), own)))
+            let content = source.get("content").map(texts).unwrap_or_default();
+            (Source::Text(content), Some(("source".to_owned(), own)))
         }
         _ => (decode_source(&path, source, MediaKind::Document, losses)?, None),
     };
@@ -169,18 +161,18 @@ fn take_no_citations(fields: &mut Fields<'_>) {
 }
 
 /// The texts of a string or of a list of blocks.
-fn texts(content: &Value) -> String {
+fn texts(content: &Json<'_>) -> String {
     match content {
-        Value::String(text) => text.clone(),
-        Value::Array(blocks) => {
-            let texts = blocks.iter().filter_map(|block| block.get("text").and_then(Value::as_str));
+        Json::String(text) => text.clone().into_owned(),
+        Json::Array(blocks) => {
+            let texts = blocks.iter().filter_map(|block| block.get("text").and_then(Json::as_str));
             texts.collect::<Vec<_>>().join("\n")
         }
         _ => String::new(),
     }
 }
 
-fn decode_source(path: &Path<'_>, source: Value, kind: MediaKind, losses: &mut Losses) -> Result<Source> {
+fn decode_source(path: &Path<'_>, source: Json<'_>, kind: MediaKind, losses: &mut Losses) -> Result<Source> {
     let mut fields = Fields::new(path, source)?;
     let name = fields.required_string("type")?;
     let source = match (name.as_str(), kind) {
@@ -195,7 +187,7 @@ fn decode_source(path: &Path<'_>, source: Value, kind: MediaKind, losses: &mut L
         },
         ("file", _) => Source::File { by: Family::Anthropic, id: fields.required_string("file_id")? },
         ("text", MediaKind::Document) => {
-            fields.take_if("media_type", |media_type| media_type == "text/plain");
+            fields.take_if("media_type", |media_type| *media_type == json!("text/plain"));
             Source::Text(fields.required_string("data")?)
         }
         (other, _) => {

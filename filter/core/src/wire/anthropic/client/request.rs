@@ -1,14 +1,12 @@
 //! A client's request, from Anthropic's words.
 
-use serde_json::Value;
-
 use super::content::{Place, decode_content};
 use super::tools::{decode_tool, decode_tool_choice};
 use crate::chat::{Extra, Family, Losses, Message, Origin, Request, ResponseFormat, Role, Thinking};
 use crate::error::Result;
-use crate::wire::fields::{Fields, Path, parse};
+use crate::wire::fields::{Fields, Path, parse, readable};
+use crate::wire::json::{Json, Shape};
 use crate::wire::openai_chat::cache_control;
-use crate::wire::raw::Shape;
 
 /// What a model or a backend reads and nobody here stays text.
 static TEXTS: Shape = Shape::Members(&[
@@ -31,8 +29,9 @@ static TEXTS: Shape = Shape::Members(&[
 /// 400 for what is not JSON or has a wrong type, 422 for a value that no backend this is translated to can serve;
 /// both name the field. 413 for a body of more JSON values than any conversation has.
 pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
+    let body = readable(body, losses);
     let root = Path::Root;
-    let mut fields = Fields::new(&root, parse("/v1/messages", &TEXTS, body, losses)?)?;
+    let mut fields = Fields::new(&root, parse("/v1/messages", &TEXTS, &body)?)?;
     // Its streams always tell what was used.
     let mut request =
         Request { model: fields.required_string("model")?, include_usage: true, ..Request::default() };
@@ -116,7 +115,7 @@ fn keep(name: &str, fields: Fields<'_>, own: &mut Vec<(String, String)>) {
     own.extend(members.map(|(member, json)| (format!("{name}.{member}"), json)));
 }
 
-fn decode_message(path: &Path<'_>, message: Value, losses: &mut Losses) -> Result<Message> {
+fn decode_message(path: &Path<'_>, message: Json<'_>, losses: &mut Losses) -> Result<Message> {
     let mut fields = Fields::new(path, message)?;
     let role = match fields.required_string("role")?.as_str() {
         "user" => Role::User,
@@ -132,7 +131,7 @@ fn decode_message(path: &Path<'_>, message: Value, losses: &mut Losses) -> Resul
 }
 
 /// <https://platform.claude.com/docs/en/build-with-claude/thinking>
-fn decode_thinking(path: &Path<'_>, thinking: Value, own: &mut Vec<(String, String)>) -> Result<Thinking> {
+fn decode_thinking(path: &Path<'_>, thinking: Json<'_>, own: &mut Vec<(String, String)>) -> Result<Thinking> {
     let mut fields = Fields::new(path, thinking)?;
     let kind = fields.required_string("type")?;
     let thinking = Thinking::of_kind(&kind).ok_or_else(|| {
@@ -148,7 +147,7 @@ fn decode_thinking(path: &Path<'_>, thinking: Value, own: &mut Vec<(String, Stri
 }
 
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>
-fn decode_format(path: &Path<'_>, format: Value, losses: &mut Losses) -> Result<ResponseFormat> {
+fn decode_format(path: &Path<'_>, format: Json<'_>, losses: &mut Losses) -> Result<ResponseFormat> {
     let mut fields = Fields::new(path, format)?;
     let kind = fields.required_string("type")?;
     if kind != "json_schema" {

@@ -1,18 +1,17 @@
 //! The tools of a client's request, from Anthropic's words.
 
-use serde_json::Value;
-
 use super::content::foreign;
 use crate::chat::{Family, Function, Losses, Tool, ToolChoice};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
+use crate::wire::json::Json;
 use crate::wire::openai_chat::cache_control;
 
 /// A function of the client's, or a tool that Anthropic defines: of those only its own models know what they are for.
-pub(super) fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> Result<Tool> {
-    let kind = tool.get("type").and_then(Value::as_str).filter(|kind| *kind != "custom");
+pub(super) fn decode_tool(path: &Path<'_>, tool: Json<'_>, losses: &mut Losses) -> Result<Tool> {
+    let kind = tool.get("type").and_then(Json::as_str).filter(|kind| *kind != "custom");
     if let Some(kind) = kind.map(str::to_owned) {
-        return Ok(Tool::Hosted(foreign(kind, tool, Some("input_schema"))));
+        return Ok(Tool::Hosted(foreign(kind, &tool)));
     }
     let mut fields = Fields::new(path, tool)?;
     fields.take("type");
@@ -30,7 +29,7 @@ pub(super) fn decode_tool(path: &Path<'_>, tool: Value, losses: &mut Losses) -> 
 /// The choice, and whether calls may be parallel.
 pub(super) fn decode_tool_choice(
     path: &Path<'_>,
-    choice: Value,
+    choice: Json<'_>,
     losses: &mut Losses,
 ) -> Result<(ToolChoice, Option<bool>)> {
     let mut fields = Fields::new(path, choice)?;
