@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2_iter;
 use sha2::{Digest as _, Sha256};
 
 use crate::chat::{Content, Function, Reply, Tool};
@@ -91,6 +92,16 @@ impl StandIns {
             }
         }
     }
+}
+
+/// Where `word`, which is ASCII in lower case, stands in the name of a model, in any case.
+pub(crate) fn find_word(name: &str, word: &str) -> Option<usize> {
+    let (name, word) = (name.as_bytes(), word.as_bytes());
+    let first = *word.first()?;
+    memchr2_iter(first, first.to_ascii_uppercase(), name).find(|at| {
+        let end = at.saturating_add(word.len());
+        name.get(*at..end).is_some_and(|found| found.eq_ignore_ascii_case(word))
+    })
 }
 
 /// `googleSearch` of `google_search`.

@@ -2,6 +2,7 @@
 //! field is sent only to models on its list.
 
 use super::Envelope;
+use crate::wire::names::find_word;
 
 /// Models that take `output_config.format` everywhere.
 const JSON_SCHEMA: &[&str] = &["opus-4-5", "sonnet-4-5", "haiku-4-5", "opus-4-6", "sonnet-4-6"];
@@ -158,14 +159,13 @@ impl ModelNames<'_> {
     }
 
     fn versions(self) -> impl Iterator<Item = (u32, u32)> {
-        self.0.into_iter().filter_map(|name| version(&name.to_ascii_lowercase()))
+        self.0.into_iter().filter_map(version)
     }
 
     fn is_one_of(self, list: &[&str]) -> bool {
-        self.0.iter().any(|name| {
-            let name = name.to_ascii_lowercase();
-            list.iter().any(|model| name.contains(model))
-        })
+        let is_one_of = |name| list.iter().any(|model| find_word(name, model).is_some());
+        let [asked, sent] = self.0;
+        is_one_of(sent) || asked != sent && is_one_of(asked)
     }
 }
 
@@ -175,8 +175,9 @@ const FAMILIES: &[&str] = &["opus-", "sonnet-", "haiku-", "fable-", "mythos-"];
 /// The version in a model's name, as in `claude-opus-4-7` or `claude-opus-4.7`; the minor one is 0 where a date follows.
 /// Before 4 it stood in front of the family, and none of those has a rule here.
 fn version(name: &str) -> Option<(u32, u32)> {
-    let rest = FAMILIES.iter().find_map(|family| name.split_once(family)).map(|(_, rest)| rest)?;
-    if rest.starts_with("preview") {
+    let behind = |family: &&str| name.get(find_word(name, family)?.saturating_add(family.len())..);
+    let rest = FAMILIES.iter().find_map(behind)?;
+    if find_word(rest, "preview") == Some(0) {
         return Some((5, 0));
     }
     let mut numbers = rest.split(|char: char| !char.is_ascii_digit());

@@ -25,6 +25,9 @@ pub(in crate::wire) fn sampling(
     losses: &mut Losses,
 ) -> Result<Sampling> {
     let Request { mut temperature, mut top_p, mut top_k, .. } = *request;
+    if temperature.is_none() && top_p.is_none() && top_k.is_none() {
+        return Ok(Sampling::default());
+    }
     if !names.takes_sampling() {
         leave_out(&mut temperature, |value| is_default(*value), "temperature", Rule::NoSampling, losses);
         leave_out(&mut top_p, |value| is_default(*value), "top_p", Rule::NoSampling, losses);
@@ -46,7 +49,7 @@ pub(in crate::wire) fn sampling(
         }
         leave_out(&mut top_k, |_| false, "top_k", Rule::SamplingAndThoughts, losses);
     }
-    if !names.takes_both_temperature_and_top_p() && temperature.is_some() && top_p.is_some() {
+    if temperature.is_some() && top_p.is_some() && !names.takes_both_temperature_and_top_p() {
         if temperature.is_some_and(is_default) && !top_p.is_some_and(is_default) {
             temperature = None;
         } else {

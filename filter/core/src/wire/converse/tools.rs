@@ -62,7 +62,7 @@ pub(super) fn told<'a>(
             }
         }
     }
-    if !model.takes_strict_tools() && told.iter().any(|tool| tool.strict) {
+    if told.iter().any(|tool| tool.strict) && !model.takes_strict_tools() {
         losses.add("tools.strict", Rule::Strict);
         told.iter_mut().for_each(|tool| tool.strict = false);
     }
