@@ -88,7 +88,8 @@ pub use translate::{Translated, translate};
 
 /// `value` as JSON.
 fn to_json(value: &impl Serialize) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+    // Most of what is written fits, and what does not is not moved often.
+    let mut out = Vec::with_capacity(4 << 10);
     write_json(&mut out, value);
     out
 }

@@ -192,7 +192,11 @@ impl Attempt {
             Reach::Translate => {
                 let (client, backend) = self.codecs()?;
                 let asked = self.asked(&exchange, now_ms);
-                Some(stream::Translation { reader: backend.events(&asked), writer: client.events(&asked) })
+                Some(stream::Translation {
+                    reader: backend.events(&asked),
+                    writer: client.events(&asked),
+                    said: Vec::new(),
+                })
             }
         };
         Ok(Stream::new(stream::Params {

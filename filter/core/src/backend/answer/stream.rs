@@ -67,6 +67,8 @@ pub(super) struct Hold {
 pub(super) struct Translation {
     pub(super) reader: Box<dyn EventReader>,
     pub(super) writer: Box<dyn EventWriter>,
+    /// What an event of the backend's says, kept for the room it takes.
+    pub(super) said: Vec<chat::Event>,
 }
 
 #[derive(Debug)]

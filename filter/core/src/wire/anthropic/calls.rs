@@ -23,19 +23,19 @@ use crate::wire::fields::Path;
 pub(in crate::wire) const NO_RESULT: &str = "(no result)";
 
 /// A call and what became of it.
-struct Call {
+struct Call<'a> {
     /// Its message, among the encoded ones.
     message: usize,
     /// Which of the message's calls it is.
     number: usize,
     /// The id that Claude gets.
-    id: String,
+    id: Cow<'a, str>,
     is_answered: bool,
 }
 
 /// Calls of one id that wait for results: those of each message, the latest message last. Some providers count their
 /// calls anew in each answer.
-type Waiting = HashMap<String, Vec<VecDeque<usize>>>;
+type Waiting<'a> = HashMap<Cow<'a, str>, Vec<VecDeque<usize>>>;
 
 /// Puts each result behind its call. `asked` are the messages that `messages` were made of.
 ///
@@ -50,7 +50,7 @@ pub(in crate::wire) fn pair<'a>(
 ) -> Result<Vec<Message<'a>>> {
     let place = |index: usize| asked.get(index).map(|message| message.origin).unwrap_or_default();
     let longest = envelope.longest_call_id();
-    let mut calls: Vec<Call> = Vec::new();
+    let mut calls: Vec<Call<'a>> = Vec::new();
     let mut used = HashSet::new();
     let mut waiting = Waiting::new();
     let mut results: Vec<Vec<Block<'a>>> = Vec::with_capacity(messages.len());
@@ -59,9 +59,8 @@ pub(in crate::wire) fn pair<'a>(
     for (index, message) in messages.iter_mut().enumerate() {
         results.push(Vec::new());
         register(index, message, longest, &mut calls, &mut used, &mut waiting);
-        let (found, rest) = std::mem::take(&mut message.content).into_iter().partition(Block::is_result);
-        message.content = rest;
-        for (number, result) in found.into_iter().enumerate() {
+        let found = message.content.extract_if(.., |block| block.is_result());
+        for (number, result) in found.enumerate() {
             let path = Path::At(&Path::Root, place(message.origin));
             let path = Path::At(&path, place_of(asked.get(message.origin), is_result, number));
             let Some((call, result)) = answered(result, &mut calls, &mut waiting) else {
@@ -88,7 +87,7 @@ pub(in crate::wire) fn pair<'a>(
         }
         losses.add(path, Rule::ResultMissing);
         if let Some(results) = results.get_mut(call.message) {
-            results.push(no_result(&call.id));
+            results.push(no_result(call.id.clone()));
         }
     }
     let mut out = Vec::with_capacity(messages.len());
@@ -121,24 +120,28 @@ fn is_result(content: &Content) -> bool {
 
 /// Notes the calls of a message, and gives each an id that Claude takes and no other call has. An id says nothing by
 /// itself, so that another is no loss.
-fn register(
+fn register<'a>(
     index: usize,
-    message: &mut Message<'_>,
+    message: &mut Message<'a>,
     longest: usize,
-    calls: &mut Vec<Call>,
-    used: &mut HashSet<String>,
-    waiting: &mut Waiting,
+    calls: &mut Vec<Call<'a>>,
+    used: &mut HashSet<Cow<'a, str>>,
+    waiting: &mut Waiting<'a>,
 ) {
     let mut number = 0;
     for block in &mut message.content {
         let Block::ToolUse { id, .. } = block else { continue };
-        let mut allowed = rules::call_id(id, longest).into_owned();
+        let mut allowed = match id {
+            Cow::Borrowed(id) => rules::call_id(id, longest),
+            Cow::Owned(id) => Cow::Owned(rules::call_id(id, longest).into_owned()),
+        };
         // The calls before it number it, so that it has the same id in the next turn.
         while used.contains(&allowed) {
-            allowed = rules::call_id(&format!("{allowed}_{}", used.len()), longest).into_owned();
+            let numbered = format!("{allowed}_{}", used.len());
+            allowed = Cow::Owned(rules::call_id(&numbered, longest).into_owned());
         }
         used.insert(allowed.clone());
-        let queues = waiting.entry(id.clone().into_owned()).or_default();
+        let queues = waiting.entry(std::mem::replace(id, allowed.clone())).or_default();
         let is_of_this = |queue: &VecDeque<usize>| {
             queue.front().and_then(|call| calls.get(*call)).is_some_and(|call| call.message == index)
         };
@@ -146,8 +149,7 @@ fn register(
             Some(queue) => queue.push_back(calls.len()),
             None => queues.push(VecDeque::from([calls.len()])),
         }
-        calls.push(Call { message: index, number, id: allowed.clone(), is_answered: false });
-        set(id, allowed);
+        calls.push(Call { message: index, number, id: allowed, is_answered: false });
         number = number.saturating_add(1);
     }
 }
@@ -156,8 +158,8 @@ fn register(
 /// of this id without a result, and the first such in it.
 fn answered<'a>(
     mut result: Block<'a>,
-    calls: &mut [Call],
-    waiting: &mut Waiting,
+    calls: &mut [Call<'a>],
+    waiting: &mut Waiting<'a>,
 ) -> Option<(usize, Block<'a>)> {
     let Block::ToolResult { tool_use_id, .. } = &mut result else { return None };
     let queues = waiting.get_mut(&**tool_use_id)?;
@@ -168,23 +170,17 @@ fn answered<'a>(
     }
     let call = calls.get_mut(call)?;
     call.is_answered = true;
-    set(tool_use_id, call.id.clone());
+    *tool_use_id = call.id.clone();
     Some((call.message, result))
 }
 
-fn no_result(id: &str) -> Block<'static> {
+fn no_result(id: Cow<'_, str>) -> Block<'_> {
     Block::ToolResult {
-        tool_use_id: Cow::Owned(id.to_owned()),
+        tool_use_id: id,
         content: vec![Block::text(NO_RESULT)],
         is_error: true,
         cache_control: None,
         own: Own::default(),
-    }
-}
-
-fn set(id: &mut Cow<'_, str>, new: String) {
-    if **id != *new {
-        *id = Cow::Owned(new);
     }
 }
 

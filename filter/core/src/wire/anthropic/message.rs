@@ -42,15 +42,18 @@ pub(in crate::wire) fn encode_messages<'a>(
             Role::Assistant => "assistant",
         };
         let mut content = Vec::with_capacity(message.content.len());
+        let mut thoughts = Vec::new();
         for part in &message.content {
             let block = encode_part(&Path::At(&path, part.origin), part, envelope, losses)?;
-            content.extend(block.map(|block| (part.origin, block)));
+            if block.as_ref().is_some_and(Block::is_thought) {
+                thoughts.push(part.origin);
+            }
+            content.extend(block);
         }
         // "The final block in an assistant message cannot be `thinking`": such an answer was cut before it said anything.
-        while let Some((origin, _)) = content.pop_if(|(_, block)| block.is_thought()) {
-            losses.add(Path::At(&path, origin), "a thought that nothing follows");
+        while content.pop_if(|block| block.is_thought()).is_some() {
+            losses.add(Path::At(&path, thoughts.pop().unwrap_or_default()), "a thought that nothing follows");
         }
-        let content: Vec<Block<'a>> = content.into_iter().map(|(_, block)| block).collect();
         if content.is_empty() {
             losses.add(path, "an empty message");
             continue;

@@ -53,13 +53,13 @@ pub(in crate::wire) fn input_schema<'a>(
         losses.add(path, Rule::SchemaUnion);
     }
     for (key, value) in members.0 {
-        let is_replaced = match key.as_str() {
+        let is_replaced = match &*key {
             "type" => !is_object,
             "properties" | "required" => joined.is_some(),
             key => UNIONS.contains(&key),
         };
         if !is_replaced {
-            out.push((Cow::Owned(key), Cow::Borrowed(value)));
+            out.push((key, Cow::Borrowed(value)));
         }
     }
     if let Some(joined) = joined {

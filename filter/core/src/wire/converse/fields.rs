@@ -322,7 +322,7 @@ impl<'a> Fields<'a> {
                 losses.add(&name, Rule::Overridden);
             }
             if !self.0.iter().any(|(known, _)| *known == name) {
-                self.0.push((Cow::Owned(name), Cow::Borrowed(value)));
+                self.0.push((name, Cow::Borrowed(value)));
             }
         }
         Ok(Object(self.0))

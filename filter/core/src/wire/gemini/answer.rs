@@ -196,7 +196,11 @@ fn kind(media_type: &str) -> MediaKind {
 fn foreign(raw: &RawValue) -> Piece<'_> {
     let members = Members::of(raw.get());
     let Some((kind, _)) = members.0.into_iter().next() else { return Piece::Nothing };
-    Piece::Other(Content::Foreign(Foreign { family: Family::Google, kind, json: compact(raw) }))
+    Piece::Other(Content::Foreign(Foreign {
+        family: Family::Google,
+        kind: kind.into_owned(),
+        json: compact(raw),
+    }))
 }
 
 /// `google.genai.types.FinishReason`

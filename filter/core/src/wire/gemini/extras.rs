@@ -101,7 +101,7 @@ impl<'a> Own<'a> {
             }
             "labels" => {
                 let labels = Members::of(value.get()).0.into_iter();
-                self.labels.extend(labels.filter_map(|(key, value)| Some((key, text(value)?))));
+                self.labels.extend(labels.filter_map(|(key, value)| Some((key.into_owned(), text(value)?))));
             }
             // The SDK's own `extra_body` is not in a body; Google's documentation has it inside of that once more.
             "google" | "extraBody" => {

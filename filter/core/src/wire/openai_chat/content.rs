@@ -48,8 +48,8 @@ fn decode_part(
     losses: &mut Losses,
 ) -> Result<Option<Part>> {
     let mut fields = Fields::new(path, part)?;
-    let kind = fields.required_string("type")?;
-    let mut part = match (kind.as_str(), allowed) {
+    let kind = fields.required_text("type")?;
+    let mut part = match (&*kind, allowed) {
         ("text", _) => Part::text(fields.required_string("text")?),
         ("image_url", Allowed::User) => Part::new(decode_image(&mut fields, losses)?),
         ("input_audio", Allowed::User) => Part::new(decode_audio(&mut fields, losses)?),
@@ -242,7 +242,7 @@ pub(in crate::wire) fn cache_control(
     let Some(mark) = fields.take("cache_control") else { return Ok(None) };
     let path = fields.path("cache_control");
     let mut mark = Fields::new(&path, mark)?;
-    let kind = mark.string("type")?;
+    let kind = mark.text("type")?;
     let ttl = mark.string("ttl")?;
     mark.finish(losses);
     if kind.as_deref() == Some("ephemeral") {

@@ -1,5 +1,7 @@
 //! A client's request, from OpenAI's words.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::content::{cache_control, first_of, prefer};
@@ -126,7 +128,7 @@ const GOOGLES: &[(&str, &str)] = &[
 
 fn decode_tool(path: &Path<'_>, tool: Json<'_>, losses: &mut Losses) -> Result<Tool> {
     let mut fields = Fields::new(path, tool)?;
-    let kind = fields.string("type")?.unwrap_or_else(|| "function".to_owned());
+    let kind = fields.text("type")?.unwrap_or(Cow::Borrowed("function"));
     if kind == "function" {
         return decode_function(fields, losses).map(Tool::Function);
     }
@@ -184,8 +186,8 @@ fn decode_tool_choice(path: &Path<'_>, choice: Json<'_>, losses: &mut Losses) ->
         };
     }
     let mut fields = Fields::new(path, choice)?;
-    let kind = fields.required_string("type")?;
-    let choice = match kind.as_str() {
+    let kind = fields.required_text("type")?;
+    let choice = match &*kind {
         "function" => ToolChoice::Tool(decode_name(&mut fields, losses)?),
         "allowed_tools" => decode_allowed_tools(&mut fields, losses)?,
         _ => {
@@ -211,7 +213,7 @@ fn decode_allowed_tools(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<
     let allowed = fields.take("allowed_tools").ok_or_else(|| fields.missing("allowed_tools"))?;
     let path = fields.path("allowed_tools");
     let mut allowed = Fields::new(&path, allowed)?;
-    let required = match allowed.required_string("mode")?.as_str() {
+    let required = match &*allowed.required_text("mode")? {
         "auto" => false,
         "required" => true,
         other => {
@@ -238,7 +240,7 @@ fn decode_response_format(
     losses: &mut Losses,
 ) -> Result<Option<ResponseFormat>> {
     let mut fields = Fields::new(path, format)?;
-    let format = match fields.required_string("type")?.as_str() {
+    let format = match &*fields.required_text("type")? {
         "text" => None,
         "json_object" => Some(ResponseFormat::JsonObject),
         "json_schema" => {
@@ -264,7 +266,7 @@ fn decode_response_format(
 
 fn decode_thinking(path: &Path<'_>, thinking: Json<'_>, losses: &mut Losses) -> Result<Thinking> {
     let mut fields = Fields::new(path, thinking)?;
-    let kind = fields.required_string("type")?;
+    let kind = fields.required_text("type")?;
     let thinking = Thinking::of_kind(&kind).ok_or_else(|| {
         fields.path("type").unprocessable(format_args!("thinking of type {kind:?} is not supported"))
     })?;

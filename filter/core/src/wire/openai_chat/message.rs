@@ -16,8 +16,8 @@ use crate::wire::to_json;
 /// Reads one element of `messages`.
 pub(super) fn decode_message(path: &Path<'_>, message: Json<'_>, losses: &mut Losses) -> Result<Message> {
     let mut fields = Fields::new(path, message)?;
-    let role = fields.required_string("role")?;
-    let mut message = match role.as_str() {
+    let role = fields.required_text("role")?;
+    let mut message = match &*role {
         "system" => decode_plain(&mut fields, Role::System, Allowed::Text, losses)?,
         "developer" => decode_plain(&mut fields, Role::Developer, Allowed::Text, losses)?,
         "user" => decode_plain(&mut fields, Role::User, Allowed::User, losses)?,
@@ -45,14 +45,15 @@ fn decode_plain(
 
 fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Message> {
     let thoughts = take_thoughts(fields, losses)?;
-    let mut content = Vec::new();
-    if let Some(text) = fields.take("content") {
-        content.extend(decode_content(&fields.path("content"), text, Allowed::Assistant, losses)?);
-    }
+    let mut content = match fields.take("content") {
+        Some(text) => decode_content(&fields.path("content"), text, Allowed::Assistant, losses)?,
+        None => Vec::new(),
+    };
     let refusal = fields.string("refusal")?;
     content.extend(refusal.map(|text| Part { origin: REFUSAL, ..Part::new(Content::Refusal(text)) }));
-    let mut calls = Vec::new();
-    for (index, call) in fields.list("tool_calls")?.into_iter().enumerate() {
+    let list = fields.list("tool_calls")?;
+    let mut calls = Vec::with_capacity(list.len());
+    for (index, call) in list.into_iter().enumerate() {
         let list = fields.path("tool_calls");
         let call = decode_tool_call(&Path::Index(&list, index), call, losses)?;
         calls.push(Part { origin: Origin::new("tool_calls", index), ..call });
@@ -71,13 +72,13 @@ const REFUSAL: Origin = Origin { member: "refusal", index: None };
 
 fn decode_tool_call(path: &Path<'_>, call: Json<'_>, losses: &mut Losses) -> Result<Part> {
     let mut fields = Fields::new(path, call)?;
-    if let Some(kind) = fields.string("type")?
+    if let Some(kind) = fields.text("type")?
         && kind != "function"
     {
         let path = fields.path("type");
         return Err(path.unprocessable(format_args!("tool calls of type {kind:?} are not supported")));
     }
-    let Some(id) = fields.string("id")? else {
+    let Some(id) = fields.text("id")? else {
         return Err(fields.path("id").unprocessable("field is required"));
     };
     let cache_control = cache_control(&mut fields, losses)?;
@@ -117,7 +118,7 @@ fn signature(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Option<Seal
 }
 
 fn decode_tool_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Message> {
-    let call_id = fields.required_string("tool_call_id")?;
+    let call_id = fields.required_text("tool_call_id")?;
     let call_id = Seal::of_id(&call_id).0.to_owned();
     let Some(content) = fields.take("content") else { return Err(fields.missing("content")) };
     let mut content = decode_content(&fields.path("content"), content, Allowed::Text, losses)?;

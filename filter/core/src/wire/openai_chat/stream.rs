@@ -11,7 +11,7 @@ use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, Seal};
 use crate::usage::Usage;
 use crate::wire::api::Api as _;
 use crate::wire::openai::API;
-use crate::wire::{Asked, EventWriter, to_json, write_json};
+use crate::wire::{Asked, EventWriter, write_json};
 
 /// Blocks that may be open at once, and choices of one answer. A provider that goes beyond does not follow its API,
 /// and what goes beyond is left out.
@@ -358,14 +358,14 @@ impl StreamEncoder {
         let Asked { id, model, created, .. } = &self.asked;
         self.head.get_or_insert_with(|| {
             let mut head = b"data: {\"id\":".to_vec();
-            head.extend(to_json(id));
+            write_json(&mut head, id);
             head.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
-            head.extend(to_json(created));
+            write_json(&mut head, created);
             head.extend_from_slice(b",\"model\":");
-            head.extend(to_json(model));
+            write_json(&mut head, model);
             if let Some(tier) = &self.service_tier {
                 head.extend_from_slice(b",\"service_tier\":");
-                head.extend(to_json(tier));
+                write_json(&mut head, tier);
             }
             head.extend_from_slice(b",\"choices\":[");
             head

@@ -76,7 +76,7 @@ fn decode_block(
 ) -> Result<Option<Block>> {
     let path = Path::Index(path, position);
     let mut fields = Fields::new(&path, block)?;
-    let kind = fields.string("type")?;
+    let kind = fields.text("type")?;
     let text = first_of(&mut fields, ["thinking", "text"], losses)?;
     let data = first_of(&mut fields, ["data", "redactedContent"], losses)?;
     let signature = fields.string("signature")?.unwrap_or_default();
@@ -172,7 +172,11 @@ fn give_text_back(blocks: &mut Vec<Block>, reasoning: &str, path: &Path<'_>, los
 }
 
 /// The message's parts in the model's order: thoughts stand where they say, and cut the text in two for it.
-pub(super) fn put_together(thoughts: Vec<Thought>, content: Vec<Part>, calls: Vec<Part>) -> Vec<Part> {
+pub(super) fn put_together(thoughts: Vec<Thought>, mut content: Vec<Part>, calls: Vec<Part>) -> Vec<Part> {
+    if thoughts.is_empty() {
+        content.extend(calls);
+        return content;
+    }
     let mut parts =
         Vec::with_capacity(thoughts.len().saturating_add(content.len()).saturating_add(calls.len()));
     let mut thoughts = thoughts.into_iter().peekable();

@@ -174,11 +174,15 @@ impl Handler<'_, '_> {
     }
 
     fn translate(&mut self, name: Option<&str>, data: &[u8]) -> Result<()> {
-        let mut events = Vec::new();
+        let Mode::Translate(translation) = self.mode else { return Ok(()) };
+        let mut said = std::mem::take(&mut translation.said);
+        translation.reader.event(name, data, &mut self.progress.losses, &mut said);
+        let told = self.tell(&said);
         if let Mode::Translate(translation) = self.mode {
-            translation.reader.event(name, data, &mut self.progress.losses, &mut events);
+            said.clear();
+            translation.said = said;
         }
-        self.tell(&events)
+        told
     }
 
     fn tell(&mut self, events: &[chat::Event]) -> Result<()> {

@@ -74,7 +74,7 @@ fn decode_block(path: &Path<'_>, block: Json<'_>, place: Place, losses: &mut Los
         "document" => decode_document(&mut fields, losses)?,
         "search_result" => decode_search_result(&mut fields)?,
         "tool_use" => {
-            let id = fields.required_string("id")?;
+            let id = fields.required_text("id")?;
             let (id, seal) = Seal::of_id(&id);
             let call = Content::ToolCall {
                 id: id.to_owned(),
@@ -174,8 +174,8 @@ fn texts(content: &Json<'_>) -> String {
 
 fn decode_source(path: &Path<'_>, source: Json<'_>, kind: MediaKind, losses: &mut Losses) -> Result<Source> {
     let mut fields = Fields::new(path, source)?;
-    let name = fields.required_string("type")?;
-    let source = match (name.as_str(), kind) {
+    let name = fields.required_text("type")?;
+    let source = match (&*name, kind) {
         ("base64", _) => Source::Base64 {
             media_type: fields.required_string("media_type")?,
             data: fields.required_string("data")?,
@@ -200,7 +200,7 @@ fn decode_source(path: &Path<'_>, source: Json<'_>, kind: MediaKind, losses: &mu
 }
 
 fn decode_result(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Part> {
-    let call_id = fields.required_string("tool_use_id")?;
+    let call_id = fields.required_text("tool_use_id")?;
     let call_id = Seal::of_id(&call_id).0.to_owned();
     let content = match fields.take("content") {
         Some(content) => decode_content(&fields.path("content"), content, Place::Result, losses)?,

@@ -117,7 +117,7 @@ fn keep(name: &str, fields: Fields<'_>, own: &mut Vec<(String, String)>) {
 
 fn decode_message(path: &Path<'_>, message: Json<'_>, losses: &mut Losses) -> Result<Message> {
     let mut fields = Fields::new(path, message)?;
-    let role = match fields.required_string("role")?.as_str() {
+    let role = match &*fields.required_text("role")? {
         "user" => Role::User,
         "assistant" => Role::Assistant,
         "system" => Role::System,
@@ -133,7 +133,7 @@ fn decode_message(path: &Path<'_>, message: Json<'_>, losses: &mut Losses) -> Re
 /// <https://platform.claude.com/docs/en/build-with-claude/thinking>
 fn decode_thinking(path: &Path<'_>, thinking: Json<'_>, own: &mut Vec<(String, String)>) -> Result<Thinking> {
     let mut fields = Fields::new(path, thinking)?;
-    let kind = fields.required_string("type")?;
+    let kind = fields.required_text("type")?;
     let thinking = Thinking::of_kind(&kind).ok_or_else(|| {
         fields.path("type").unprocessable(format_args!("thinking of type {kind:?} is not supported"))
     })?;
@@ -149,7 +149,7 @@ fn decode_thinking(path: &Path<'_>, thinking: Json<'_>, own: &mut Vec<(String, S
 /// <https://platform.claude.com/docs/en/build-with-claude/structured-outputs>
 fn decode_format(path: &Path<'_>, format: Json<'_>, losses: &mut Losses) -> Result<ResponseFormat> {
     let mut fields = Fields::new(path, format)?;
-    let kind = fields.required_string("type")?;
+    let kind = fields.required_text("type")?;
     if kind != "json_schema" {
         let path = fields.path("type");
         return Err(path.unprocessable(format_args!("output format {kind:?} is not supported")));

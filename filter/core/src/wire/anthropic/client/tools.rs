@@ -33,7 +33,7 @@ pub(super) fn decode_tool_choice(
     losses: &mut Losses,
 ) -> Result<(ToolChoice, Option<bool>)> {
     let mut fields = Fields::new(path, choice)?;
-    let choice = match fields.required_string("type")?.as_str() {
+    let choice = match &*fields.required_text("type")? {
         "auto" => ToolChoice::Auto,
         "any" => ToolChoice::Required,
         "none" => ToolChoice::None,
