@@ -25,7 +25,7 @@ FIELDS = {
     *("time", "request_id", "user", "endpoint", "original_model", "request_model", "response_model"),
     *("backend", "route", "attempts", "status", "input_tokens", "cached_input_tokens"),
     *("cache_creation_input_tokens", "output_tokens", "reasoning_tokens", "total_tokens"),
-    *("usage_status", "losses", "ttft_ms", "duration_ms"),
+    *("usage_status", "abandoned", "losses", "ttft_ms", "duration_ms"),
 }
 
 
