@@ -80,8 +80,6 @@ pub struct Client {
     pub reports_losses: bool,
     /// The body begins with a byte order mark, which no backend shall see.
     pub has_mark: bool,
-    /// The body may have what a backend of its own API refuses, see [`crate::wire::glance::Glance::is_mixed`].
-    pub is_mixed: bool,
     /// The size of the request body, in bytes.
     pub body_size: usize,
 }
@@ -188,7 +186,6 @@ impl Exchange {
             strict: false,
             reports_losses: false,
             has_mark: false,
-            is_mixed: false,
             body_size: 0,
         };
         Exchange {

@@ -58,7 +58,9 @@ impl Asked {
         config.backends.insert("b".to_owned(), backend.into());
         let target =
             Target { backend: "b".to_owned(), model: Some(self.model.to_owned()), ..Target::default() };
-        config.routes.insert("r".to_owned(), Route { targets: vec![target.into()], ..Route::default() }.into());
+        config
+            .routes
+            .insert("r".to_owned(), Route { targets: vec![target.into()], ..Route::default() }.into());
         Arc::new(config)
     }
 

@@ -26,7 +26,9 @@ impl Attempt {
         };
         let exchange = self.exchange.borrow();
         let read = |place: &ValuePlace| match place {
-            ValuePlace::Header(name) => exchange.client.headers.get(name).and_then(|value| of_header(name, value)),
+            ValuePlace::Header(name) => {
+                exchange.client.headers.get(name).and_then(|value| of_header(name, value))
+            }
             ValuePlace::Metadata { namespace, path } => of_metadata(metadata(namespace, path)?),
         };
         let credential = match auth {

@@ -16,7 +16,7 @@ use crate::exchange::Exchange;
 use crate::headers::{BETA_HEADER, HeaderEdits, Headers};
 use crate::wire::anthropic::beta;
 use crate::wire::error::malformed;
-use crate::wire::schema::ApiHeader;
+use crate::wire::schema::{ApiHeader, Mend};
 use crate::wire::{BackendCodec, ClientCodec, Reach, To, Translated, codecs, translate};
 
 /// The request as the backend shall have it.
@@ -70,8 +70,13 @@ impl Attempt {
             || is_mutated
             || is_renamed
             || exchange.client.has_mark
-            || exchange.client.is_mixed
+            || self.mend(&exchange).is_some()
             || self.must_ask_for_usage(&exchange)
+    }
+
+    /// What is to be done to the client's body if it passes.
+    fn mend(&self, exchange: &Exchange) -> Option<Mend> {
+        self.schema.mend(&self.to(exchange, &exchange.client.headers))
     }
 
     /// A stream says what was used only if it is asked to.
@@ -177,11 +182,7 @@ impl Attempt {
             Cow::Borrowed(b"true"),
         ));
         let mut losses = Losses::default();
-        let mends = if exchange.client.is_mixed {
-            self.schema.mends(&self.to(&exchange, &exchange.client.headers), body, &mut losses)
-        } else {
-            Vec::new()
-        };
+        let mends = self.mend(&exchange).map_or_else(Vec::new, |mend| mend(body, &mut losses));
         let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).collect();
         if edits.is_empty() && !exchange.client.has_mark {
             return Ok(None);

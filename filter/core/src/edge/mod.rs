@@ -234,7 +234,6 @@ impl Edge {
         exchange.client.stream = seen.stream;
         exchange.client.usage_asked = seen.usage_asked;
         exchange.client.choices = seen.choices;
-        exchange.client.is_mixed = seen.is_mixed;
         exchange.client.has_mark = body.starts_with(BYTE_ORDER_MARK);
         Ok(edits)
     }

@@ -20,8 +20,6 @@ pub struct Glance {
     pub usage_asked: bool,
     /// How many choices it asks for (`n`).
     pub choices: u32,
-    /// It may have what a backend of its own API refuses, see [`crate::wire::Schema::mends`].
-    pub is_mixed: bool,
 }
 
 /// Of a body of JSON that has it all in members of the usual names.
@@ -43,13 +41,7 @@ pub(crate) fn json(_: &Headers, body: &[u8]) -> Result<Glance, String> {
     };
     let stream = stream.and_then(|stream| stream.as_bool(body)).unwrap_or(false);
     let choices = choices.and_then(|choices| serde_json::from_slice(choices.raw(body)).ok());
-    Ok(Glance {
-        model: valid_model(&model)?,
-        stream,
-        usage_asked,
-        choices: choices.unwrap_or(1),
-        is_mixed: false,
-    })
+    Ok(Glance { model: valid_model(&model)?, stream, usage_asked, choices: choices.unwrap_or(1) })
 }
 
 /// Of a multipart form.
@@ -71,7 +63,7 @@ pub(crate) fn form(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
         return Err("the form has no part named file".to_owned());
     }
     let stream = text("stream")?.is_some_and(|value| value.trim() == "true");
-    Ok(Glance { model: valid_model(model)?, stream, usage_asked: false, choices: 1, is_mixed: false })
+    Ok(Glance { model: valid_model(model)?, stream, usage_asked: false, choices: 1 })
 }
 
 /// Whether a query has the parameter `name`, however it is written.

@@ -16,6 +16,9 @@ use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::headers::Headers;
 
+/// The changes to a client's body, and what is lost by them.
+pub(crate) type Mend = fn(&[u8], &mut Losses) -> Vec<Edit<'static>>;
+
 /// The API of a backend. Its values are static, see [`SchemaName::schema`].
 pub trait Schema: fmt::Debug + Sync {
     /// The endpoints whose requests its servers take without a translation.
@@ -48,11 +51,10 @@ pub trait Schema: fmt::Debug + Sync {
         Err(no_way(to.endpoint, to.schema.name))
     }
 
-    /// What must go from a request that passes as it is, where the edge saw that there may be something
-    /// ([`super::glance::Glance::is_mixed`]).
-    fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-        let _ = (to, body, losses);
-        Vec::new()
+    /// What is to be done to a request that passes as it is, where the server refuses what other models leave in a conversation.
+    fn mend(&self, to: &To<'_>) -> Option<Mend> {
+        let _ = to;
+        None
     }
 
     /// How its streams are framed.

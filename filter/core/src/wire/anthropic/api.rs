@@ -3,14 +3,12 @@
 use serde_json::{Value, json};
 
 use super::client;
-use super::passing::may_have_foreign_thoughts;
 use crate::config::Model;
 use crate::endpoint::{Body, ClientApi, Operation, Path};
 use crate::error::Error;
-use crate::headers::Headers;
 use crate::wire::api::{Api, ModelsList};
 use crate::wire::error::{anthropics_word, has_type_and_message, is_prompt_too_long};
-use crate::wire::glance::{self, Glance};
+use crate::wire::glance;
 use crate::wire::usage::{Counters, Shape, Tokens, Watch};
 
 pub(crate) static MESSAGES: Operation = Operation {
@@ -18,7 +16,7 @@ pub(crate) static MESSAGES: Operation = Operation {
     path: Path::Either("/anthropic/v1/messages", "/v1/messages"),
     api: ClientApi::Anthropic,
     body: Body::Json,
-    glance: glance_at,
+    glance: glance::json,
     watch: Watch {
         shape: Shape::Messages,
         counters: Counters::Anthropic,
@@ -33,15 +31,10 @@ pub(crate) static COUNT_TOKENS: Operation = Operation {
     path: Path::Either("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"),
     api: ClientApi::Anthropic,
     body: Body::Json,
-    glance: glance_at,
+    glance: glance::json,
     watch: Watch { counters: Counters::InputTokens, ..Watch::NOTHING },
     codec: Some(&client::COUNT),
 };
-
-fn glance_at(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
-    let seen = glance::json(headers, body)?;
-    Ok(Glance { is_mixed: may_have_foreign_thoughts(body), ..seen })
-}
 
 pub(crate) static MODELS: Operation = Operation {
     name: "models",

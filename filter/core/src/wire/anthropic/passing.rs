@@ -17,7 +17,7 @@ use crate::wire::error::malformed;
 use crate::wire::fields::Path;
 
 /// Whether a body may have such thoughts. A text with a quote before what looks like a mark is looked at in vain.
-pub(crate) fn may_have_foreign_thoughts(body: &[u8]) -> bool {
+fn may_have_foreign_thoughts(body: &[u8]) -> bool {
     let marked = |by: &Family| {
         let mark = Seal { by: *by, data: String::new() }.marked().to_string();
         *by != Family::Anthropic && memmem::find(body, format!("\"{mark}").as_bytes()).is_some()
@@ -39,15 +39,18 @@ fn has_empty_signature(body: &[u8]) -> bool {
 ///
 /// 400 for a body that cannot be edited.
 pub(super) fn without_foreign_thoughts<'a>(body: &'a [u8], losses: &mut Losses) -> Result<Cow<'a, [u8]>> {
-    if !may_have_foreign_thoughts(body) {
+    let edits = edits_for_foreign_thoughts(body, losses);
+    if edits.is_empty() {
         return Ok(Cow::Borrowed(body));
     }
-    let edits = edits_for_foreign_thoughts(body, losses);
     splice::edit(body, &edits).map(Cow::Owned).map_err(malformed)
 }
 
 /// The changes to such a body.
-pub(crate) fn edits_for_foreign_thoughts(body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+pub(super) fn edits_for_foreign_thoughts(body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+    if !may_have_foreign_thoughts(body) {
+        return Vec::new();
+    }
     // What is broken or there twice is left to be refused.
     let Ok(scan) = json::scan(body, ["messages", "thinking"]) else { return Vec::new() };
     let [messages, thinking] = scan.members;

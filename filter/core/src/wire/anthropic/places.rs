@@ -18,7 +18,9 @@ use crate::error::{Error, Result};
 use crate::headers::{BETA_HEADER, Headers};
 use crate::wire::counting::Counter;
 use crate::wire::error::malformed;
-use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To, native};
+use crate::wire::schema::{
+    ApiHeader, BackendCodec, EventReader, Fits, Framing, Mend, Native, Schema, To, native,
+};
 use crate::wire::{Asked, converse, to_json};
 
 /// Anthropic itself.
@@ -48,8 +50,8 @@ impl Schema for Anthropic {
         &[ApiHeader::Default("anthropic-version", API_VERSION)]
     }
 
-    fn mends(&self, _: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-        edits_for_foreign_thoughts(body, losses)
+    fn mend(&self, _: &To<'_>) -> Option<Mend> {
+        Some(edits_for_foreign_thoughts)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

@@ -3,11 +3,9 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::chat;
-use crate::chat::Losses;
-use crate::codec::splice::Edit;
 use crate::config::AuthKind;
 use crate::endpoint::Endpoint;
-use crate::wire::schema::{BackendCodec, Fits, Native, Schema, To, native};
+use crate::wire::schema::{BackendCodec, Fits, Mend, Native, Schema, To, native};
 
 /// Azure OpenAI.
 pub(crate) static SCHEMA: Azure = Azure;
@@ -58,8 +56,8 @@ impl Schema for Azure {
         }
     }
 
-    fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-        chat::edits_for_mixed(to, body, losses)
+    fn mend(&self, to: &To<'_>) -> Option<Mend> {
+        chat::mend(to)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

@@ -6,11 +6,9 @@
 //! (<https://docs.aws.amazon.com/bedrock/latest/userguide/inference-responses-api.html>).
 
 use super::chat;
-use crate::chat::Losses;
-use crate::codec::splice::Edit;
 use crate::config::AuthKind;
 use crate::endpoint::Endpoint;
-use crate::wire::schema::{BackendCodec, Fits, Native, Schema, To, native};
+use crate::wire::schema::{BackendCodec, Fits, Mend, Native, Schema, To, native};
 
 /// OpenAI's API on Bedrock.
 pub(crate) static SCHEMA: Bedrock = Bedrock;
@@ -35,8 +33,8 @@ impl Schema for Bedrock {
         to.path_below("openai/v1", native(self, to.endpoint).map_or("chat/completions", |native| native.path))
     }
 
-    fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-        chat::edits_for_mixed(to, body, losses)
+    fn mend(&self, to: &To<'_>) -> Option<Mend> {
+        chat::mend(to)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

@@ -9,16 +9,13 @@ pub(in crate::wire) mod chat;
 use serde_json::{Value, json};
 
 use super::api::{Api, ModelsList};
-use super::glance::{self, Glance};
+use super::glance;
 use super::openai_chat;
-use super::schema::{BackendCodec, Fits, Native, Schema, To, native};
+use super::schema::{BackendCodec, Fits, Mend, Native, Schema, To, native};
 use super::usage::{Counters, Shape, Tokens, Watch};
-use crate::chat::Losses;
-use crate::codec::splice::Edit;
 use crate::config::{AuthKind, Model};
 use crate::endpoint::{Body, ClientApi, Endpoint, Operation, Path};
 use crate::error::{Error, Kind};
-use crate::headers::Headers;
 
 /// What most of its endpoints have in common.
 const POST: Operation = Operation {
@@ -36,16 +33,10 @@ const TOKENS: Watch = Watch { tokens: Tokens::InputAndOutput, ..Watch::NOTHING }
 pub(crate) static CHAT_COMPLETIONS: Operation = Operation {
     name: "chat",
     path: Path::Exact("/v1/chat/completions"),
-    glance: glance_at_chat,
     watch: Watch { shape: Shape::Chat, ..TOKENS },
     codec: Some(&openai_chat::CLIENT),
     ..POST
 };
-
-fn glance_at_chat(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
-    let seen = glance::json(headers, body)?;
-    Ok(Glance { is_mixed: chat::may_be_mixed(body), ..seen })
-}
 
 pub(crate) static COMPLETIONS: Operation = Operation {
     name: "completion",
@@ -219,8 +210,8 @@ impl Schema for OpenAi {
         }
     }
 
-    fn mends(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-        chat::edits_for_mixed(to, body, losses)
+    fn mend(&self, to: &To<'_>) -> Option<Mend> {
+        chat::mend(to)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

@@ -12,23 +12,29 @@ use super::servers::Server;
 use crate::chat::{Losses, Seal};
 use crate::codec::json::member;
 use crate::codec::splice::{self, Edit};
-use crate::wire::To;
+use crate::endpoint::Endpoint;
 use crate::wire::fields::Path;
+use crate::wire::schema::{Mend, To};
 
 /// Members that this gateway adds to the message of an answer.
 const OWN: &[&str] = &["thinking_blocks", "reasoning_content", "safety_ratings", "grounding_metadata"];
 
 const USELESS: &str = "of use at its own provider only";
 
-/// Whether there may be something of that in a body.
-pub(in crate::wire) fn may_be_mixed(body: &[u8]) -> bool {
+/// What is to be done to a chat that passes to such a model.
+pub(in crate::wire) fn mend(to: &To<'_>) -> Option<Mend> {
+    (to.endpoint == Endpoint::ChatCompletions && Server::is_openai(to)).then_some(edits_for_mixed)
+}
+
+/// Whether there may be something of that in a body. To look for words takes a tenth of the time that reading takes.
+fn may_be_mixed(body: &[u8]) -> bool {
     let has = |name: &&str| memmem::find(body, name.as_bytes()).is_some();
     Seal::may_be_in_an_id(body) || OWN.iter().any(has)
 }
 
 /// The changes to such a body.
-pub(in crate::wire) fn edits_for_mixed(to: &To<'_>, body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
-    if !Server::of(to).is_openai {
+fn edits_for_mixed(body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+    if !may_be_mixed(body) {
         return Vec::new();
     }
     let Some(messages) = member(body, "messages") else { return Vec::new() };
@@ -71,7 +77,6 @@ fn unsealed(object: &[u8], name: &'static str) -> Option<Edit<'static>> {
 mod tests {
     use super::*;
     use crate::config::Schema;
-    use crate::endpoint::Endpoint;
     use crate::headers::Headers;
     use crate::wire::SchemaName;
 
@@ -86,7 +91,7 @@ mod tests {
             auth: None,
         };
         let mut losses = Losses::default();
-        let edits = edits_for_mixed(&to, body.as_bytes(), &mut losses);
+        let edits = mend(&to).map(|mend| mend(body.as_bytes(), &mut losses)).unwrap_or_default();
         let body = splice::edit(body.as_bytes(), &edits).unwrap();
         (String::from_utf8(body).unwrap(), losses.iter().map(|loss| loss.path.clone()).collect())
     }
@@ -95,7 +100,6 @@ mod tests {
 
     #[test]
     fn ids_are_those_of_the_calls_again_and_every_other_byte_stays() {
-        assert!(may_be_mixed(BODY.as_bytes()));
         let (body, losses) = passed("gpt-5", BODY);
         assert_eq!(
             body,
@@ -109,11 +113,9 @@ mod tests {
         for name in OWN {
             let said = format!(r#"{{"role":"assistant","content":"Hi","{name}":[]}}"#);
             let body = format!(r#"{{"messages":[{said},{{"role":"user","content":"{name}"}}]}}"#);
-            assert!(may_be_mixed(body.as_bytes()));
             let left = body.replacen(&format!(r#","{name}":[]"#), "", 1);
             assert_eq!(passed("gpt-5", &body), (left, vec![format!("messages[0].{name}")]));
         }
-        assert!(!may_be_mixed(br#"{"messages":[{"role":"assistant","content":"Hi"}]}"#));
     }
 
     /// Behind one may be a gateway such as this one.

@@ -130,17 +130,18 @@ impl Server {
         Self::named(to.schema.name, to.model)
     }
 
+    /// Its `is_openai` alone, which is asked for each chat that passes.
+    pub(super) fn is_openai(to: &To<'_>) -> bool {
+        let model = lower_case(to.model);
+        may_be_openai(to.schema.name, name_of(&model)) && family_of(&model).is_none()
+    }
+
     fn named(schema: SchemaName, model: &str) -> Server {
-        let model = model.to_ascii_lowercase();
-        let family = FAMILIES.iter().find(|family| model.contains(family.name)).copied();
-        // `openai/gpt-5`, `us.openai.gpt-5.6-sol`
-        let name = model.rsplit('/').next().unwrap_or_default();
-        let name = name.rsplit_once("openai.").map_or(name, |(_, name)| name);
-        let generation = generation(name);
-        let is_named = generation.is_some() || name.starts_with("chatgpt-") || name.starts_with("codex-");
-        // Azure's deployments have any name.
-        let is_openai = family.is_none() && (is_named || schema == SchemaName::AzureOpenAI);
-        let generation = generation.filter(|_| is_openai && !name.contains("-chat"));
+        let model = lower_case(model);
+        let family = family_of(&model);
+        let name = name_of(&model);
+        let is_openai = family.is_none() && may_be_openai(schema, name);
+        let generation = generation(name).filter(|_| is_openai && !name.contains("-chat"));
         Server {
             is_openai,
             reasons: generation.is_some_and(|generation| generation >= (5, 0)),
@@ -190,6 +191,31 @@ impl Server {
         }
         (Cow::Borrowed(user), None)
     }
+}
+
+fn lower_case(model: &str) -> Cow<'_, str> {
+    if model.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(model.to_ascii_lowercase());
+    }
+    Cow::Borrowed(model)
+}
+
+fn family_of(model: &str) -> Option<Family> {
+    FAMILIES.iter().find(|family| model.contains(family.name)).copied()
+}
+
+/// Of `openai/gpt-5` and `us.openai.gpt-5.6-sol` what OpenAI calls it.
+fn name_of(model: &str) -> &str {
+    let name = model.rsplit('/').next().unwrap_or_default();
+    name.rsplit_once("openai.").map_or(name, |(_, name)| name)
+}
+
+fn may_be_openai(schema: SchemaName, name: &str) -> bool {
+    // Azure's deployments have any name.
+    schema == SchemaName::AzureOpenAI
+        || generation(name).is_some()
+        || name.starts_with("chatgpt-")
+        || name.starts_with("codex-")
 }
 
 /// A tool's name that OpenAI takes.
