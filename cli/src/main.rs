@@ -37,9 +37,10 @@ enum Command {
 
 /// Serve: compile the resources, start Envoy on them and follow their changes.
 ///
-/// Once it serves it prints two lines, `listening on http://ADDRESS:PORT` (the first listener of the Gateways) and `admin on
-/// http://127.0.0.1:PORT` (/weir/usage, /ready, /stats, /stats/prometheus); all else goes to standard error. A changed file is taken
-/// over while it runs, a wrong one refused. SIGTERM or Ctrl-C stops it once running requests have ended, a second one at once.
+/// Once it serves it prints two lines, `listening on http://ADDRESS:PORT` (the first listener of the Gateways) and
+/// `admin on http://127.0.0.1:PORT` (/weir/usage, /ready, /stats, /stats/prometheus); all else goes to standard error.
+/// A changed file is taken over while it runs, a wrong one refused. SIGTERM or Ctrl-C stops it once running requests
+/// have ended, a second one at once.
 ///
 /// Exit code 0: stopped by a signal; 1: the resources have mistakes; 2: a part is missing or a port is taken.
 #[derive(Args)]
@@ -48,8 +49,8 @@ struct Run {
     resources: Resources,
     #[command(flatten)]
     serving: Serving,
-    /// Count budgets in Redis through Envoy's global rate limit, HOST:PORT; without it Weir counts them itself, in this process
-    /// alone. A password comes in $REDIS_AUTH.
+    /// Count budgets in Redis through Envoy's global rate limit, HOST:PORT; without it Weir counts them itself, in this
+    /// process alone. A password comes in $REDIS_AUTH.
     #[arg(long, value_name = "ADDR")]
     redis: Option<String>,
     /// Envoy's worker threads [default: one for each core]
@@ -65,14 +66,15 @@ struct Run {
 
 /// Write what a platform reads.
 ///
-/// With --to envoy these are the files of Envoy and the ratelimit service: Envoy starts on them with `envoy -c DIR/envoy.json`. They
-/// refer to each other by path and must stay in DIR. With the native module Envoy's environment must say where libweir.so is, as
-/// DIR/envoy.env does.
+/// With --to envoy these are the files of Envoy and the ratelimit service: Envoy starts on them with `envoy -c
+/// DIR/envoy.json`. They refer to each other by path and must stay in DIR. With the native module Envoy's environment
+/// must say where libweir.so is, as DIR/envoy.env does.
 ///
-/// With --to envoy-gateway these are resources of Gateway API and Envoy Gateway, for `kubectl apply -f DIR`. No Secret is among
-/// them: they are named, and stay where they are.
+/// With --to envoy-gateway these are resources of Gateway API and Envoy Gateway, for `kubectl apply -f DIR`. No Secret
+/// is among them: they are named, and stay where they are.
 ///
-/// With --to istio these are resources for an ingress gateway of Istio, and values of its Helm chart that bring the filter its secrets.
+/// With --to istio these are resources for an ingress gateway of Istio, and values of its Helm chart that bring the
+/// filter its secrets.
 #[derive(Args)]
 struct Render {
     #[command(flatten)]

@@ -34,7 +34,8 @@ pub struct Plan {
     pub traffic_policies: BTreeMap<String, serde_json::Value>,
 }
 
-/// Where `AWS_CONTAINER_CREDENTIALS_FULL_URI` points: the filter calls it through the cluster [`AwsContainer::CLUSTER`].
+/// Where `AWS_CONTAINER_CREDENTIALS_FULL_URI` points: the filter calls it through the cluster
+/// [`AwsContainer::CLUSTER`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AwsContainer {
     /// Host name or IP address, IPv6 without brackets.
@@ -157,7 +158,8 @@ pub enum ValueMatch {
 /// A rule of an AIGatewayRoute or HTTPRoute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// `namespace/route/rule/<name, model or index>`: the name of Envoy's route, and the key of the filter's `routes` for AI rules.
+    /// `namespace/route/rule/<name, model or index>`: the name of Envoy's route, and the key of the filter's `routes`
+    /// for AI rules.
     pub name: String,
     /// The resource it is written in.
     pub origin: Origin,

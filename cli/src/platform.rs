@@ -13,16 +13,19 @@ use crate::Platform;
 /// Where the filter's code is, for platforms that fetch it themselves.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Code {
-    /// Envoy Gateway, native module: an image with /libweir.so, mounted as an image volume (Kubernetes 1.35, or 1.33 with the feature gate ImageVolume)
+    /// Envoy Gateway, native module: an image with /libweir.so, mounted as an image volume (Kubernetes 1.35, or 1.33
+    /// with the feature gate ImageVolume)
     #[arg(long, value_name = "IMAGE", conflicts_with = "envoy_image")]
     module_image: Option<String>,
-    /// Envoy Gateway: an image of Envoy that has the filter in /opt/weir, the native module as libweir.so, wasm as plugin.wasm
+    /// Envoy Gateway: an image of Envoy that has the filter in /opt/weir, the native module as libweir.so, wasm as
+    /// plugin.wasm
     #[arg(long, value_name = "IMAGE")]
     envoy_image: Option<String>,
     /// Wasm: the image that `weir image` makes, REGISTRY/REPOSITORY:TAG
     #[arg(long, value_name = "IMAGE", conflicts_with = "wasm_url")]
     wasm_image: Option<String>,
-    /// Envoy Gateway, wasm: mount that image in the pods, too, for models that need the filter in a cluster's chain (Kubernetes as for
+    /// Envoy Gateway, wasm: mount that image in the pods, too, for models that need the filter in a cluster's chain
+    /// (Kubernetes as for
     /// --module-image)
     #[arg(long, requires = "wasm_image", conflicts_with_all = ["envoy_image", "wasm_url"])]
     wasm_volume: bool,

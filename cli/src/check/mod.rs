@@ -81,8 +81,8 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     }
     let listeners: Vec<_> =
         listeners.into_iter().map(|listener| with_virtual_hosts(listener, &mut report)).collect();
-    // One filter serves all listeners: it takes what the largest takes, and Envoy refuses the rest. An answer it makes must
-    // fit the smallest.
+    // One filter serves all listeners: it takes what the largest takes, and Envoy refuses the rest. An answer it makes
+    // must fit the smallest.
     let limits =
         || listeners.iter().map(|listener| usize::try_from(listener.buffer_limit).unwrap_or(usize::MAX));
     let (body_limit, answer_limit) = (limits().max().unwrap_or_default(), limits().min().unwrap_or_default());

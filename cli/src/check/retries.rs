@@ -94,8 +94,9 @@ pub fn retry(policy: Option<&Traffic<'_>>, members: &[Member], ai: bool) -> Opti
     Some(if ai && backends < 2 { without_timeouts(retry) } else { retry })
 }
 
-/// The same without the timeouts of attempts, which Envoy counts among resets: the only backend is still at work on a request that took it
-/// too long, and would be paid for each that follows. A request that has not been sent is repeated; statuses are those of answers.
+/// The same without the timeouts of attempts, which Envoy counts among resets: the only backend is still at work on a
+/// request that took it too long, and would be paid for each that follows. A request that has not been sent is
+/// repeated; statuses are those of answers.
 fn without_timeouts(retry: Retry) -> Retry {
     let mut narrowed = Retry { on: Vec::new(), ..retry };
     for word in retry.on {
@@ -134,8 +135,9 @@ pub fn answers(retry: Option<&Retry>) -> u32 {
     repeated.map_or(1, |retry| retry.count.saturating_add(1))
 }
 
-/// Each backend is asked once, on every failure that another one may not have; where connections fail, some more attempts are made. A single one is asked again only
-/// when the request did not get to it: its 5xx and 429 are the client's to know, and what it takes too long for it may still finish.
+/// Each backend is asked once, on every failure that another one may not have; where connections fail, some more
+/// attempts are made. A single one is asked again only when the request did not get to it: its 5xx and 429 are the
+/// client's to know, and what it takes too long for it may still finish.
 fn default_retry(backends: u32, largest_priority: u32) -> Retry {
     if backends < 2 {
         return Retry {

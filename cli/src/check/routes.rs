@@ -102,9 +102,9 @@ impl Compiler<'_, '_> {
         attached.into_iter().map(|(position, domains)| (position, Rc::from(domains))).collect()
     }
 
-    /// What the rule is called in Envoy, in the filter and in the keys of budgets. A rule of an AIGatewayRoute is called after itself or its
-    /// model and not after its place, since one that is put in front of it must not move its budgets, nor, while a reload is under way,
-    /// give it another one's meaning.
+    /// What the rule is called in Envoy, in the filter and in the keys of budgets. A rule of an AIGatewayRoute is
+    /// called after itself or its model and not after its place, since one that is put in front of it must not move its
+    /// budgets, nor, while a reload is under way, give it another one's meaning.
     fn rule_name(&self, draft: &Draft<'_>) -> String {
         let base = format!("{}/rule/", draft.route.full_name());
         if draft.ai.is_none() {

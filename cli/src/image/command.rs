@@ -11,12 +11,13 @@ use crate::run::{self, Failure, say};
 
 /// Pack the filter as an OCI image.
 ///
-/// With --filter wasm it holds `plugin.wasm`, the image that Envoy Gateway and Istio load; with --filter module it holds `libweir.so`, for
-/// image volumes and for `COPY --from` in a Dockerfile of Envoy. The same filter always makes the same image: no times, no names of
-/// machines. Its labels name the version and the commit of this program, so the two should be built together.
+/// With --filter wasm it holds `plugin.wasm`, the image that Envoy Gateway and Istio load; with --filter module it
+/// holds `libweir.so`, for image volumes and for `COPY --from` in a Dockerfile of Envoy. The same filter always makes
+/// the same image: no times, no names of machines. Its labels name the version and the commit of this program, so the
+/// two should be built together.
 ///
-/// Prints `image sha256:...`, `FILE sha256:...` for the file in it, and `pushed REGISTRY/REPOSITORY@sha256:...`. Credentials come from
-/// Docker's config.json ($DOCKER_CONFIG or ~/.docker) and its credential helpers.
+/// Prints `image sha256:...`, `FILE sha256:...` for the file in it, and `pushed REGISTRY/REPOSITORY@sha256:...`.
+/// Credentials come from Docker's config.json ($DOCKER_CONFIG or ~/.docker) and its credential helpers.
 ///
 /// Exit code 2: no filter is there, the folder is not empty, or the registry refuses.
 #[derive(Debug, clap::Args)]

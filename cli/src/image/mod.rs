@@ -1,6 +1,7 @@
 //! `weir image`: the filter as an OCI image, which is how clusters take it.
 //!
-//! One layer with one file. Nothing in it depends on when or where it was made, so the same filter always has the same digest.
+//! One layer with one file. Nothing in it depends on when or where it was made, so the same filter always has the same
+//! digest.
 
 pub mod command;
 mod layout;
@@ -77,8 +78,8 @@ impl Image {
         let tar = archive(file_name, filter)?;
         let layer = Blob::new(compress(&tar)?);
         let labels = about.labels(form);
-        // Wasm runs anywhere, but an image names a platform. It is the one that tools look for where nobody tells them another; Envoy
-        // Gateway and Istio do not ask.
+        // Wasm runs anywhere, but an image names a platform. It is the one that tools look for where nobody tells them
+        // another; Envoy Gateway and Istio do not ask.
         let config = Blob::new(json_bytes(&json!({
             "architecture": architecture,
             "os": "linux",

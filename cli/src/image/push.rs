@@ -68,7 +68,8 @@ impl std::str::FromStr for Destination {
 pub(super) fn push(image: &Image, to: &Destination, insecure: bool) -> Result<(), String> {
     let registry = to.0.registry();
     let credentials = Credentials::of(registry)?;
-    // Where two providers are compiled in, which a dependency may bring about, rustls wants to be told. It fails when it was.
+    // Where two providers are compiled in, which a dependency may bring about, rustls wants to be told. It fails when
+    // it was.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let plain = insecure || to.is_loopback();
     let client = Client::new(ClientConfig {
@@ -144,7 +145,8 @@ impl Credentials {
     }
 }
 
-/// An error in the words of who typed the command. The addresses of uploads are left out: registries put tokens into them.
+/// An error in the words of who typed the command. The addresses of uploads are left out: registries put tokens into
+/// them.
 fn explained(error: &OciDistributionError, to: &Reference, credentials: &Credentials, plain: bool) -> String {
     let registry = to.registry();
     match error {

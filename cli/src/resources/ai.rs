@@ -392,7 +392,8 @@ pub struct AwsCredentialsFile {
     pub profile: String,
 }
 
-/// Whose token of Entra ID it is, and how to get one. Weir gets none itself yet: it takes the one that stands in a Secret.
+/// Whose token of Entra ID it is, and how to get one. Weir gets none itself yet: it takes the one that stands in a
+/// Secret.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AzureCredentialsSpec {

@@ -6,7 +6,8 @@ use super::kinds::AI_GATEWAY;
 
 /// The resource of Envoy AI Gateway that its controller made this one from, as `Kind name`.
 ///
-/// Such a resource says nothing that its owner does not: the HTTPRoute of an AIGatewayRoute, for one, has its name and its rules.
+/// Such a resource says nothing that its owner does not: the HTTPRoute of an AIGatewayRoute, for one, has its name and
+/// its rules.
 #[must_use]
 pub fn made_from(document: &Value) -> Option<String> {
     let owners = document.pointer("/metadata/ownerReferences")?.as_array()?;

@@ -25,7 +25,8 @@ const UNDERSTOOD: &[(Kind, &str)] = &[
 ];
 
 impl Platform {
-    /// Whether Secrets, ConfigMaps and Services may be in a cluster and not in the files, and the environment is that of a pod.
+    /// Whether Secrets, ConfigMaps and Services may be in a cluster and not in the files, and the environment is that
+    /// of a pod.
     #[must_use]
     pub fn is_cluster(self) -> bool {
         self != Platform::Here

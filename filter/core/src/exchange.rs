@@ -89,7 +89,8 @@ pub struct Client {
 pub struct Routed {
     /// The edge's filter plays the backend role too ([`crate::config::Config::direct`]).
     pub direct: bool,
-    /// How long all attempts together may take up to the answer's headers, in milliseconds, where the proxy does not keep that time.
+    /// How long all attempts together may take up to the answer's headers, in milliseconds, where the proxy does not
+    /// keep that time.
     pub answer_timeout_ms: Option<u64>,
     /// The name of Envoy's route, once an attempt knows it.
     pub route_name: String,
@@ -116,7 +117,8 @@ pub struct Attempts {
     pub backend: String,
     /// The model that this backend was asked for.
     pub request_model: String,
-    /// Names of the headers that they have changed. They share one header map with each other: the next one puts these back first.
+    /// Names of the headers that they have changed. They share one header map with each other: the next one puts these
+    /// back first.
     pub touched: Vec<Text>,
 }
 
@@ -129,8 +131,8 @@ pub struct Progress {
     pub is_sent: bool,
     /// The backend has answered with an error.
     pub has_failed: bool,
-    /// The status of an answer that the attempt has just let pass, until the edge role sees it. Only one of success: Envoy
-    /// may keep any other to itself and try again.
+    /// The status of an answer that the attempt has just let pass, until the edge role sees it. Only one of success:
+    /// Envoy may keep any other to itself and try again.
     pub passing: Option<u16>,
     /// What an answer that has no body means. It is given one by the edge role, since an attempt cannot.
     pub headers_only: Option<Error>,
@@ -198,8 +200,8 @@ impl Exchange {
         }
     }
 
-    /// A header of the request as the gateway's own rules see it: the client's, and the model that the edge role found. Several values
-    /// are joined as Envoy joins them for its rate limit.
+    /// A header of the request as the gateway's own rules see it: the client's, and the model that the edge role found.
+    /// Several values are joined as Envoy joins them for its rate limit.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         if name == MODEL_HEADER {
@@ -275,8 +277,8 @@ impl Exchange {
         self.books.standing = None;
     }
 
-    /// Where nobody waited for the backend any longer (`status`: 504, or 0 if the client left), it is at work all the same, and what
-    /// it reads is paid for.
+    /// Where nobody waited for the backend any longer (`status`: 504, or 0 if the client left), it is at work all the
+    /// same, and what it reads is paid for.
     pub fn count_abandoned(&mut self, status: u16) {
         if matches!(status, 0 | 504) && self.attempt.is_sent && self.attempt.is_unanswered() {
             self.attempt.answer = Answer::Begun;
@@ -320,8 +322,8 @@ impl Exchange {
         (usage, status)
     }
 
-    /// The record of the exchange, which ended at `now_ms` with the given HTTP status. What it says of the exchange moves
-    /// over: there is one record of each.
+    /// The record of the exchange, which ended at `now_ms` with the given HTTP status. What it says of the exchange
+    /// moves over: there is one record of each.
     #[must_use]
     pub fn take_record(&mut self, status: u16, now_ms: u64) -> Record {
         let (usage, usage_status) = self.settle();

@@ -40,8 +40,8 @@ pub fn is_internal(name: &str) -> bool {
     name.starts_with("x-") && INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Names in lower case. Most others are told apart by their first byte and their length, without comparing them: the roles ask of each header of
-/// each request.
+/// Names in lower case. Most others are told apart by their first byte and their length, without comparing them: the
+/// roles ask of each header of each request.
 pub(crate) struct Names {
     names: &'static [&'static str],
     /// By the lower bits of a first byte, in any case: a bit for each length below 64 that a name has.

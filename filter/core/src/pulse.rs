@@ -6,12 +6,12 @@ use crate::config::{Config, Route};
 use crate::endpoint::ClientApi;
 use crate::error::{Error, Kind};
 
-/// How long the headers of an answer wait for its first event where nobody else could answer, in milliseconds. Within that time
-/// an error that a backend sends as its first event is told by the answer's status; most come at once.
+/// How long the headers of an answer wait for its first event where nobody else could answer, in milliseconds. Within
+/// that time an error that a backend sends as its first event is told by the answer's status; most come at once.
 pub(crate) const HOLD_MS: u64 = 1_000;
 
-/// How long they may wait where another backend could answer, when Envoy's own patience with the attempt is not known, in
-/// milliseconds.
+/// How long they may wait where another backend could answer, when Envoy's own patience with the attempt is not known,
+/// in milliseconds.
 const HOLD_FOR_ANOTHER_MS: u64 = 90_000;
 
 /// How long a backend may keep its connection open after its last word before the client is let go, in milliseconds.
@@ -100,8 +100,9 @@ impl Route {
         }
     }
 
-    /// How long after its start an attempt may hold back the headers of an answer that lives, while another could follow. Envoy
-    /// does not see what is held and would give the attempt up, so this ends before Envoy's patience does.
+    /// How long after its start an attempt may hold back the headers of an answer that lives, while another could
+    /// follow. Envoy does not see what is held and would give the attempt up, so this ends before Envoy's patience
+    /// does.
     pub(crate) fn longest_hold_ms(&self) -> u64 {
         self.attempt_limit_ms().map_or(HOLD_FOR_ANOTHER_MS, |limit| limit.saturating_sub(limit / 4))
     }

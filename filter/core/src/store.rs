@@ -27,8 +27,8 @@ pub trait Store {
     /// [`Conflict`] when that is no longer so; nothing was written then.
     fn swap(&self, key: &str, value: &[u8], version: Option<u32>) -> Result<(), Conflict>;
 
-    /// Replaces the value of `key` by what `change` makes of it; nothing is written where that is `None`. False when the key
-    /// could not be won. `change` may be called several times, but what comes of the last call counts.
+    /// Replaces the value of `key` by what `change` makes of it; nothing is written where that is `None`. False when
+    /// the key could not be won. `change` may be called several times, but what comes of the last call counts.
     ///
     /// A store that has locks needs no more than one call, and holds one meanwhile: `change` must not use the store.
     fn change(&self, key: &str, change: &mut Change<'_>) -> bool {
@@ -43,8 +43,8 @@ pub trait Store {
     }
 }
 
-/// How often [`Store::change`] tries. Each failure means that another worker succeeded, so even many workers at one key get
-/// through long before.
+/// How often [`Store::change`] tries. Each failure means that another worker succeeded, so even many workers at one key
+/// get through long before.
 const MAX_TRIES: usize = 1000;
 
 /// Replaces the value of `key` by what `change` makes of it, and returns what `change` returned in the try that

@@ -1,5 +1,5 @@
-//! How often the hot paths allocate, which no noise of the machine disturbs. The numbers are what they need today. Who needs
-//! more has a reason for it; who needs less writes the smaller number down, so that it stays so.
+//! How often the hot paths allocate, which no noise of the machine disturbs. The numbers are what they need today. Who
+//! needs more has a reason for it; who needs less writes the smaller number down, so that it stays so.
 
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that panics fails")]

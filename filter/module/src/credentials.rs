@@ -35,7 +35,8 @@ impl Fetch for Calls<'_, '_> {
     }
 }
 
-/// What a configuration that has just come may use: what is in files is there for its first request, which need not wait then.
+/// What a configuration that has just come may use: what is in files is there for its first request, which need not
+/// wait then.
 pub(crate) struct FilesAlone<'a>(pub(crate) &'a BTreeMap<String, String>);
 
 impl Fetch for FilesAlone<'_> {

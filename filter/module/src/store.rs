@@ -16,8 +16,9 @@ type Shard = HashMap<String, Versioned, Hasher>;
 /// What the workers of the process share.
 pub(crate) static STORE: Memory = Memory::new();
 
-/// A store in memory. Each lock is held for as long as it takes to copy or change a value, and only when a request begins
-/// or ends. A change happens under the lock: with compare and swap, a worker could lose every race against a faster one.
+/// A store in memory. Each lock is held for as long as it takes to copy or change a value, and only when a request
+/// begins or ends. A change happens under the lock: with compare and swap, a worker could lose every race against a
+/// faster one.
 pub(crate) struct Memory {
     shards: [Mutex<Shard>; SHARDS],
 }

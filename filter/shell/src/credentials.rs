@@ -172,8 +172,8 @@ impl Credentials {
     }
 }
 
-/// The key of the shared entry: one for each version of the secret, since its values stand side by side while a proxy takes over
-/// another.
+/// The key of the shared entry: one for each version of the secret, since its values stand side by side while a proxy
+/// takes over another.
 fn shared_key(renewal: &Renewal, name: &str) -> String {
     match name.split_once('@') {
         Some((_, version)) => format!("{}@{version}", renewal.shared_key()),

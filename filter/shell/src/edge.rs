@@ -15,8 +15,8 @@ use crate::held::Held;
 use crate::host::{Beat, Flow, Host, Map};
 use crate::worker;
 
-/// The edge role of one request, driven by the callbacks of a filter in the listener's chain. Where the request has one place to
-/// go to, it plays the backend role as well, between the edge role and the router.
+/// The edge role of one request, driven by the callbacks of a filter in the listener's chain. Where the request has one
+/// place to go to, it plays the backend role as well, between the edge role and the router.
 #[derive(Debug)]
 pub struct EdgeFilter {
     config: Arc<Config>,
@@ -37,7 +37,8 @@ pub struct EdgeFilter {
     /// The status of the latest answer, be it a backend's, the proxy's or the filter's own.
     status: Option<u16>,
     closed: bool,
-    /// The client has had the last word of its stream. A host that cannot end a stream may still bring more of its backend's.
+    /// The client has had the last word of its stream. A host that cannot end a stream may still bring more of its
+    /// backend's.
     has_ended: bool,
     /// In how many milliseconds [`EdgeFilter::beat`] is to be called, until the host has been told.
     due: Option<u64>,
@@ -295,7 +296,8 @@ impl EdgeFilter {
         due
     }
 
-    /// Has [`EdgeFilter::beat`] called in so many milliseconds, unless it is called before that: it will be asked again then.
+    /// Has [`EdgeFilter::beat`] called in so many milliseconds, unless it is called before that: it will be asked again
+    /// then.
     fn wait(&mut self, in_ms: Option<u64>, now_ms: u64) {
         let Some(in_ms) = in_ms else { return };
         let at = now_ms.saturating_add(in_ms);

@@ -1,4 +1,5 @@
-//! How many bytes the filters of one worker hold: requests until they are whole, answers until they are, unfinished events.
+//! How many bytes the filters of one worker hold: requests until they are whole, answers until they are, unfinished
+//! events.
 //!
 //! Each of these has a limit of its own, but there may be thousands at once.
 
@@ -33,7 +34,8 @@ impl Drop for Held {
 mod tests {
     use super::*;
 
-    /// Whatever is taken, refused and dropped in whatever order: the total is the sum of what is there, and never over the limit.
+    /// Whatever is taken, refused and dropped in whatever order: the total is the sum of what is there, and never over
+    /// the limit.
     #[test]
     fn all_that_is_taken_is_given_back() {
         const LIMIT: usize = 1000;

@@ -48,8 +48,8 @@ impl From<Reply> for Flow {
     }
 }
 
-/// One stream as its proxy shows it. Nothing here fails: what a host cannot do it logs, since the filter could do nothing
-/// about it either.
+/// One stream as its proxy shows it. Nothing here fails: what a host cannot do it logs, since the filter could do
+/// nothing about it either.
 pub trait Host {
     /// Milliseconds since 1970.
     fn now_ms(&self) -> u64;
@@ -69,7 +69,8 @@ pub trait Host {
     }
 
     /// Shows `look` what is there of a body, whether it was held or has just come: the request's in callbacks about the
-    /// request, the answer's in those about the answer. A host may have it in pieces, and puts them together for the time.
+    /// request, the answer's in those about the answer. A host may have it in pieces, and puts them together for the
+    /// time.
     fn look_at_body<T>(&self, map: Map, look: impl FnOnce(&[u8]) -> T) -> T;
 
     /// A part of what [`Host::look_at_body`] shows, so that a large one need not be copied to look at a little of it.
@@ -78,7 +79,8 @@ pub trait Host {
     /// Puts `body` in the place of what [`Host::look_at_body`] shows.
     fn replace_body(&mut self, map: Map, body: Vec<u8>);
 
-    /// Whether the proxy can still try the next backend when it has held an answer, and lets it go with a status of failure.
+    /// Whether the proxy can still try the next backend when it has held an answer, and lets it go with a status of
+    /// failure.
     fn retries_held_answers(&self) -> bool {
         true
     }
@@ -110,8 +112,8 @@ pub trait Host {
     /// The metadata `weir.target` of the endpoint that an attempt goes to.
     fn target(&self) -> String;
 
-    /// What the request's dynamic metadata has in a namespace under a key, or further inside of what is there; a text's own
-    /// bytes. A copy, since it may be a secret that is to be forgotten.
+    /// What the request's dynamic metadata has in a namespace under a key, or further inside of what is there; a text's
+    /// own bytes. A copy, since it may be a secret that is to be forgotten.
     fn metadata(&self, namespace: &str, path: &[String]) -> Option<Vec<u8>>;
 
     /// Publishes a cost of the request under its key, for a rate limit that charges when the stream is over.

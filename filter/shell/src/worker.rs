@@ -29,14 +29,15 @@ thread_local! {
 /// So many of them are kept: the latest and the one before, each in two ways of writing.
 const KEPT: usize = 4;
 
-/// The JSON of the last configuration that was right, in the data that all workers share: where workers have a VM each, Envoy
-/// tries a configuration in a new one.
+/// The JSON of the last configuration that was right, in the data that all workers share: where workers have a VM each,
+/// Envoy tries a configuration in a new one.
 const LAST_GOOD: &str = "weir.config";
 
-/// The configuration to work with, given the `json` of a new one. Where that is wrong it is the last that was right; `None` if
-/// there was none, and requests are to be refused.
+/// The configuration to work with, given the `json` of a new one. Where that is wrong it is the last that was right;
+/// `None` if there was none, and requests are to be refused.
 ///
-/// Envoy is not told of the mistake: it would refuse the whole listener, and one that has just started would listen nowhere.
+/// Envoy is not told of the mistake: it would refuse the whole listener, and one that has just started would listen
+/// nowhere.
 pub fn config(json: &[u8], store: &dyn Store) -> Option<Arc<Config>> {
     let error = match parsed(json) {
         Ok(config) => {
@@ -79,8 +80,8 @@ fn parsed(json: &[u8]) -> Result<Arc<Config>, serde_json::Error> {
     Ok(config)
 }
 
-/// Registers an exchange, so that the upstream filters of its request find it by the returned number. It is forgotten by
-/// [`forget`].
+/// Registers an exchange, so that the upstream filters of its request find it by the returned number. It is forgotten
+/// by [`forget`].
 pub(crate) fn register(exchange: &SharedExchange) -> u64 {
     let id = NEXT_ID.get();
     NEXT_ID.set(id.wrapping_add(1));

@@ -1,8 +1,8 @@
 //! Answers that were not touched for a while.
 //!
-//! proxy-wasm has no timer for a stream, so the tick looks after them; and it takes bytes of the filter's own only into a
-//! body that is held. So the pieces of a stream that is to be kept alive are held, and resumed at once: the first by way of
-//! a queue, whose message comes when the callback is over, the others by the callback itself.
+//! proxy-wasm has no timer for a stream, so the tick looks after them; and it takes bytes of the filter's own only into
+//! a body that is held. So the pieces of a stream that is to be kept alive are held, and resumed at once: the first by
+//! way of a queue, whose message comes when the callback is over, the others by the callback itself.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -50,7 +50,8 @@ impl Beats for BackendFilter {
 pub(crate) struct Body {
     /// The latest piece was held: the host has a buffer, which it puts the next one into, and which it takes more into.
     has_buffer: Cell<bool>,
-    /// The answer was resumed since, outside of its callbacks: the next piece stays in the buffer until it is resumed again.
+    /// The answer was resumed since, outside of its callbacks: the next piece stays in the buffer until it is resumed
+    /// again.
     is_resumed: Cell<bool>,
     /// Pieces that are to go on when the callback is over.
     late: RefCell<Vec<u8>>,

@@ -131,7 +131,8 @@ impl HttpContext for Edge {
         trailers(&self.body, flow)
     }
 
-    /// It is called for every request, and `on_done` before the rate limit charges: whichever comes first closes the books.
+    /// It is called for every request, and `on_done` before the rate limit charges: whichever comes first closes the
+    /// books.
     fn on_log(&mut self) {
         self.shared.with(|filter| filter.close(&mut Stream));
     }
@@ -210,8 +211,8 @@ impl HttpContext for Admin {
 /// On the private listener that hands secrets in.
 ///
 /// A wasm filter cannot read files. Envoy can: on the way to this listener, which is a Unix socket in a directory that
-/// only the proxy may enter, it adds a header per secret from the files it watches. The answer gives them back, and that
-/// is how the caller, a filter of this VM, gets them.
+/// only the proxy may enter, it adds a header per secret from the files it watches. The answer gives them back, and
+/// that is how the caller, a filter of this VM, gets them.
 pub(crate) struct Secrets;
 
 impl Context for Secrets {}

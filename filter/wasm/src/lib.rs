@@ -1,4 +1,5 @@
-//! The proxy-wasm shell: turns host callbacks into those of the filters in `weir-shell`, and what they want into host calls.
+//! The proxy-wasm shell: turns host callbacks into those of the filters in `weir-shell`, and what they want into host
+//! calls.
 //!
 //! Which role an instance plays is its `root_id`: `edge` in the listener's chain, `backend` in each cluster's upstream
 //! chain, `admin` on the admin listener, `secrets` on the private listener that hands secrets in. All of them share

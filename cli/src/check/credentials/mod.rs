@@ -172,8 +172,8 @@ fn configured(
 /// The key of a Secret that has an API key.
 const API_KEY: &str = "apiKey";
 
-/// The key of a Secret that has a token of Entra ID, and what its name begins with: where Envoy AI Gateway's controller puts
-/// the tokens that it gets for a policy.
+/// The key of a Secret that has a token of Entra ID, and what its name begins with: where Envoy AI Gateway's controller
+/// puts the tokens that it gets for a policy.
 const AZURE_TOKEN: &str = "azureAccessToken";
 const TOKEN_SECRET: &str = "ai-eg-bsp-";
 
@@ -415,7 +415,8 @@ fn aws_file(
     }
 }
 
-/// Whether a Secret may be where the resources go to: it is not in the files, and a renderer for that place only names it.
+/// Whether a Secret may be where the resources go to: it is not in the files, and a renderer for that place only names
+/// it.
 fn is_elsewhere(id: &ResourceId, reference: &ObjectRef, set: &Set) -> bool {
     let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
     set.platform.is_cluster() && matches!(set.secrets.find(namespace, &reference.name), Found::Nothing(_))

@@ -14,7 +14,8 @@ pub const MODEL_HEADER: &str = "x-ai-eg-model";
 
 /// The place of a match among those of a virtual host: exact paths, then patterns, then prefixes, longer ones
 /// first; a method; more headers, and of as many more exact ones; more query parameters. What is left is decided
-/// by the order of the files. Source: Gateway API, "HTTPRouteRule.matches", and Envoy Gateway where that leaves it open.
+/// by the order of the files. Source: Gateway API, "HTTPRouteRule.matches", and Envoy Gateway where that leaves it
+/// open.
 #[must_use]
 pub fn precedence(matches: &Match) -> impl Ord + use<> {
     let (rank, length) = match &matches.path {

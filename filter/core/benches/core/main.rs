@@ -1,4 +1,5 @@
-//! What the parts of a request cost: `cargo bench -p weir-core`, or `cargo bench -p weir-core -- scan` for some of them.
+//! What the parts of a request cost: `cargo bench -p weir-core`, or `cargo bench -p weir-core -- scan` for some of
+//! them.
 //!
 //! Under callgrind, which counts instructions, one round is enough:
 //! `valgrind --tool=callgrind target/release/deps/core-* --bench --sample-count 1 --sample-size 100 pass_through`.

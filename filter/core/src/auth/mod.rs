@@ -69,9 +69,9 @@ impl KeyHeader {
 }
 
 /// Every header that may carry a credential, or say whose account a credential is used for: those the gateway sets for
-/// some kind of backend, and those a client may send for the gateway itself. An attempt removes each of them that it does
-/// not set, since a backend must see neither the client's credential nor the one of another backend, and a client must not
-/// steer the gateway's account.
+/// some kind of backend, and those a client may send for the gateway itself. An attempt removes each of them that it
+/// does not set, since a backend must see neither the client's credential nor the one of another backend, and a client
+/// must not steer the gateway's account.
 static CREDENTIAL_HEADERS: Names = Names::new(&[
     "api-key",
     "apikey",

@@ -46,8 +46,8 @@ impl Attempt {
     }
 }
 
-/// An empty one is none. Whoever sends it where clients have their own sends it as they do, with the scheme in front, which
-/// its backend may have no place for.
+/// An empty one is none. Whoever sends it where clients have their own sends it as they do, with the scheme in front,
+/// which its backend may have no place for.
 fn of_header(name: &str, value: &str) -> Option<Secret> {
     let value = value.trim();
     let key = match value.split_once(' ') {

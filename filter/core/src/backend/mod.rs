@@ -1,9 +1,9 @@
 //! The backend role: in each cluster's upstream chain, once per attempt.
 //!
-//! On the way in it makes the request one of its backend: API, path, headers, body, signature over the final body. On the
-//! way back it makes the answer one of the client's API, reads the usage, and turns whatever goes wrong into an error
-//! the client can read. It holds an answer back until its first event is known to be no error, so that Envoy can still
-//! try the next backend.
+//! On the way in it makes the request one of its backend: API, path, headers, body, signature over the final body. On
+//! the way back it makes the answer one of the client's API, reads the usage, and turns whatever goes wrong into an
+//! error the client can read. It holds an answer back until its first event is known to be no error, so that Envoy can
+//! still try the next backend.
 
 mod answer;
 mod brought;
@@ -75,8 +75,8 @@ pub struct Attempt {
 impl Attempt {
     /// Begins an attempt. The first one of a request is counted in the filter's own budgets, or refused by them.
     ///
-    /// Nothing passes untouched: only clusters of models have this role, and what is not made anew here has the client's
-    /// credentials in it, or those of an earlier attempt.
+    /// Nothing passes untouched: only clusters of models have this role, and what is not made anew here has the
+    /// client's credentials in it, or those of an earlier attempt.
     pub fn begin(
         config: &Arc<Config>,
         exchange: &SharedExchange,
@@ -164,9 +164,9 @@ impl Attempt {
         let (name, address) = named(place);
         let target_index: usize = target.parse().map_err(|_| unknown())?;
         let host_index: usize = host.parse().map_err(|_| unknown())?;
-        // Envoy takes over clusters, routes and the filter's configuration one after the other. In between, a backend may stand in
-        // another place, or none: then its endpoint must not get the credential of the one in its place. And it may be at another
-        // address: what is for the one, its credential first of all, must not reach the other.
+        // Envoy takes over clusters, routes and the filter's configuration one after the other. In between, a backend
+        // may stand in another place, or none: then its endpoint must not get the credential of the one in its place.
+        // And it may be at another address: what is for the one, its credential first of all, must not reach the other.
         let is_it = |target: &&Arc<Target>| {
             let backend = config.backends.get(&target.backend);
             named(&target.backend).0 == name
@@ -239,8 +239,8 @@ fn named(backend: &str) -> (&str, Option<&str>) {
     backend.split_once('@').map_or((backend, None), |(name, address)| (name, Some(address)))
 }
 
-/// The value of a user header as the access log and the ledger may show it: a budget may be per key, and a key is nobody's
-/// to read there. Its digest still tells users apart.
+/// The value of a user header as the access log and the ledger may show it: a budget may be per key, and a key is
+/// nobody's to read there. Its digest still tells users apart.
 fn shown<'a>(config: &Config, name: &str, value: &'a str) -> Cow<'a, str> {
     /// Of the 64 hexadecimal digits.
     const DIGITS: usize = 16;
@@ -258,7 +258,8 @@ fn refuse(exchange: &SharedExchange, error: &Error) -> Reply {
     Reply::of_error(error, exchange.client.api)
 }
 
-/// The error of a request that does not say whose it is, where its route asks for that. A value without anything in it is nobody's.
+/// The error of a request that does not say whose it is, where its route asks for that. A value without anything in it
+/// is nobody's.
 fn nobody(exchange: &SharedExchange, route: &Route) -> Option<Error> {
     if !route.requires_identity {
         return None;
@@ -272,8 +273,9 @@ fn nobody(exchange: &SharedExchange, route: &Route) -> Option<Error> {
     )))
 }
 
-/// Refuses another attempt if the one before had all the time there is, and it was the last that may take it. Envoy counts its
-/// timeouts among the resets and tries again after either; but after a timeout the backend is still at work, and would be paid twice.
+/// Refuses another attempt if the one before had all the time there is, and it was the last that may take it. Envoy
+/// counts its timeouts among the resets and tries again after either; but after a timeout the backend is still at work,
+/// and would be paid twice.
 fn refused_by_time(exchange: &SharedExchange, route: &Route, now_ms: u64) -> Option<Reply> {
     let limit = route.attempt_limit_ms()?;
     let is_over = {

@@ -52,7 +52,8 @@ impl Secrets {
         self.0.iter().any(|secret| memmem::find(text, secret.expose().as_bytes()).is_some())
     }
 
-    /// `text` with every secret in it blanked, also where JSON, HTML or a URL escape its letters; `None` when there is none.
+    /// `text` with every secret in it blanked, also where JSON, HTML or a URL escape its letters; `None` when there is
+    /// none.
     pub(super) fn blanked(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut blanked: Option<Vec<u8>> = None;
         // Up to here `text` is in `blanked`, or has no secret.

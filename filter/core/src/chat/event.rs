@@ -7,7 +7,8 @@ use crate::usage::Usage;
 /// One step of a streamed answer.
 ///
 /// An answer is a sequence of blocks, each with an `index` of its own: started, grown by deltas, stopped. Blocks of
-/// different choices may be open at once. `Start` comes first and once; after `End` or `Error`, which may come any time, comes nothing.
+/// different choices may be open at once. `Start` comes first and once; after `End` or `Error`, which may come any
+/// time, comes nothing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     /// The answer begins. What the provider does not tell is `None`.

@@ -26,8 +26,8 @@ impl Family {
     pub const ALL: &[Family] =
         &[Family::OpenAi, Family::Anthropic, Family::Google, Family::Amazon, Family::Cohere];
 
-    /// Stands before its seals where a client is to send them back: nothing else says whose they are. Conversations that have
-    /// begun have it in them, so it stays as it is.
+    /// Stands before its seals where a client is to send them back: nothing else says whose they are. Conversations
+    /// that have begun have it in them, so it stays as it is.
     fn prefix(self) -> &'static str {
         match self {
             Family::OpenAi => "openai:",
@@ -39,8 +39,8 @@ impl Family {
     }
 }
 
-/// A provider's mark on what its model made, to be sent back with it: of the thought, the call or the text that the part is.
-/// A provider takes no other's.
+/// A provider's mark on what its model made, to be sent back with it: of the thought, the call or the text that the
+/// part is. A provider takes no other's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
     /// Whose it is.
@@ -76,8 +76,8 @@ impl Seal {
         Ok(Seal { by: *by, data })
     }
 
-    /// The name `id` of a call with the seal in it: every client sends that back, also one whose API has no place for seals.
-    /// It is of letters, digits, `_` and `-`, as far as `id` is. A seal that is no Base64 is not in it.
+    /// The name `id` of a call with the seal in it: every client sends that back, also one whose API has no place for
+    /// seals. It is of letters, digits, `_` and `-`, as far as `id` is. A seal that is no Base64 is not in it.
     #[must_use]
     pub fn in_id(&self, id: &str) -> String {
         let is_base64 = |char: char| char.is_ascii_alphanumeric() || "+/-_".contains(char);
@@ -114,8 +114,8 @@ impl Seal {
 /// Stands between the name of a call and its seal. Conversations that have begun have it in them, so it stays as it is.
 const IN_ID: &str = "__sealed_";
 
-/// Members of an object for which the neutral form has no word. The codec of the same family may know them; what no codec
-/// takes is a loss.
+/// Members of an object for which the neutral form has no word. The codec of the same family may know them; what no
+/// codec takes is a loss.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extra {
     /// In whose words they are.
@@ -147,8 +147,8 @@ pub struct Foreign {
 /// Something that is said of a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Annotation {
-    /// The piece of the text that it is about, from and to, in Unicode characters: APIs count bytes, characters or units of
-    /// UTF-16, so codecs convert. `None`: all of it.
+    /// The piece of the text that it is about, from and to, in Unicode characters: APIs count bytes, characters or
+    /// units of UTF-16, so codecs convert. `None`: all of it.
     pub span: Option<(usize, usize)>,
     /// Where the source is.
     pub url: Option<String>,
@@ -160,8 +160,8 @@ pub struct Annotation {
     pub raw: Option<Foreign>,
 }
 
-/// Where a client has a message or a part: as `content[2]`, or `tool_calls[0]`, inside of what it belongs to. It is told of a loss in
-/// these words. A default one is of what no client wrote.
+/// Where a client has a message or a part: as `content[2]`, or `tool_calls[0]`, inside of what it belongs to. It is
+/// told of a loss in these words. A default one is of what no client wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Origin {
     /// The member.

@@ -111,8 +111,8 @@ impl Losses {
         self.kept.iter().take(most).map(ToString::to_string).chain(more)
     }
 
-    /// The lines in one value of a header: `; ` between them, and of what a client may have put into a path only what a header may
-    /// hold.
+    /// The lines in one value of a header: `; ` between them, and of what a client may have put into a path only what a
+    /// header may hold.
     #[must_use]
     pub fn header(&self) -> String {
         let mut header = String::new();

@@ -40,8 +40,8 @@ impl Reply {
 /// One of the answers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Choice {
-    /// What the model said, in its order: text, thoughts, calls, refusals, what it painted or spoke, and what its provider did
-    /// for it.
+    /// What the model said, in its order: text, thoughts, calls, refusals, what it painted or spoke, and what its
+    /// provider did for it.
     pub content: Vec<Part>,
     /// Why the model stopped.
     pub finish_reason: FinishReason,

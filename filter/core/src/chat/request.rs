@@ -371,7 +371,8 @@ pub struct Thinking {
 }
 
 impl Thinking {
-    /// Whether to think, in Claude's words, which clients of other APIs use as well; `None` for a word that is none of them.
+    /// Whether to think, in Claude's words, which clients of other APIs use as well; `None` for a word that is none of
+    /// them.
     #[must_use]
     pub fn of_kind(kind: &str) -> Option<Self> {
         let (mode, between_tools) = match kind {

@@ -152,8 +152,8 @@ pub fn scan<const N: usize>(body: &[u8], names: [&str; N]) -> Result<Scan<N>, Sc
     scan_with(body, names, false)
 }
 
-/// As [`scan`], of what a provider sent to be passed on: it may have `NaN`, `Infinity` and `-Infinity` for numbers, which
-/// servers in Python write and clients in Python read.
+/// As [`scan`], of what a provider sent to be passed on: it may have `NaN`, `Infinity` and `-Infinity` for numbers,
+/// which servers in Python write and clients in Python read.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
 //! Reads a JSON text once, taking some of it and skipping the rest.
 //!
-//! For what providers send: it finds its way and checks nothing else, so that whatever a server writes for JSON is read,
-//! `NaN` and `Infinity` included, which those in Python write. Nothing is allocated.
+//! For what providers send: it finds its way and checks nothing else, so that whatever a server writes for JSON is
+//! read, `NaN` and `Infinity` included, which those in Python write. Nothing is allocated.
 
 use memchr::{memchr, memchr2};
 
@@ -48,8 +48,8 @@ impl<'t> Reader<'t> {
         self.peek().is_none()
     }
 
-    /// Goes over the members of an object. `visit` gets the name of each, escapes resolved, and must read or skip its value.
-    /// Any other value is skipped.
+    /// Goes over the members of an object. `visit` gets the name of each, escapes resolved, and must read or skip its
+    /// value. Any other value is skipped.
     #[inline]
     pub(crate) fn members(&mut self, mut visit: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
         if self.peek()? != b'{' {

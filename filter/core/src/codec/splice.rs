@@ -56,8 +56,8 @@ impl<'a> Edit<'a> {
 
 /// The body after `edits`. Of several edits to one name the last counts.
 ///
-/// `Set` and `SetInside` replace the value where it stands. `Remove` takes out the key, the value and one comma; whitespace stays.
-/// Everything else is copied as it is.
+/// `Set` and `SetInside` replace the value where it stands. `Remove` takes out the key, the value and one comma;
+/// whitespace stays. Everything else is copied as it is.
 ///
 /// # Errors
 ///
@@ -91,8 +91,8 @@ pub(crate) fn edited(body: &[u8], edits: &[Edit<'_>]) -> Option<Vec<u8>> {
     if edits.is_empty() { None } else { edit(body, edits).ok() }
 }
 
-/// The list `raw` with what `change` makes of its elements, which it gets with their index; those that it makes nothing of stay
-/// as they are. `None` where all do, or `raw` is no list.
+/// The list `raw` with what `change` makes of its elements, which it gets with their index; those that it makes nothing
+/// of stay as they are. `None` where all do, or `raw` is no list.
 pub(crate) fn elements(
     raw: &[u8],
     mut change: impl FnMut(usize, &[u8]) -> Option<Vec<u8>>,

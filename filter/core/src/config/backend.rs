@@ -14,10 +14,11 @@ pub struct Backend {
     pub schema: Schema,
     /// `:authority` per endpoint, `host` or `host:port`; SigV4 signs this and not the header it finds.
     pub hosts: Vec<String>,
-    /// Stands for where it is: its endpoints, and who must be there by TLS. The endpoints' metadata says the same, after an `@`
-    /// behind the backend's name, and an attempt whose endpoint says another is refused: the proxy takes over endpoints and this
-    /// configuration one after the other, and a credential is for one address alone. Several addresses of a backend stand side by side
-    /// under keys of [`super::Config::backends`] that end in `@<address>`. `None`: the metadata says nothing of it either.
+    /// Stands for where it is: its endpoints, and who must be there by TLS. The endpoints' metadata says the same,
+    /// after an `@` behind the backend's name, and an attempt whose endpoint says another is refused: the proxy takes
+    /// over endpoints and this configuration one after the other, and a credential is for one address alone. Several
+    /// addresses of a backend stand side by side under keys of [`super::Config::backends`] that end in `@<address>`.
+    /// `None`: the metadata says nothing of it either.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// How requests are authenticated. `None`: not at all.
@@ -48,7 +49,8 @@ pub struct CredentialOverride {
 pub enum CredentialPlace {
     /// In this header, in lower case; in three that begin with it where requests are signed.
     Header(String),
-    /// In the request's dynamic metadata, which other filters set: a text, or a struct of three where requests are signed.
+    /// In the request's dynamic metadata, which other filters set: a text, or a struct of three where requests are
+    /// signed.
     Metadata {
         /// The namespace, mostly the name of the filter that set it.
         namespace: String,

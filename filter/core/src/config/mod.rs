@@ -19,36 +19,38 @@ pub use backend::{Auth, AuthKind, Backend, Betas, CredentialOverride, Credential
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// What Envoy's routes mean, by their name in Envoy, or by the part of it before `/match/`: Envoy Gateway makes several
-    /// routes of a rule. A plain route is not listed, and goes to a cluster without the backend role; one that has it refuses
-    /// what it does not know.
+    /// What Envoy's routes mean, by their name in Envoy, or by the part of it before `/match/`: Envoy Gateway makes
+    /// several routes of a rule. A plain route is not listed, and goes to a cluster without the backend role; one that
+    /// has it refuses what it does not know.
     #[serde(default)]
     pub routes: BTreeMap<String, Arc<Route>>,
     /// The backends that routes send to, by `namespace/name` of their AIServiceBackend.
     #[serde(default)]
     pub backends: BTreeMap<String, Arc<Backend>>,
     /// Models that have one place to go to, whatever else a request says. The edge's filter plays the backend role for
-    /// them too where the client's API is OpenAI's, and names the cluster; there is no filter in that one's upstream chain.
+    /// them too where the client's API is OpenAI's, and names the cluster; there is no filter in that one's upstream
+    /// chain.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub direct: BTreeMap<String, Direct>,
-    /// Whether streams go direct ways where there is another. Not with the native module: what it adds to an answer to keep it alive takes
-    /// the rest of the answer out of its own sight, which only the edge role can do without.
+    /// Whether streams go direct ways where there is another. Not with the native module: what it adds to an answer to
+    /// keep it alive takes the rest of the answer out of its own sight, which only the edge role can do without.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub direct_streams: bool,
     /// What `GET /v1/models` lists, in the order of the routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<Model>,
-    /// Where credentials come from, by the name that [`Auth::credential`] uses. What follows an `@` in it is the version of the secret:
-    /// another value is another credential, so that it is known together with the address that it is for.
+    /// Where credentials come from, by the name that [`Auth::credential`] uses. What follows an `@` in it is the
+    /// version of the secret: another value is another credential, so that it is known together with the address that
+    /// it is for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub credentials: BTreeMap<String, Source>,
-    /// Where a shell that can read files finds the secrets of [`Config::credentials`]: absolute paths by the name of the credential.
-    /// The whole content of a file is the secret's value, in UTF-8; a new one is moved into its place. Empty for wasm, which
-    /// cannot read files.
+    /// Where a shell that can read files finds the secrets of [`Config::credentials`]: absolute paths by the name of
+    /// the credential. The whole content of a file is the secret's value, in UTF-8; a new one is moved into its place.
+    /// Empty for wasm, which cannot read files.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secret_files: BTreeMap<String, String>,
-    /// Secrets of [`Config::credentials`] that are in the environment of the proxy: the variable's name by the name of the
-    /// credential. A new value takes a new process. Wasm sees the variables that its host lets it see.
+    /// Secrets of [`Config::credentials`] that are in the environment of the proxy: the variable's name by the name of
+    /// the credential. A new value takes a new process. Wasm sees the variables that its host lets it see.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secret_env: BTreeMap<String, String>,
     /// Budgets that the filter keeps itself, in shared data. Empty when Envoy's global rate limit does the counting.
@@ -60,28 +62,30 @@ pub struct Config {
     /// The largest answer that Envoy holds until it is whole, in bytes: what replaces one must not be larger.
     #[serde(default = "default_body_limit")]
     pub answer_limit: usize,
-    /// What all requests, answers and events that are not whole yet may hold in one worker, in bytes; see [`Config::most_held`].
+    /// What all requests, answers and events that are not whole yet may hold in one worker, in bytes; see
+    /// [`Config::most_held`].
     #[serde(default = "default_held_limit", skip_serializing_if = "is_default_held_limit")]
     pub held_limit: usize,
     /// `max_tokens` for backends that demand it, when the client sent none.
     #[serde(default = "default_max_tokens")]
     pub default_max_tokens: u64,
-    /// Whether to write an access log line for each request. It costs some microseconds, which are saved where nobody reads it.
+    /// Whether to write an access log line for each request. It costs some microseconds, which are saved where nobody
+    /// reads it.
     #[serde(default = "yes")]
     pub access_log: bool,
     /// How long a client hears nothing of a stream that has begun before the gateway writes a comment, or a ping, in
     /// milliseconds. 0: it never does.
     #[serde(default = "default_keepalive_ms", skip_serializing_if = "is_default_keepalive_ms")]
     pub keepalive_ms: u64,
-    /// How long a stream that has begun may be without a byte of its backend, in milliseconds, where its route does not say.
-    /// 0: for ever.
+    /// How long a stream that has begun may be without a byte of its backend, in milliseconds, where its route does not
+    /// say. 0: for ever.
     #[serde(default = "default_silence_ms", skip_serializing_if = "is_default_silence_ms")]
     pub silence_ms: u64,
     /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.
     #[serde(default)]
     pub plain_routes: bool,
-    /// The proxy is about to stop: streams that still run are to end, each with an error of its client's API. It is said to all
-    /// configurations by the latest, since those streams began with an earlier one.
+    /// The proxy is about to stop: streams that still run are to end, each with an error of its client's API. It is
+    /// said to all configurations by the latest, since those streams began with an earlier one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopping: bool,
     /// See [`Config::tells_apart_by`].
@@ -110,8 +114,8 @@ impl<T> PartialEq for Derived<T> {
 }
 
 impl Config {
-    /// Whether requests may have a backend's credential in the header `name`, in lower case. No backend gets to see it, be it that
-    /// one or another.
+    /// Whether requests may have a backend's credential in the header `name`, in lower case. No backend gets to see it,
+    /// be it that one or another.
     #[must_use]
     pub fn brings_credentials(&self, name: &str) -> bool {
         let names = self.brought.0.get_or_init(|| {
@@ -279,18 +283,20 @@ pub struct Route {
     /// Requests are refused for what would otherwise be on record as a loss.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
-    /// Request headers that Envoy's rate limit reads once more when it charges: what attempts made of them is undone before.
+    /// Request headers that Envoy's rate limit reads once more when it charges: what attempts made of them is undone
+    /// before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limit_headers: Vec<String>,
     /// Envoy's rate limit counts requests before an attempt is made: what cannot be sent is to be refused before that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub counted_ahead: bool,
-    /// The most attempts that Envoy makes where a backend's answer is an error: the last of them has nothing to hold its
-    /// headers back for. `None`: there may always be another.
+    /// The most attempts that Envoy makes where a backend's answer is an error: the last of them has nothing to hold
+    /// its headers back for. `None`: there may always be another.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attempts: Option<u32>,
-    /// So many more attempts Envoy may make, where connections failed before an answer: of those that were kept, any number may be stale. It
-    /// has one number for all that it repeats, so the filter ends it where [`Route::attempts`] were answered or took too long.
+    /// So many more attempts Envoy may make, where connections failed before an answer: of those that were kept, any
+    /// number may be stale. It has one number for all that it repeats, so the filter ends it where [`Route::attempts`]
+    /// were answered or took too long.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub spare_attempts: u32,
     /// Envoy's `per_try_timeout`, in milliseconds.
@@ -303,8 +309,9 @@ pub struct Route {
     /// Envoy's `timeout` of the whole request, streams included, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_ms: Option<u64>,
-    /// On a direct way: milliseconds for an answer that comes whole, over all attempts, which Envoy keeps there, and for a stream to begin.
-    /// With it Envoy may repeat a request whose connection was reset, for that is then no timeout.
+    /// On a direct way: milliseconds for an answer that comes whole, over all attempts, which Envoy keeps there, and
+    /// for a stream to begin. With it Envoy may repeat a request whose connection was reset, for that is then no
+    /// timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_timeout_ms: Option<u64>,
 }
@@ -321,8 +328,8 @@ pub struct Direct {
     /// The cluster. Its name is never that of one with the backend role: only what this filter has made a request of
     /// that backend gets there.
     pub cluster: String,
-    /// There is no other way: clients of every API go this one. Where the proxy breaks off an answer itself, they get its
-    /// words and not those of their API.
+    /// There is no other way: clients of every API go this one. Where the proxy breaks off an answer itself, they get
+    /// its words and not those of their API.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub only: bool,
 }

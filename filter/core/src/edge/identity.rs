@@ -7,15 +7,15 @@ use crate::error::Error;
 use crate::exchange::Exchange;
 use crate::headers::{HeaderEdits, USER_HEADER};
 
-/// The longest value that is kept as it is, in bytes: it is a key in Redis, and a name in the ledger and in each line of the
-/// access log.
+/// The longest value that is kept as it is, in bytes: it is a key in Redis, and a name in the ledger and in each line
+/// of the access log.
 const MAX_VALUE: usize = 256;
 
 /// Refuses a request that says twice who it is from, and puts digests in the place of long values, also in what is
 /// remembered of the request.
 ///
-/// Two values would be joined, and so each pair be somebody new with a budget of their own. One value may hold commas: some
-/// names do.
+/// Two values would be joined, and so each pair be somebody new with a budget of their own. One value may hold commas:
+/// some names do.
 pub(super) fn check(config: &Config, exchange: &mut Exchange, edits: &mut HeaderEdits) -> Result<(), Error> {
     if exchange.client.endpoint.is_none() {
         return Ok(());

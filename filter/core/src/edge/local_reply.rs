@@ -15,8 +15,8 @@ pub const ANSWER_BROKEN: &str = "upstream_reset_after_response_started";
 /// `response.code_details` of a limit that each proxy counts for itself.
 const LOCALLY_LIMITED: &str = "local_rate_limited";
 
-/// `response.code_details` where a route gives the answer itself: so platforms say 404 that need a route for the filter to be
-/// asked at all.
+/// `response.code_details` where a route gives the answer itself: so platforms say 404 that need a route for the filter
+/// to be asked at all.
 const NO_RULE: &str = "direct_response";
 
 /// `response.code_details` of the filters between this one and the router that refuse what is over a limit.
@@ -30,7 +30,8 @@ const NO_PLACE: [&str; 3] = ["no_healthy_upstream", "cluster_not_found", "route_
 pub struct LocalReply<'a> {
     /// Its status.
     pub status: u16,
-    /// `response.code_details`: <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/response_code_details>
+    /// `response.code_details`:
+    /// <https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_conn_man/response_code_details>
     pub details: &'a str,
 }
 

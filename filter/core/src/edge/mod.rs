@@ -211,7 +211,8 @@ impl Edge {
             .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
         let mut edits = HeaderEdits::default();
         edits.set(MODEL_HEADER, seen.model.clone());
-        // Envoy answers itself when a backend breaks off an answer that is held, and nothing can give that another shape.
+        // Envoy answers itself when a backend breaks off an answer that is held, and nothing can give that another
+        // shape.
         if let Some(direct) = self.config.direct.get(&seen.model)
             && (direct.only
                 || exchange.client.api == ClientApi::default()
@@ -219,8 +220,8 @@ impl Edge {
         {
             edits.set(CLUSTER_HEADER, direct.cluster.clone());
             exchange.routed.direct = true;
-            // Envoy's route has the time of an answer that comes whole. A stream's is not over with it, and speech is one: for those the
-            // filter itself waits so long for the answer to begin.
+            // Envoy's route has the time of an answer that comes whole. A stream's is not over with it, and speech is
+            // one: for those the filter itself waits so long for the answer to begin.
             if (seen.stream || endpoint.watch().always_streams)
                 && let Some((_, route)) = self.config.route(&direct.route)
                 && let Some(timeout) = route.answer_timeout_ms
@@ -238,8 +239,8 @@ impl Edge {
         Ok(edits)
     }
 
-    /// Refuses what the one backend of a model cannot be asked before the rate limit counts it. On a direct way the attempt itself comes
-    /// before that.
+    /// Refuses what the one backend of a model cannot be asked before the rate limit counts it. On a direct way the
+    /// attempt itself comes before that.
     fn rehearse(&mut self, body: &[u8]) -> Result<(), Error> {
         let place = {
             let exchange = self.exchange.borrow();
@@ -252,7 +253,8 @@ impl Edge {
         rehearsed
     }
 
-    /// Where the request goes if there is but one place. Whoever has this role then plays the backend role there as well.
+    /// Where the request goes if there is but one place. Whoever has this role then plays the backend role there as
+    /// well.
     #[must_use]
     pub fn direct(&self) -> Option<Place<'_>> {
         let exchange = self.exchange.borrow();
@@ -333,8 +335,9 @@ impl Edge {
         if exchange.client.reports_losses && !exchange.attempt.losses.is_empty() {
             edits.set(LOSSES_HEADER, exchange.attempt.losses.header());
         }
-        // With wasm, Envoy sees by itself that a body without a length is too large, then shows it to the filter, and does not take
-        // the filter's answer any more. It does not say whose this one is; were it the filter's, it would be the same.
+        // With wasm, Envoy sees by itself that a body without a length is too large, then shows it to the filter, and
+        // does not take the filter's answer any more. It does not say whose this one is; were it the filter's, it would
+        // be the same.
         if self.outgrew && status == 413 && !end {
             edits.set("content-type", "application/json");
             edits.remove("content-length");
@@ -384,7 +387,8 @@ impl Edge {
         Response::Reply(self.answer(reply))
     }
 
-    /// Takes back what was counted as sent where Envoy's own reply says that it was not. What went before may have been.
+    /// Takes back what was counted as sent where Envoy's own reply says that it was not. What went before may have
+    /// been.
     fn count_unsent(&mut self, reply: LocalReply<'_>) {
         let mut exchange = self.exchange.borrow_mut();
         if reply.is_limited() {
@@ -396,9 +400,9 @@ impl Edge {
         }
     }
 
-    /// What to change in the request's headers once its answer has come, since attempts share them with the rate limit: it charges by the
-    /// client's own headers and the model, whatever a backend was to see. On a direct way only the model is gone by then, which
-    /// the route removed: limits by headers that its backend changes do not go one.
+    /// What to change in the request's headers once its answer has come, since attempts share them with the rate limit:
+    /// it charges by the client's own headers and the model, whatever a backend was to see. On a direct way only the
+    /// model is gone by then, which the route removed: limits by headers that its backend changes do not go one.
     #[must_use]
     pub fn restored_request_headers(&self) -> HeaderEdits {
         let exchange = self.exchange.borrow();
@@ -441,8 +445,8 @@ fn too_large(config: &Config) -> Error {
     Error::new(Kind::TooLarge, format!("the request body is over the limit of {limit} bytes"))
 }
 
-/// What `content-length` says, in bytes: more than 32 bits where `usize` has no more, and more than any size where the digits say
-/// so. 0 where it says nothing.
+/// What `content-length` says, in bytes: more than 32 bits where `usize` has no more, and more than any size where the
+/// digits say so. 0 where it says nothing.
 fn announced_size(headers: &Headers) -> u64 {
     let length = headers.get("content-length").unwrap_or_default();
     let is_number = !length.is_empty() && length.bytes().all(|byte| byte.is_ascii_digit());

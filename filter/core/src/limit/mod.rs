@@ -60,8 +60,8 @@ impl Standing {
     }
 }
 
-/// What a request claims of `budget`; `None` when the budget does not apply to it. `header` gives the value of a header, as Envoy's
-/// rate limit would find it.
+/// What a request claims of `budget`; `None` when the budget does not apply to it. `header` gives the value of a
+/// header, as Envoy's rate limit would find it.
 pub fn claim<'a>(
     budget: &Budget,
     route: &str,
@@ -185,7 +185,8 @@ pub fn look(store: &dyn Store, claims: &[Claim], now: u64) -> Vec<Standing> {
     standings
 }
 
-/// Gives back what [`look`] counted at `then`, of a request that was refused after all. False when a count could not be written.
+/// Gives back what [`look`] counted at `then`, of a request that was refused after all. False when a count could not be
+/// written.
 pub fn give_back(store: &dyn Store, claims: &[Claim], then: u64) -> bool {
     let mut written = true;
     for claim in claims.iter().filter(|claim| claim.request_hits > 0) {
@@ -209,8 +210,8 @@ pub fn give_back(store: &dyn Store, claims: &[Claim], then: u64) -> bool {
     written
 }
 
-/// Charges what an answer cost: `cost` gives the value of a cost key, `None` when it was not computed. False when a count
-/// could not be written: the caller logs that.
+/// Charges what an answer cost: `cost` gives the value of a cost key, `None` when it was not computed. False when a
+/// count could not be written: the caller logs that.
 pub fn charge(store: &dyn Store, claims: &[Claim], now: u64, cost: impl Fn(&str) -> Option<u64>) -> bool {
     let mut written = true;
     for claim in claims {

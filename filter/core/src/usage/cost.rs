@@ -17,8 +17,8 @@ pub fn value(cost: &Cost, usage: &Usage) -> u64 {
     .unwrap_or(0)
 }
 
-/// The most that a limit outside of the filter can be charged at once: of a larger addend Envoy charges nothing. The field
-/// `hits_addend` of <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto>.
+/// The most that a limit outside of the filter can be charged at once: of a larger addend Envoy charges nothing. The
+/// field `hits_addend` of <https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/route/v3/route_components.proto>.
 const MAX_CHARGE: u64 = 1_000_000_000;
 
 /// `value` as a limit outside of the filter can be charged with it.

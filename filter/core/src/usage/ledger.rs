@@ -173,8 +173,8 @@ impl Key<'_> {
     }
 }
 
-/// Enters what `record` says was used, at each backend that was at work. False when shared data could not be written: the caller
-/// logs that.
+/// Enters what `record` says was used, at each backend that was at work. False when shared data could not be written:
+/// the caller logs that.
 pub fn enter(store: &dyn Store, record: &Record, now_seconds: u64) -> bool {
     let key = |model, backend| Key { user: clip(&record.user), model: clip(model), backend: clip(backend) };
     let mut written = true;

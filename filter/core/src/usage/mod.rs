@@ -30,8 +30,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Takes over every counter that `later` reports; providers repeat cumulative counters during a stream, so a 0 after another
-    /// value means "not said here".
+    /// Takes over every counter that `later` reports; providers repeat cumulative counters during a stream, so a 0
+    /// after another value means "not said here".
     pub fn merge(&mut self, later: Usage) {
         let pick =
             |now: &mut Option<u64>, new: Option<u64>| *now = new.filter(|new| *new > 0).or(*now).or(new);
@@ -49,8 +49,8 @@ impl Usage {
         *self == Usage::default()
     }
 
-    /// The total as reported or the sum of input and output, whichever is larger: some servers write a 0 for what they did
-    /// not add up. `None` when none of them is known.
+    /// The total as reported or the sum of input and output, whichever is larger: some servers write a 0 for what they
+    /// did not add up. `None` when none of them is known.
     #[must_use]
     pub fn total_or_sum(&self) -> Option<u64> {
         let sum = match (self.input, self.output) {
@@ -60,8 +60,8 @@ impl Usage {
         self.total.max(sum)
     }
 
-    /// Takes a 0 where there must have been something for a counter that is not reported, and finds one that is missing from
-    /// the total. `has_output`: there was output.
+    /// Takes a 0 where there must have been something for a counter that is not reported, and finds one that is missing
+    /// from the total. `has_output`: there was output.
     #[must_use]
     pub fn deduced(mut self, has_output: bool) -> Usage {
         let is_zero = |counter: Option<u64>| counter.unwrap_or(0) == 0;

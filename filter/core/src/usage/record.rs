@@ -18,7 +18,8 @@ pub enum UsageStatus {
     None,
 }
 
-/// An attempt that was given up for taking too long. Its backend is at work all the same, and what it reads is paid for.
+/// An attempt that was given up for taking too long. Its backend is at work all the same, and what it reads is paid
+/// for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Abandoned {
     /// `namespace/name` of its AIServiceBackend.

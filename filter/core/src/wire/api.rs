@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 
 /// The conventions of a client API. Its values are static, see [`super::ClientApi::api`].
 pub trait Api: fmt::Debug + Sync {
-    /// What paths begin with that are its own, whether there is an endpoint or not; none for the one that all others are of.
+    /// What paths begin with that are its own, whether there is an endpoint or not; none for the one that all others
+    /// are of.
     fn prefixes(&self) -> &'static [&'static str];
 
     /// The body of an answer that is an error.
@@ -65,9 +66,9 @@ pub trait ClientCodec: fmt::Debug + Sync {
     /// 400 for a body that is not the API's, 422 for a value that cannot be served; both name the field.
     fn decode(&self, body: &[u8], losses: &mut Losses) -> Result<Request>;
 
-    /// What clients call the fields that losses name as the neutral form does: its name for one, and the client's. A name that
-    /// begins with a dot stands at the end of a path, any other at its beginning; `[]` is any element of a list. Messages and their parts know
-    /// their places themselves, see [`crate::chat::Origin`].
+    /// What clients call the fields that losses name as the neutral form does: its name for one, and the client's. A
+    /// name that begins with a dot stands at the end of a path, any other at its beginning; `[]` is any element of a
+    /// list. Messages and their parts know their places themselves, see [`crate::chat::Origin`].
     fn words(&self) -> &'static [(&'static str, &'static str)];
 
     /// Writes a whole answer. What the API cannot express is recorded in `losses`.
@@ -85,8 +86,8 @@ pub trait ClientCodec: fmt::Debug + Sync {
 
 /// Writes one streamed answer for its client.
 pub trait EventWriter: fmt::Debug {
-    /// Appends the server-sent events that tell `event` to the client to `out`. What the API cannot express is recorded in
-    /// `losses`.
+    /// Appends the server-sent events that tell `event` to the client to `out`. What the API cannot express is recorded
+    /// in `losses`.
     fn event(&mut self, event: &Event, losses: &mut Losses, out: &mut Vec<u8>);
 
     /// True after the end of the answer or an error: nothing more will be written.
@@ -96,8 +97,8 @@ pub trait EventWriter: fmt::Debug {
 /// What the codecs of an answer need of the question.
 #[derive(Debug, Clone)]
 pub struct Asked {
-    /// The request as the backend was asked it, without its messages: an answer depends on what was asked for, not on the
-    /// conversation, which may be large.
+    /// The request as the backend was asked it, without its messages: an answer depends on what was asked for, not on
+    /// the conversation, which may be large.
     pub request: Rc<Request>,
     /// What the answer is called when its provider does not say; unique among the gateway's answers.
     pub id: String,

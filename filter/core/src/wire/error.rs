@@ -72,8 +72,8 @@ pub(super) fn openais_word(anthropics: &str) -> Option<&'static str> {
     SYNONYMS.iter().find(|(_, anthropic)| *anthropic == anthropics).map(|(openai, _)| *openai)
 }
 
-/// How a prompt that is too long for its model is refused, with who met the words. Agents make their conversation shorter where
-/// their own API's words come, and give up where others do.
+/// How a prompt that is too long for its model is refused, with who met the words. Agents make their conversation
+/// shorter where their own API's words come, and give up where others do.
 const TOO_LONG: &[(&str, &str)] = &[
     ("prompt is too long", "https://github.com/aaif-goose/goose/pull/7504"),
     ("input is too long", "https://github.com/tigy32/Tycode/issues/15"),
@@ -166,8 +166,8 @@ struct Said {
     status: Option<u16>,
 }
 
-/// The shapes in use: `{"error": {..}}` (OpenAI, Anthropic, Google), `{"error": ".."}`, `{"message": ".."}` (AWS, Cohere,
-/// older vLLM) and `{"detail": ".."}` (FastAPI).
+/// The shapes in use: `{"error": {..}}` (OpenAI, Anthropic, Google), `{"error": ".."}`, `{"message": ".."}` (AWS,
+/// Cohere, older vLLM) and `{"detail": ".."}` (FastAPI).
 fn of_value(mut value: Value) -> Option<Said> {
     // Google has a list of one where a stream was asked for.
     if let Value::Array(list) = &mut value
@@ -205,7 +205,8 @@ fn of_value(mut value: Value) -> Option<Said> {
         return None;
     }
     let mut message = message.or_else(|| kind.clone()).unwrap_or_default();
-    // Google's say there which field is wrong, or which quota is used up: <https://cloud.google.com/apis/design/errors>.
+    // Google's say there which field is wrong, or which quota is used up:
+    // <https://cloud.google.com/apis/design/errors>.
     let is_googles = error.get("status").is_some_and(Value::is_string);
     let details = error.get("details").filter(|_| is_googles);
     if let Some(details) = details.filter(|details| details.as_array().is_some_and(|list| !list.is_empty())) {

@@ -12,7 +12,8 @@ use crate::codec::text::{with_whole_characters, without_mark};
 use crate::error::{Error, Kind, Result};
 use crate::wire::json::{Json, MAX_VALUES, Member, Shape, Tree};
 
-/// A request's body as it can be parsed. What is JSON but no text, half of a surrogate pair, becomes U+FFFD and is a loss.
+/// A request's body as it can be parsed. What is JSON but no text, half of a surrogate pair, becomes U+FFFD and is a
+/// loss.
 pub(crate) fn readable<'b>(body: &'b [u8], losses: &mut Losses) -> Cow<'b, [u8]> {
     let body = with_whole_characters(without_mark(body));
     if matches!(body, Cow::Owned(_)) {
@@ -305,7 +306,8 @@ pub(crate) struct Taken {
     pub(crate) function: &'static [&'static str],
 }
 
-/// Records what a request says in the words of one vendor, in its `extra` for the most part, and its codec does not take.
+/// Records what a request says in the words of one vendor, in its `extra` for the most part, and its codec does not
+/// take.
 pub(crate) fn lose_extra(request: &Request, taken: &Taken, losses: &mut Losses) {
     let (all_of, family) = (taken.all_of, taken.family);
     let mut lose = |path: &Path<'_>, extra: Option<&Extra>, all_of: Option<Family>, taken: &[&str]| {

@@ -1,5 +1,5 @@
-//! A request's JSON as a tree. Names and texts without escapes stay in the body, and what is only sent on stays text: a tree
-//! holds numbers as 64 bits and would lose digits of a schema's bounds.
+//! A request's JSON as a tree. Names and texts without escapes stay in the body, and what is only sent on stays text: a
+//! tree holds numbers as 64 bits and would lose digits of a schema's bounds.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -15,8 +15,9 @@ use serde_json::{Number, Value};
 
 use super::raw::compact;
 
-/// The most JSON values of a request, names included. A value of one byte takes some sixty once it is parsed, so without this
-/// limit a body that passes the limit on bytes could still use up the worker's memory. Long conversations have thousands.
+/// The most JSON values of a request, names included. A value of one byte takes some sixty once it is parsed, so
+/// without this limit a body that passes the limit on bytes could still use up the worker's memory. Long conversations
+/// have thousands.
 pub(super) const MAX_VALUES: usize = 500_000;
 
 /// A JSON value.
@@ -261,7 +262,8 @@ fn without_doubles(members: Vec<Member<'_>>) -> Vec<Member<'_>> {
     unique
 }
 
-/// How many values `json` has at most: each but the first comes after one of `[{,:`, and in a string these do not count.
+/// How many values `json` has at most: each but the first comes after one of `[{,:`, and in a string these do not
+/// count.
 fn count_values(json: &[u8]) -> usize {
     let mut count: usize = 1;
     let mut rest = json;

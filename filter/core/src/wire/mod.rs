@@ -2,8 +2,8 @@
 //!
 //! A client API is decoded from requests and encoded to answers ([`ClientCodec`]), a backend's [`Schema`] the other way
 //! round ([`BackendCodec`]). There is no code per pair of them: what there is of either stands in one of the lists of
-//! `lists.rs`, and [`reach`] says how one comes to the other. Framing (server-sent events, AWS event streams) is not done
-//! here: readers take the data of whole events, writers of client streams write them.
+//! `lists.rs`, and [`reach`] says how one comes to the other. Framing (server-sent events, AWS event streams) is not
+//! done here: readers take the data of whole events, writers of client streams write them.
 //!
 //! What passes through untranslated is only watched, by [`usage`].
 //!

@@ -18,8 +18,8 @@ fn is_allowed(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '_' | '-')
 }
 
-/// The name itself, or what [stands for it](stand_in) if it is longer than `longest` or has anything but ASCII letters, digits,
-/// `_` and `-`.
+/// The name itself, or what [stands for it](stand_in) if it is longer than `longest` or has anything but ASCII letters,
+/// digits, `_` and `-`.
 pub(crate) fn allowed<'a>(name: &'a str, longest: usize, replacement: &str) -> Cow<'a, str> {
     if (1..=longest).contains(&name.len()) && name.chars().all(is_allowed) {
         return Cow::Borrowed(name);
@@ -27,8 +27,8 @@ pub(crate) fn allowed<'a>(name: &'a str, longest: usize, replacement: &str) -> C
     Cow::Owned(stand_in(name, longest, replacement))
 }
 
-/// What stands for `name`: its ASCII letters, digits, `_` and `-`, with `replacement` for the rest, and its digest. The same
-/// always becomes the same, with no state to keep, and two never become one. `longest` is in characters.
+/// What stands for `name`: its ASCII letters, digits, `_` and `-`, with `replacement` for the rest, and its digest. The
+/// same always becomes the same, with no state to keep, and two never become one. `longest` is in characters.
 pub(crate) fn stand_in(name: &str, longest: usize, replacement: &str) -> String {
     let most = KEPT.min(longest.saturating_sub(DIGEST).saturating_sub(1));
     let mut kept = String::new();

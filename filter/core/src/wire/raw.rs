@@ -48,8 +48,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A struct of an object's members that keeps in `rest` those it has no field for, so that they can be told. Of those in the list
-/// behind it nobody misses anything. `null` is nothing, as everywhere.
+/// A struct of an object's members that keeps in `rest` those it has no field for, so that they can be told. Of those
+/// in the list behind it nobody misses anything. `null` is nothing, as everywhere.
 macro_rules! with_rest {
     ($(#[$meta:meta])* struct $struct:ident<$a:lifetime> { $($name:literal => $field:ident: $type:ty,)* } $unsaid:expr) => {
         $(#[$meta])*
@@ -125,8 +125,8 @@ pub(crate) enum Changed {
     HalfCharacter,
 }
 
-/// The arguments of a call as an object. Models leave them empty for tools that take none; text that is no object, such as one
-/// that the limit of tokens cut, becomes `{"arguments": TEXT}`.
+/// The arguments of a call as an object. Models leave them empty for tools that take none; text that is no object, such
+/// as one that the limit of tokens cut, becomes `{"arguments": TEXT}`.
 pub(crate) fn arguments(text: &str) -> (Cow<'_, RawValue>, Option<Changed>) {
     let trimmed = match text.trim() {
         "" => "{}",

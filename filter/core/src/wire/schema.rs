@@ -27,8 +27,8 @@ pub trait Schema: fmt::Debug + Sync {
     /// Its side of a translation. `None`: it takes its natives only.
     fn codec(&self) -> Option<&'static dyn BackendCodec>;
 
-    /// The same for requests that only ask how many tokens a conversation has; its answers have nothing but the usage's input.
-    /// `None`: it cannot tell.
+    /// The same for requests that only ask how many tokens a conversation has; its answers have nothing but the usage's
+    /// input. `None`: it cannot tell.
     fn counter(&self) -> Option<&'static dyn BackendCodec> {
         None
     }
@@ -51,7 +51,8 @@ pub trait Schema: fmt::Debug + Sync {
         Err(no_way(to.endpoint, to.schema.name))
     }
 
-    /// What is to be done to a request that passes as it is, where the server refuses what other models leave in a conversation.
+    /// What is to be done to a request that passes as it is, where the server refuses what other models leave in a
+    /// conversation.
     fn mend(&self, to: &To<'_>) -> Option<Mend> {
         let _ = to;
         None
@@ -96,8 +97,8 @@ pub trait BackendCodec: fmt::Debug + Sync {
 
 /// Reads the events of one streamed answer.
 pub trait EventReader: fmt::Debug {
-    /// Appends what one event says to `out`. `name` is what its frame calls it; most APIs say it in the data as well. A broken
-    /// event becomes [`Event::Error`].
+    /// Appends what one event says to `out`. `name` is what its frame calls it; most APIs say it in the data as well. A
+    /// broken event becomes [`Event::Error`].
     fn event(&mut self, name: Option<&str>, data: &[u8], losses: &mut Losses, out: &mut Vec<Event>);
 
     /// The connection ended: appends [`Event::Error`] if the answer had not.
@@ -216,8 +217,8 @@ impl To<'_> {
         self.endpoint.operation().codec.is_some_and(ClientCodec::counts)
     }
 
-    /// `/v1/projects/<project>/locations/<region>/publishers/<publisher>/models/<model>:<method>` at Google Cloud. Without a
-    /// project it begins with the publisher, as in Vertex AI's express mode.
+    /// `/v1/projects/<project>/locations/<region>/publishers/<publisher>/models/<model>:<method>` at Google Cloud.
+    /// Without a project it begins with the publisher, as in Vertex AI's express mode.
     #[must_use]
     pub fn path_at_google(&self, publisher: &str, model: &str, method: &str) -> String {
         let segment = |text| utf8_percent_encode(text, SEGMENT);

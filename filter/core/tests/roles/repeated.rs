@@ -150,8 +150,8 @@ fn who_took_too_long_is_on_the_books_beside_who_answered() {
     assert!(lines.iter().all(|line| line.0 != "default/one"));
 }
 
-/// What becomes of attempts where Envoy may repeat failed connections more often than answers: whether the last of them lets Envoy
-/// repeat its error, or the status that it is refused with.
+/// What becomes of attempts where Envoy may repeat failed connections more often than answers: whether the last of them
+/// lets Envoy repeat its error, or the status that it is refused with.
 fn spared(attempts: &[Comes]) -> Result<bool, u16> {
     let mut gateway = Gateway::new().backend("one", OpenAI).backend("two", OpenAI);
     gateway.route.attempt_ms = Some(2_000);

@@ -54,8 +54,8 @@ pub enum Next {
     Hold,
     /// From [`HttpFilter::scheduled`]: the answer that is held goes on.
     ContinueAnswer,
-    /// From [`HttpFilter::scheduled`]: this is added to the answer, whose headers are gone. The other filters of the chain see
-    /// it as a piece of body.
+    /// From [`HttpFilter::scheduled`]: this is added to the answer, whose headers are gone. The other filters of the
+    /// chain see it as a piece of body.
     Send {
         /// What is added.
         body: Vec<u8>,

@@ -15,8 +15,8 @@ pub const SECRET_HEADER_PREFIX: &str = "x-weir-secret-";
 /// The largest secret, in bytes. All of them share one header block, which a proxy keeps to 60 KiB by default.
 const MAX_SECRET: usize = 32 * 1024;
 
-/// The name of the header that carries the secret of `credential`. It follows from the name alone, so that a proxy and a
-/// filter whose configurations differ for a moment never take one secret for another.
+/// The name of the header that carries the secret of `credential`. It follows from the name alone, so that a proxy and
+/// a filter whose configurations differ for a moment never take one secret for another.
 #[must_use]
 pub fn secret_header(credential: &str) -> String {
     let digest = hex::encode(Sha256::digest(credential));

@@ -1,7 +1,7 @@
 //! What an answer is, told from its first bytes where its content type may be wrong.
 //!
-//! Some servers send events as `text/plain`, as JSON, or as nothing at all, and some proxies send one JSON object, usually
-//! an error, as a stream of events. The content type is believed where the bytes say neither.
+//! Some servers send events as `text/plain`, as JSON, or as nothing at all, and some proxies send one JSON object,
+//! usually an error, as a stream of events. The content type is believed where the bytes say neither.
 
 use super::whole::too_large;
 use super::{Chunk, HeldHeaders};
@@ -106,8 +106,8 @@ impl Attempt {
         Chunk::Release(whole.headers, whole.body.unwrap_or(opening.bytes))
     }
 
-    /// Nothing tells what the answer is, at `now_ms`. Once its headers have been held for long enough, it is what its content
-    /// type says: `None` if that is a stream. Else what is due of the headers.
+    /// Nothing tells what the answer is, at `now_ms`. Once its headers have been held for long enough, it is what its
+    /// content type says: `None` if that is a stream. Else what is due of the headers.
     pub(super) fn open_in_silence(&mut self, opening: Opening, now_ms: u64) -> Option<HeldHeaders> {
         let hold = self.hold(&self.exchange.borrow(), self.answer.headers_ms);
         let is_stream = self.is_typed_as_stream() && !opening.is_whole && !opening.is_given_up;

@@ -50,11 +50,12 @@ pub(super) struct Params {
     pub(super) hold: Hold,
 }
 
-/// How long the headers wait for the first event, which may be an error: it is told by the status then, or another backend is
-/// tried.
+/// How long the headers wait for the first event, which may be an error: it is told by the status then, or another
+/// backend is tried.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Hold {
-    /// No other backend will be tried. A sign of life is reason enough to let the headers go: the client should have it, too.
+    /// No other backend will be tried. A sign of life is reason enough to let the headers go: the client should have
+    /// it, too.
     pub(super) is_last: bool,
     /// When they go: where another could be tried, only those of a backend that lives.
     pub(super) until_ms: u64,
@@ -110,7 +111,8 @@ pub(super) struct Stream {
     done: bool,
     /// Nothing of what still comes is for the client: the stream broke.
     broken: bool,
-    /// The error that is all there is of it, where it is one of the client's API: it may have members that only the provider knows.
+    /// The error that is all there is of it, where it is one of the client's API: it may have members that only the
+    /// provider knows.
     words: Option<Vec<u8>>,
 }
 

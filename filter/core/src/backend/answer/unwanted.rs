@@ -3,8 +3,8 @@
 use crate::backend::Attempt;
 use crate::headers::{HeaderEdits, Headers, NO_RETRY_HEADER, Names, is_internal};
 
-/// What a server says of itself or of the connection to it, and the client would take for the gateway's word: cookies (which
-/// no attempt sends back), other addresses, and what a browser is to do with this host from now on.
+/// What a server says of itself or of the connection to it, and the client would take for the gateway's word: cookies
+/// (which no attempt sends back), other addresses, and what a browser is to do with this host from now on.
 static OF_THE_SERVER: Names = Names::new(&[
     "alt-svc",
     "clear-site-data",
@@ -54,7 +54,8 @@ impl Attempt {
         edits
     }
 
-    /// Has Envoy give the client this answer, which is an error, where it could repeat the request once more for failed connections only.
+    /// Has Envoy give the client this answer, which is an error, where it could repeat the request once more for failed
+    /// connections only.
     pub(super) fn ends_attempts(&self, edits: &mut HeaderEdits) {
         let exchange = self.exchange.borrow();
         if self.route.spare_attempts > 0 && !exchange.routed.direct && exchange.is_last(&self.route) {

@@ -161,8 +161,9 @@ impl Attempt {
             && self.answer.media_type.ends_with("json")
     }
 
-    /// The answer is whole, and large. That it is JSON in its middle as well is not checked. `head` and `tail` are [`wire::usage::END`] bytes of it. False: all of it is needed after
-    /// all, so [`Attempt::whole_answer`] is to be called. It passes as it is otherwise.
+    /// The answer is whole, and large. That it is JSON in its middle as well is not checked. `head` and `tail` are
+    /// [`wire::usage::END`] bytes of it. False: all of it is needed after all, so [`Attempt::whole_answer`] is to be
+    /// called. It passes as it is otherwise.
     #[must_use]
     pub fn answer_ends(&mut self, head: &[u8], tail: &[u8], now_ms: u64) -> bool {
         let seen = wire::usage::observe_ends(self.endpoint, head, tail);
@@ -205,7 +206,8 @@ impl Attempt {
         Whole { headers, body: Some(body) }
     }
 
-    /// Lets the headers of an error go ahead of its body, which is to be given to [`Attempt::whole_answer`] all the same.
+    /// Lets the headers of an error go ahead of its body, which is to be given to [`Attempt::whole_answer`] all the
+    /// same.
     #[must_use]
     pub fn headers_ahead(&mut self) -> HeaderEdits {
         self.answer.headers_are_gone = true;
@@ -216,7 +218,8 @@ impl Attempt {
         headers
     }
 
-    /// The error with this status and body as an answer of the gateway's own, where the proxy must not try the next backend.
+    /// The error with this status and body as an answer of the gateway's own, where the proxy must not try the next
+    /// backend.
     #[must_use]
     pub fn reply(&self, status: u16, body: Vec<u8>) -> Reply {
         let mut exchange = self.exchange.borrow_mut();

@@ -130,8 +130,8 @@ const TYPES: &[&str] = &[
     "overloaded_error",
 ];
 
-/// The provider's own type, if it is one of this API's or has a word in it. Those of other APIs and of proxies say nothing to its
-/// clients.
+/// The provider's own type, if it is one of this API's or has a word in it. Those of other APIs and of proxies say
+/// nothing to its clients.
 fn own_type(error: &Error) -> &'static str {
     let own = error.provider_type();
     let known = own.and_then(|own| TYPES.iter().find(|known| **known == own).copied());

@@ -5,9 +5,10 @@
 //! agents leave such histories behind: an interrupted tool, a user who typed meanwhile, a history cut to fit.
 //!
 //! * A result that comes later is moved behind its call.
-//! * A call that has none gets one that says so, as an error: the conversation has gone on without, and Claude can, too.
-//!   Where nothing follows the call, its tool was forgotten: that is the client's to hear.
-//! * A result that no call waits for is left out. As a user's text it would be more than it was: tools are trusted less.
+//! * A call that has none gets one that says so, as an error: the conversation has gone on without, and Claude can,
+//!   too. Where nothing follows the call, its tool was forgotten: that is the client's to hear.
+//! * A result that no call waits for is left out. As a user's text it would be more than it was: tools are trusted
+//!   less.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};

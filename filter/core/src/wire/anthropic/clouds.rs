@@ -1,4 +1,5 @@
-//! What clients of Anthropic's own API send and a cloud refuses, Bedrock's InvokeModel or Vertex AI, taken out of a body in place.
+//! What clients of Anthropic's own API send and a cloud refuses, Bedrock's InvokeModel or Vertex AI, taken out of a
+//! body in place.
 
 use std::borrow::Cow;
 

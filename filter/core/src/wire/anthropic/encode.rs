@@ -17,8 +17,8 @@ use crate::wire::to_json;
 ///
 /// # Errors
 ///
-/// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see, two tools of one
-/// name, a call at the end.
+/// 422 for a value Claude is known to reject: a temperature over 1, a picture in a format it cannot see, two tools of
+/// one name, a call at the end.
 pub fn encode_request(params: &Params<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
     lose_extra(request, &Taken { all_of: Some(Family::Anthropic), ..Taken::default() }, losses);
     let names = ModelNames([request.model.as_str(), params.model]);
@@ -118,8 +118,8 @@ fn metadata<'a>(request: &'a Request, losses: &mut Losses) -> Option<Metadata<'a
     (user_id.is_some() || !own.is_empty()).then_some(Metadata { user_id, own })
 }
 
-/// Anthropic serves from what was bought ahead, or not: <https://platform.claude.com/docs/en/api/service-tiers>. Bedrock has
-/// tiers of its own.
+/// Anthropic serves from what was bought ahead, or not: <https://platform.claude.com/docs/en/api/service-tiers>.
+/// Bedrock has tiers of its own.
 fn service_tier(request: &Request, envelope: Envelope<'_>) -> Option<&'static str> {
     let is_default = request.service_tier.as_deref() == Some("default");
     (is_default && envelope == Envelope::Native).then_some("standard_only")

@@ -50,7 +50,8 @@ pub(in crate::wire) fn encode_messages<'a>(
             }
             content.extend(block);
         }
-        // "The final block in an assistant message cannot be `thinking`": such an answer was cut before it said anything.
+        // "The final block in an assistant message cannot be `thinking`": such an answer was cut before it said
+        // anything.
         while content.pop_if(|block| block.is_thought()).is_some() {
             losses.add(Path::At(&path, thoughts.pop().unwrap_or_default()), "a thought that nothing follows");
         }

@@ -49,8 +49,8 @@ const NO_FORCED_CALL: &[&str] =
 
 /// The most tokens of an answer, by
 /// <https://platform.claude.com/docs/en/build-with-claude/thinking#output-limits> and, for the older ones,
-/// <https://platform.claude.com/docs/en/about-claude/models/overview>. Sonnet 3.7 is not here: its limit is another with
-/// a beta header.
+/// <https://platform.claude.com/docs/en/about-claude/models/overview>. Sonnet 3.7 is not here: its limit is another
+/// with a beta header.
 const OUTPUT_LIMITS: &[(u64, &[&str])] = &[
     (4096, &["claude-3-haiku", "claude-3-opus", "claude-3-sonnet"]),
     (8192, &["claude-3-5"]),
@@ -172,8 +172,8 @@ impl ModelNames<'_> {
 /// Families whose names lead to a version; of the last only the preview had none.
 const FAMILIES: &[&str] = &["opus-", "sonnet-", "haiku-", "fable-", "mythos-"];
 
-/// The version in a model's name, as in `claude-opus-4-7` or `claude-opus-4.7`; the minor one is 0 where a date follows.
-/// Before 4 it stood in front of the family, and none of those has a rule here.
+/// The version in a model's name, as in `claude-opus-4-7` or `claude-opus-4.7`; the minor one is 0 where a date
+/// follows. Before 4 it stood in front of the family, and none of those has a rule here.
 fn version(name: &str) -> Option<(u32, u32)> {
     let behind = |family: &&str| name.get(find_word(name, family)?.saturating_add(family.len())..);
     let rest = FAMILIES.iter().find_map(behind)?;

@@ -1,7 +1,7 @@
 //! Thoughts of others' models in a request that passes as it is.
 //!
-//! A conversation may have begun at another provider's model. This gateway handed out that model's thoughts with their seals
-//! marked, or without any, and Claude takes neither: such a thought goes, or every later request would be a 400.
+//! A conversation may have begun at another provider's model. This gateway handed out that model's thoughts with their
+//! seals marked, or without any, and Claude takes neither: such a thought goes, or every later request would be a 400.
 
 use std::borrow::Cow;
 

@@ -117,7 +117,8 @@ impl Schema for InvokeModel {
         format!("/model/{}/{verb}", to.model_segment())
     }
 
-    /// `accept` is the type of the model's answer; the framing of a stream follows from the path. A client's asks for neither.
+    /// `accept` is the type of the model's answer; the framing of a stream follows from the path. A client's asks for
+    /// neither.
     fn headers(&self) -> &'static [ApiHeader] {
         &[
             ApiHeader::Remove("anthropic-version"),

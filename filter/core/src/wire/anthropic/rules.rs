@@ -109,13 +109,14 @@ pub(in crate::wire) fn tool_name(name: &str, longest: usize) -> Cow<'_, str> {
     allowed(name, longest, "_")
 }
 
-/// Said where [`takes_property`] is false. It is no loss but a 422: another name would have to be translated back in the arguments
-/// of each call, piece by piece where they are streamed.
+/// Said where [`takes_property`] is false. It is no loss but a 422: another name would have to be translated back in
+/// the arguments of each call, piece by piece where they are streamed.
 pub(super) const PROPERTY_NAME: &str =
     "Anthropic takes properties whose names are letters, digits, _, . and - up to 64 characters";
 
 /// Whether Claude takes a property of this name at the top of a tool's schema, `^[a-zA-Z0-9_.-]{1,64}$`
-/// (<https://github.com/anthropics/claude-code/issues/79418>); it looks at no other (<https://github.com/decocms/studio/pull/6874>).
+/// (<https://github.com/anthropics/claude-code/issues/79418>); it looks at no other
+/// (<https://github.com/decocms/studio/pull/6874>).
 pub(super) fn takes_property(name: &str) -> bool {
     const LONGEST: usize = 64;
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-');

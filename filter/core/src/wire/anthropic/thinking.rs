@@ -71,8 +71,8 @@ pub(in crate::wire) fn thinking<'a>(
 /// <https://platform.claude.com/docs/en/build-with-claude/extended-thinking>.
 const MIN_BUDGET: u64 = 1024;
 
-/// A budget that Claude takes beside this `max_tokens`, which is over [`MIN_BUDGET`] and counts thoughts, too: half of it
-/// where the client's leaves no room for an answer, or there is none.
+/// A budget that Claude takes beside this `max_tokens`, which is over [`MIN_BUDGET`] and counts thoughts, too: half of
+/// it where the client's leaves no room for an answer, or there is none.
 fn budget(asked: Option<u64>, max_tokens: u64) -> u64 {
     asked.filter(|budget| *budget < max_tokens).unwrap_or(max_tokens / 2).max(MIN_BUDGET)
 }

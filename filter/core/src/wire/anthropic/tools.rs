@@ -18,7 +18,8 @@ use crate::wire::names::{StandIns, is_same_function};
 ///
 /// # Errors
 ///
-/// 422 for two tools of one name that are not the same, and for a property that Claude does not take: one of them costs all tools.
+/// 422 for two tools of one name that are not the same, and for a property that Claude does not take: one of them costs
+/// all tools.
 pub(in crate::wire) fn tools<'a>(
     request: &'a Request,
     envelope: Envelope<'_>,

@@ -1,7 +1,7 @@
 //! Claude on Vertex AI: Anthropic's messages through `rawPredict` and `streamRawPredict`.
 //!
-//! <https://platform.claude.com/docs/en/api/claude-on-vertex-ai>. The model is in the path and the version in the body; all else is as
-//! at Anthropic itself, beta features in their header included.
+//! <https://platform.claude.com/docs/en/api/claude-on-vertex-ai>. The model is in the path and the version in the body;
+//! all else is as at Anthropic itself, beta features in their header included.
 
 use super::clouds::{Cloud, edits_for};
 use super::passing::without_foreign_thoughts;

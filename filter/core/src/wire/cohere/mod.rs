@@ -1,4 +1,5 @@
-//! Cohere's API, version 2: rerank, which passes as it is, and chat, for which requests are encoded and answers decoded.
+//! Cohere's API, version 2: rerank, which passes as it is, and chat, for which requests are encoded and answers
+//! decoded.
 //!
 //! <https://docs.cohere.com/reference/about>
 

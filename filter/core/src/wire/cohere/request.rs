@@ -116,8 +116,8 @@ fn is_off(thinking: &chat::Thinking) -> bool {
     }
 }
 
-/// <https://docs.cohere.com/docs/reasoning>: models that think do so unless they are told not to, with as many tokens as
-/// they like unless there is a budget.
+/// <https://docs.cohere.com/docs/reasoning>: models that think do so unless they are told not to, with as many tokens
+/// as they like unless there is a budget.
 fn thinking(asked: &chat::Thinking, model: Model, is_off: bool, losses: &mut Losses) -> Option<Thinking> {
     let chat::Thinking { effort, mode, between_tools: _, budget_tokens, display, include_thoughts } = asked;
     if is_off {

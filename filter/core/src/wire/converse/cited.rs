@@ -1,7 +1,7 @@
 //! Citations, and what a client says of its documents for their sake.
 //!
-//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Citation.html>. They are Claude's, and Anthropic's words
-//! under other names: so they go to Anthropic's clients and come back.
+//! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Citation.html>. They are Claude's, and
+//! Anthropic's words under other names: so they go to Anthropic's clients and come back.
 
 use std::borrow::Cow;
 

@@ -55,8 +55,8 @@ pub(super) struct Reader {
 }
 
 with_rest! {
-    /// Any event: which members it has depends on its name. `p` is padding against eavesdroppers who read lengths, and `metrics` are
-    /// how long the answer took.
+    /// Any event: which members it has depends on its name. `p` is padding against eavesdroppers who read lengths, and
+    /// `metrics` are how long the answer took.
     struct WireEvent<'a> {
         "contentBlockIndex" => content_block_index: u32,
         "start" => start: Start,

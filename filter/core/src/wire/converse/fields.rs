@@ -164,7 +164,8 @@ pub(super) fn model_fields<'a>(
     fields.with(Vendor::of(request).get(MODEL_FIELDS), losses)
 }
 
-/// Puts the members of the request that Claude alone knows to its fields, and returns the features that are named among them.
+/// Puts the members of the request that Claude alone knows to its fields, and returns the features that are named among
+/// them.
 ///
 /// # Errors
 ///
@@ -265,7 +266,8 @@ fn lose_beside_effort(request: &Request, losses: &mut Losses) {
     }
 }
 
-/// The effort that is asked for, or the nearest one of `levels`, which are in their order. Not to think is an effort as well.
+/// The effort that is asked for, or the nearest one of `levels`, which are in their order. Not to think is an effort as
+/// well.
 fn nearest_effort(
     request: &Request,
     levels: &'static [&'static str],

@@ -60,8 +60,8 @@ pub(super) struct Block {
 }
 
 with_rest! {
-    /// One of the answers. `avgLogprobs` is a mean over its tokens, which are told where they are asked for; `tokenCount` is counted
-    /// in the usage.
+    /// One of the answers. `avgLogprobs` is a mean over its tokens, which are told where they are asked for;
+    /// `tokenCount` is counted in the usage.
     struct Candidate<'a> {
         "content" => content: Turn<'a>,
         "finishReason" => finish_reason: Cow<'a, str>,
@@ -155,7 +155,8 @@ pub(super) enum Piece<'a> {
     Nothing,
 }
 
-/// What the part `raw` is, with its signature. Of an unknown kind is what Gemini may say any day: it goes back to it as it is.
+/// What the part `raw` is, with its signature. Of an unknown kind is what Gemini may say any day: it goes back to it as
+/// it is.
 pub(super) fn piece<'a>(raw: &'a RawValue) -> (Piece<'a>, Option<Seal>) {
     let Ok(part) = serde_json::from_str::<Part<'a>>(raw.get()) else { return (foreign(raw), None) };
     let seal = part.thought_signature.filter(|data| !data.is_empty());

@@ -1,11 +1,11 @@
 //! The conversation as turns of two, with each call's result behind it.
 //!
-//! Gemini pairs calls and results by their order and wants as many results as there were calls, in the turn behind them.
-//! Clients leave other histories behind: an interrupted tool, a user who typed meanwhile, a history cut to fit.
+//! Gemini pairs calls and results by their order and wants as many results as there were calls, in the turn behind
+//! them. Clients leave other histories behind: an interrupted tool, a user who typed meanwhile, a history cut to fit.
 //!
 //! * A result that comes later is moved behind its call.
-//! * A call that has none gets one that says so, as an error. Where nothing follows the call, its tool was forgotten: that is the
-//!   client's to hear.
+//! * A call that has none gets one that says so, as an error. Where nothing follows the call, its tool was forgotten:
+//!   that is the client's to hear.
 //! * A result that no call waits for is left out. As a user's text it would be more than it was.
 
 use std::borrow::Cow;
@@ -341,7 +341,8 @@ fn is_result(part: &Part<'_>) -> bool {
     matches!(part, Part::Known(part) if part.function_response.is_some())
 }
 
-/// The first call of a step has the signature, and must have one: <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures>.
+/// The first call of a step has the signature, and must have one:
+/// <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures>.
 fn sign_first_call(parts: &mut [Part<'_>]) {
     let calls = parts.iter_mut().filter_map(|part| match part {
         Part::Known(part) if part.function_call.is_some() => Some(part),

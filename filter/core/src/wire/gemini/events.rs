@@ -1,5 +1,5 @@
-//! A streamed answer, from Gemini's words: each event is a whole response with the next parts. Nothing says that it was the last
-//! but the reason of every candidate, and what comes behind that, such as usage and sources, still counts.
+//! A streamed answer, from Gemini's words: each event is a whole response with the next parts. Nothing says that it was
+//! the last but the reason of every candidate, and what comes behind that, such as usage and sources, still counts.
 
 use std::collections::BTreeSet;
 

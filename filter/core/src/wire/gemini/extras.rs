@@ -1,6 +1,7 @@
-//! What a client says in Gemini's own words, where its API has none: `safetySettings` and its kin beside the API's members, as
-//! Envoy AI Gateway takes them, or below `google`, as Google's own translation of OpenAI's API does
-//! (<https://docs.cloud.google.com/vertex-ai/generative-ai/docs/start/openai>). Google takes each name in both its spellings.
+//! What a client says in Gemini's own words, where its API has none: `safetySettings` and its kin beside the API's
+//! members, as Envoy AI Gateway takes them, or below `google`, as Google's own translation of OpenAI's API does
+//! (<https://docs.cloud.google.com/vertex-ai/generative-ai/docs/start/openai>). Google takes each name in both its
+//! spellings.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

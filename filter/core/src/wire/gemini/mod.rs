@@ -1,8 +1,8 @@
 //! Gemini on Vertex AI: `generateContent` and `streamGenerateContent`.
 //!
 //! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>. Its seals are `thoughtSignature`s
-//! (<https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures>); that of a call is in the call's name, where
-//! every client API has a place for it.
+//! (<https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures>); that of a call is in the call's
+//! name, where every client API has a place for it.
 
 mod answer;
 mod contents;

@@ -28,8 +28,8 @@ enum Size {
 }
 
 impl Model {
-    /// A name without a version, such as `gemini-flash-latest`, is that of the newest; one that is not Gemini's, such as that of a
-    /// tuned model, is taken for one of 2.5.
+    /// A name without a version, such as `gemini-flash-latest`, is that of the newest; one that is not Gemini's, such
+    /// as that of a tuned model, is taken for one of 2.5.
     pub(super) fn named(name: &str) -> Model {
         let gemini = name.find("gemini-").map(|start| name.get(start..).unwrap_or_default());
         let version = gemini.and_then(version);
@@ -73,8 +73,8 @@ impl Model {
         self.generation != Generation::Thoughtless
     }
 
-    /// Whether calls have names, results have pictures in them, pictures have levels of detail, and the answer may be JSON beside
-    /// functions.
+    /// Whether calls have names, results have pictures in them, pictures have levels of detail, and the answer may be
+    /// JSON beside functions.
     pub(super) fn is_newest(self) -> bool {
         self.generation == Generation::Levels
     }

@@ -7,7 +7,8 @@ use crate::chat::Losses;
 use crate::error::Result;
 use crate::wire::fields::Path;
 
-/// How deep schemas and their references may go, and how many of them there may be: references can make a short text endless.
+/// How deep schemas and their references may go, and how many of them there may be: references can make a short text
+/// endless.
 const MAX_DEPTH: usize = 100;
 const MAX_SCHEMAS: usize = 50_000;
 

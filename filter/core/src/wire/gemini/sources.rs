@@ -72,8 +72,8 @@ struct Citation {
     title: Option<String>,
 }
 
-/// What is said of the texts of a candidate: which text, and what. `texts` are its texts with the index of each among its parts.
-/// What is said of something else is left to the raw metadata.
+/// What is said of the texts of a candidate: which text, and what. `texts` are its texts with the index of each among
+/// its parts. What is said of something else is left to the raw metadata.
 pub(super) fn annotations(
     grounding: Option<&RawValue>,
     citations: Option<&RawValue>,

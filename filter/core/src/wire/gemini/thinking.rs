@@ -7,7 +7,8 @@ use crate::chat::{Losses, Request, Thinking, ThinkingMode};
 use crate::error::Result;
 use crate::wire::fields::Path;
 
-/// Tokens to think with for an effort, as Google's own translation of OpenAI's API has them, at which levels begin as well:
+/// Tokens to think with for an effort, as Google's own translation of OpenAI's API has them, at which levels begin as
+/// well:
 /// <https://ai.google.dev/gemini-api/docs/openai>.
 const LOW: u64 = 1024;
 const MEDIUM: u64 = 8192;

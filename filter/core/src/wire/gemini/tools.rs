@@ -63,7 +63,8 @@ pub(super) fn tools<'a>(request: &'a Request, model: Model, losses: &mut Losses)
     Ok(own)
 }
 
-/// A choice among some that need not call any leaves the others out: Gemini has a list of names only where it must call.
+/// A choice among some that need not call any leaves the others out: Gemini has a list of names only where it must
+/// call.
 fn is_allowed(request: &Request, name: &str) -> bool {
     match &request.tool_choice {
         Some(ToolChoice::Among { names, required: false }) => names.iter().any(|allowed| allowed == name),

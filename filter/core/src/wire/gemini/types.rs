@@ -1,5 +1,6 @@
 //! The shapes of a `GenerateContentRequest`:
-//! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>, field by field in `google.genai.types`.
+//! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>, field by field in
+//! `google.genai.types`.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,5 @@
-//! Gemini's counters. Thoughts are beside the candidates, and what tools brought beside the prompt; what the cache gave is in it.
+//! Gemini's counters. Thoughts are beside the candidates, and what tools brought beside the prompt; what the cache gave
+//! is in it.
 
 use serde::Deserialize;
 

@@ -145,7 +145,8 @@ impl Api for OpenAiApi {
     }
 }
 
-/// The provider's own type: users of Envoy AI Gateway know those of AWS and Google. What OpenAI has a word for is called that.
+/// The provider's own type: users of Envoy AI Gateway know those of AWS and Google. What OpenAI has a word for is
+/// called that.
 fn own_type(error: &Error) -> &str {
     match error.provider_type() {
         Some(own) => super::error::openais_word(own).unwrap_or(own),

@@ -116,7 +116,8 @@ fn decode_stop(path: &Path<'_>, stop: Json<'_>) -> Result<Vec<String>> {
     }
 }
 
-/// Tools that Google runs, as clients of this API name them and as Google does: those of Envoy AI Gateway, and the others alike.
+/// Tools that Google runs, as clients of this API name them and as Google does: those of Envoy AI Gateway, and the
+/// others alike.
 const GOOGLES: &[(&str, &str)] = &[
     ("code_execution", "codeExecution"),
     ("enterprise_search", "enterpriseWebSearch"),

@@ -83,8 +83,8 @@ pub(super) struct Message<'a> {
     pub(super) own: OwnWords<'a>,
 }
 
-/// What Google's models say of an answer, in Google's own words below names like this API's: extensions, as Envoy AI Gateway has
-/// them.
+/// What Google's models say of an answer, in Google's own words below names like this API's: extensions, as Envoy AI
+/// Gateway has them.
 #[derive(Default, Serialize)]
 pub(super) struct OwnWords<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,8 +136,8 @@ struct Citation<'a> {
 }
 
 impl<'a> UrlCitation<'a> {
-    /// Of the text that has `characters` characters and as many `before` it. `None` for a source without an address, which this
-    /// API cannot tell.
+    /// Of the text that has `characters` characters and as many `before` it. `None` for a source without an address,
+    /// which this API cannot tell.
     pub(super) fn of(annotation: &'a Annotation, before: usize, characters: usize) -> Option<Self> {
         let url = annotation.url.as_deref().filter(|url| !url.is_empty())?;
         let (start, end) = annotation.span.unwrap_or((0, characters));

@@ -101,8 +101,8 @@ fn counted(count: Count) -> Usage {
     Usage { input: count.get(), ..Usage::default() }
 }
 
-/// How many bytes of content a whole answer has, for one that does not report its usage: texts, thoughts and arguments of
-/// calls.
+/// How many bytes of content a whole answer has, for one that does not report its usage: texts, thoughts and arguments
+/// of calls.
 #[must_use]
 pub fn content_of_body(endpoint: Endpoint, body: &[u8]) -> u64 {
     let content = Facts::of(endpoint.watch().shape, body).content;

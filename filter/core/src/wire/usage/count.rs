@@ -6,8 +6,8 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Vis
 
 /// A number of tokens. Anything that is not one counts as not reported, so that an odd counter never costs the others.
 ///
-/// A word, without the padding of an `Option`: for a shape of many of those the compiler moves each byte by itself, which took three times
-/// as long as reading the numbers.
+/// A word, without the padding of an `Option`: for a shape of many of those the compiler moves each byte by itself,
+/// which took three times as long as reading the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Count(u64);
 

@@ -1,8 +1,8 @@
 //! What one event of a stream, or a whole answer, says that matters to the gateway.
 //!
-//! Read in one pass without building anything, since a stream has thousands of events and most of them say nothing but a
-//! word. The content is measured, not kept: some providers report no usage, and then its bytes are all there is to count.
-//! So it must be found however it is written: any order, spaces and escapes.
+//! Read in one pass without building anything, since a stream has thousands of events and most of them say nothing but
+//! a word. The content is measured, not kept: some providers report no usage, and then its bytes are all there is to
+//! count. So it must be found however it is written: any order, spaces and escapes.
 
 use super::watch::Shape;
 use crate::codec::reader::{Reader, Text};

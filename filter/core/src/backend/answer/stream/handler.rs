@@ -48,8 +48,8 @@ impl Handler<'_, '_> {
         !self.released && !*self.begun
     }
 
-    /// Whether a comment is for the client. Before the first event it says that the backend lives, and keeps the headers only
-    /// where another backend could be tried.
+    /// Whether a comment is for the client. Before the first event it says that the backend lives, and keeps the
+    /// headers only where another backend could be tried.
     fn passes_comment(&mut self) -> bool {
         self.hold.is_alive = true;
         self.released || *self.begun || self.hold.is_last || self.now_ms >= self.hold.until_ms

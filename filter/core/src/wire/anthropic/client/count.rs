@@ -1,7 +1,7 @@
 //! `count_tokens`: how many tokens has this conversation?
 //!
-//! <https://platform.claude.com/docs/en/api/messages-count-tokens>. Its requests are those of messages without what an answer
-//! depends on, such as `max_tokens`.
+//! <https://platform.claude.com/docs/en/api/messages-count-tokens>. Its requests are those of messages without what an
+//! answer depends on, such as `max_tokens`.
 
 use serde_json::json;
 

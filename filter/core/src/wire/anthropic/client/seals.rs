@@ -20,8 +20,8 @@ pub(super) fn of_client(marked: Option<String>) -> Option<Seal> {
     Some(Seal::of_marked_or(Family::Anthropic, marked))
 }
 
-/// A call's id as a client gets it, of which Anthropic takes every character, with the seal in it; and whether it is. One
-/// that its provider gave no id has one all the same: its result must say which it is of. `index` is the block's.
+/// A call's id as a client gets it, of which Anthropic takes every character, with the seal in it; and whether it is.
+/// One that its provider gave no id has one all the same: its result must say which it is of. `index` is the block's.
 pub(super) fn id_of_call<'a>(
     id: &'a str,
     seal: Option<&Seal>,

@@ -1,7 +1,7 @@
 //! A streamed answer, in Anthropic's words.
 //!
-//! <https://platform.claude.com/docs/en/build-with-claude/streaming>: one block after the other, numbered from 0, between
-//! the start and the end of the message.
+//! <https://platform.claude.com/docs/en/build-with-claude/streaming>: one block after the other, numbered from 0,
+//! between the start and the end of the message.
 
 use std::collections::VecDeque;
 

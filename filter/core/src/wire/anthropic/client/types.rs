@@ -179,8 +179,8 @@ pub(super) struct Said {
     pub(super) refused: bool,
 }
 
-/// `stop_reason` and `stop_sequence`. Anthropic's SDKs reject reasons that they do not know, and agents look for calls where it
-/// says so.
+/// `stop_reason` and `stop_sequence`. Anthropic's SDKs reject reasons that they do not know, and agents look for calls
+/// where it says so.
 pub(super) fn stop_reason<'a>(
     reason: &'a FinishReason,
     said: Said,

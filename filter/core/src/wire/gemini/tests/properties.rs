@@ -149,7 +149,8 @@ proptest! {
         prop_assert_eq!(usage, reply.usage);
     }
 
-    /// The same for Anthropic's clients, but for the texts of one kind that follow each other, which a stream does not part.
+    /// The same for Anthropic's clients, but for the texts of one kind that follow each other, which a stream does not
+    /// part.
     #[test]
     fn anthropics_clients_get_streamed_what_they_get_whole(all in prop::collection::vec(said(), 0..6)) {
         let (parts, streamed) = parts(&all);

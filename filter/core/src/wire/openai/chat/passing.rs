@@ -1,8 +1,8 @@
 //! What other models have left in a chat that passes as it is to one of OpenAI's own.
 //!
-//! The conversation may have begun at Claude, Gemini or Cohere, whose answers this gateway hands out with members of its own, and
-//! with the signature of Gemini's calls in their ids and beside them. OpenAI takes no such long ids and no members that it does not
-//! know, so each later request would be a 400: they go.
+//! The conversation may have begun at Claude, Gemini or Cohere, whose answers this gateway hands out with members of
+//! its own, and with the signature of Gemini's calls in their ids and beside them. OpenAI takes no such long ids and no
+//! members that it does not know, so each later request would be a 400: they go.
 
 use std::borrow::Cow;
 
