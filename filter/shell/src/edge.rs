@@ -142,7 +142,7 @@ impl EdgeFilter {
             Some((filter, made)) => {
                 self.direct = filter;
                 let due = self.direct.as_mut().and_then(|direct| direct.due());
-                self.wait(due, host.now_ms());
+                self.wait(due, || host.now_ms());
                 made.carry_out(host)
             }
         };
@@ -168,7 +168,7 @@ impl EdgeFilter {
         let Some(direct) = &mut self.direct else { return Flow::Hold };
         let flow = direct.retry(host);
         let due = direct.due();
-        self.wait(due, host.now_ms());
+        self.wait(due, || host.now_ms());
         self.go_on(host, flow)
     }
 
@@ -194,7 +194,7 @@ impl EdgeFilter {
                 let flow = direct.answer_headers(host, status, &headers, end);
                 self.holds_answer = matches!(flow, Flow::Hold);
                 let due = direct.due();
-                self.wait(due, host.now_ms());
+                self.wait(due, || host.now_ms());
                 if !matches!(flow, Flow::Continue) {
                     return flow;
                 }
@@ -215,7 +215,7 @@ impl EdgeFilter {
             }
         }
         let due = if edge.has_pulse() { wait_of(&edge.beat(host.now_ms())) } else { None };
-        self.wait(due, host.now_ms());
+        self.wait(due, || host.now_ms());
         let Some(edge) = &mut self.edge else { return Flow::Continue };
         let status = edge.passing().unwrap_or_else(|| host.status());
         self.status = Some(status);
@@ -298,9 +298,9 @@ impl EdgeFilter {
 
     /// Has [`EdgeFilter::beat`] called in so many milliseconds, unless it is called before that: it will be asked again
     /// then.
-    fn wait(&mut self, in_ms: Option<u64>, now_ms: u64) {
+    fn wait(&mut self, in_ms: Option<u64>, now_ms: impl FnOnce() -> u64) {
         let Some(in_ms) = in_ms else { return };
-        let at = now_ms.saturating_add(in_ms);
+        let at = now_ms().saturating_add(in_ms);
         if self.beat_at.is_none_or(|awaited| at < awaited) {
             self.beat_at = Some(at);
             self.due = Some(in_ms);
@@ -322,7 +322,7 @@ impl EdgeFilter {
         {
             let beat = direct.beat(host);
             let due = direct.due();
-            self.wait(due, now_ms);
+            self.wait(due, || now_ms);
             if let Beat::Reply(reply) = &beat {
                 self.status = Some(reply.status);
             }
@@ -347,7 +347,7 @@ impl EdgeFilter {
                 (None, Beat::End(bytes))
             }
         };
-        self.wait(due, now_ms);
+        self.wait(due, || now_ms);
         beat
     }
 
@@ -357,7 +357,7 @@ impl EdgeFilter {
             && edge.is_over()
         {
             let due = wait_of(&edge.beat(host.now_ms()));
-            self.wait(due, host.now_ms());
+            self.wait(due, || host.now_ms());
         }
     }
 
