@@ -164,8 +164,6 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
         return Ok(());
     };
     ready::filter_runs(&admin, options.filter.form)?;
-    announce(&loaded.plan, &ports, wishes);
-
     // Ports that Envoy chose stay: it takes them again when it is started again.
     let first = loaded.plan.listeners.first().map_or("", |listener| &listener.name);
     options.port = wishes.port.and(ports.get(first).copied());
@@ -175,6 +173,9 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
         let written = bootstrap.write(&directory.path().join(render::BOOTSTRAP));
         written.map_err(|error| Failure::Environment(format!("cannot write Envoy's bootstrap: {error}")))?;
     }
+
+    // Whoever waits for this may change things at once.
+    announce(&loaded.plan, &ports, wishes);
 
     let mut outage = wishes.redis.as_ref().map(|_| Outage::new(admin.clone()));
     let mut writes = wishes.access_log.as_ref().map(|_| Writes::new(admin.clone()));
