@@ -121,11 +121,16 @@ fn every_route_and_endpoint_means_something_to_the_filter() {
             let id = text(&route["name"]);
             let cluster = cluster(&file, text(&route["route"]["cluster"]));
             assert_eq!(roles(cluster), ["backend"], "{name}: {id}: the client's own request would go out");
-            let marks = marks(cluster);
-            assert_eq!(marks.len(), config.routes[id].targets.len(), "{name}: {id}: {marks:?}");
+            let (marks, meant) = (marks(cluster), &config.routes[id]);
+            assert_eq!(marks.len(), meant.targets.len(), "{name}: {id}: {marks:?}");
             marks.iter().for_each(|mark| check_mark(&config, id, mark));
             let retries = route["route"]["retry_policy"]["num_retries"].as_u64();
-            assert_eq!(retries, Some(marks.len() as u64 - 1), "{name}: {id}: each other backend once");
+            let others = marks.len() as u64 - 1 + u64::from(meant.spare_attempts);
+            assert_eq!(
+                retries,
+                Some(others),
+                "{name}: {id}: each other backend once, and for stale connections"
+            );
         }
     }
 }
