@@ -158,7 +158,8 @@ def test_a_policy_of_the_gateway_is_merged_and_not_replaced(tmp_path):
     (route,) = [route for name, route in translation.routes().items() if "/models-m/" in name]
     limits = route["typedPerFilterConfig"]["envoy.filters.http.ratelimit"]["rateLimits"]
     assert [limit.get("applyOnStreamDone", False) for limit in limits] == [False, True]
-    assert route["route"]["retryPolicy"]["numRetries"] == 1
+    # The other backend once, and three attempts for stale connections.
+    assert route["route"]["retryPolicy"]["numRetries"] == 4
 
 
 def test_a_listener_may_end_tls(tmp_path):

@@ -47,6 +47,15 @@ def ready(gateway):
     gateway.admin = gateway.wait_line(r"admin on (http://127\.0\.0\.1:\d+)")[1]
 
 
+def sdk_client(library, url, key, http, user, options):
+    """A client of an SDK that is strict about what it gets back. Nothing is TLS here, so it reads no certificates."""
+    defaults = {"max_retries": 0, "timeout": 30, "_strict_response_validation": True}
+    if "http_client" not in options:
+        defaults["http_client"] = http(verify=False)
+    headers = {"x-user-id": user} if user else {}
+    return library(base_url=url, api_key=key, default_headers=headers, **{**defaults, **options})
+
+
 class Gateway:
     """A running gateway. `manifest` is a list of resources, or a list of files."""
 
@@ -97,20 +106,15 @@ class Gateway:
 
     def openai(self, user=None, **options):
         """OpenAI's client, strict about what it gets back."""
-        return self._client(openai.OpenAI, "/v1", "sk-of-the-client", openai.DefaultHttpxClient, user, options)
+        url = f"{self.url}/v1"
+        return sdk_client(openai.OpenAI, url, "sk-of-the-client", openai.DefaultHttpxClient, user, options)
 
     def anthropic(self, user=None, **options):
         """Anthropic's client, strict about what it gets back."""
-        return self._client(
-            anthropic.Anthropic, "/anthropic", "sk-ant-of-the-client", anthropic.DefaultHttpxClient, user, options
+        url = f"{self.url}/anthropic"
+        return sdk_client(
+            anthropic.Anthropic, url, "sk-ant-of-the-client", anthropic.DefaultHttpxClient, user, options
         )
-
-    def _client(self, library, path, key, http, user, options):
-        defaults = {"max_retries": 0, "timeout": 30, "_strict_response_validation": True}
-        if "http_client" not in options:
-            defaults["http_client"] = http(verify=False)
-        headers = {"x-user-id": user} if user else {}
-        return library(base_url=self.url + path, api_key=key, default_headers=headers, **{**defaults, **options})
 
     def chat(self, model, user=None, **body):
         """A chat completion without a client library in between."""
