@@ -95,11 +95,16 @@ impl Secrets {
 
 /// How much of `text` it is, if it begins with `secret`.
 fn length_of(text: &[u8], secret: &[u8]) -> Option<usize> {
-    let mut at = 0;
-    for &byte in secret {
-        at += length_of_letter(text.get(at..)?, byte)?;
-    }
-    Some(at)
+    // A `%` or `&` of the secret's own may look as if an escape began there.
+    [true, false].into_iter().find_map(|is_escape| {
+        let mut at = 0;
+        for &byte in secret {
+            let rest = text.get(at..)?;
+            let is_plain = !is_escape && matches!(byte, b'%' | b'&') && rest.first() == Some(&byte);
+            at += if is_plain { 1 } else { length_of_letter(rest, byte)? };
+        }
+        Some(at)
+    })
 }
 
 /// How much of `text` it is, if it begins with `byte`, plain or in some escape.
@@ -203,6 +208,15 @@ mod tests {
         }
         assert_eq!(blanked(&secrets, r#"{"k":"a\/b+c=\"d\\e&f<g"}"#), r#"{"k":"***"}"#);
         assert_eq!(secrets.blanked_text(r#"a/b+c=\"d\\e&f\ng"#), None);
+    }
+
+    #[test]
+    fn a_secret_may_look_like_an_escape() {
+        for secret in ["%25A0aa0", "\"%25aaaaa", "&amp;aaaa"] {
+            let secrets = secrets(&[("x-api-key", secret)]);
+            let json = serde_json::json!({ "k": secret }).to_string();
+            assert_eq!(blanked(&secrets, &json), r#"{"k":"***"}"#, "{secret}");
+        }
     }
 
     #[test]
