@@ -181,7 +181,7 @@ impl Attempt {
             "include_usage",
             Cow::Borrowed(b"true"),
         ));
-        let mut losses = Losses::default();
+        let mut losses = Losses::of_request();
         let mends = self.mend(&exchange).map_or_else(Vec::new, |mend| mend(body, &mut losses));
         let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).collect();
         if edits.is_empty() && !exchange.client.has_mark {
@@ -194,7 +194,7 @@ impl Attempt {
     }
 
     fn enveloped(&mut self, body: &[u8]) -> Result<Vec<u8>> {
-        let mut losses = Losses::default();
+        let mut losses = Losses::of_request();
         let exchange = self.exchange.borrow();
         let headers = self.readable(&exchange.client.headers, &mut losses);
         let enveloped = self.schema.envelope(&self.to(&exchange, &headers), body, &mut losses)?;
@@ -207,7 +207,7 @@ impl Attempt {
     fn translated(&mut self, body: &[u8]) -> Result<Vec<u8>> {
         let (client, backend) = self.codecs()?;
         let exchange = self.exchange.borrow();
-        let mut left_out = Losses::default();
+        let mut left_out = Losses::of_request();
         let headers = self.readable(&exchange.client.headers, &mut left_out);
         let to = self.to(&exchange, &headers);
         let Translated { body, request, mut losses } = translate(client, backend, &to, body)?;
@@ -226,11 +226,11 @@ impl Attempt {
             let message = format!(
                 "the backend {} has no way for some of this, and nothing may be lost: {}",
                 exchange.attempts.backend,
-                losses.list()
+                losses.lines().join("; ")
             );
             return Err(Error::bad_request(message));
         }
-        exchange.attempt.losses = losses;
+        exchange.attempt.losses = losses.to_keep();
         Ok(())
     }
 

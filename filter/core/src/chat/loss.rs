@@ -5,12 +5,12 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The most losses that are kept of one request; further ones are only counted. A client decides how many fields it
-/// sends, so the list must not grow with them.
-pub const MAX_LOSSES: usize = 1000;
+/// The most losses that are kept of one request and its answer; further ones are only counted. A client decides how many
+/// fields it sends, and a backend what is in each event, so the list must not grow with them.
+pub const MAX_LOSSES: usize = 32;
 
-/// The most of them that the record lists: a line of the log is written for every request.
-const MAX_LINES: usize = 32;
+/// The most that are listed to who asked that a request lose nothing. They are kept only until it is refused or sent.
+const MAX_OF_REQUEST: usize = 1000;
 
 /// The longest path that is kept, in bytes: a field's name is the client's to choose as well.
 const MAX_PATH: usize = 200;
@@ -46,16 +46,39 @@ impl fmt::Display for Loss {
 }
 
 /// The losses of one request and its answer, at most [`MAX_LOSSES`] of them in full.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Losses {
     kept: Vec<Loss>,
     more: usize,
+    #[serde(skip)]
+    most: usize,
+}
+
+impl Default for Losses {
+    fn default() -> Self {
+        Self { kept: Vec::new(), more: 0, most: MAX_LOSSES }
+    }
 }
 
 impl Losses {
+    /// For the losses of a request that is being made: more of them are in full.
+    #[must_use]
+    pub fn of_request() -> Self {
+        Self { most: MAX_OF_REQUEST, ..Self::default() }
+    }
+
+    /// The same, with no more in full than is kept.
+    #[must_use]
+    pub fn to_keep(mut self) -> Self {
+        self.most = MAX_LOSSES;
+        self.more = self.count().saturating_sub(MAX_LOSSES);
+        self.kept.truncate(MAX_LOSSES);
+        self
+    }
+
     /// Records that the field at `path` is not sent on.
     pub fn add(&mut self, path: impl fmt::Display, reason: impl Into<Cow<'static, str>>) {
-        if self.kept.len() >= MAX_LOSSES {
+        if self.kept.len() >= self.most {
             self.more = self.more.saturating_add(1);
             return;
         }
@@ -93,22 +116,11 @@ impl Losses {
         self.kept.len().saturating_add(self.more)
     }
 
-    /// A line for each of the first losses, and one that counts the others: for the record.
+    /// One line per loss that is in full, and one that counts the others.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.first(MAX_LINES).collect()
-    }
-
-    /// All of them in one text: for who asked that nothing be lost.
-    #[must_use]
-    pub fn list(&self) -> String {
-        self.first(MAX_LOSSES).collect::<Vec<_>>().join("; ")
-    }
-
-    fn first(&self, most: usize) -> impl Iterator<Item = String> {
-        let more = self.count().saturating_sub(most);
-        let more = (more > 0).then(|| format!("and {more} more"));
-        self.kept.iter().take(most).map(ToString::to_string).chain(more)
+        let more = (self.more > 0).then(|| format!("and {} more", self.more));
+        self.kept.iter().map(ToString::to_string).chain(more).collect()
     }
 
     /// The lines in one value of a header: `; ` between them, and of what a client may have put into a path only what a
@@ -165,7 +177,7 @@ mod tests {
             losses.add("x".repeat(MAX_PATH), "not known");
         }
         let header = losses.header();
-        assert!(header.len() <= MAX_HEADER + "and 1002 more".len(), "{}", header.len());
+        assert!(header.len() <= MAX_HEADER + "and 34 more".len(), "{}", header.len());
         let listed = header.matches(": not known").count();
         assert!(header.ends_with(&format!("; and {} more", losses.count() - listed)), "{header}");
     }
@@ -178,11 +190,28 @@ mod tests {
         }
         assert_eq!(losses.iter().count(), MAX_LOSSES);
         assert_eq!(losses.count(), MAX_LOSSES + 5);
-        assert_eq!(losses.lines().len(), MAX_LINES + 1);
-        let more = format!("and {} more", MAX_LOSSES + 5 - MAX_LINES);
-        assert_eq!(losses.lines().last(), Some(&more));
-        assert_eq!(losses.list().matches(": not known").count(), MAX_LOSSES);
-        assert!(losses.list().ends_with("; and 5 more"));
+        assert_eq!(losses.lines().len(), MAX_LOSSES + 1);
+        assert_eq!(losses.lines().last().map(String::as_str), Some("and 5 more"));
         assert!(losses.iter().all(|loss| loss.path.len() <= MAX_PATH + '…'.len_utf8()));
+    }
+
+    #[test]
+    fn a_request_tells_more_than_is_kept() {
+        let mut losses = Losses::of_request();
+        for number in 0..MAX_OF_REQUEST + 5 {
+            losses.add(number, "not known");
+        }
+        assert_eq!((losses.iter().count(), losses.lines().len()), (MAX_OF_REQUEST, MAX_OF_REQUEST + 1));
+        let mut kept = losses.to_keep();
+        assert_eq!((kept.iter().count(), kept.count()), (MAX_LOSSES, MAX_OF_REQUEST + 5));
+        kept.add("answer.a", "not known");
+        assert_eq!((kept.iter().count(), kept.count()), (MAX_LOSSES, MAX_OF_REQUEST + 6));
+
+        let mut few = Losses::of_request();
+        few.add("a", "not known");
+        assert_eq!(
+            (few.clone().to_keep().lines(), few.to_keep().count()),
+            (vec!["a: not known".to_owned()], 1)
+        );
     }
 }

@@ -27,7 +27,7 @@ pub fn translate(
     to: &To<'_>,
     body: &[u8],
 ) -> Result<Translated> {
-    let (mut losses, mut of_backend) = (Losses::default(), Losses::default());
+    let (mut losses, mut of_backend) = (Losses::of_request(), Losses::of_request());
     let mut request = client.decode(body, &mut losses)?;
     to.model.clone_into(&mut request.model);
     let body = backend

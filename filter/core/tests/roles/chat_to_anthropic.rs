@@ -143,6 +143,9 @@ fn strict_names_every_loss_and_the_record_counts_those_it_does_not_keep() {
     assert_eq!(outcome.record.losses[32], "and 8 more");
 
     gateway.route.strict = true;
+    let outcome = gateway.post(CHAT, &body).answered_by(Answer::json(200, MESSAGE)).send();
+    let named = (0..40).filter(|number| outcome.error().contains(&format!("x{number:02}: "))).count();
+    assert_eq!((outcome.status, named), (400, 40), "{}", outcome.error());
     let body = r#"{"model":"m","seed":1,"n":2,"messages":[{"role":"user","content":"Hi"}]}"#;
     let outcome = gateway.post(CHAT, body).answered_by(Answer::json(200, MESSAGE)).send();
     assert_eq!((outcome.status, outcome.sent.len()), (400, 0));

@@ -1,5 +1,7 @@
 //! JSON Schema as models before 2.5 take it: a part of OpenAPI's, without references.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value, json};
 
 use super::rules::Rule;
@@ -45,10 +47,10 @@ const KEYWORDS: &[&str] = &[
 /// 422 for references that lead nowhere or in a circle, and for a schema that is too large.
 pub(super) fn for_older(path: &Path<'_>, text: &str, losses: &mut Losses) -> Result<Value> {
     let root: Value = serde_json::from_str(text).unwrap_or_default();
-    let mut conversion = Conversion { root: &root, count: 0, lost: Vec::new() };
+    let mut conversion = Conversion { root: &root, count: 0, lost: Vec::new(), seen: HashSet::new() };
     let converted = conversion.schema(path, &root, 0)?;
     for keyword in conversion.lost {
-        losses.add(Path::Key(path, &keyword), Rule::SchemaKeyword);
+        losses.add(Path::Key(path, keyword), Rule::SchemaKeyword);
     }
     Ok(converted)
 }
@@ -57,7 +59,9 @@ struct Conversion<'a> {
     root: &'a Value,
     count: usize,
     /// Each keyword once.
-    lost: Vec<String>,
+    /// Keywords that are no part of it, each once.
+    lost: Vec<&'a str>,
+    seen: HashSet<&'a str>,
 }
 
 impl<'a> Conversion<'a> {
@@ -114,9 +118,9 @@ impl<'a> Conversion<'a> {
         Ok(Value::Object(out))
     }
 
-    fn lose(&mut self, keyword: &str) {
-        if !self.lost.iter().any(|lost| lost == keyword) && self.lost.len() < crate::chat::MAX_LOSSES {
-            self.lost.push(keyword.to_owned());
+    fn lose(&mut self, keyword: &'a str) {
+        if self.seen.insert(keyword) {
+            self.lost.push(keyword);
         }
     }
 
