@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use memchr::memmem;
 use serde_json::value::RawValue;
 
 /// A vendor whose signatures, files, tools and fields are of use to its own models only. It is not a place: Claude's
@@ -50,6 +49,10 @@ pub struct Seal {
 }
 
 impl Seal {
+    /// Stands between the name of a call and its seal. Conversations that have begun have it in them, so it stays as it
+    /// is.
+    pub(crate) const IN_ID: &str = "__sealed_";
+
     /// The seal with whose it is, as a client gets it.
     #[must_use]
     pub fn marked(&self) -> impl fmt::Display {
@@ -86,19 +89,14 @@ impl Seal {
             return id.to_owned();
         }
         let whose = self.by.prefix().trim_end_matches(':');
-        format!("{id}{IN_ID}{whose}_{}", data.replace('+', "-").replace('/', "_"))
-    }
-
-    /// Whether there may be an id with a seal in it in `text`.
-    pub(crate) fn may_be_in_an_id(text: &[u8]) -> bool {
-        memmem::find(text, IN_ID.as_bytes()).is_some()
+        format!("{id}{}{whose}_{}", Self::IN_ID, data.replace('+', "-").replace('/', "_"))
     }
 
     /// The name of a call and the seal that was put in it.
     #[must_use]
     pub fn of_id(id: &str) -> (&str, Option<Seal>) {
         let sealed = || {
-            let (name, marked) = id.split_once(IN_ID)?;
+            let (name, marked) = id.split_once(Self::IN_ID)?;
             let (whose, data) = marked.split_once('_')?;
             let by = *Family::ALL.iter().find(|family| family.prefix().trim_end_matches(':') == whose)?;
             let mut data = data.replace('-', "+").replace('_', "/");
@@ -110,9 +108,6 @@ impl Seal {
         sealed().unwrap_or((id, None))
     }
 }
-
-/// Stands between the name of a call and its seal. Conversations that have begun have it in them, so it stays as it is.
-const IN_ID: &str = "__sealed_";
 
 /// Members of an object for which the neutral form has no word. The codec of the same family may know them; what no
 /// codec takes is a loss.

@@ -1,6 +1,7 @@
 //! What some write before or into JSON and some parsers take, others not.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use memchr::{memchr, memmem};
 
@@ -14,12 +15,16 @@ pub fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json)
 }
 
+/// How the escapes of surrogates begin. Searchers are prepared once: most requests and arguments of calls are short, and
+/// preparing takes longer than searching.
+static HALVES: LazyLock<[memmem::Finder<'static>; 2]> =
+    LazyLock::new(|| [memmem::Finder::new(br"\ud"), memmem::Finder::new(br"\uD")]);
+
 /// `json` with each half of a surrogate pair that has no other half, such as `\ud800`, replaced by `\ufffd`; borrowed
 /// when there is none. Such an escape is JSON (RFC 8259, 8.2), but no text: serde_json and Anthropic refuse it.
 #[must_use]
 pub fn with_whole_characters(json: &[u8]) -> Cow<'_, [u8]> {
-    let finds = |word: &[u8]| memmem::find(json, word).is_some();
-    if !finds(br"\ud") && !finds(br"\uD") {
+    if HALVES.iter().all(|half| half.find(json).is_none()) {
         return Cow::Borrowed(json);
     }
     let mut out = Cow::Borrowed(json);

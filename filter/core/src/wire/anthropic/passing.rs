@@ -4,6 +4,7 @@
 //! seals marked, or without any, and Claude takes neither: such a thought goes, or every later request would be a 400.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use memchr::memmem;
 use serde_json::value::RawValue;
@@ -18,16 +19,21 @@ use crate::wire::fields::Path;
 
 /// Whether a body may have such thoughts. A text with a quote before what looks like a mark is looked at in vain.
 fn may_have_foreign_thoughts(body: &[u8]) -> bool {
-    let marked = |by: &Family| {
-        let mark = Seal { by: *by, data: String::new() }.marked().to_string();
-        *by != Family::Anthropic && memmem::find(body, format!("\"{mark}").as_bytes()).is_some()
-    };
-    has_empty_signature(body) || Family::ALL.iter().any(marked)
+    has_empty_signature(body) || MARKS.iter().any(|mark| mark.find(body).is_some())
 }
 
+/// How the seals of others begin.
+static MARKS: LazyLock<Vec<memmem::Finder<'static>>> = LazyLock::new(|| {
+    let others = Family::ALL.iter().filter(|by| **by != Family::Anthropic);
+    let mark = |by: &Family| format!("\"{}", Seal { by: *by, data: String::new() }.marked());
+    others.map(|by| memmem::Finder::new(&mark(by)).into_owned()).collect()
+});
+
+static SIGNATURE: LazyLock<memmem::Finder<'static>> = LazyLock::new(|| memmem::Finder::new("\"signature\""));
+
 fn has_empty_signature(body: &[u8]) -> bool {
-    memmem::find_iter(body, b"\"signature\"").any(|start| {
-        let rest = body.get(start.saturating_add(b"\"signature\"".len())..).unwrap_or_default();
+    SIGNATURE.find_iter(body).any(|start| {
+        let rest = body.get(start.saturating_add(SIGNATURE.needle().len())..).unwrap_or_default();
         let rest = rest.trim_ascii_start().strip_prefix(b":").unwrap_or_default();
         rest.trim_ascii_start().starts_with(b"\"\"")
     })
