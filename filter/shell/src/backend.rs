@@ -310,8 +310,8 @@ impl BackendFilter {
             (Answer::Stream, Some(attempt)) => {
                 self.answer = Answer::Pass;
                 let step = attempt.answer_chunk(b"", true, host.now_ms());
-                // A host takes no more body here once the headers are gone: an end that is to be added is lost then, but
-                // not what was used.
+                // A host takes no more body here once the headers are gone: an end that is to be added is lost then,
+                // but not what was used.
                 match self.carry_out(step, host) {
                     reply @ Flow::Reply(_) => reply,
                     Flow::Continue | Flow::Hold => Flow::Continue,

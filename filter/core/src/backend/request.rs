@@ -58,7 +58,8 @@ pub fn may_change(config: &Config, target: &Target, name: &str) -> bool {
 }
 
 impl Attempt {
-    /// Whether the request depends on the client's body. Where the body passes as it is, there is no need to wait for it.
+    /// Whether the request depends on the client's body. Where the body passes as it is, there is no need to wait for
+    /// it.
     #[must_use]
     pub fn reads_body(&self) -> bool {
         let is_signed = matches!(self.backend.auth, Some(Auth::AwsSigv4 { .. }));

@@ -5,8 +5,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The most losses that are kept of one request and its answer; further ones are only counted. A client decides how many
-/// fields it sends, and a backend what is in each event, so the list must not grow with them.
+/// The most losses that are kept of one request and its answer; further ones are only counted. A client decides how
+/// many fields it sends, and a backend what is in each event, so the list must not grow with them.
 pub const MAX_LOSSES: usize = 32;
 
 /// The most that are listed to who asked that a request lose nothing. They are kept only until it is refused or sent.

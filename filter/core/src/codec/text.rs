@@ -15,8 +15,8 @@ pub fn without_mark(json: &[u8]) -> &[u8] {
     json.strip_prefix(BYTE_ORDER_MARK).unwrap_or(json)
 }
 
-/// How the escapes of surrogates begin. Searchers are prepared once: most requests and arguments of calls are short, and
-/// preparing takes longer than searching.
+/// How the escapes of surrogates begin. Searchers are prepared once: most requests and arguments of calls are short,
+/// and preparing takes longer than searching.
 static HALVES: LazyLock<[memmem::Finder<'static>; 2]> =
     LazyLock::new(|| [memmem::Finder::new(br"\ud"), memmem::Finder::new(br"\uD")]);
 

@@ -251,7 +251,8 @@ proptest! {
         prop_assert!(losses.is_empty());
     }
 
-    /// What a client has of an answer, streamed or whole, is what Claude gets back: every thought as it was, in its place.
+    /// What a client has of an answer, streamed or whole, is what Claude gets back: every thought as it was, in its
+    /// place.
     #[test]
     fn what_was_handed_out_can_be_sent_back(
         blocks in prop::collection::vec(block(), 0..6), keeps_index in any::<bool>(),

@@ -244,8 +244,8 @@ unsafe fn carry_out(envoy: ffi::Envoy, hook: Hook, verdict: Verdict) -> u32 {
             CONTINUE
         }
         (Hook::Scheduled, Next::Send { body, end }) => {
-            // SAFETY: as the caller says; Envoy copies the body. It may come to the filter's own hook before this returns, and
-            // when it ends the answer the filter may be destroyed by then.
+            // SAFETY: as the caller says; Envoy copies the body. It may come to the filter's own hook before this
+            // returns, and when it ends the answer the filter may be destroyed by then.
             unsafe {
                 ffi::envoy_dynamic_module_callback_http_send_response_data(envoy, Buffer::of(&body), end);
             }

@@ -226,7 +226,8 @@ impl<'a> Stream<'a> {
         self.keep.local_reply.get().map(AsRef::as_ref)
     }
 
-    /// Text in metadata. A copy: an endpoint is shared with the main thread, which may replace its metadata at any time.
+    /// Text in metadata. A copy: an endpoint is shared with the main thread, which may replace its metadata at any
+    /// time.
     pub fn metadata(&self, source: Metadata, namespace: &str, key: &str) -> Option<Vec<u8>> {
         let (namespace, key) = (Buffer::of(namespace.as_bytes()), Buffer::of(key.as_bytes()));
         // SAFETY: both names live for the call; the value is copied at once.

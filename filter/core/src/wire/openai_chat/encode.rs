@@ -65,7 +65,8 @@ fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
                         None => lose_source(position, losses),
                     }
                 }
-                // This API has no place for the signature of a text: it stands behind it as a thought that says nothing.
+                // This API has no place for the signature of a text: it stands behind it as a thought that says
+                // nothing.
                 if seal.is_some() {
                     let place = Place { after_text: place.after_text.saturating_add(text.len()), ..place };
                     let thought = Thought::Thinking { thinking: "", signature: seal };

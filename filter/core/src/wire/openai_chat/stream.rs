@@ -42,8 +42,8 @@ struct OpenBlock {
 
 #[derive(Debug)]
 enum BlockKind {
-    /// Text, how many characters of it are before this, and its signature, for which this API has no place but that of a
-    /// thought.
+    /// Text, how many characters of it are before this, and its signature, for which this API has no place but that of
+    /// a thought.
     Message {
         before: usize,
         seal: Option<Seal>,
@@ -51,8 +51,8 @@ enum BlockKind {
     /// A thought that was told whole.
     Redacted,
     Refusal,
-    /// A thought, kept until it is whole: clients see its text at once as `reasoning_content`, but what they send back is
-    /// one block with its signature, however they put lists of deltas together.
+    /// A thought, kept until it is whole: clients see its text at once as `reasoning_content`, but what they send back
+    /// is one block with its signature, however they put lists of deltas together.
     Thinking {
         text: String,
         seal: Option<Seal>,
