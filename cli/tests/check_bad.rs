@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use weir_cli::check::{Environment, Source, command, compile};
 
-#[path = "support/bad.rs"]
+#[path = "support/bad/mod.rs"]
 mod bad;
 
-use bad::CASES;
+use bad::cases;
 
 const BASE: &str = include_str!("resources/base.yaml");
 
@@ -36,7 +36,7 @@ fn the_base_is_good() {
 fn each_mistake_is_told_with_its_place() {
     let mut told = String::new();
     let mut reasons: HashMap<Vec<String>, &str> = HashMap::new();
-    for (name, edits, added) in CASES {
+    for (name, edits, added) in cases() {
         let found = findings(edits, added);
         assert!(!found.is_empty(), "{name}: nothing was found");
         let text = found.join("\n");
