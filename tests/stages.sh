@@ -225,7 +225,8 @@ test_beside_wasm() {
   log=$(mktemp)
   FILTER=wasm run_pytest tests/e2e "${@:2}" >"$log" 2>&1 &
   wasm=$!
-  "$@" || failed=1
+  # In a shell of its own: one that gives up must not leave the other at work.
+  ("$@") || failed=1
   say "end-to-end tests, wasm"
   wait "$wasm" || failed=1
   cat "$log"
