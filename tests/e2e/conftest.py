@@ -7,6 +7,7 @@ import socket
 import subprocess
 import tempfile
 
+import openai
 import pytest
 
 from harness import gateway as gateways
@@ -45,6 +46,18 @@ def clean(request):
 def providers(shared_providers):
     """All stand-in providers by name: qwen3, gpt-oss, main, spare, claude, bedrock, azure, cohere, vertex, pod-identity."""
     return shared_providers
+
+
+@pytest.fixture
+def client(providers):
+    """OpenAI's client at a stand-in itself, with no gateway between."""
+    return openai.OpenAI(
+        base_url=providers["qwen3"].url + "/v1",
+        api_key="none",
+        max_retries=0,
+        timeout=10,
+        _strict_response_validation=True,
+    )
 
 
 @pytest.fixture(scope="module")

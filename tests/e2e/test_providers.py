@@ -8,23 +8,11 @@ import socket
 import time
 
 import httpx
-import openai
 import pytest
 
 from harness import providers as stand_ins
 from harness.process import wait_for
 from harness.samples import HELLO
-
-
-@pytest.fixture
-def client(providers):
-    return openai.OpenAI(
-        base_url=providers["qwen3"].url + "/v1",
-        api_key="none",
-        max_retries=0,
-        timeout=10,
-        _strict_response_validation=True,
-    )
 
 
 class TestScripts:

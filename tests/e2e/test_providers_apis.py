@@ -15,17 +15,6 @@ from harness.samples import ARGUMENTS, HELLO, TOOLS, WEATHER, sentence
 
 
 @pytest.fixture
-def client(providers):
-    return openai.OpenAI(
-        base_url=providers["qwen3"].url + "/v1",
-        api_key="none",
-        max_retries=0,
-        timeout=10,
-        _strict_response_validation=True,
-    )
-
-
-@pytest.fixture
 def claude(providers):
     return anthropic.Anthropic(
         base_url=providers["claude"].url,

@@ -13,7 +13,7 @@ import pytest
 
 from harness import providers as stand_ins
 from harness.resources import CLAUDE
-from harness.samples import HELLO, sentence
+from harness.samples import HELLO, events_of_a_text, sentence
 
 
 def bedrock_client(provider, key=stand_ins.AWS_KEY, region=stand_ins.REGION):
@@ -47,15 +47,7 @@ class TestBedrock:
             modelId=CLAUDE, body=json.dumps(claude_body(max_tokens=3))
         )
         events = [json.loads(event["chunk"]["bytes"]) for event in answer["body"]]
-        assert [event["type"] for event in events] == [
-            "message_start",
-            "content_block_start",
-            "ping",
-            *["content_block_delta"] * 3,
-            "content_block_stop",
-            "message_delta",
-            "message_stop",
-        ]
+        assert [event["type"] for event in events] == events_of_a_text(3)
         assert events[-1]["amazon-bedrock-invocationMetrics"]["outputTokenCount"] == 3
 
     def test_anthropics_own_bedrock_client(self, providers):

@@ -66,3 +66,16 @@ def exception_frame(kind="throttlingException", message="slow down"):
     """An error in an AWS event stream, as a script step."""
     headers = {":message-type": "exception", ":exception-type": kind, ":content-type": "application/json"}
     return {"frame": {"headers": headers, "payload": {"message": message}}}
+
+
+def events_of_a_text(deltas):
+    """The names of the events of an answer of Anthropic's that is one text in so many pieces."""
+    return [
+        "message_start",
+        "content_block_start",
+        "ping",
+        *["content_block_delta"] * deltas,
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
