@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import threading
 
@@ -15,6 +14,7 @@ import httpx
 import pytest
 from harness.gateway import WEIR
 from harness.parts import missing
+from harness.ports import free_port
 from harness.process import Process, wait_for
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -26,12 +26,6 @@ HTPASSWD = f"{USER}:$2b$04$nhBFEnoBomiU3M/YP4.3Hu5wH.J4KCNCYWFTWtVO8/xhrc.iIqzKe
 
 def tool(name):
     return shutil.which(name) or missing(f"{name} is not installed: ./build.sh test --all does that")
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def filter_file(form):

@@ -14,6 +14,7 @@ from harness import gateway as gateways
 from harness import providers as stand_ins
 from harness import resources
 from harness.parts import missing
+from harness.ports import free_port
 from harness.process import Process, wait_for
 
 
@@ -99,12 +100,6 @@ def gateway(shared_providers, start_gateway):
 @pytest.fixture
 def user():
     return gateways.new_user()
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

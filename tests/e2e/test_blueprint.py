@@ -9,10 +9,10 @@ import httpx
 import pytest
 import yaml
 
-from conftest import free_port
 from harness import gateway as gateways
 from harness import providers as stand_ins
 from harness import resources
+from harness.ports import free_port
 
 EKS = pathlib.Path(__file__).resolve().parents[2] / "manifests" / "eks"
 ROUTING = ["gateway.yaml", "model-backends.yaml", "multi-model-routing/ai-gateway-route.yaml"]

@@ -10,9 +10,9 @@ import httpx
 import openai
 import pytest
 
-from conftest import free_port
 from harness import resources
 from harness.gateway import new_user
+from harness.ports import free_port
 from harness.process import Process, wait_for
 from harness.resources import CLAUDE, budget
 from harness.samples import HELLO, TOTAL

@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
-from conftest import free_port
 from harness import gateway as gateways
 from harness import providers as stand_ins
 from harness import resources
+from harness.ports import free_port
 from harness.process import wait_for
 from harness.rendered import Rendered, render
 from harness.samples import HELLO

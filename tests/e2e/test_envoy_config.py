@@ -7,11 +7,11 @@ import httpx
 import pytest
 import yaml
 
-from conftest import free_port
 from harness import plain_envoy
 from harness.gateway import new_user
 from harness.parts import missing
 from harness.plain_envoy import FOLDER, FORM, PARTS, PlainEnvoy, address, localized
+from harness.ports import free_port
 from harness.process import wait_for
 from harness.providers import OPENAI_KEY
 from harness.samples import HELLO, TOTAL, sentence

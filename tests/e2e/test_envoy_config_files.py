@@ -8,10 +8,10 @@ import httpx
 import pytest
 import yaml
 
-from conftest import free_port
 from harness import plain_envoy, resources
 from harness.gateway import WEIR
 from harness.plain_envoy import FOLDER, FORM, PARTS, PlainEnvoy, address, localized
+from harness.ports import free_port
 from harness.process import Process, wait_for
 from harness.samples import HELLO, sentence
 

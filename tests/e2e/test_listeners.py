@@ -9,8 +9,8 @@ import time
 import httpx
 import pytest
 
-from conftest import free_port
 from harness import resources
+from harness.ports import free_port
 from harness.process import wait_for
 from harness.second_envoy import SecondEnvoy, bootstrap_of
 

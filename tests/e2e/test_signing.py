@@ -7,8 +7,8 @@ import sys
 import boto3
 import pytest
 
-from conftest import free_port
 from harness import resources
+from harness.ports import free_port
 from harness.process import Process, wait_for
 from harness.samples import HELLO
 

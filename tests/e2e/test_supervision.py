@@ -8,9 +8,9 @@ import socket
 import httpx
 import pytest
 
-from conftest import free_port
 from harness import gateway as gateways
 from harness import resources
+from harness.ports import free_port
 from harness.process import Failed, alive, command_of, descendants, wait_for
 from harness.providers import start_openai
 from harness.resources import budget

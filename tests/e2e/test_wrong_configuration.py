@@ -6,8 +6,8 @@ import os
 import httpx
 import pytest
 
-from conftest import free_port
 from harness import resources
+from harness.ports import free_port
 from harness.process import wait_for
 from harness.rendered import Rendered, render
 from harness.samples import HELLO

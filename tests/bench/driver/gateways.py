@@ -16,8 +16,8 @@ import tempfile
 
 from . import manifest, parts
 
+from harness.ports import LOOPBACK, free_port, listens
 from harness.process import Failed, Process, descendants, wait_for
-from ports import LOOPBACK, free_port, listens
 
 
 def typed(kind, **fields):

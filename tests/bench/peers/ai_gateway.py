@@ -14,9 +14,8 @@ import json
 import os
 import pathlib
 
-from ports import free_port
-
 from . import envoy
+from .gateway import free_port
 
 #: Where Envoy AI Gateway keeps its own metadata of endpoints and routes.
 INTERNAL = "aigateway.envoy.io"

@@ -4,9 +4,7 @@ import json
 import os
 import shutil
 
-from ports import LOOPBACK, listens
-
-from .gateway import ROOT, Gateway
+from .gateway import LOOPBACK, ROOT, Gateway, listens
 
 #: Where the processors put usage, and the header they put the model into.
 NAMESPACE = "io.envoy.ai_gateway"

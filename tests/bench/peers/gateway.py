@@ -7,14 +7,14 @@ import subprocess
 import sys
 import tempfile
 
-from ports import LOOPBACK, free_port
-
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 #: Where the peers are installed.
 HOME = ROOT / ".weir" / "peers"
 
 sys.path.insert(0, str(ROOT / "tests" / "e2e"))
-from harness.process import Failed, Process, descendants, wait_for  # noqa: E402  (found by the line above)
+# What the line above makes importable; some of it is for the peers.
+from harness.ports import LOOPBACK, free_port, listens  # noqa: E402, F401
+from harness.process import Failed, Process, descendants, wait_for  # noqa: E402
 
 
 def run(*command, **options):

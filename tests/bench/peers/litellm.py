@@ -5,9 +5,7 @@ import sys
 import urllib.error
 import urllib.request
 
-from ports import LOOPBACK
-
-from .gateway import HOME, Gateway, run
+from .gateway import HOME, LOOPBACK, Gateway, run
 
 VERSION = "1.106.2"
 #: Releases that carried malware. Never install them, not even to compare.

@@ -3,9 +3,7 @@
 import json
 import shutil
 
-from ports import LOOPBACK, listens
-
-from .gateway import HOME, Gateway, run
+from .gateway import HOME, LOOPBACK, Gateway, listens, run
 
 PACKAGE = "@portkey-ai/gateway"
 VERSION = "1.15.2"

@@ -16,7 +16,7 @@ import httpx
 
 from harness import resources
 from harness.gateway import Gateway
-from harness.process import Process, wait_for
+from harness.process import PATIENCE, Process, wait_for
 
 from . import tools
 from .rendered import of_kind
@@ -203,7 +203,7 @@ class EnvoyGateway(Gateway):
         }
         return Process([tools.ratelimit()], env=environment)
 
-    def wait(self, timeout=60):
+    def wait(self, timeout=PATIENCE):
         """Until it serves, and its limits are known to the service."""
         wait_for(self.serves, timeout, 0.2, what="an answer of the gateway")
         if self.limits:

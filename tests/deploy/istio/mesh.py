@@ -11,6 +11,7 @@ import yaml
 from envoy_gateway import tools
 from harness import gateway as gateways
 from harness import resources
+from harness.ports import free_port
 from harness.process import Failed, Process, wait_for
 
 from .kubernetes import Api
@@ -29,12 +30,6 @@ def istioctl():
 
 def istiod():
     return tools.tool("PILOT_DISCOVERY", "pilot-discovery")
-
-
-def free_port():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 def render(directory, manifest, *options, code=("--wasm-image", "registry.example/weir:0.1.0")):
@@ -130,7 +125,7 @@ class Gateway:
         )
         self.istiod = process
         self.processes.append(process)
-        process.wait_line("starting gRPC discovery service", timeout=60)
+        process.wait_line("starting gRPC discovery service")
         return port
 
     def start_envoy(self, istiod_port, env):

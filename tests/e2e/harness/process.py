@@ -8,11 +8,15 @@ import threading
 import time
 
 
+#: Seconds until a wait is given up. It bounds what hangs, and is no claim of how long a thing takes: other tests may run beside it.
+PATIENCE = 120.0
+
+
 class Failed(Exception):
     """The process ended, or did not say what it should in time."""
 
 
-def wait_for(condition, timeout=5.0, pause=0.05, what="the condition"):
+def wait_for(condition, timeout=PATIENCE, pause=0.05, what="the condition"):
     """The first true value of `condition()`; fails after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
@@ -59,7 +63,7 @@ class Process:
             self._ended = True
             self._news.notify_all()
 
-    def wait_line(self, pattern, timeout=60.0):
+    def wait_line(self, pattern, timeout=PATIENCE):
         """The match of the first line that fits; fails when the process ends or is silent for too long."""
         end = time.monotonic() + timeout
         seen = 0
@@ -72,7 +76,8 @@ class Process:
                 seen = len(self.lines)
                 left = end - time.monotonic()
                 if self._ended or left <= 0:
-                    raise Failed(f"no line like {pattern!r} from {self.command[0]}:\n{self.output}")
+                    how = "which has ended" if self._ended else f"within {timeout} s"
+                    raise Failed(f"no line like {pattern!r} from {self.command[0]}, {how}:\n{self.output}")
                 self._news.wait(left)
 
     def wait_for_end(self, timeout=5.0):
