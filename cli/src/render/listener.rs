@@ -245,10 +245,13 @@ fn past_filters(expression: &str, error: &ClientError) -> Vec<Value> {
         })
     };
     // Those with paths of their own first: the last one takes what is left.
-    let prefixed =
-        ClientApi::ALL.iter().flat_map(|api| api.api().prefixes().iter().map(move |prefix| (prefix, *api)));
-    let mut mappers: Vec<Value> = prefixed
-        .map(|(prefix, api)| mapper(&format!("{expression} && request.path.startsWith('{prefix}')"), api))
+    let with_paths = ClientApi::ALL.iter().filter(|api| !api.api().prefixes().is_empty());
+    let mut mappers: Vec<Value> = with_paths
+        .map(|api| {
+            let begins = |prefix: &&str| format!("request.path.startsWith('{prefix}')");
+            let paths: Vec<String> = api.api().prefixes().iter().map(begins).collect();
+            mapper(&format!("{expression} && ({})", paths.join(" || ")), *api)
+        })
         .collect();
     mappers.push(mapper(expression, ClientApi::default()));
     mappers

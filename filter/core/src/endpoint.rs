@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::headers::Headers;
 use crate::wire::api::{Api, ClientCodec};
 use crate::wire::glance::Glance;
+use crate::wire::job::Asks;
 use crate::wire::usage::Watch;
 use crate::wire::{anthropic, cohere, openai};
 
@@ -25,8 +26,16 @@ pub struct Operation {
     pub glance: fn(&Headers, &[u8]) -> Result<Glance, String>,
     /// How its answers are watched where they pass untranslated.
     pub watch: Watch,
-    /// The client's side of a translation, where there is one.
-    pub codec: Option<&'static dyn ClientCodec>,
+    /// What its requests ask for, where that can be translated.
+    pub asks: Option<Asks>,
+}
+
+impl Operation {
+    /// The client's side of a conversation, if its requests are one.
+    #[must_use]
+    pub fn conversation(&self) -> Option<&'static dyn ClientCodec> {
+        self.asks.and_then(Asks::conversation)
+    }
 }
 
 /// The paths of an endpoint.
@@ -34,8 +43,8 @@ pub struct Operation {
 pub enum Path {
     /// This one.
     Exact(&'static str),
-    /// Both of these.
-    Either(&'static str, &'static str),
+    /// Each of these.
+    Any(&'static [&'static str]),
     /// This one, and all below it: the rest is a model's name, slashes included.
     List(&'static str),
 }
@@ -45,7 +54,7 @@ impl Path {
     fn rest(self, path: &str) -> Option<&str> {
         match self {
             Path::Exact(exact) => (path == exact).then_some(""),
-            Path::Either(one, other) => (path == one || path == other).then_some(""),
+            Path::Any(paths) => paths.contains(&path).then_some(""),
             Path::List(list) => match path.strip_prefix(list)? {
                 "" => Some(""),
                 rest => rest.strip_prefix('/').filter(|model| !model.is_empty()),
@@ -119,7 +128,7 @@ endpoints! {
     CountTokens: anthropic::COUNT_TOKENS,
     /// `GET /anthropic/v1/models` and `GET /anthropic/v1/models/{id}`, answered by the gateway
     AnthropicModels: anthropic::MODELS,
-    /// `POST /cohere/v2/rerank`
+    /// `POST /cohere/v2/rerank`, also without `/cohere`, as `/v1/rerank` and as `/rerank`
     Rerank: cohere::RERANK,
 }
 
@@ -181,7 +190,7 @@ mod tests {
         for endpoint in Endpoint::ALL {
             let paths = match endpoint.operation().path {
                 Path::Exact(path) | Path::List(path) => vec![path],
-                Path::Either(one, other) => vec![one, other],
+                Path::Any(paths) => paths.to_vec(),
             };
             for path in paths {
                 assert_eq!(Endpoint::of_path(path), Some(*endpoint));

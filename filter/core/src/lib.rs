@@ -18,6 +18,7 @@ pub mod endpoint;
 pub mod error;
 pub mod exchange;
 pub mod headers;
+pub mod job;
 pub mod limit;
 pub mod pulse;
 pub mod store;

@@ -158,7 +158,7 @@ fn stream(endpoint: Endpoint, backend: &dyn BackendCodec, asked: &Asked, lines: 
 }
 
 fn client(endpoint: Endpoint) -> &'static dyn ClientCodec {
-    endpoint.operation().codec.unwrap()
+    endpoint.operation().conversation().unwrap()
 }
 
 fn asked(chance: &mut Chance) -> Asked {

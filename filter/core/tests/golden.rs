@@ -3,7 +3,7 @@
 //! The snapshots lie beside the fixtures in `tests/fixtures/<api>/snapshots`. After a wanted change:
 //! `INSTA_UPDATE=always cargo test -p weir-core --test golden`, then read the diff.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 #[macro_use]
@@ -17,6 +17,9 @@ use weir_core::config::Schema;
 use weir_core::endpoint::Endpoint;
 use weir_core::headers::Headers;
 use weir_core::wire::{Asked, BackendCodec, ClientCodec, Framing, SchemaName, To, Translated, translate};
+
+#[path = "golden/jobs.rs"]
+mod jobs;
 
 /// What Anthropic's clients rely on in a stream.
 #[path = "../src/wire/anthropic/client/grammar.rs"]
@@ -245,7 +248,7 @@ fn with_to<T>(endpoint: Endpoint, schema: SchemaName, body: &[u8], make: impl Fn
 }
 
 fn client(endpoint: Endpoint) -> &'static dyn ClientCodec {
-    endpoint.operation().codec.unwrap()
+    endpoint.operation().conversation().unwrap()
 }
 
 fn backend(schema: SchemaName) -> &'static dyn BackendCodec {

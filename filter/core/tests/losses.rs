@@ -117,8 +117,11 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         headers: &Headers::default(),
         auth: None,
     };
-    let (client, backend) =
-        endpoint.operation().codec.zip(target.schema.schema().codec()).expect("there is a translation");
+    let (client, backend) = endpoint
+        .operation()
+        .conversation()
+        .zip(target.schema.schema().codec())
+        .expect("there is a translation");
     match translate(client, backend, &to, body.to_string().as_bytes()) {
         Err(error) => format!("{} ({})", error.status(), number(error.message().to_owned())),
         Ok(translated) if translated.losses.is_empty() => "yes".to_owned(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::answer::Question;
 use super::headers::AttemptHeaders;
 use super::secrets::Secrets;
 use super::{Attempt, refuse};
@@ -16,8 +17,9 @@ use crate::exchange::Exchange;
 use crate::headers::{BETA_HEADER, HeaderEdits, Headers};
 use crate::wire::anthropic::beta;
 use crate::wire::error::malformed;
+use crate::wire::job::{Sent, Translation};
 use crate::wire::schema::{ApiHeader, Mend};
-use crate::wire::{BackendCodec, ClientCodec, Reach, To, Translated, codecs, translate};
+use crate::wire::{self, Reach, To, Translated, translate};
 
 /// The request as the backend shall have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,17 +208,27 @@ impl Attempt {
     }
 
     fn translated(&mut self, body: &[u8]) -> Result<Vec<u8>> {
-        let (client, backend) = self.codecs()?;
+        let translation = self.translation()?;
         let exchange = self.exchange.borrow();
         let mut left_out = Losses::of_request();
         let headers = self.readable(&exchange.client.headers, &mut left_out);
         let to = self.to(&exchange, &headers);
-        let Translated { body, request, mut losses } = translate(client, backend, &to, body)?;
+        let (body, mut losses, question) = match translation {
+            Translation::Conversation(client, backend) => {
+                let Translated { body, request, losses } = translate(client, backend, &to, body)?;
+                (body, losses, Question::conversation(request))
+            }
+            Translation::Job(sides) => {
+                let mut losses = Losses::default();
+                let Sent { body, question } = sides.ask(&to, body, &mut losses)?;
+                (body, losses, Question::Job(question))
+            }
+        };
         losses.append(left_out, |_| None);
         drop(headers);
         drop(exchange);
         self.record(losses)?;
-        self.answer.remember(request);
+        self.answer.question = Some(question);
         Ok(body)
     }
 
@@ -236,8 +248,8 @@ impl Attempt {
     }
 
     /// Both sides of the translation.
-    pub(super) fn codecs(&self) -> Result<(&'static dyn ClientCodec, &'static dyn BackendCodec)> {
-        codecs(self.endpoint, self.schema)
+    pub(super) fn translation(&self) -> Result<Translation> {
+        wire::translation(self.endpoint, self.schema)
             .ok_or_else(|| Error::new(Kind::Internal, "there is no translation for this backend"))
     }
 
@@ -280,7 +292,7 @@ impl Attempt {
 
     /// The `:path` at the backend. What a client adds behind its own path means something only to its own API.
     fn path(&self, exchange: &Exchange) -> String {
-        let mut path = self.schema.path(&self.to(exchange, &exchange.client.headers));
+        let mut path = wire::path(&self.to(exchange, &exchange.client.headers));
         if let (Reach::Same, (_, Some(query))) = (self.reach, exchange.client.headers.path_and_query()) {
             let query = query_without_credentials(query);
             add_query(&mut path, &query);

@@ -5,6 +5,8 @@
 //! `lists.rs`, and [`reach`] says how one comes to the other. Framing (server-sent events, AWS event streams) is not
 //! done here: readers take the data of whole events, writers of client streams write them.
 //!
+//! Jobs that are no conversation have two sides as well, in [`job`].
+//!
 //! What passes through untranslated is only watched, by [`usage`].
 //!
 //! A conversation that is not streamed goes through four functions:
@@ -28,7 +30,7 @@
 //!     headers: &Headers::default(),
 //!     auth: None,
 //! };
-//! let client = endpoint.operation().codec.expect("chat completions are translated");
+//! let client = endpoint.operation().conversation().expect("chat completions are translated");
 //! let backend = schema.name.schema().codec().expect("so are messages");
 //!
 //! let mut losses = Losses::default();
@@ -65,6 +67,8 @@ pub mod error;
 mod fields;
 pub(crate) mod gemini;
 pub mod glance;
+mod invoke;
+pub mod job;
 mod json;
 mod lists;
 mod names;
@@ -83,7 +87,7 @@ use serde::Serialize;
 pub use api::{Asked, ClientCodec, EventWriter};
 pub use error::{ErrorAnswer, decode_error, decode_exception, is_error_of};
 pub use lists::{ClientApi, SchemaName};
-pub use schema::{BackendCodec, EventReader, Framing, Reach, Schema, To, codecs, reach};
+pub use schema::{BackendCodec, EventReader, Framing, Reach, Schema, To, codecs, path, reach, translation};
 pub use translate::{Translated, translate};
 
 /// `value` as JSON.

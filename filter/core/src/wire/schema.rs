@@ -1,13 +1,15 @@
 //! A schema: the API that a backend speaks, and how requests come to it.
 //!
 //! A schema says which endpoints its servers take as they are, and may have a codec: through that and the neutral
-//! conversation it serves the clients of every API that has one. What it says neither of cannot be sent to it.
+//! conversation it serves the clients of every API that has one, and so with each other kind of job
+//! ([`super::job`]). What it says neither of cannot be sent to it.
 
 use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::{ErrorAnswer, decode_error};
+use super::job::{BackendJob, Translation};
 use super::{Asked, ClientCodec, SchemaName};
 use crate::chat::{Event, Losses, Reply, Request};
 use crate::codec::splice::Edit;
@@ -15,6 +17,8 @@ use crate::config;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::headers::Headers;
+use crate::job::embeddings::Embeddings;
+use crate::job::rerank::Rerank;
 
 /// The changes to a client's body, and what is lost by them.
 pub(crate) type Mend = fn(&[u8], &mut Losses) -> Vec<Edit<'static>>;
@@ -24,7 +28,7 @@ pub trait Schema: fmt::Debug + Sync {
     /// The endpoints whose requests its servers take without a translation.
     fn natives(&self) -> &'static [Native];
 
-    /// Its side of a translation. `None`: it takes its natives only.
+    /// Its side of the translation of a conversation. `None`: it takes none but its natives.
     fn codec(&self) -> Option<&'static dyn BackendCodec>;
 
     /// The same for requests that only ask how many tokens a conversation has; its answers have nothing but the usage's
@@ -33,7 +37,18 @@ pub trait Schema: fmt::Debug + Sync {
         None
     }
 
-    /// The `:path` of a request that the schema can be reached with, without what the client put behind its own.
+    /// The same for embeddings.
+    fn embedder(&self) -> Option<&'static dyn BackendJob<Embeddings>> {
+        None
+    }
+
+    /// The same for documents that are to be ranked.
+    fn reranker(&self) -> Option<&'static dyn BackendJob<Rerank>> {
+        None
+    }
+
+    /// The `:path` of a native and of a conversation, without what the client put behind its own. A job has its own,
+    /// see [`BackendJob::path`].
     fn path(&self, to: &To<'_>) -> String;
 
     /// What requests have in their headers for the sake of this API.
@@ -137,7 +152,7 @@ pub enum Reach {
     Same,
     /// The same language in another envelope, as Anthropic's messages through Bedrock's InvokeModel.
     Envelope,
-    /// Through the neutral conversation.
+    /// Through the neutral form of what is asked for.
     Translate,
 }
 
@@ -151,18 +166,36 @@ pub fn reach(endpoint: Endpoint, schema: SchemaName) -> Result<Reach> {
     if let Some(native) = native(served, endpoint) {
         return Ok(native.reach);
     }
-    codecs(endpoint, served).map(|_| Reach::Translate).ok_or_else(|| no_way(endpoint, schema))
+    translation(endpoint, served).map(|_| Reach::Translate).ok_or_else(|| no_way(endpoint, schema))
 }
 
 /// Both sides of a translation of `endpoint` for `schema`, where there is one.
+#[must_use]
+pub fn translation(endpoint: Endpoint, schema: &dyn Schema) -> Option<Translation> {
+    endpoint.operation().asks?.translation(schema)
+}
+
+/// The same where it is a conversation's.
 #[must_use]
 pub fn codecs(
     endpoint: Endpoint,
     schema: &dyn Schema,
 ) -> Option<(&'static dyn ClientCodec, &'static dyn BackendCodec)> {
-    let client = endpoint.operation().codec?;
-    let backend = if client.counts() { schema.counter() } else { schema.codec() };
-    Some((client, backend?))
+    match translation(endpoint, schema)? {
+        Translation::Conversation(client, backend) => Some((client, backend)),
+        Translation::Job(_) => None,
+    }
+}
+
+/// The `:path` of a request to `to` that it can be reached with, without what the client put behind its own.
+#[must_use]
+pub fn path(to: &To<'_>) -> String {
+    let schema = to.schema.name.schema();
+    let is_native = native(schema, to.endpoint).is_some();
+    match translation(to.endpoint, schema).filter(|_| !is_native) {
+        Some(Translation::Job(sides)) => sides.path(to),
+        Some(Translation::Conversation(..)) | None => schema.path(to),
+    }
 }
 
 /// What `schema` says of `endpoint`.
@@ -214,7 +247,18 @@ impl To<'_> {
     /// Whether it is only asked how many tokens the conversation has.
     #[must_use]
     pub fn counts(&self) -> bool {
-        self.endpoint.operation().codec.is_some_and(ClientCodec::counts)
+        self.endpoint.operation().conversation().is_some_and(ClientCodec::counts)
+    }
+
+    /// The project at Google Cloud, as one segment of a path.
+    #[must_use]
+    pub fn project_segment(&self) -> Option<String> {
+        match self.auth {
+            Some(config::Auth::Gcp { project, .. }) => {
+                Some(utf8_percent_encode(project, SEGMENT).to_string())
+            }
+            _ => None,
+        }
     }
 
     /// `/v1/projects/<project>/locations/<region>/publishers/<publisher>/models/<model>:<method>` at Google Cloud.
@@ -325,7 +369,7 @@ mod tests {
             headers: &headers,
             auth: None,
         };
-        name.schema().path(&to)
+        super::path(&to)
     }
 
     #[test]
@@ -388,7 +432,7 @@ mod tests {
         let error = reach(Endpoint::Embeddings, SchemaName::AWSAnthropic).unwrap_err();
         assert_eq!(error.status(), 422);
         assert!(error.message().contains("embeddings") && error.message().contains("AWSAnthropic"));
-        assert_eq!(reach(Endpoint::Rerank, SchemaName::OpenAI).unwrap_err().status(), 422);
+        assert_eq!(reach(Endpoint::Rerank, SchemaName::Anthropic).unwrap_err().status(), 422);
     }
 
     #[test]
@@ -401,15 +445,15 @@ mod tests {
             format!("{schema:?}: {}", reached.collect::<Vec<_>>().join(", "))
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
-        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, Messages Translate
+        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, Messages Translate, Rerank Translate
         AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Messages Translate
         AWSOpenAI: ChatCompletions Same, Responses Same, Messages Translate
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Tokenize Translate, Messages Envelope, CountTokens Translate
-        AWSBedrock: ChatCompletions Translate, Tokenize Translate, Messages Translate, CountTokens Translate
-        Cohere: ChatCompletions Translate, Messages Translate, Rerank Same
+        AWSBedrock: ChatCompletions Translate, Embeddings Translate, Tokenize Translate, Messages Translate, CountTokens Translate, Rerank Translate
+        Cohere: ChatCompletions Translate, Embeddings Translate, Messages Translate, Rerank Same
         GCPAnthropic: ChatCompletions Translate, Tokenize Translate, Messages Envelope, CountTokens Envelope
-        GCPVertexAI: ChatCompletions Translate, Tokenize Translate, Messages Translate, CountTokens Translate
+        GCPVertexAI: ChatCompletions Translate, Embeddings Translate, Tokenize Translate, Messages Translate, CountTokens Translate, Rerank Translate
         ");
     }
 

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, OpenAI};
+use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, GCPVertexAI, OpenAI};
 use weir_core::endpoint::Endpoint;
 
 use crate::answer::{
@@ -27,6 +27,10 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/anthropic/v1/messages", Cohere),
     ("/v1/messages", AWSBedrock),
     ("/cohere/v2/rerank", Cohere),
+    ("/v2/rerank", OpenAI),
+    ("/v1/embeddings", Cohere),
+    ("/v1/embeddings", GCPVertexAI),
+    ("/v1/embeddings", AWSBedrock),
 ];
 
 const MEDIA_TYPES: &[&str] = &[
@@ -38,6 +42,21 @@ const MEDIA_TYPES: &[&str] = &[
     "application/problem+json; charset=utf-8",
 ];
 
+/// What a request has besides its model.
+fn asked(path: &str) -> &'static str {
+    match Endpoint::of_path(path) {
+        Some(Endpoint::Embeddings) => r#""input":"Hi""#,
+        Some(Endpoint::Rerank) => r#""query":"Hi","documents":["a"]"#,
+        _ => r#""messages":[{"role":"user","content":"Hi"}]"#,
+    }
+}
+
+fn gateway(path: &str, schema: SchemaName) -> Gateway {
+    let gateway = Gateway::new().backend("b", schema);
+    let is_by_model = schema == AWSBedrock && path == "/v1/embeddings";
+    if is_by_model { gateway.model("amazon.titan-embed-text-v2:0") } else { gateway }
+}
+
 /// Pieces of answers, and anything else.
 fn bytes() -> impl Strategy<Value = Bytes> {
     let piece = prop_oneof![
@@ -47,6 +66,16 @@ fn bytes() -> impl Strategy<Value = Bytes> {
         select(COHERE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
         select(MESSAGE_EVENTS).prop_map(frame),
         select(CONVERSE_EVENTS).prop_map(named_frame),
+        select(
+            &[
+                r#"{"embedding":[1,"#,
+                r#"-2.5e1],"inputTextTokenCount":3}"#,
+                r#"{"embeddings":{"float":[[1],["#,
+                r#"{"predictions":[{"embeddings":{"values":[0.5]}}]}"#,
+                r#"{"results":[{"index":0,"relevance_score":0.5}]}"#,
+            ][..]
+        )
+        .prop_map(|text| text.as_bytes().to_vec()),
         select(&["data: {", "}\n\n", "\n\n", "data: [DONE]\n\n", "{\"error\":", "\"x\"}", "[", ": c\n"][..])
             .prop_map(|text| text.as_bytes().to_vec()),
     ];
@@ -109,8 +138,8 @@ proptest! {
         if let Some(encoding) = encoding {
             answer = answer.header("content-encoding", encoding);
         }
-        let gateway = Gateway::new().backend("b", schema);
-        let request = format!(r#"{{"model":"m","stream":{stream},"messages":[{{"role":"user","content":"Hi"}}]}}"#);
+        let gateway = gateway(path, schema);
+        let request = format!(r#"{{"model":"m","stream":{stream},{}}}"#, asked(path));
         let outcome = gateway.post(path, request).header("x-client-path", path).answered_by(answer).send();
         let is_same_api = matches!(
             (outcome.api, schema),
@@ -127,8 +156,8 @@ proptest! {
         Bytes(body) in bytes(),
         model in ".{0,8}",
     ) {
-        let gateway = Gateway::new().backend("b", schema);
-        let named = format!(r#"{{"model":{},"messages":[{{"role":"user","content":"Hi"}}]}}"#, serde_json::json!(model));
+        let gateway = gateway(path, schema);
+        let named = format!(r#"{{"model":{},{}}}"#, serde_json::json!(model), asked(path));
         for body in [body, named.into_bytes()] {
             let outcome = gateway.post(path, body).answered_by(Answer::headers_only(500)).send();
             prop_assert!(outcome.status >= 400);

@@ -29,6 +29,7 @@ mod garbage;
 mod gateway;
 mod headers;
 mod host;
+mod jobs;
 mod messages_to_converse;
 mod models;
 mod openai_in_clouds;

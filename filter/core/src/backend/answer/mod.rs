@@ -21,6 +21,7 @@ use crate::error::{Error, Result};
 use crate::exchange::{Answer, Exchange};
 use crate::headers::{HeaderEdits, Headers as HeaderMap};
 use crate::pulse::HOLD_MS;
+use crate::wire::job::{self, Translation};
 use crate::wire::{Asked, Framing, Reach};
 
 use opening::Opening;
@@ -78,7 +79,7 @@ pub enum HeldHeaders {
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// What the backend was asked, when it was translated.
-    request: Option<Rc<Request>>,
+    pub(super) question: Option<Question>,
     /// What the request showed the backend.
     pub(super) secrets: Secrets,
     /// When the headers came, in milliseconds since 1970.
@@ -90,6 +91,8 @@ pub(super) struct State {
     aws_error_type: Option<String>,
     /// `x-amzn-requestid` or `request-id`: a name for answers that have none.
     id: Option<String>,
+    /// `x-amzn-bedrock-input-token-count`: the only place where InvokeModel says it of some models.
+    input_tokens: Option<u64>,
     /// Until it is known what the answer is.
     opening: Option<Opening>,
     /// It is a stream, whatever its content type says.
@@ -99,9 +102,16 @@ pub(super) struct State {
     headers_are_gone: bool,
 }
 
-impl State {
-    pub(super) fn remember(&mut self, request: Request) {
-        self.request = Some(Asked::remembered(request));
+/// What a backend was asked, as far as its answer depends on it.
+#[derive(Debug)]
+pub(super) enum Question {
+    Conversation(Rc<Request>),
+    Job(Box<dyn job::Question>),
+}
+
+impl Question {
+    pub(super) fn conversation(request: Request) -> Question {
+        Question::Conversation(Asked::remembered(request))
     }
 }
 
@@ -130,6 +140,8 @@ impl Attempt {
         state.encoding = headers.get("content-encoding").map(str::to_owned);
         state.aws_error_type = headers.get("x-amzn-errortype").map(str::to_owned);
         state.id = headers.get("x-amzn-requestid").or_else(|| headers.get("request-id")).map(str::to_owned);
+        state.input_tokens =
+            headers.get("x-amzn-bedrock-input-token-count").and_then(|count| count.parse().ok());
 
         if end {
             // A status of failure sends Envoy to the next backend; when there is none, the edge role adds a body.
@@ -189,15 +201,17 @@ impl Attempt {
         }
         let translation = match self.reach {
             Reach::Same | Reach::Envelope => None,
-            Reach::Translate => {
-                let (client, backend) = self.codecs()?;
-                let asked = self.asked(&exchange, now_ms);
-                Some(stream::Translation {
-                    reader: backend.events(&asked),
-                    writer: client.events(&asked),
-                    said: Vec::new(),
-                })
-            }
+            Reach::Translate => match self.translation()? {
+                Translation::Conversation(client, backend) => {
+                    let asked = self.asked(&exchange, now_ms);
+                    Some(stream::Translation {
+                        reader: backend.events(&asked),
+                        writer: client.events(&asked),
+                        said: Vec::new(),
+                    })
+                }
+                Translation::Job(_) => return Err(self.wrong_media_type()),
+            },
         };
         Ok(Stream::new(stream::Params {
             endpoint: self.endpoint,
@@ -238,14 +252,23 @@ impl Attempt {
 
     /// What the codecs of the answer need of the question.
     fn asked(&self, exchange: &Exchange, now_ms: u64) -> Asked {
-        let own = || {
-            exchange.client.api.api().answer_id(exchange.client.headers.get("x-request-id").unwrap_or("0"))
+        let request = match &self.answer.question {
+            Some(Question::Conversation(request)) => Rc::clone(request),
+            Some(Question::Job(_)) | None => Rc::default(),
         };
         Asked {
-            request: self.answer.request.clone().unwrap_or_default(),
-            id: self.answer.id.clone().unwrap_or_else(own),
+            request,
+            id: self.answer_id(exchange),
             model: exchange.attempts.request_model.clone(),
             created: Duration::from_millis(now_ms).as_secs(),
         }
+    }
+
+    /// A name for the answer, where it has none.
+    fn answer_id(&self, exchange: &Exchange) -> String {
+        let own = || {
+            exchange.client.api.api().answer_id(exchange.client.headers.get("x-request-id").unwrap_or("0"))
+        };
+        self.answer.id.clone().unwrap_or_else(own)
     }
 }

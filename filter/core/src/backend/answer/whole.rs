@@ -1,14 +1,15 @@
 //! Answers that are handled when they are whole: JSON, errors, and whatever else came in their place.
 
-use super::Whole;
+use super::{Question, Whole};
 use crate::backend::Attempt;
 use crate::codec::json;
 use crate::edge::Reply;
 use crate::error::{Error, Kind, Result};
-use crate::exchange::Answer;
+use crate::exchange::{Answer, Exchange};
 use crate::headers::HeaderEdits;
 use crate::limit::Standing;
 use crate::usage::Usage;
+use crate::wire::job::{Answered, Seen, Translation};
 use crate::wire::usage::Tokens;
 use crate::wire::{self, Reach};
 
@@ -88,17 +89,22 @@ impl Attempt {
     }
 
     fn translate_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
-        let (client, backend) = self.codecs()?;
         let mut exchange = self.exchange.borrow_mut();
-        let asked = self.asked(&exchange, now_ms);
+        let (Answered { body, model, usage }, content) = match &self.answer.question {
+            Some(Question::Job(question)) => {
+                let id = self.answer_id(&exchange);
+                let exchange = &mut *exchange;
+                let model = &exchange.attempts.request_model;
+                let seen = Seen { id: &id, model, input_tokens: self.answer.input_tokens };
+                let answered = question.answered(&seen, body, &mut exchange.attempt.losses);
+                (answered.map_err(|error| self.error_of(body, error))?, 0)
+            }
+            Some(Question::Conversation(_)) | None => self.converse(&mut exchange, body, now_ms)?,
+        };
         let progress = &mut exchange.attempt;
-        let reply = backend
-            .reply(&asked, body, &mut progress.losses)
-            .map_err(|error| if json::scan(body, []).is_err() { self.wrong_body() } else { error })?;
-        let body = client.reply(&asked, &reply, &mut progress.losses);
-        progress.usage.merge(reply.usage);
-        progress.seen_output_bytes = reply.content();
-        if let Some(model) = reply.model {
+        progress.usage.merge(usage);
+        progress.seen_output_bytes = content;
+        if let Some(model) = model {
             progress.response_model = model;
         }
         progress.answer = Answer::Complete;
@@ -108,6 +114,24 @@ impl Attempt {
         headers.set("content-length", body.len().to_string());
         headers.remove("content-encoding");
         Ok(Whole { headers, body: Some(body) })
+    }
+
+    /// An answer in a conversation, and how many bytes of content it has.
+    fn converse(&self, exchange: &mut Exchange, body: &[u8], now_ms: u64) -> Result<(Answered, u64)> {
+        let Translation::Conversation(client, backend) = self.translation()? else {
+            return Err(Error::new(Kind::Internal, "there is no conversation with this backend"));
+        };
+        let asked = self.asked(exchange, now_ms);
+        let losses = &mut exchange.attempt.losses;
+        let reply = backend.reply(&asked, body, losses).map_err(|error| self.error_of(body, error))?;
+        let body = client.reply(&asked, &reply, losses);
+        let content = reply.content();
+        Ok((Answered { body, model: reply.model, usage: reply.usage }, content))
+    }
+
+    /// What to say of an answer that a codec could not read.
+    fn error_of(&self, body: &[u8], error: Error) -> Error {
+        if json::scan(body, []).is_err() { self.wrong_body() } else { error }
     }
 
     /// The bytes pass; they are only looked at.

@@ -9,11 +9,12 @@ use crate::error::Error;
 use crate::wire::api::{Api, ModelsList};
 use crate::wire::error::{anthropics_word, has_type_and_message, is_prompt_too_long};
 use crate::wire::glance;
+use crate::wire::job::Asks;
 use crate::wire::usage::{Counters, Shape, Tokens, Watch};
 
 pub(crate) static MESSAGES: Operation = Operation {
     name: "messages",
-    path: Path::Either("/anthropic/v1/messages", "/v1/messages"),
+    path: Path::Any(&["/anthropic/v1/messages", "/v1/messages"]),
     api: ClientApi::Anthropic,
     body: Body::Json,
     glance: glance::json,
@@ -23,17 +24,17 @@ pub(crate) static MESSAGES: Operation = Operation {
         tokens: Tokens::InputAndOutput,
         ..Watch::NOTHING
     },
-    codec: Some(&client::CLIENT),
+    asks: Some(Asks::Conversation(&client::CLIENT)),
 };
 
 pub(crate) static COUNT_TOKENS: Operation = Operation {
     name: "count_tokens",
-    path: Path::Either("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"),
+    path: Path::Any(&["/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"]),
     api: ClientApi::Anthropic,
     body: Body::Json,
     glance: glance::json,
     watch: Watch { counters: Counters::InputTokens, ..Watch::NOTHING },
-    codec: Some(&client::COUNT),
+    asks: Some(Asks::Conversation(&client::COUNT)),
 };
 
 pub(crate) static MODELS: Operation = Operation {
@@ -43,7 +44,7 @@ pub(crate) static MODELS: Operation = Operation {
     body: Body::None,
     glance: glance::json,
     watch: Watch::NOTHING,
-    codec: None,
+    asks: None,
 };
 
 /// <https://docs.anthropic.com/en/api/models>

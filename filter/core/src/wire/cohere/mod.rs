@@ -1,15 +1,16 @@
-//! Cohere's API, version 2: rerank, which passes as it is, and chat, for which requests are encoded and answers
-//! decoded.
+//! Cohere's API, version 2: rerank, for clients and as a backend, and chat and embed as a backend of other clients.
 //!
 //! <https://docs.cohere.com/reference/about>
 
 mod answer;
+pub(in crate::wire) mod embed;
 mod events;
 mod message;
 #[cfg(test)]
 mod properties;
 mod reply;
 mod request;
+pub(in crate::wire) mod rerank;
 mod results;
 mod rules;
 #[cfg(test)]
@@ -22,21 +23,23 @@ use serde_json::{Value, json};
 use super::Asked;
 use super::api::Api;
 use super::glance;
+use super::job::{Asks, BackendJob};
 use super::schema::{BackendCodec, EventReader, Fits, Native, Schema, To, native};
 use super::usage::{Counters, Watch};
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::endpoint::{Body, ClientApi, Endpoint, Operation, Path};
 use crate::error::{Error, Result};
+use crate::job::embeddings::Embeddings;
 
 pub(crate) static RERANK: Operation = Operation {
     name: "rerank",
-    path: Path::Exact("/cohere/v2/rerank"),
+    path: Path::Any(&["/cohere/v2/rerank", "/v2/rerank", "/v1/rerank", "/rerank"]),
     api: ClientApi::Cohere,
     body: Body::Json,
     glance: glance::json,
     watch: Watch { counters: Counters::Cohere, ..Watch::NOTHING },
-    codec: None,
+    asks: Some(Asks::Rerank(&rerank::CLIENT)),
 };
 
 /// What its clients expect.
@@ -47,7 +50,7 @@ pub(crate) struct CohereApi;
 
 impl Api for CohereApi {
     fn prefixes(&self) -> &'static [&'static str] {
-        &["/cohere/"]
+        &["/cohere/", "/v2/rerank", "/v1/rerank", "/rerank"]
     }
 
     fn error(&self, error: &Error) -> Value {
@@ -73,6 +76,10 @@ impl Schema for Cohere {
 
     fn codec(&self) -> Option<&'static dyn BackendCodec> {
         Some(&Chat)
+    }
+
+    fn embedder(&self) -> Option<&'static dyn BackendJob<Embeddings>> {
+        Some(&embed::BACKEND)
     }
 
     fn path(&self, to: &To<'_>) -> String {

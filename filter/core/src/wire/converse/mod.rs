@@ -1,4 +1,5 @@
-//! Bedrock's Converse and ConverseStream, by which every model of Bedrock can be asked.
+//! Bedrock's Converse and ConverseStream, by which every model of Bedrock can be asked, but for those that no
+//! conversation is with ([`crate::wire::invoke`]).
 //!
 //! <https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html>; what a request may hold is in
 //! botocore's service model of `bedrock-runtime`. Converse refuses what Claude refuses of a conversation (blank
@@ -28,10 +29,14 @@ pub(super) use types::Media;
 
 use super::anthropic::StandIns;
 use super::counting::Counter;
+use super::invoke;
+use super::job::BackendJob;
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::error::Result;
 use crate::headers::BETA_HEADER;
+use crate::job::embeddings::Embeddings;
+use crate::job::rerank::Rerank;
 use crate::wire::Asked;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To};
 use events::Reader;
@@ -55,6 +60,14 @@ impl Schema for Converse {
 
     fn counter(&self) -> Option<&'static dyn BackendCodec> {
         Some(&COUNTER)
+    }
+
+    fn embedder(&self) -> Option<&'static dyn BackendJob<Embeddings>> {
+        Some(&invoke::EMBEDDER)
+    }
+
+    fn reranker(&self) -> Option<&'static dyn BackendJob<Rerank>> {
+        Some(&invoke::RERANKER)
     }
 
     fn path(&self, to: &To<'_>) -> String {

@@ -189,7 +189,7 @@ fn message_streamed(asked: &Asked, events: &[Event]) -> std::result::Result<Valu
 }
 
 fn codec(endpoint: Endpoint) -> &'static dyn ClientCodec {
-    endpoint.operation().codec.unwrap()
+    endpoint.operation().conversation().unwrap()
 }
 
 fn to_json_body(endpoint: Endpoint, model: &str, asked: &Value) -> Result<Value> {

@@ -6,11 +6,13 @@
 
 mod answer;
 mod contents;
+mod embeddings;
 mod events;
 mod extras;
 mod format;
 mod model;
 mod part;
+mod rank;
 mod reply;
 mod request;
 mod rules;
@@ -27,8 +29,11 @@ use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::error::Result;
 use crate::headers::BETA_HEADER;
+use crate::job::embeddings::Embeddings;
+use crate::job::rerank::Rerank;
 use crate::wire::Asked;
 use crate::wire::counting::Counter;
+use crate::wire::job::BackendJob;
 use crate::wire::names::StandIns;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Native, Schema, To, WITHOUT_GCP};
 
@@ -49,6 +54,14 @@ impl Schema for Gemini {
 
     fn counter(&self) -> Option<&'static dyn BackendCodec> {
         Some(&COUNTER)
+    }
+
+    fn embedder(&self) -> Option<&'static dyn BackendJob<Embeddings>> {
+        Some(&embeddings::BACKEND)
+    }
+
+    fn reranker(&self) -> Option<&'static dyn BackendJob<Rerank>> {
+        Some(&rank::BACKEND)
     }
 
     fn path(&self, to: &To<'_>) -> String {

@@ -5,17 +5,21 @@
 pub(crate) mod azure;
 pub(crate) mod bedrock;
 pub(in crate::wire) mod chat;
+mod embeddings;
+mod rerank;
 
 use serde_json::{Value, json};
 
 use super::api::{Api, ModelsList};
 use super::glance;
+use super::job::{Asks, BackendJob};
 use super::openai_chat;
 use super::schema::{BackendCodec, Fits, Mend, Native, Schema, To, native};
 use super::usage::{Counters, Shape, Tokens, Watch};
 use crate::config::{AuthKind, Model};
 use crate::endpoint::{Body, ClientApi, Endpoint, Operation, Path};
 use crate::error::{Error, Kind};
+use crate::job::rerank::Rerank;
 
 /// What most of its endpoints have in common.
 const POST: Operation = Operation {
@@ -25,7 +29,7 @@ const POST: Operation = Operation {
     body: Body::Json,
     glance: glance::json,
     watch: Watch::NOTHING,
-    codec: None,
+    asks: None,
 };
 
 const TOKENS: Watch = Watch { tokens: Tokens::InputAndOutput, ..Watch::NOTHING };
@@ -34,7 +38,7 @@ pub(crate) static CHAT_COMPLETIONS: Operation = Operation {
     name: "chat",
     path: Path::Exact("/v1/chat/completions"),
     watch: Watch { shape: Shape::Chat, ..TOKENS },
-    codec: Some(&openai_chat::CLIENT),
+    asks: Some(Asks::Conversation(&openai_chat::CLIENT)),
     ..POST
 };
 
@@ -49,6 +53,7 @@ pub(crate) static EMBEDDINGS: Operation = Operation {
     name: "embeddings",
     path: Path::Exact("/v1/embeddings"),
     watch: Watch { tokens: Tokens::Input, ..Watch::NOTHING },
+    asks: Some(Asks::Embeddings(&embeddings::CLIENT)),
     ..POST
 };
 
@@ -93,7 +98,7 @@ pub(crate) static TOKENIZE: Operation = Operation {
     name: "tokenize",
     path: Path::Exact("/tokenize"),
     watch: Watch { counters: Counters::Count, ..Watch::NOTHING },
-    codec: Some(&openai_chat::TOKENIZE),
+    asks: Some(Asks::Conversation(&openai_chat::TOKENIZE)),
     ..POST
 };
 
@@ -202,6 +207,10 @@ impl Schema for OpenAi {
 
     fn codec(&self) -> Option<&'static dyn BackendCodec> {
         Some(&chat::CODEC)
+    }
+
+    fn reranker(&self) -> Option<&'static dyn BackendJob<Rerank>> {
+        Some(&rerank::BACKEND)
     }
 
     fn path(&self, to: &To<'_>) -> String {

@@ -15,7 +15,7 @@ fn translated(asked: &Value) -> Result<Translated> {
         headers: &headers,
         auth: None,
     };
-    let client = Endpoint::Messages.operation().codec.unwrap();
+    let client = Endpoint::Messages.operation().conversation().unwrap();
     translate(client, schema.name.schema().codec().unwrap(), &to, asked.to_string().as_bytes())
 }
 

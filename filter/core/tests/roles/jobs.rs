@@ -1,0 +1,163 @@
+//! Jobs that are no conversation: embeddings and documents to rank.
+
+use serde_json::json;
+use weir_core::config::SchemaName::{AWSBedrock, Anthropic, AzureOpenAI, Cohere, GCPVertexAI, OpenAI};
+use weir_core::usage::record::UsageStatus;
+
+use crate::answer::Answer;
+use crate::gateway::{Gateway, REGION};
+
+const EMBEDDINGS: &str = "/v1/embeddings";
+const TITAN: &str = "amazon.titan-embed-text-v2:0";
+const VECTOR: &str = r#"{"embedding":[0.5,-0.25],"inputTextTokenCount":4}"#;
+
+#[test]
+fn vectors_are_on_the_books_of_their_model() {
+    let gateway = Gateway::new().backend("aws", AWSBedrock).model(TITAN);
+    let body = r#"{"model":"m","input":"Some text."}"#;
+    let outcome = gateway.post(EMBEDDINGS, body).answered_by(Answer::json(200, VECTOR)).send();
+    let sent = &outcome.sent[0];
+    assert_eq!(sent.path(), format!("/model/{TITAN}/invoke"));
+    assert_eq!(sent.text(), r#"{"inputText":"Some text."}"#);
+    let authorization = sent.headers.get("authorization").unwrap();
+    assert!(authorization.contains(&format!("/{REGION}/bedrock/aws4_request")), "{authorization}");
+    assert_eq!(outcome.json()["data"][0]["embedding"], json!([0.5, -0.25]));
+    let record = &outcome.record;
+    assert_eq!((record.input_tokens, record.output_tokens, record.total_tokens), (Some(4), None, Some(4)));
+    assert_eq!((record.usage_status, record.endpoint), (UsageStatus::Complete, "embeddings"));
+    assert_eq!(record.request_model, TITAN);
+}
+
+#[test]
+fn what_bedrock_says_in_headers_only_is_counted_too() {
+    let gateway = Gateway::new().backend("aws", AWSBedrock).model("cohere.embed-v4:0");
+    let body = r#"{"model":"m","input":"Some text.","encoding_format":"base64"}"#;
+    let vectors = r#"{"embeddings":{"float":[[0.5]]}}"#;
+    let answer = || Answer::json(200, vectors);
+    let count = "x-amzn-bedrock-input-token-count";
+    let outcome = gateway.post(EMBEDDINGS, body).answered_by(answer().header(count, "7")).send();
+    assert_eq!(outcome.json()["usage"], json!({"prompt_tokens": 7, "total_tokens": 7}));
+    assert_eq!(outcome.json()["data"][0]["embedding"], "AAAAPw==");
+    assert_eq!((outcome.record.input_tokens, outcome.record.usage_status), (Some(7), UsageStatus::Complete));
+
+    let outcome = gateway.post(EMBEDDINGS, body).answered_by(answer()).send();
+    assert_eq!(outcome.json()["usage"], json!({"prompt_tokens": 0, "total_tokens": 0}));
+    assert_eq!(outcome.record.usage_status, UsageStatus::Estimated);
+}
+
+#[test]
+fn each_attempt_makes_the_request_anew() {
+    let gateway = Gateway::new()
+        .backend("aws", AWSBedrock)
+        .model(TITAN)
+        .backend("google", GCPVertexAI)
+        .model("text-embedding-005")
+        .backend("gpt", OpenAI);
+    let body = r#"{"model":"m","input":["Some text."],"user":"ann"}"#;
+    let own = r#"{"object":"list","data":[],"usage":{"prompt_tokens":3,"total_tokens":3}}"#;
+    let outcome = gateway
+        .post(EMBEDDINGS, body)
+        .header("x-weir-report-losses", "true")
+        .answered_by(Answer::json(500, r#"{"message":"x"}"#))
+        .answered_by(Answer::json(503, r#"{"error":{"message":"x"}}"#))
+        .answered_by(Answer::json(200, own))
+        .send();
+    let paths: Vec<&str> = outcome.sent.iter().map(|sent| sent.path()).collect();
+    let google = format!(
+        "/v1/projects/project/locations/{REGION}/publishers/google/models/text-embedding-005:predict"
+    );
+    assert_eq!(paths, [format!("/model/{TITAN}/invoke").as_str(), &google, "/v1/embeddings"]);
+    assert_eq!((outcome.sent[2].text(), outcome.text()), (body, own));
+    assert_eq!(outcome.headers.get("x-weir-losses"), None);
+}
+
+#[test]
+fn losses_are_told_or_refused() {
+    let gateway = Gateway::new().backend("google", GCPVertexAI).model("text-embedding-005");
+    let body = r#"{"model":"m","input":["a","b"],"user":"ann"}"#;
+    let answer = r#"{"predictions":[{"embeddings":{"values":[1]}},
+        {"embeddings":{"values":[2],"statistics":{"token_count":9,"truncated":true}}}]}"#;
+    let outcome = gateway
+        .post(EMBEDDINGS, body)
+        .header("x-weir-report-losses", "true")
+        .answered_by(Answer::json(200, answer))
+        .send();
+    let lost = [
+        "user: the backend's API has no word for it",
+        "input[1]: it is longer than the model takes: the backend cut it off",
+    ];
+    assert_eq!(outcome.record.losses, lost);
+    assert_eq!(outcome.headers.get("x-weir-losses"), Some(lost.join("; ").as_str()));
+
+    let outcome = gateway
+        .post(EMBEDDINGS, body)
+        .header("x-weir-strict", "true")
+        .answered_by(Answer::headers_only(500))
+        .send();
+    assert_eq!((outcome.status, outcome.sent.len()), (400, 0));
+    assert!(outcome.error().contains("user: "), "{}", outcome.error());
+}
+
+#[test]
+fn an_error_is_the_clients() {
+    let refused = r#"{"message":"Malformed input request"}"#;
+    let answer = || Answer::json(400, refused).header("x-amzn-errortype", "ValidationException");
+    let gateway = Gateway::new().backend("aws", AWSBedrock).model(TITAN);
+    let outcome = gateway.post(EMBEDDINGS, r#"{"model":"m","input":"a"}"#).answered_by(answer()).send();
+    assert_eq!(outcome.status, 400);
+    assert_eq!(outcome.json()["error"]["type"], "ValidationException");
+
+    let gateway = Gateway::new().backend("aws", AWSBedrock).model("cohere.rerank-v3-5:0");
+    let body = r#"{"model":"m","query":"q","documents":["a"]}"#;
+    for path in ["/cohere/v2/rerank", "/v2/rerank", "/v1/rerank", "/rerank"] {
+        let outcome = gateway.post(path, body).answered_by(answer()).send();
+        assert_eq!((outcome.status, outcome.json()), (400, json!({"message": "Malformed input request"})));
+    }
+}
+
+#[test]
+fn a_stream_is_no_answer_to_a_job() {
+    let gateway = Gateway::new().backend("cohere", Cohere);
+    let body = r#"{"model":"m","input":"a","stream":true}"#;
+    let stream = Answer::sse("data: {\"embeddings\":{\"float\":[[1]]}}\n\n");
+    let outcome = gateway.post(EMBEDDINGS, body).answered_by(stream).send();
+    assert_eq!(outcome.status, 502);
+    let whole = Answer::json(200, r#"{"embeddings":{"float":[[1]]}}"#);
+    let outcome = gateway.post(EMBEDDINGS, body).answered_by(whole).send();
+    assert_eq!((outcome.status, &outcome.json()["data"][0]["embedding"]), (200, &json!([1])));
+}
+
+#[test]
+fn what_has_no_way_names_both() {
+    for (path, schema, names) in [
+        (EMBEDDINGS, Anthropic, ["embeddings", "Anthropic"]),
+        ("/v2/rerank", AzureOpenAI, ["rerank", "AzureOpenAI"]),
+    ] {
+        let outcome = Gateway::new()
+            .backend("b", schema)
+            .post(path, r#"{"model":"m","input":"a"}"#)
+            .answered_by(Answer::headers_only(500))
+            .send();
+        assert_eq!((outcome.status, outcome.sent.len()), (422, 0));
+        assert!(names.iter().all(|name| outcome.error().contains(name)), "{}", outcome.error());
+    }
+}
+
+#[test]
+fn documents_are_ranked_by_servers_of_openais_api() {
+    let mut gateway = Gateway::new().backend("vllm", OpenAI).model("bge");
+    gateway.backend_mut("vllm").schema.prefix = Some(String::new());
+    let body = r#"{"model":"m","query":"q","documents":["a",{"text":"b"},"c"],"top_n":2}"#;
+    let answer = r#"{"id":"r-1","model":"bge-v2","usage":{"total_tokens":12},"results":[
+        {"index":0,"relevance_score":0.10},{"index":2,"relevance_score":0.90},{"index":1,"relevance_score":1e-9}]}"#;
+    let outcome = gateway.post("/v2/rerank", body).answered_by(Answer::json(200, answer)).send();
+    assert_eq!(outcome.sent[0].path(), "/rerank");
+    assert_eq!(outcome.sent[0].text(), r#"{"model":"bge","query":"q","documents":["a","b","c"],"top_n":2}"#);
+    assert_eq!(
+        outcome.text(),
+        r#"{"id":"r-1","results":[{"index":2,"relevance_score":0.90},{"index":0,"relevance_score":0.10}],"meta":{"api_version":{"version":"2"},"tokens":{"input_tokens":12}}}"#
+    );
+    let record = &outcome.record;
+    assert_eq!((record.input_tokens, record.usage_status), (Some(12), UsageStatus::Complete));
+    assert_eq!(record.response_model, "bge-v2");
+}
