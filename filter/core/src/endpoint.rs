@@ -112,6 +112,12 @@ endpoints! {
     ResponsesInputTokens: openai::RESPONSES_INPUT_TOKENS,
     /// `POST /v1/images/generations`
     ImageGenerations: openai::IMAGE_GENERATIONS,
+    /// `POST /v1/images/edits`, a multipart form
+    ImageEdits: openai::IMAGE_EDITS,
+    /// `POST /v1/images/variations`, a multipart form
+    ImageVariations: openai::IMAGE_VARIATIONS,
+    /// `POST /v1/moderations`
+    Moderations: openai::MODERATIONS,
     /// `POST /v1/audio/speech`
     Speech: openai::SPEECH,
     /// `POST /v1/audio/transcriptions`, a multipart form

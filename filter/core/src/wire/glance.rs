@@ -24,11 +24,19 @@ pub struct Glance {
 
 /// Of a body of JSON that has it all in members of the usual names.
 pub(crate) fn json(_: &Headers, body: &[u8]) -> Result<Glance, String> {
+    json_or(body, None)
+}
+
+/// The same where the API has a model for who names none.
+pub(crate) fn json_or(body: &[u8], default: Option<&str>) -> Result<Glance, String> {
     let explain = |error: ScanError| error.to_string();
     let [model, stream, options, choices] =
         json::scan(body, ["model", "stream", "stream_options", "n"]).map_err(explain)?.members;
-    let model = model.ok_or("the field model is missing")?;
-    let model = model.as_str(body).ok_or("the field model must be a string")?;
+    let model = match (model.filter(|model| default.is_none() || !model.is_null(body)), default) {
+        (Some(model), _) => model.as_str(body).ok_or("the field model must be a string")?,
+        (None, Some(default)) => default.into(),
+        (None, None) => return Err("the field model is missing".to_owned()),
+    };
     let usage_asked = match options.filter(|options| !options.is_null(body)) {
         None => false,
         Some(options) => {
@@ -44,8 +52,18 @@ pub(crate) fn json(_: &Headers, body: &[u8]) -> Result<Glance, String> {
     Ok(Glance { model: valid_model(&model)?, stream, usage_asked, choices: choices.unwrap_or(1) })
 }
 
-/// Of a multipart form.
+/// Of a multipart form with a file.
 pub(crate) fn form(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
+    form_with(&["file"], headers, body)
+}
+
+/// Of one with a picture, or with several: OpenAI's SDKs send a list of them with brackets behind its name.
+pub(crate) fn image_form(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
+    form_with(&["image", "image[]"], headers, body)
+}
+
+/// Of a multipart form that must have a part of one of these names.
+fn form_with(parts: &[&str], headers: &Headers, body: &[u8]) -> Result<Glance, String> {
     let mut content_types = headers.all("content-type");
     let content_type = content_types.next().unwrap_or_default();
     if content_types.next().is_some() {
@@ -59,8 +77,8 @@ pub(crate) fn form(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
     let form = multipart::scan(content_type, body).map_err(|error| error.to_string())?;
     let text = |name: &str| form.text(name).map_err(|error| error.to_string());
     let model = text("model")?.ok_or("the form has no part named model")?;
-    if form.named("file").next().is_none() {
-        return Err("the form has no part named file".to_owned());
+    if parts.iter().all(|name| form.named(name).next().is_none()) {
+        return Err(format!("the form has no part named {}", parts.join(" or ")));
     }
     let stream = text("stream")?.is_some_and(|value| value.trim() == "true");
     Ok(Glance { model: valid_model(model)?, stream, usage_asked: false, choices: 1 })

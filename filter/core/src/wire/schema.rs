@@ -445,8 +445,8 @@ mod tests {
             format!("{schema:?}: {}", reached.collect::<Vec<_>>().join(", "))
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
-        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, Messages Translate, Rerank Translate
-        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, Speech Same, Transcriptions Same, Translations Same, Messages Translate
+        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, Messages Translate, Rerank Translate
+        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, Speech Same, Transcriptions Same, Translations Same, Messages Translate
         AWSOpenAI: ChatCompletions Same, Responses Same, Messages Translate
         Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Tokenize Translate, Messages Envelope, CountTokens Translate

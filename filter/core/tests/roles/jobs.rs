@@ -1,4 +1,4 @@
-//! Jobs that are no conversation: embeddings and documents to rank.
+//! Jobs that are no conversation: embeddings and documents to rank, translated; pictures and moderations, as they are.
 
 use serde_json::json;
 use weir_core::config::SchemaName::{AWSBedrock, Anthropic, AzureOpenAI, Cohere, GCPVertexAI, OpenAI};
@@ -132,6 +132,7 @@ fn what_has_no_way_names_both() {
     for (path, schema, names) in [
         (EMBEDDINGS, Anthropic, ["embeddings", "Anthropic"]),
         ("/v2/rerank", AzureOpenAI, ["rerank", "AzureOpenAI"]),
+        ("/v1/moderations", AzureOpenAI, ["moderation", "AzureOpenAI"]),
     ] {
         let outcome = Gateway::new()
             .backend("b", schema)
@@ -160,4 +161,56 @@ fn documents_are_ranked_by_servers_of_openais_api() {
     let record = &outcome.record;
     assert_eq!((record.input_tokens, record.usage_status), (Some(12), UsageStatus::Complete));
     assert_eq!(record.response_model, "bge-v2");
+}
+
+#[test]
+fn a_moderation_without_a_model_has_openais_own() {
+    let gateway = Gateway::new().backend("gpt", OpenAI);
+    let answer = r#"{"id":"modr-1","model":"omni-moderation-2024-09-26","results":[]}"#;
+    for body in [r#"{"input":"a"}"#, r#"{"model":null,"input":"a"}"#] {
+        let outcome = gateway.post("/v1/moderations", body).answered_by(Answer::json(200, answer)).send();
+        assert_eq!((outcome.sent[0].path(), outcome.sent[0].text()), ("/v1/moderations", body));
+        assert_eq!(outcome.text(), answer);
+        let record = &outcome.record;
+        assert_eq!(record.original_model, "omni-moderation-latest");
+        assert_eq!(record.response_model, "omni-moderation-2024-09-26");
+        assert_eq!((record.total_tokens, record.usage_status), (None, UsageStatus::None));
+    }
+    let gateway = gateway.model("other");
+    let outcome =
+        gateway.post("/v1/moderations", r#"{"input":"a"}"#).answered_by(Answer::json(200, answer)).send();
+    assert_eq!(outcome.sent[0].json(), json!({"input": "a", "model": "other"}));
+}
+
+#[test]
+fn pictures_go_as_the_form_that_they_are() {
+    let part = |head: &str, content: &str| {
+        format!("--X\r\ncontent-disposition: form-data; name=\"{head}\r\n\r\n{content}\r\n")
+    };
+    let form = |model: &str, name: &str| {
+        let picture = part(&format!("{name}\"; filename=\"a.png\""), "\u{89}PNG\r\n");
+        picture + &part("model\"", model) + &part("prompt\"", "A cat") + "--X--\r\n"
+    };
+    let media = "multipart/form-data; boundary=X";
+    let gateway = Gateway::new().backend("gpt", OpenAI).model("gpt-image-1.5");
+    let used = r#"{"created":1,"data":[],"usage":{"input_tokens":9,"output_tokens":272,"total_tokens":281}}"#;
+    for path in ["/v1/images/edits", "/v1/images/variations"] {
+        for name in ["image", "image[]"] {
+            let call = gateway.post(path, form("pictures", name)).header("content-type", media);
+            let outcome = call.answered_by(Answer::json(200, used)).send();
+            assert_eq!(outcome.sent[0].path(), path);
+            assert_eq!(outcome.sent[0].text(), form("gpt-image-1.5", name));
+            assert_eq!(outcome.text(), used);
+            let record = &outcome.record;
+            assert_eq!((record.input_tokens, record.output_tokens), (Some(9), Some(272)));
+            assert_eq!(record.usage_status, UsageStatus::Complete);
+        }
+        let call = gateway.post(path, form("pictures", "file")).header("content-type", media);
+        let outcome = call.send();
+        assert_eq!(outcome.status, 400);
+        assert!(outcome.error().contains("no part named image or image[]"), "{}", outcome.error());
+    }
+    let call = gateway.post("/v1/images/variations", form("m", "image")).header("content-type", media);
+    let outcome = call.answered_by(Answer::json(200, r#"{"created":1,"data":[]}"#)).send();
+    assert_eq!((outcome.record.total_tokens, outcome.record.usage_status), (None, UsageStatus::None));
 }

@@ -29,6 +29,7 @@ impl Schema for Azure {
             Native::same(Endpoint::Responses, RESPONSES),
             Native::same(Endpoint::ResponsesInputTokens, RESPONSES_INPUT_TOKENS),
             Native::same(Endpoint::ImageGenerations, "images/generations"),
+            Native::same(Endpoint::ImageEdits, "images/edits"),
             Native::same(Endpoint::Speech, "audio/speech"),
             Native::same(Endpoint::Transcriptions, "audio/transcriptions"),
             Native::same(Endpoint::Translations, "audio/translations"),

@@ -74,6 +74,32 @@ pub(crate) static RESPONSES_INPUT_TOKENS: Operation = Operation {
 pub(crate) static IMAGE_GENERATIONS: Operation =
     Operation { name: "image_generation", path: Path::Exact("/v1/images/generations"), ..POST };
 
+pub(crate) static IMAGE_EDITS: Operation = Operation {
+    name: "image_edit",
+    path: Path::Exact("/v1/images/edits"),
+    body: Body::Form,
+    glance: glance::image_form,
+    ..POST
+};
+
+pub(crate) static IMAGE_VARIATIONS: Operation = Operation {
+    name: "image_variation",
+    path: Path::Exact("/v1/images/variations"),
+    body: Body::Form,
+    glance: glance::image_form,
+    ..POST
+};
+
+pub(crate) static MODERATIONS: Operation = Operation {
+    name: "moderation",
+    path: Path::Exact("/v1/moderations"),
+    glance: |_, body| glance::json_or(body, Some(MODERATION)),
+    ..POST
+};
+
+/// The model of who names none: <https://platform.openai.com/docs/api-reference/moderations/create>.
+const MODERATION: &str = "omni-moderation-latest";
+
 pub(crate) static SPEECH: Operation = Operation {
     name: "speech",
     path: Path::Exact("/v1/audio/speech"),
@@ -196,6 +222,9 @@ impl Schema for OpenAi {
             Native::same(Endpoint::Responses, "responses"),
             Native::same(Endpoint::ResponsesInputTokens, "responses/input_tokens"),
             Native::same(Endpoint::ImageGenerations, "images/generations"),
+            Native::same(Endpoint::ImageEdits, "images/edits"),
+            Native::same(Endpoint::ImageVariations, "images/variations"),
+            Native::same(Endpoint::Moderations, "moderations"),
             Native::same(Endpoint::Speech, "audio/speech"),
             Native::same(Endpoint::Transcriptions, "audio/transcriptions"),
             Native::same(Endpoint::Translations, "audio/translations"),
