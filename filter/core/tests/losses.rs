@@ -11,10 +11,12 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use weir_core::chat::Losses;
 use weir_core::config::Schema;
 use weir_core::endpoint::Endpoint;
 use weir_core::headers::Headers;
-use weir_core::wire::{Reach, SchemaName, To, reach, translate};
+use weir_core::wire::job::Translation;
+use weir_core::wire::{Reach, SchemaName, To, reach, translate, translation};
 
 /// A column: a schema, and a model where what is carried over depends on it.
 struct Target {
@@ -24,8 +26,20 @@ struct Target {
 }
 
 /// The columns of a schema.
-fn targets(schema: SchemaName) -> Vec<Target> {
-    let target = |title, model| Target { title, schema, model };
+fn targets(endpoint: Endpoint, schema: SchemaName) -> Vec<Target> {
+    match endpoint {
+        Endpoint::Embeddings => of_embeddings(schema),
+        Endpoint::Rerank => of_rerank(schema),
+        _ => of_conversations(schema),
+    }
+}
+
+const fn target(title: &'static str, schema: SchemaName, model: &'static str) -> Target {
+    Target { title, schema, model }
+}
+
+fn of_conversations(schema: SchemaName) -> Vec<Target> {
+    let target = |title, model| target(title, schema, model);
     match schema {
         SchemaName::OpenAI => {
             vec![target("OpenAI-compatible", "Qwen/Qwen3-1.7B"), target("OpenAI", "gpt-5.1")]
@@ -47,6 +61,48 @@ fn targets(schema: SchemaName) -> Vec<Target> {
     }
 }
 
+fn of_embeddings(schema: SchemaName) -> Vec<Target> {
+    let target = |title, model| target(title, schema, model);
+    match schema {
+        SchemaName::AWSBedrock => vec![
+            target("Titan 1", "amazon.titan-embed-text-v1"),
+            target("Titan 2", "amazon.titan-embed-text-v2:0"),
+            target("Nova", "amazon.nova-2-multimodal-embeddings-v1:0"),
+            target("Cohere 3 on Bedrock", "cohere.embed-english-v3"),
+            target("Cohere 4 on Bedrock", "cohere.embed-v4:0"),
+        ],
+        SchemaName::GCPVertexAI => vec![
+            target("gemini-embedding-001", "gemini-embedding-001"),
+            target("gemini-embedding-2", "gemini-embedding-2"),
+        ],
+        SchemaName::Cohere => vec![target("Cohere", "embed-v4.0")],
+        SchemaName::OpenAI
+        | SchemaName::AzureOpenAI
+        | SchemaName::AWSOpenAI
+        | SchemaName::Anthropic
+        | SchemaName::AWSAnthropic
+        | SchemaName::GCPAnthropic => vec![],
+    }
+}
+
+fn of_rerank(schema: SchemaName) -> Vec<Target> {
+    let target = |title, model| target(title, schema, model);
+    match schema {
+        SchemaName::OpenAI => vec![target("OpenAI-compatible", "BAAI/bge-reranker-v2-m3")],
+        SchemaName::AWSBedrock => vec![
+            target("Cohere on Bedrock", "cohere.rerank-v3-5:0"),
+            target("Amazon on Bedrock", "amazon.rerank-v1:0"),
+        ],
+        SchemaName::GCPVertexAI => vec![target("Google's ranking", "semantic-ranker-default@latest")],
+        SchemaName::AzureOpenAI
+        | SchemaName::AWSOpenAI
+        | SchemaName::Anthropic
+        | SchemaName::AWSAnthropic
+        | SchemaName::GCPAnthropic
+        | SchemaName::Cohere => vec![],
+    }
+}
+
 #[test]
 fn the_table_in_the_docs_is_true() {
     let mut text = HEAD.to_owned();
@@ -54,12 +110,14 @@ fn the_table_in_the_docs_is_true() {
     for (title, endpoint, file) in [
         ("OpenAI's chat completions", Endpoint::ChatCompletions, "openai_chat"),
         ("Anthropic's messages", Endpoint::Messages, "anthropic_messages"),
+        ("OpenAI's embeddings", Endpoint::Embeddings, "openai_embeddings"),
+        ("Cohere's rerank", Endpoint::Rerank, "cohere_rerank"),
     ] {
         let file = path(&format!("tests/fixtures/features/{file}.json"));
         let features: Map<String, Value> = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
         let targets: Vec<Target> = SchemaName::ALL
             .iter()
-            .flat_map(|schema| targets(*schema))
+            .flat_map(|schema| targets(endpoint, *schema))
             .filter(|target| matches!(reach(endpoint, target.schema), Ok(Reach::Translate)))
             .collect();
         let titles: Vec<&str> = targets.iter().map(|target| target.title).collect();
@@ -103,10 +161,13 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         });
         index + 1
     };
-    let mut body = json!({"model": target.model, "messages": [{"role": "user", "content": "Hi"}]});
-    if endpoint == Endpoint::Messages {
-        body.as_object_mut().unwrap().insert("max_tokens".to_owned(), 4096.into());
-    }
+    let mut body = match endpoint {
+        Endpoint::Embeddings => json!({"input": "Hi"}),
+        Endpoint::Rerank => json!({"query": "Hi", "documents": ["Hi"]}),
+        Endpoint::Messages => json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4096}),
+        _ => json!({"messages": [{"role": "user", "content": "Hi"}]}),
+    };
+    body.as_object_mut().unwrap().insert("model".to_owned(), target.model.into());
     body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let to = To {
         endpoint,
@@ -117,21 +178,26 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         headers: &Headers::default(),
         auth: None,
     };
-    let (client, backend) = endpoint
-        .operation()
-        .conversation()
-        .zip(target.schema.schema().codec())
-        .expect("there is a translation");
-    match translate(client, backend, &to, body.to_string().as_bytes()) {
+    match lost(&to, body.to_string().as_bytes()) {
         Err(error) => format!("{} ({})", error.status(), number(error.message().to_owned())),
-        Ok(translated) if translated.losses.is_empty() => "yes".to_owned(),
-        Ok(translated) => {
-            let numbers: Vec<String> = translated
-                .losses
+        Ok(losses) if losses.is_empty() => "yes".to_owned(),
+        Ok(losses) => {
+            let numbers: Vec<String> = losses
                 .iter()
                 .map(|loss| number(format!("`{}`: {}", loss.path, loss.reason)).to_string())
                 .collect();
             format!("lost ({})", numbers.join(", "))
+        }
+    }
+}
+
+fn lost(to: &To<'_>, body: &[u8]) -> weir_core::Result<Losses> {
+    match translation(to.endpoint, to.schema.name.schema()).expect("there is a translation") {
+        Translation::Conversation(client, backend) => Ok(translate(client, backend, to, body)?.losses),
+        Translation::Job(sides) => {
+            let mut losses = Losses::default();
+            sides.ask(to, body, &mut losses)?;
+            Ok(losses)
         }
     }
 }
