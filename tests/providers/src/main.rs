@@ -16,6 +16,7 @@ mod object;
 mod openai;
 mod options;
 mod record;
+mod retrieval;
 mod script;
 mod server;
 mod text;

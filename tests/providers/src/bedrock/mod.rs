@@ -1,8 +1,9 @@
 //! Bedrock's runtime: InvokeModel and InvokeModelWithResponseStream for Anthropic models, Converse and ConverseStream
-//! for these and others, CountTokens for both.
+//! for these and others, CountTokens for both; InvokeModel for models that make vectors or rank documents.
 
 mod converse;
 pub(crate) mod frame;
+mod retrieval;
 mod signature;
 
 use std::sync::{Mutex, PoisonError};
@@ -119,6 +120,9 @@ impl Provider {
             anthropic::check(body, Rules { model: &model, carrier: Carrier::Bedrock, latest, count: false })
                 .map_err(|message| Refusal::new(400, "ValidationException", message))
         };
+        if let Some(answer) = retrieval::answer(&model, &body).filter(|_| operation == "invoke") {
+            return answer;
+        }
         match operation {
             "invoke" => {
                 checked(&body)?;

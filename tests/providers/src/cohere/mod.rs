@@ -1,7 +1,8 @@
-//! Cohere's chat, version 2: <https://docs.cohere.com/reference/chat>.
+//! Cohere's chat, embed and rerank, version 2: <https://docs.cohere.com/reference/about>.
 
 mod chat;
 mod check;
+mod retrieval;
 
 use serde_json::{Value, json};
 
@@ -33,13 +34,19 @@ impl Provider {
             (Some(key), Some(given)) if given != key => return Err((401, "invalid api token".to_owned())),
             _ => {}
         }
-        if ask.method != "POST" || ask.path != "/v2/chat" {
+        if ask.method != "POST" || !matches!(ask.path, "/v2/chat" | "/v2/embed" | "/v2/rerank") {
             return Err((404, format!("page not found: {} {}", ask.method, ask.path)));
         }
         let body: Value = serde_json::from_slice(ask.body)
             .map_err(|error| (400, format!("invalid request: the body is not valid JSON: {error}")))?;
-        check::chat(&body)?;
-        Ok(chat::answer(ask, &body))
+        match ask.path {
+            "/v2/embed" => retrieval::embed(ask, &body),
+            "/v2/rerank" => retrieval::rerank(ask, &body),
+            _ => {
+                check::chat(&body)?;
+                Ok(chat::answer(ask, &body))
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What Gemini refuses. The names of fields are those of `google.genai.types`, as its SDK sends them to Vertex AI.
 
-mod shape;
+pub(super) mod shape;
 
 use serde_json::{Map, Value};
 

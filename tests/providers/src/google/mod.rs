@@ -1,7 +1,8 @@
-//! Vertex AI: Gemini's `generateContent`, and Claude through `rawPredict`.
+//! Vertex AI: Gemini's `generateContent`, Claude through `rawPredict`, embeddings; and Google's ranking of documents.
 
 mod check;
 mod gemini;
+mod retrieval;
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -70,6 +71,10 @@ impl Provider {
         let path =
             ask.path.strip_prefix("/v1/projects/").filter(|_| ask.method == "POST").ok_or_else(unknown)?;
         let (project, path) = path.split_once("/locations/").ok_or_else(unknown)?;
+        // Of another host, which this one stands in for as well.
+        if project == self.project && path == "global/rankingConfigs/default_ranking_config:rank" {
+            return retrieval::ranked(&parsed(ask)?);
+        }
         let (region, path) = path.split_once("/publishers/").ok_or_else(unknown)?;
         if project != self.project || region != self.region {
             let message = format!("Permission denied on resource project {project} in {region}.");
@@ -81,8 +86,7 @@ impl Provider {
             return Err(unknown());
         }
         let model = percent_decode_str(model).decode_utf8_lossy();
-        let body: Value = serde_json::from_slice(ask.body)
-            .map_err(|error| Refusal::invalid(format!("Invalid JSON payload received. {error}")))?;
+        let body = parsed(ask)?;
         match (publisher, method) {
             ("google", "generateContent") => {
                 check::check(&body, &model)?;
@@ -97,6 +101,8 @@ impl Provider {
                 let events = chunks.iter().map(|chunk| answer::event(None, chunk)).collect();
                 Ok(Answer::events(events, ask.pace))
             }
+            ("google", "predict") => retrieval::predict(&model, &body),
+            ("google", "embedContent") => retrieval::embed_content(&model, &body),
             ("google", "countTokens") => {
                 check::check_counted(&body, &model)?;
                 Ok(Answer::json(200, &gemini::counted(&body)))
@@ -111,6 +117,11 @@ impl Provider {
             _ => Err(unknown()),
         }
     }
+}
+
+fn parsed(ask: &Ask<'_>) -> Result<Value, Refusal> {
+    serde_json::from_slice(ask.body)
+        .map_err(|error| Refusal::invalid(format!("Invalid JSON payload received. {error}")))
 }
 
 fn claude(ask: &Ask<'_>, model: &str, stream: bool, body: &Value) -> Result<Answer, String> {

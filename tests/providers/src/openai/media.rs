@@ -27,10 +27,30 @@ const SPEECH_CHUNKS: usize = 4;
 pub(crate) fn images(ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
     let prompt = body.get("prompt").and_then(Value::as_str).ok_or_else(|| Refusal::missing("prompt"))?;
     let count = body.get("n").and_then(Value::as_u64).unwrap_or(1).clamp(1, 10);
+    Ok(pictures(ask, text::words(prompt), count))
+}
+
+/// `/v1/images/edits`, and, without a prompt, `/v1/images/variations`.
+pub(crate) async fn edit(ask: &Ask<'_>, has_prompt: bool) -> Result<Answer, Refusal> {
+    let form = Form::read(ask).await?;
+    if form.model.is_none_or(|model| model.is_empty()) {
+        return Err(Refusal::missing("model"));
+    }
+    if form.images == 0 {
+        return Err(Refusal::missing("image"));
+    }
+    match form.prompt {
+        Some(prompt) if has_prompt => Ok(pictures(ask, text::words(&prompt) + form.images * IMAGE_TOKENS, 1)),
+        None if has_prompt => Err(Refusal::missing("prompt")),
+        // The only model of variations, `dall-e-2`, says nothing of tokens.
+        _ => Ok(Answer::json(200, &json!({"created": ask.now(), "data": [{"b64_json": PIXEL}]}))),
+    }
+}
+
+fn pictures(ask: &Ask<'_>, input: u64, count: u64) -> Answer {
     let data: Vec<_> = (0..count).map(|_| json!({"b64_json": PIXEL})).collect();
-    let input = text::words(prompt);
     let output = IMAGE_TOKENS * count;
-    Ok(Answer::json(
+    Answer::json(
         200,
         &json!({
             "created": ask.now(),
@@ -47,7 +67,7 @@ pub(crate) fn images(ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
                 "total_tokens": input + output,
             },
         }),
-    ))
+    )
 }
 
 /// `/v1/audio/speech`: bytes, or events with `stream_format: sse`.
@@ -125,6 +145,9 @@ struct Form {
     model: Option<String>,
     /// Size of the file, in bytes.
     file: Option<usize>,
+    /// How many pictures there are.
+    images: u64,
+    prompt: Option<String>,
     response_format: Option<String>,
     stream: bool,
 }
@@ -142,6 +165,10 @@ impl Form {
             match part.name().map(str::to_owned).as_deref() {
                 Some("model") => form.model = Some(part.text().await.map_err(broken)?),
                 Some("file") => form.file = Some(part.bytes().await.map_err(broken)?.len()),
+                Some("image" | "image[]") => {
+                    form.images += u64::from(!part.bytes().await.map_err(broken)?.is_empty());
+                }
+                Some("prompt") => form.prompt = Some(part.text().await.map_err(broken)?),
                 Some("response_format") => form.response_format = Some(part.text().await.map_err(broken)?),
                 Some("stream") => {
                     form.stream = part.text().await.map_err(broken)?.eq_ignore_ascii_case("true")

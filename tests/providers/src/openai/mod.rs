@@ -72,6 +72,8 @@ impl Provider {
             ("GET", "/v1/models") => Ok(retrieval::models(ask)),
             ("POST", "/v1/audio/transcriptions") => media::transcription(ask, true).await,
             ("POST", "/v1/audio/translations") => media::transcription(ask, false).await,
+            ("POST", "/v1/images/edits") => media::edit(ask, true).await,
+            ("POST", "/v1/images/variations") => media::edit(ask, false).await,
             ("POST", path) => {
                 let body = json_of(ask)?;
                 post(ask, path, &body, self.strict)
@@ -110,6 +112,8 @@ pub(crate) fn post(ask: &Ask<'_>, path: &str, body: &Value, strict: bool) -> Res
         "/v1/images/generations" => media::images,
         "/v1/audio/speech" => media::speech,
         "/tokenize" => retrieval::tokenize,
+        "/v1/moderations" => return retrieval::moderations(ask, body),
+        "/v1/rerank" | "/rerank" => retrieval::vllm_rerank,
         "/v2/rerank" => retrieval::rerank,
         _ => return Err(unknown(ask)),
     };

@@ -1,11 +1,13 @@
-//! Embeddings, rerank, tokens and the list of models.
+//! Embeddings, rerank, moderations, tokens and the list of models.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Refusal, model};
 use crate::answer::Answer;
+use crate::object::with;
+use crate::retrieval::{rank, vector};
 use crate::server::Ask;
 use crate::text;
 
@@ -29,9 +31,7 @@ pub(crate) fn embeddings(_: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
             let size =
                 input.as_array().map_or_else(|| text::content_words(input), |tokens| tokens.len() as u64);
             tokens += size;
-            // Powers of two, so that they are the same as f32 and as JSON numbers.
-            let vector: Vec<f32> =
-                (0..dimensions).map(|place| if (place + size) % 2 == 0 { 0.5 } else { -0.25 }).collect();
+            let vector = vector(size, dimensions);
             let embedding = if packed {
                 json!(
                     STANDARD.encode(vector.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>())
@@ -55,19 +55,7 @@ pub(crate) fn embeddings(_: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
 
 /// Cohere's `/v2/rerank`: the longer a document, the more relevant.
 pub(crate) fn rerank(ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
-    let query = body.get("query").and_then(Value::as_str).ok_or_else(|| Refusal::missing("query"))?;
-    let documents =
-        body.get("documents").and_then(Value::as_array).ok_or_else(|| Refusal::missing("documents"))?;
-    let mut ranked: Vec<_> = documents.iter().map(text::content_words).enumerate().collect();
-    let tokens = text::words(query) + ranked.iter().map(|(_, words)| words).sum::<u64>();
-    ranked.sort_by_key(|(index, words)| (std::cmp::Reverse(*words), *index));
-    let longest = ranked.first().map_or(1, |(_, words)| (*words).max(1));
-    let wanted = body.get("top_n").and_then(Value::as_u64).and_then(|wanted| usize::try_from(wanted).ok());
-    let results: Vec<_> = ranked
-        .iter()
-        .take(wanted.unwrap_or(usize::MAX))
-        .map(|(index, words)| json!({"index": index, "relevance_score": *words as f64 / longest as f64}))
-        .collect();
+    let (results, tokens) = ranked(body)?;
     Ok(Answer::json(
         200,
         &json!({
@@ -80,6 +68,73 @@ pub(crate) fn rerank(ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
             },
         }),
     ))
+}
+
+/// The same as vLLM answers it, at `/v1/rerank` and `/rerank`.
+pub(crate) fn vllm_rerank(ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
+    let (mut results, tokens) = ranked(body)?;
+    let documents = body.get("documents").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    for result in &mut results {
+        let index = result.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok());
+        let document = index.and_then(|index| documents.get(index)).cloned().unwrap_or_default();
+        *result = with(result.take(), json!({"document": {"text": document}}));
+    }
+    Ok(Answer::json(
+        200,
+        &json!({
+            "id": format!("rerank-{}-{}", ask.name, ask.id),
+            "model": model(body),
+            "usage": {"total_tokens": tokens},
+            "results": results,
+        }),
+    ))
+}
+
+fn ranked(body: &Value) -> Result<(Vec<Value>, u64), Refusal> {
+    let query = body.get("query").and_then(Value::as_str).ok_or_else(|| Refusal::missing("query"))?;
+    let documents =
+        body.get("documents").and_then(Value::as_array).ok_or_else(|| Refusal::missing("documents"))?;
+    let (ranked, tokens) = rank(query, documents, body.get("top_n").and_then(Value::as_u64));
+    let results = ranked.iter().map(|(index, score)| json!({"index": index, "relevance_score": score}));
+    Ok((results.collect(), tokens))
+}
+
+/// What moderations tell apart: `moderation.py` of OpenAI's SDK.
+const CATEGORIES: [&str; 13] = [
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+];
+
+/// `/v1/moderations`: nothing is wrong with anything.
+pub(crate) fn moderations(ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
+    let count = match body.get("input") {
+        None | Some(Value::Null) => return Err(Refusal::missing("input")),
+        Some(Value::Array(list)) => list.len(),
+        Some(_) => 1,
+    };
+    let each = |value: Value| -> Map<String, Value> {
+        CATEGORIES.iter().map(|category| ((*category).to_owned(), value.clone())).collect()
+    };
+    let result = json!({
+        "flagged": false,
+        "categories": each(json!(false)),
+        "category_scores": each(json!(0.0)),
+        "category_applied_input_types": each(json!(["text"])),
+    });
+    let model = Some(model(body)).filter(|model| !model.is_empty()).unwrap_or("omni-moderation-latest");
+    let id = format!("modr-{}-{}", ask.name, ask.id);
+    Ok(Answer::json(200, &json!({"id": id, "model": model, "results": vec![result; count]})))
 }
 
 /// vLLM's `/tokenize`.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::google::Refusal;
 
 /// What a field may be.
-pub(super) enum Kind {
+pub(in crate::google) enum Kind {
     Any,
     Text,
     Number,
@@ -21,7 +21,7 @@ pub(super) enum Kind {
     Word(&'static [&'static str]),
 }
 
-pub(super) type Shape = &'static [(&'static str, Kind)];
+pub(in crate::google) type Shape = &'static [(&'static str, Kind)];
 
 pub(super) const REQUEST: Shape = &[
     ("contents", Kind::ListOf(CONTENT)),
@@ -119,7 +119,7 @@ pub(super) const COUNTED: Shape = &[
     ("generationConfig", Kind::Of(GENERATION)),
 ];
 
-pub(super) fn shape(path: &str, value: &Value, shape: Shape) -> Result<(), Refusal> {
+pub(in crate::google) fn shape(path: &str, value: &Value, shape: Shape) -> Result<(), Refusal> {
     let Value::Object(members) = value else {
         return Err(Refusal::invalid(format!("Invalid value at '{path}' (type.googleapis.com), {value}")));
     };
