@@ -102,6 +102,22 @@ def test_images(client):
     assert base64.b64decode(answer.data[0].b64_json).startswith(b"\x89PNG")
 
 
+def test_image_edits(client, providers):
+    picture = b"\x89PNG" + bytes(range(256))
+    answer = client.images.edit(model=MODEL, image=[("a.png", picture), ("b.png", picture)], prompt="one two")
+    assert base64.b64decode(answer.data[0].b64_json).startswith(b"\x89PNG")
+    assert answer.usage.total_tokens == 2 + 3 * 272
+    assert base64.b64decode(providers["qwen3"].requests()[0]["body_base64"]).count(picture) == 2
+    assert client.images.create_variation(model=MODEL, image=("a.png", picture)).data[0].b64_json
+
+
+def test_moderations(client):
+    assert [result.flagged for result in client.moderations.create(model=MODEL, input=["a", "b"]).results] == [False] * 2
+    # The model of who names none has no route here.
+    with pytest.raises(openai.NotFoundError, match="omni-moderation-latest"):
+        client.moderations.create(input="a")
+
+
 def test_speech(client):
     answer = client.audio.speech.create(model=MODEL, voice="alloy", input="hello there")
     assert answer.read() == f"{MODEL}:hello there".encode()
@@ -140,20 +156,6 @@ def test_models(client):
 def test_tokenize(gateway):
     answer = gateway.http.post("/tokenize", json={"model": MODEL, "messages": HELLO})
     assert answer.json()["count"] == 3
-
-
-def test_rerank(shared_providers, start_gateway, providers):
-    gateway = start_gateway(
-        [
-            *resources.gateway(),
-            *resources.backend("rerank", shared_providers["gpt-oss"].url, "Cohere", "v2"),
-            resources.route(resources.rule("rerank-v3.5", "rerank")),
-        ]
-    )
-    body = {"model": "rerank-v3.5", "query": "one two", "documents": ["one", "one two three"]}
-    answer = gateway.http.post("/cohere/v2/rerank", json=body)
-    assert [result["index"] for result in answer.json()["results"]] == [1, 0]
-    assert providers["gpt-oss"].requests()[0]["path"] == "/v2/rerank"
 
 
 def test_a_large_prompt(client):

@@ -286,7 +286,7 @@ def test_errors_are_the_clients(gateway, providers):
     with pytest.raises(anthropic.AuthenticationError, match="authentication credentials"):
         tell(gateway, False, model="wrong", messages=HELLO)
     with pytest.raises(openai.UnprocessableEntityError, match="GCPVertexAI"):
-        gateway.openai().embeddings.create(model="gemini-older", input="x", encoding_format="float")
+        gateway.openai().images.generate(model="gemini-older", prompt="x")
     error = {"error": {"code": 429, "message": "Resource exhausted.", "status": "RESOURCE_EXHAUSTED"}}
     for stream in [False, True]:
         # Where a stream was asked for, Google's error is in a list.
