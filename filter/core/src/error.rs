@@ -85,7 +85,22 @@ impl Error {
 
     /// 422 for the field `place` of the request. `what` follows its name in the message.
     pub(crate) fn unprocessable_at(place: String, what: impl fmt::Display) -> Self {
-        Self { place: Some(place.clone()), ..Self::unprocessable(format!("{INVALID}{place}{what}")) }
+        Self::at(Kind::Unprocessable, place, what)
+    }
+
+    /// 400 for the field `place` of the request, of which its API knows that it cannot be.
+    pub(crate) fn bad_request_at(place: String, what: impl fmt::Display) -> Self {
+        Self::at(Kind::BadRequest, place, what)
+    }
+
+    fn at(kind: Kind, place: String, what: impl fmt::Display) -> Self {
+        Self { place: Some(place.clone()), ..Self::new(kind, format!("{INVALID}{place}{what}")) }
+    }
+
+    /// The field of the request that is wrong, as its client wrote it.
+    #[must_use]
+    pub fn place(&self) -> Option<&str> {
+        self.place.as_deref()
     }
 
     /// The same error with another name for its place, where `words` has one.
@@ -94,7 +109,7 @@ impl Error {
         let Some(place) = &self.place else { return self };
         let what = self.message.strip_prefix(INVALID).and_then(|rest| rest.strip_prefix(place.as_str()));
         match what.zip(words(place)) {
-            Some((what, place)) => Self::unprocessable_at(place, what),
+            Some((what, place)) => Self::at(self.kind, place, what),
             None => self,
         }
     }

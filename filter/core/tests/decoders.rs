@@ -27,7 +27,11 @@ use weir_core::wire::{Asked, BackendCodec, ClientCodec, Framing, SchemaName, To,
 #[path = "../src/wire/anthropic/client/grammar.rs"]
 mod grammar;
 
-const CLIENTS: [Endpoint; 2] = [Endpoint::ChatCompletions, Endpoint::Messages];
+/// The same of Responses' clients.
+#[path = "../src/wire/openai/responses/grammar.rs"]
+mod grammar_of_responses;
+
+const CLIENTS: [Endpoint; 3] = [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses];
 
 #[test]
 fn chat_completions_of_clients() {
@@ -37,6 +41,11 @@ fn chat_completions_of_clients() {
 #[test]
 fn messages_of_clients() {
     requests(Endpoint::Messages, &["anthropic_messages", "converse/messages"]);
+}
+
+#[test]
+fn responses_of_clients() {
+    requests(Endpoint::Responses, &["openai_responses"]);
 }
 
 #[test]
@@ -239,6 +248,8 @@ fn stream(endpoint: Endpoint, backend: &dyn BackendCodec, asked: &Asked, lines: 
     assert!(writer.is_closed(), "the stream has no end");
     if endpoint == Endpoint::Messages {
         let _ = grammar::message_of(&out);
+    } else if endpoint == Endpoint::Responses {
+        let _ = grammar_of_responses::response_of(&out);
     } else {
         let out = String::from_utf8(out).unwrap();
         for data in

@@ -25,6 +25,10 @@ mod jobs;
 #[path = "../src/wire/anthropic/client/grammar.rs"]
 mod grammar;
 
+/// The same of Responses' clients.
+#[path = "../src/wire/openai/responses/grammar.rs"]
+mod grammar_of_responses;
+
 #[test]
 fn openai_chat_requests_to_anthropic() {
     requests(CHAT, "openai_chat", "anthropic", SchemaName::Anthropic);
@@ -98,6 +102,32 @@ fn anthropic_requests_to_gemini() {
     requests(Endpoint::Messages, "anthropic_messages", "gemini", SchemaName::GCPVertexAI);
 }
 
+#[test]
+fn responses_requests_to_anthropic() {
+    requests(Endpoint::Responses, "openai_responses", "anthropic", SchemaName::Anthropic);
+}
+
+/// Such requests pass as they are. What the conversation makes of them is for servers that have chat completions only.
+#[test]
+fn responses_requests_to_openai() {
+    requests(Endpoint::Responses, "openai_responses", "openai", SchemaName::OpenAI);
+}
+
+#[test]
+fn responses_requests_to_cohere() {
+    requests(Endpoint::Responses, "openai_responses", "cohere", SchemaName::Cohere);
+}
+
+#[test]
+fn responses_requests_to_converse() {
+    requests(Endpoint::Responses, "openai_responses", "converse", SchemaName::AWSBedrock);
+}
+
+#[test]
+fn responses_requests_to_gemini() {
+    requests(Endpoint::Responses, "openai_responses", "gemini", SchemaName::GCPVertexAI);
+}
+
 /// Such requests keep every byte but what the envelope is, and what Vertex AI does not know.
 #[test]
 fn anthropic_requests_in_the_envelope_of_vertex_ai() {
@@ -128,6 +158,13 @@ fn answers_to_openai_chat() {
 fn answers_to_anthropic() {
     for (api, schema) in ANSWERING {
         answers(api, schema, Endpoint::Messages, "anthropic_messages");
+    }
+}
+
+#[test]
+fn answers_to_responses() {
+    for (api, schema) in ANSWERING {
+        answers(api, schema, Endpoint::Responses, "openai_responses");
     }
 }
 
@@ -166,6 +203,15 @@ fn streams_to_anthropic() {
     for (api, schema) in ANSWERING {
         for out in streams(api, schema, Endpoint::Messages, "anthropic_messages") {
             let _ = grammar::message_of(out.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn streams_to_responses() {
+    for (api, schema) in ANSWERING {
+        for out in streams(api, schema, Endpoint::Responses, "openai_responses") {
+            let _ = grammar_of_responses::response_of(out.as_bytes());
         }
     }
 }

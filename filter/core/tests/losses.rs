@@ -109,6 +109,7 @@ fn the_table_in_the_docs_is_true() {
     let mut reasons = Vec::new();
     for (title, endpoint, file) in [
         ("OpenAI's chat completions", Endpoint::ChatCompletions, "openai_chat"),
+        ("OpenAI's responses", Endpoint::Responses, "openai_responses"),
         ("Anthropic's messages", Endpoint::Messages, "anthropic_messages"),
         ("OpenAI's embeddings", Endpoint::Embeddings, "openai_embeddings"),
         ("Cohere's rerank", Endpoint::Rerank, "cohere_rerank"),
@@ -165,6 +166,7 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         Endpoint::Embeddings => json!({"input": "Hi"}),
         Endpoint::Rerank => json!({"query": "Hi", "documents": ["Hi"]}),
         Endpoint::Messages => json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4096}),
+        Endpoint::Responses => json!({"input": "Hi"}),
         _ => json!({"messages": [{"role": "user", "content": "Hi"}]}),
     };
     body.as_object_mut().unwrap().insert("model".to_owned(), target.model.into());

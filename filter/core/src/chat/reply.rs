@@ -1,6 +1,6 @@
 //! A model's whole answer.
 
-use super::{Content, Extra, Part};
+use super::{BlockStart, Content, Delta, Event, Extra, Part};
 use crate::usage::Usage;
 
 /// A model's whole answer. What the provider left out is `None`; the client's encoder fills it in.
@@ -34,6 +34,65 @@ impl Reply {
             | Content::Foreign(_) => 0,
         });
         bytes.fold(0, |sum, bytes| sum.saturating_add(bytes as u64))
+    }
+
+    /// The same answer as the events of a stream.
+    pub(crate) fn events(&self, mut tell: impl FnMut(Event)) {
+        let choices = (0_u32..).zip(&self.choices);
+        let mut index = 0_u32;
+        for (choice, answer) in choices {
+            // Before the text that they are of.
+            if !answer.logprobs.is_empty() {
+                tell(Event::Logprobs { choice, tokens: answer.logprobs.clone() });
+            }
+            for part in &answer.content {
+                let mut deltas = Vec::new();
+                let seal = part.seal.clone().map(|seal| Delta::Seal(seal.by, seal.data));
+                let block = match &part.content {
+                    Content::Text { text, annotations } => {
+                        deltas.push(Delta::Text(text.clone()));
+                        deltas.extend(annotations.iter().cloned().map(Box::new).map(Delta::Annotation));
+                        deltas.extend(seal);
+                        BlockStart::Text
+                    }
+                    Content::Refusal(text) => {
+                        deltas.push(Delta::Text(text.clone()));
+                        BlockStart::Refusal
+                    }
+                    Content::Thinking { text } => {
+                        deltas.push(Delta::Thinking(text.clone()));
+                        deltas.extend(seal);
+                        BlockStart::Thinking
+                    }
+                    Content::RedactedThinking => match part.seal.clone() {
+                        Some(seal) => BlockStart::RedactedThinking(seal),
+                        None => continue,
+                    },
+                    Content::ToolCall { id, name, arguments } => {
+                        deltas.extend(seal);
+                        deltas.push(Delta::Arguments(arguments.clone()));
+                        BlockStart::ToolCall { id: id.clone(), name: name.clone() }
+                    }
+                    Content::Media { kind, source, .. } => {
+                        BlockStart::Media { kind: *kind, source: source.clone() }
+                    }
+                    Content::Foreign(foreign) => BlockStart::Foreign(foreign.clone()),
+                    // No model answers with these.
+                    Content::ToolResult { .. } => continue,
+                };
+                tell(Event::BlockStart { index, choice, id: part.id.clone(), block });
+                for delta in deltas {
+                    tell(Event::BlockDelta { index, delta });
+                }
+                tell(Event::BlockStop { index });
+                index = index.saturating_add(1);
+            }
+            if let Some(extra) = answer.extra.as_deref() {
+                tell(Event::Extra { choice, extra: extra.clone() });
+            }
+            tell(Event::Finish { choice, reason: answer.finish_reason.clone() });
+        }
+        tell(Event::End);
     }
 }
 

@@ -65,6 +65,9 @@ pub struct Request {
     pub cache: Cache,
     /// Members of the request that the neutral form has no word for.
     pub extra: Option<Box<Extra>>,
+    /// What the client's API repeats in its answers: the names of members of the request and their JSON, in the
+    /// client's words.
+    pub repeated: Vec<(&'static str, String)>,
 }
 
 /// Settings of the provider's prompt cache.

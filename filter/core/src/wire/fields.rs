@@ -90,6 +90,11 @@ impl Path<'_> {
         Error::unprocessable_at(self.to_string(), format_args!(": {what}"))
     }
 
+    /// 400: the value here is what no backend that this is translated for can make anything of.
+    pub(crate) fn refused(&self, what: impl fmt::Display) -> Error {
+        Error::bad_request_at(self.to_string(), format_args!(": {what}"))
+    }
+
     fn wrong_type(&self, expected: &str, value: &Json<'_>) -> Error {
         self.malformed(format_args!("expected {expected}, got {}", type_name(value)))
     }

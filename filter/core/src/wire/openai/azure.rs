@@ -58,7 +58,7 @@ impl Schema for Azure {
     }
 
     fn mend(&self, to: &To<'_>) -> Option<Mend> {
-        chat::mend(to)
+        super::mend(to)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

@@ -34,7 +34,7 @@ impl Schema for Bedrock {
     }
 
     fn mend(&self, to: &To<'_>) -> Option<Mend> {
-        chat::mend(to)
+        super::mend(to)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {

@@ -7,6 +7,7 @@ pub(crate) mod bedrock;
 pub(in crate::wire) mod chat;
 mod embeddings;
 mod rerank;
+pub(in crate::wire) mod responses;
 
 use serde_json::{Value, json};
 
@@ -61,6 +62,7 @@ pub(crate) static RESPONSES: Operation = Operation {
     name: "responses",
     path: Path::Exact("/v1/responses"),
     watch: Watch { shape: Shape::Responses, ..TOKENS },
+    asks: Some(Asks::Conversation(&responses::CLIENT)),
     ..POST
 };
 
@@ -156,7 +158,7 @@ impl Api for OpenAiApi {
             "error": {
                 "message": error.message(),
                 "type": own_type(error),
-                "param": null,
+                "param": error.place(),
                 "code": error_code(error),
             },
         })
@@ -178,7 +180,7 @@ impl Api for OpenAiApi {
 
 /// The provider's own type: users of Envoy AI Gateway know those of AWS and Google. What OpenAI has a word for is
 /// called that.
-fn own_type(error: &Error) -> &str {
+pub(in crate::wire) fn own_type(error: &Error) -> &str {
     match error.provider_type() {
         Some(own) => super::error::openais_word(own).unwrap_or(own),
         None => error_type(error.status()),
@@ -198,7 +200,7 @@ fn error_type(status: u16) -> &'static str {
     }
 }
 
-fn error_code(error: &Error) -> String {
+pub(in crate::wire) fn error_code(error: &Error) -> String {
     match error.kind() {
         Kind::Provider(_) if super::error::is_prompt_too_long(error) => "context_length_exceeded".to_owned(),
         Kind::UnknownModel => "model_not_found".to_owned(),
@@ -250,7 +252,7 @@ impl Schema for OpenAi {
     }
 
     fn mend(&self, to: &To<'_>) -> Option<Mend> {
-        chat::mend(to)
+        mend(to)
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {
@@ -268,6 +270,11 @@ impl Schema for OpenAi {
             filtered: false,
         }
     }
+}
+
+/// What is to be done to a conversation that other models took part in, for OpenAI's own.
+fn mend(to: &To<'_>) -> Option<Mend> {
+    chat::mend(to).or_else(|| responses::mend(to))
 }
 
 const TOKENIZE_PATH: &str = "/tokenize";

@@ -105,7 +105,7 @@ fn seal(path: &Path<'_>, marked: String, losses: &mut Losses) -> Option<Seal> {
 }
 
 /// One of two members that are two words for one text: the first. Where the other says something else, that is a loss.
-pub(super) fn first_of(
+pub(in crate::wire) fn first_of(
     fields: &mut Fields<'_>,
     [first, other]: [&str; 2],
     losses: &mut Losses,
@@ -135,8 +135,20 @@ fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content>
     let mut image = Fields::new(&path, image)?;
     let url = image.required_string("url")?;
     let detail = image.string("detail")?;
-    let source = decode_url(&image.path("url"), url)?;
+    let content = picture_at(&image, url, "url", detail, losses)?;
     image.finish(losses);
+    Ok(content)
+}
+
+/// The picture at an address, which is the member `name`. Some clients send documents as pictures.
+pub(in crate::wire) fn picture_at(
+    image: &Fields<'_>,
+    url: String,
+    name: &str,
+    detail: Option<String>,
+    losses: &mut Losses,
+) -> Result<Content> {
+    let source = decode_url(&image.path(name), url)?;
     let is_document = match &source {
         Source::Base64 { media_type, .. } => media_type == "application/pdf",
         Source::Url { url, .. } => is_pdf(url),
@@ -146,12 +158,13 @@ fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content>
         return Ok(Content::Media { kind: MediaKind::Image, source, detail, name: None });
     }
     if detail.is_some_and(|detail| detail != "auto") {
-        losses.add(Path::Key(&path, "detail"), "documents have no levels of detail");
+        losses.add(image.path("detail"), "documents have no levels of detail");
     }
     Ok(Content::Media { kind: MediaKind::Document, source, detail: None, name: None })
 }
 
-fn decode_audio(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
+/// A part of the type `input_audio`.
+pub(in crate::wire) fn decode_audio(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
     let audio = fields.take("input_audio").ok_or_else(|| fields.missing("input_audio"))?;
     let path = fields.path("input_audio");
     let mut audio = Fields::new(&path, audio)?;
@@ -179,17 +192,28 @@ fn decode_file(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> 
         return Ok(Content::Media { kind: MediaKind::Document, source, detail: None, name });
     }
     let data = data.ok_or_else(|| file.missing("file_data"))?;
+    let content = file_of(&file, data, name, losses)?;
+    file.finish(losses);
+    Ok(content)
+}
+
+/// The file whose bytes are in `file_data`, and whose name is in `filename`.
+pub(in crate::wire) fn file_of(
+    file: &Fields<'_>,
+    data: String,
+    name: Option<String>,
+    losses: &mut Losses,
+) -> Result<Content> {
     let source = if data.starts_with("data:") {
         decode_url(&file.path("file_data"), data)?
     } else {
         let media_type = name.as_deref().map_or("application/pdf", media_type_of_name).to_owned();
         Source::Base64 { media_type, data }
     };
-    file.finish(losses);
     Ok(match source {
         Source::Base64 { ref media_type, .. } if media_type.starts_with("image/") => {
             if name.is_some() {
-                losses.add(Path::Key(&path, "filename"), "images have no names");
+                losses.add(file.path("filename"), "images have no names");
             }
             Content::Media { kind: MediaKind::Image, source, detail: None, name: None }
         }

@@ -133,14 +133,20 @@ fn decode_tool(path: &Path<'_>, tool: Json<'_>, losses: &mut Losses) -> Result<T
     if kind == "function" {
         return decode_function(fields, losses).map(Tool::Function);
     }
-    let Some((_, name)) = GOOGLES.iter().find(|(known, _)| *known == kind) else {
+    let Some(tool) = googles_tool(&kind, &mut fields)? else {
         let path = fields.path("type");
         return Err(path.unprocessable(format_args!("tools of type {kind:?} are not supported")));
     };
-    let settings = fields.map(&kind)?.unwrap_or_default();
     fields.finish(losses);
+    Ok(tool)
+}
+
+/// The tool of type `kind`, if it is one that Google runs.
+pub(in crate::wire) fn googles_tool(kind: &str, fields: &mut Fields<'_>) -> Result<Option<Tool>> {
+    let Some((_, name)) = GOOGLES.iter().find(|(known, _)| *known == kind) else { return Ok(None) };
+    let settings = fields.map(kind)?.unwrap_or_default();
     let json = json!({ *name: in_camel_case(Value::Object(settings)) }).to_string();
-    Ok(Tool::Hosted(Foreign { family: Family::Google, kind: (*name).to_owned(), json }))
+    Ok(Some(Tool::Hosted(Foreign { family: Family::Google, kind: (*name).to_owned(), json })))
 }
 
 /// The names of members as Google writes them, at all depths. The tree is no deeper than the parser allows.

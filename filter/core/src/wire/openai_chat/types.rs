@@ -40,7 +40,7 @@ pub(super) struct Logprobs<'a> {
 }
 
 #[derive(Serialize)]
-struct TokenLogprob<'a> {
+pub(in crate::wire) struct TokenLogprob<'a> {
     token: &'a str,
     logprob: f64,
     bytes: &'a [u8],
@@ -51,18 +51,24 @@ struct TokenLogprob<'a> {
 impl<'a> Logprobs<'a> {
     /// `None` where there are none.
     pub(super) fn of(tokens: &'a [chat::TokenLogprob]) -> Option<Self> {
+        let content = TokenLogprob::list(tokens);
+        (!content.is_empty()).then_some(Self { content, refusal: () })
+    }
+}
+
+impl<'a> TokenLogprob<'a> {
+    pub(in crate::wire) fn list(tokens: &'a [chat::TokenLogprob]) -> Vec<Self> {
         let token = |token: &'a str, logprob, top_logprobs| TokenLogprob {
             token,
             logprob,
             bytes: token.as_bytes(),
             top_logprobs,
         };
-        let content = tokens.iter().map(|told| {
+        let list = tokens.iter().map(|told| {
             let top = told.top.iter().map(|(text, logprob)| token(text, *logprob, None)).collect();
             token(&told.token, told.logprob, Some(top))
         });
-        let content: Vec<_> = content.collect();
-        (!content.is_empty()).then_some(Self { content, refusal: () })
+        list.collect()
     }
 }
 
@@ -127,8 +133,8 @@ pub(super) struct UrlCitation<'a> {
 }
 
 #[derive(Serialize)]
-struct Citation<'a> {
-    /// In characters of the message's text.
+pub(in crate::wire) struct Citation<'a> {
+    /// In characters of the text.
     start_index: usize,
     end_index: usize,
     url: &'a str,
@@ -139,16 +145,21 @@ impl<'a> UrlCitation<'a> {
     /// Of the text that has `characters` characters and as many `before` it. `None` for a source without an address,
     /// which this API cannot tell.
     pub(super) fn of(annotation: &'a Annotation, before: usize, characters: usize) -> Option<Self> {
+        let url_citation = Citation::of(annotation, before, characters)?;
+        Some(Self { kind: "url_citation", url_citation })
+    }
+}
+
+impl<'a> Citation<'a> {
+    /// See [`UrlCitation::of`].
+    pub(in crate::wire) fn of(annotation: &'a Annotation, before: usize, characters: usize) -> Option<Self> {
         let url = annotation.url.as_deref().filter(|url| !url.is_empty())?;
         let (start, end) = annotation.span.unwrap_or((0, characters));
         Some(Self {
-            kind: "url_citation",
-            url_citation: Citation {
-                start_index: before.saturating_add(start),
-                end_index: before.saturating_add(end),
-                url,
-                title: annotation.title.as_deref().unwrap_or(url),
-            },
+            start_index: before.saturating_add(start),
+            end_index: before.saturating_add(end),
+            url,
+            title: annotation.title.as_deref().unwrap_or(url),
         })
     }
 }
@@ -326,7 +337,7 @@ pub(super) fn finish_reason(reason: &FinishReason, losses: &mut Losses) -> &'sta
 }
 
 /// What an answer has that this API has no place for.
-pub(super) fn lose_extra(path: impl Display, extra: Option<&chat::Extra>, losses: &mut Losses) {
+pub(in crate::wire) fn lose_extra(path: impl Display, extra: Option<&chat::Extra>, losses: &mut Losses) {
     for (name, _) in extra.into_iter().flat_map(|extra| &extra.members) {
         lose(&path, name, losses);
     }

@@ -22,9 +22,14 @@ const OWN: &[&str] = &["thinking_blocks", "reasoning_content", "safety_ratings",
 
 const USELESS: &str = "of use at its own provider only";
 
+/// Whether the model is one of OpenAI's own, and no gateway such as this one before others.
+pub(in crate::wire) fn is_openais_own(to: &To<'_>) -> bool {
+    Server::is_openai(to)
+}
+
 /// What is to be done to a chat that passes to such a model.
 pub(in crate::wire) fn mend(to: &To<'_>) -> Option<Mend> {
-    (to.endpoint == Endpoint::ChatCompletions && Server::is_openai(to)).then_some(edits_for_mixed)
+    (to.endpoint == Endpoint::ChatCompletions && is_openais_own(to)).then_some(edits_for_mixed)
 }
 
 /// Whether there may be something of that in a body.
