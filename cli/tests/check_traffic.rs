@@ -420,6 +420,30 @@ fn a_route_that_loses_nothing_says_so() {
 }
 
 #[test]
+fn a_server_without_responses_says_so() {
+    let chat_only = |backend: &str, value: &str| {
+        let named = format!("kind: AIServiceBackend\nmetadata: {{name: {backend}");
+        let annotated = format!("{named}, annotations: {{weir.dev/chat-only: {value}}}");
+        compiled_with(&[(&named, &annotated)], "timeout: {http: {requestTimeout: 9s}}")
+    };
+    let schemas = |compiled: Compiled| {
+        let backends = compiled.plan.unwrap().filter.backends;
+        backends.into_values().map(|backend| format!("{:?}", backend.schema.name)).collect::<Vec<_>>()
+    };
+    let is_one = |schemas: &[String]| schemas.iter().any(|schema| schema == "OpenAIChat");
+    assert!(is_one(&schemas(chat_only("openai", "\"true\""))));
+    assert!(!is_one(&schemas(chat_only("openai", "\"false\""))));
+    let elsewhere = chat_only("bedrock", "\"true\"");
+    let [warning] = elsewhere.warnings.as_slice() else { panic!("{:#?}", elsewhere.warnings) };
+    assert_eq!(warning.field, "metadata.annotations[weir.dev/chat-only]");
+    assert!(!is_one(&schemas(elsewhere)));
+
+    let named = compiled_with(&[("schema: {name: OpenAI}", "schema: {name: OpenAIChat}")], "{}");
+    let said = command::findings(&named).join("\n");
+    assert!(said.contains("OpenAI with the annotation weir.dev/chat-only"), "{said}");
+}
+
+#[test]
 fn gateways_share_a_filter_and_must_agree() {
     let other = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: other, annotations: \
                  {weir.dev/keepalive: 1s}}\nspec: {gatewayClassName: envoy, listeners: [{name: http, protocol: HTTP, port: 9}]}\n";

@@ -343,7 +343,15 @@ fn ai_backend(
         Some(Attached { credential, .. }) => credential,
         None => None,
     };
-    let (schema, addresses) = (schema?, addresses?);
+    let (mut schema, addresses) = (schema?, addresses?);
+    if set.settings.chat_only.contains(&id.full_name()) {
+        if schema.name == SchemaName::OpenAI {
+            schema.name = SchemaName::OpenAIChat;
+        } else {
+            let message = format!("has no effect on schema {:?}, only on OpenAI", schema.name);
+            report.warning(id, "metadata.annotations[weir.dev/chat-only]", message);
+        }
+    }
     let hosts = addresses
         .endpoints
         .iter()

@@ -255,7 +255,14 @@ impl<'de> Deserialize<'de> for SchemaKind {
         if unsupported::is_refused(Kind::AIServiceBackend, "spec.schema.name", &name) {
             return Ok(SchemaKind::Unsupported);
         }
-        SchemaName::deserialize(name.into_deserializer()).map(SchemaKind::Known)
+        let known = SchemaName::deserialize(name.clone().into_deserializer())?;
+        // An annotation of weir's makes it from OpenAI. The resource has no such word.
+        if known == SchemaName::OpenAIChat {
+            let message =
+                format!("unknown schema `{name}`: it is OpenAI with the annotation weir.dev/chat-only");
+            return Err(serde::de::Error::custom(message));
+        }
+        Ok(SchemaKind::Known(known))
     }
 }
 

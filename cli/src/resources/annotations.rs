@@ -11,6 +11,7 @@ use super::values::{parse_bytes, parse_duration};
 
 /// What the names of all of them begin with.
 const PREFIX: &str = "weir.dev/";
+const CHAT_ONLY: &str = "weir.dev/chat-only";
 const HELD_LIMIT: &str = "weir.dev/held-limit";
 const KEEPALIVE: &str = "weir.dev/keepalive";
 const REQUIRE_IDENTITY: &str = "weir.dev/require-identity";
@@ -25,6 +26,8 @@ pub struct Settings {
     pub keepalive: Option<Duration>,
     /// `namespace/name` of the BackendTrafficPolicies that refuse requests without one of their Distinct headers.
     pub require_identity: BTreeSet<String>,
+    /// `namespace/name` of the AIServiceBackends that speak OpenAI's API but for Responses.
+    pub chat_only: BTreeSet<String>,
     /// `namespace/name` of the AIGatewayRoutes whose requests lose nothing, or are refused.
     pub strict: BTreeSet<String>,
     /// The Gateway that said each of the above first, with its words.
@@ -52,6 +55,7 @@ impl Settings {
             Kind::Gateway => &[HELD_LIMIT, KEEPALIVE],
             Kind::BackendTrafficPolicy => &[REQUIRE_IDENTITY],
             Kind::AIGatewayRoute => &[STRICT],
+            Kind::AIServiceBackend => &[CHAT_ONLY],
             _ => &[],
         };
         let Some(name) = known.iter().find(|known| **known == name) else {
@@ -80,6 +84,7 @@ impl Settings {
                     format!("`{value}` is not a duration: write it as `15s`, or `0s` for never")
                 })?);
             }
+            CHAT_ONLY => name_if(&mut self.chat_only, id, value)?,
             REQUIRE_IDENTITY => name_if(&mut self.require_identity, id, value)?,
             _ => name_if(&mut self.strict, id, value)?,
         }

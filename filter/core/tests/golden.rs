@@ -107,10 +107,10 @@ fn responses_requests_to_anthropic() {
     requests(Endpoint::Responses, "openai_responses", "anthropic", SchemaName::Anthropic);
 }
 
-/// Such requests pass as they are. What the conversation makes of them is for servers that have chat completions only.
+/// To OpenAI such requests pass as they are. This is for servers that have no Responses.
 #[test]
 fn responses_requests_to_openai() {
-    requests(Endpoint::Responses, "openai_responses", "openai", SchemaName::OpenAI);
+    requests(Endpoint::Responses, "openai_responses", "openai", SchemaName::OpenAIChat);
 }
 
 #[test]

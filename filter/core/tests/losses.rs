@@ -44,6 +44,7 @@ fn of_conversations(schema: SchemaName) -> Vec<Target> {
         SchemaName::OpenAI => {
             vec![target("OpenAI-compatible", "Qwen/Qwen3-1.7B"), target("OpenAI", "gpt-5.1")]
         }
+        SchemaName::OpenAIChat => vec![target("chat completions only", "Qwen/Qwen3-1.7B")],
         // What they get is what OpenAI's models get.
         SchemaName::AzureOpenAI | SchemaName::AWSOpenAI => vec![],
         SchemaName::Anthropic => vec![target("Claude", "claude-sonnet-4-5")],
@@ -77,6 +78,7 @@ fn of_embeddings(schema: SchemaName) -> Vec<Target> {
         ],
         SchemaName::Cohere => vec![target("Cohere", "embed-v4.0")],
         SchemaName::OpenAI
+        | SchemaName::OpenAIChat
         | SchemaName::AzureOpenAI
         | SchemaName::AWSOpenAI
         | SchemaName::Anthropic
@@ -94,7 +96,8 @@ fn of_rerank(schema: SchemaName) -> Vec<Target> {
             target("Amazon on Bedrock", "amazon.rerank-v1:0"),
         ],
         SchemaName::GCPVertexAI => vec![target("Google's ranking", "semantic-ranker-default@latest")],
-        SchemaName::AzureOpenAI
+        SchemaName::OpenAIChat
+        | SchemaName::AzureOpenAI
         | SchemaName::AWSOpenAI
         | SchemaName::Anthropic
         | SchemaName::AWSAnthropic
@@ -120,6 +123,11 @@ fn the_table_in_the_docs_is_true() {
             .iter()
             .flat_map(|schema| targets(endpoint, *schema))
             .filter(|target| matches!(reach(endpoint, target.schema), Ok(Reach::Translate)))
+            // What they get is what others get that are compatible, but where these speak the client's API.
+            .filter(|target| {
+                target.schema != SchemaName::OpenAIChat
+                    || matches!(reach(endpoint, SchemaName::OpenAI), Ok(Reach::Same))
+            })
             .collect();
         let titles: Vec<&str> = targets.iter().map(|target| target.title).collect();
         write!(text, "\n## {title}\n\n| | {} |\n|---|{}\n", titles.join(" | "), "---|".repeat(titles.len()))

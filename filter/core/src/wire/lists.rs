@@ -62,6 +62,8 @@ macro_rules! apis {
 schemas! {
     /// OpenAI's API and everything compatible with it.
     OpenAI: openai::SCHEMA,
+    /// The same without Responses, as many servers have it that are compatible with the rest.
+    OpenAIChat: openai::CHAT_ONLY,
     /// OpenAI's API as Azure serves it.
     AzureOpenAI: openai::azure::SCHEMA,
     /// OpenAI's API as Bedrock serves it.

@@ -60,7 +60,7 @@ impl Gateway {
     pub(crate) fn backend(mut self, name: &str, schema: SchemaName) -> Gateway {
         let credential = name.to_owned();
         let auth = match schema {
-            SchemaName::OpenAI | SchemaName::Cohere => Auth::Bearer { credential },
+            SchemaName::OpenAI | SchemaName::OpenAIChat | SchemaName::Cohere => Auth::Bearer { credential },
             SchemaName::Anthropic => Auth::AnthropicKey { credential },
             SchemaName::AzureOpenAI => Auth::AzureKey { credential },
             SchemaName::AWSAnthropic | SchemaName::AWSOpenAI | SchemaName::AWSBedrock => {

@@ -210,30 +210,39 @@ pub(in crate::wire) fn error_code(error: &Error) -> String {
 }
 
 /// OpenAI, and what is compatible with it.
-pub(crate) static SCHEMA: OpenAi = OpenAi;
+pub(crate) static SCHEMA: OpenAi = OpenAi { natives: NATIVES };
+
+/// What is compatible with OpenAI but for Responses, whose clients it is translated for.
+pub(crate) static CHAT_ONLY: OpenAi = OpenAi { natives: NATIVES.split_at(RESPONSES_OF_THEM).1 };
+
+const NATIVES: &[Native] = &[
+    Native::same(Endpoint::Responses, "responses"),
+    Native::same(Endpoint::ResponsesInputTokens, "responses/input_tokens"),
+    Native::same(Endpoint::ChatCompletions, "chat/completions"),
+    Native::same(Endpoint::Completions, "completions"),
+    Native::same(Endpoint::Embeddings, "embeddings"),
+    Native::same(Endpoint::ImageGenerations, "images/generations"),
+    Native::same(Endpoint::ImageEdits, "images/edits"),
+    Native::same(Endpoint::ImageVariations, "images/variations"),
+    Native::same(Endpoint::Moderations, "moderations"),
+    Native::same(Endpoint::Speech, "audio/speech"),
+    Native::same(Endpoint::Transcriptions, "audio/transcriptions"),
+    Native::same(Endpoint::Translations, "audio/translations"),
+    // vLLM's own, and not below the prefix.
+    Native::same(Endpoint::Tokenize, TOKENIZE_PATH),
+];
+
+/// How many of them are about Responses: the first.
+const RESPONSES_OF_THEM: usize = 2;
 
 #[derive(Debug)]
-pub(crate) struct OpenAi;
+pub(crate) struct OpenAi {
+    natives: &'static [Native],
+}
 
 impl Schema for OpenAi {
     fn natives(&self) -> &'static [Native] {
-        const NATIVES: &[Native] = &[
-            Native::same(Endpoint::ChatCompletions, "chat/completions"),
-            Native::same(Endpoint::Completions, "completions"),
-            Native::same(Endpoint::Embeddings, "embeddings"),
-            Native::same(Endpoint::Responses, "responses"),
-            Native::same(Endpoint::ResponsesInputTokens, "responses/input_tokens"),
-            Native::same(Endpoint::ImageGenerations, "images/generations"),
-            Native::same(Endpoint::ImageEdits, "images/edits"),
-            Native::same(Endpoint::ImageVariations, "images/variations"),
-            Native::same(Endpoint::Moderations, "moderations"),
-            Native::same(Endpoint::Speech, "audio/speech"),
-            Native::same(Endpoint::Transcriptions, "audio/transcriptions"),
-            Native::same(Endpoint::Translations, "audio/translations"),
-            // vLLM's own, and not below the prefix.
-            Native::same(Endpoint::Tokenize, TOKENIZE_PATH),
-        ];
-        NATIVES
+        self.natives
     }
 
     fn codec(&self) -> Option<&'static dyn BackendCodec> {

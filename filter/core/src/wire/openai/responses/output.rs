@@ -43,6 +43,7 @@ pub(super) enum Kind {
     Redacted,
     Call { id: String, name: String },
 }
+
 impl Output {
     pub(super) fn new(id: Id, custom: Vec<String>) -> Self {
         let events = Events::default();
