@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, OpenAI};
+use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, OpenAI, OpenAIChat};
 
 use crate::answer::{
     Answer, CHAT_CHUNKS, COHERE_EVENTS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, exception, frame, gzip,
@@ -13,6 +13,7 @@ use crate::outcome::Outcome;
 
 const CHAT: &str = "/v1/chat/completions";
 const MESSAGES: &str = "/anthropic/v1/messages";
+const RESPONSES: &str = "/v1/responses";
 
 /// What goes wrong within a stream.
 #[derive(Debug, Clone)]
@@ -72,7 +73,7 @@ struct Pair {
     asks_usage: bool,
 }
 
-const PAIRS: [Pair; 11] = [
+const PAIRS: [Pair; 15] = [
     Pair { path: CHAT, schema: OpenAI, asks_usage: false },
     Pair { path: CHAT, schema: OpenAI, asks_usage: true },
     Pair { path: MESSAGES, schema: Anthropic, asks_usage: false },
@@ -80,10 +81,14 @@ const PAIRS: [Pair; 11] = [
     Pair { path: CHAT, schema: Anthropic, asks_usage: true },
     Pair { path: CHAT, schema: Cohere, asks_usage: true },
     Pair { path: MESSAGES, schema: Cohere, asks_usage: false },
+    Pair { path: RESPONSES, schema: OpenAIChat, asks_usage: false },
+    Pair { path: RESPONSES, schema: Anthropic, asks_usage: false },
+    Pair { path: RESPONSES, schema: Cohere, asks_usage: false },
     Pair { path: MESSAGES, schema: AWSAnthropic, asks_usage: false },
     Pair { path: CHAT, schema: AWSAnthropic, asks_usage: false },
     Pair { path: CHAT, schema: AWSBedrock, asks_usage: true },
     Pair { path: MESSAGES, schema: AWSBedrock, asks_usage: false },
+    Pair { path: RESPONSES, schema: AWSBedrock, asks_usage: false },
 ];
 
 impl Pair {
@@ -112,9 +117,9 @@ impl Pair {
     fn answer(self, chunks: Vec<Vec<u8>>, end_with_chunk: bool, gzip: bool) -> Outcome {
         let gateway = Gateway::new().backend("b", self.schema);
         let options = if self.asks_usage { r#","stream_options":{"include_usage":true}"# } else { "" };
-        let body = format!(
-            r#"{{"model":"m","stream":true{options},"messages":[{{"role":"user","content":"Hi"}}]}}"#
-        );
+        let list = if self.path == RESPONSES { "input" } else { "messages" };
+        let body =
+            format!(r#"{{"model":"m","stream":true{options},"{list}":[{{"role":"user","content":"Hi"}}]}}"#);
         let mut answer = Answer::new(200, self.media_type(), "").in_chunks(chunks, end_with_chunk);
         if gzip {
             answer = answer.header("content-encoding", "gzip");
@@ -155,13 +160,14 @@ proptest! {
         prop_assert_eq!(&pair.answer(bytes, end_with_chunk, false), &whole);
         if matches!(fault, Fault::None) {
             prop_assert_eq!(whole.status, 200);
-            prop_assert_eq!(whole.record.input_tokens, Some(if pair.schema == OpenAI { 11 } else { 29 }));
+            let is_chat = matches!(pair.schema, OpenAI | OpenAIChat);
+            prop_assert_eq!(whole.record.input_tokens, Some(if is_chat { 11 } else { 29 }));
         }
     }
 
     #[test]
     fn cuts_do_not_matter_within_an_encoding(
-        pair in select(&PAIRS[..7]),
+        pair in select(&PAIRS[..10]),
         fault in fault(),
         cut in proptest::option::of(any::<Index>()),
         cuts in proptest::collection::vec(any::<Index>(), 0..12),

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 use weir_core::config::SchemaName;
-use weir_core::endpoint::ClientApi;
+use weir_core::endpoint::{ClientApi, Endpoint};
 use weir_core::wire::Framing;
 
 use crate::answer::{Answer, chat_sse, named_sse};
@@ -99,7 +99,11 @@ fn run(name: &str, exchange: &Exchange) {
         assert_eq!(outcome.headers.get(header), Some(value.as_str()), "{name}: {header}");
     }
     match (&answered.events, &answered.text) {
-        (Some(events), _) => assert_eq!(outcome.text(), stream(events, outcome.api), "{name}"),
+        (Some(events), _) => {
+            let is_named = outcome.api == ClientApi::Anthropic
+                || Endpoint::of_path(&request.path) == Some(Endpoint::Responses);
+            assert_eq!(outcome.text(), stream(events, is_named), "{name}");
+        }
         (None, Some(text)) => assert_eq!(outcome.text(), text, "{name}"),
         (None, None) => same(&outcome.json(), &answered.body, &format!("{name}: answered")),
     }
@@ -137,11 +141,8 @@ fn event_of(event: &Value, schema: SchemaName) -> String {
 }
 
 /// A stream as a client gets it.
-fn stream(events: &[Value], api: ClientApi) -> String {
+fn stream(events: &[Value], is_named: bool) -> String {
     let events: Vec<String> = events.iter().map(Value::to_string).collect();
     let events: Vec<&str> = events.iter().map(String::as_str).collect();
-    match api {
-        ClientApi::Anthropic => named_sse(&events),
-        ClientApi::OpenAi | ClientApi::Cohere => chat_sse(&events),
-    }
+    if is_named { named_sse(&events) } else { chat_sse(&events) }
 }

@@ -2,7 +2,9 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use weir_core::config::SchemaName::{self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, GCPVertexAI, OpenAI};
+use weir_core::config::SchemaName::{
+    self, AWSAnthropic, AWSBedrock, Anthropic, Cohere, GCPVertexAI, OpenAI, OpenAIChat,
+};
 use weir_core::endpoint::Endpoint;
 
 use crate::answer::{
@@ -20,6 +22,9 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/completions", OpenAI),
     ("/v1/embeddings", OpenAI),
     ("/v1/responses", OpenAI),
+    ("/v1/responses", OpenAIChat),
+    ("/v1/responses", Anthropic),
+    ("/v1/responses", AWSBedrock),
     ("/anthropic/v1/messages", Anthropic),
     ("/anthropic/v1/messages", AWSAnthropic),
     ("/v1/messages", OpenAI),
@@ -45,7 +50,7 @@ const MEDIA_TYPES: &[&str] = &[
 /// What a request has besides its model.
 fn asked(path: &str) -> &'static str {
     match Endpoint::of_path(path) {
-        Some(Endpoint::Embeddings) => r#""input":"Hi""#,
+        Some(Endpoint::Embeddings | Endpoint::Responses) => r#""input":"Hi""#,
         Some(Endpoint::Rerank) => r#""query":"Hi","documents":["a"]"#,
         _ => r#""messages":[{"role":"user","content":"Hi"}]"#,
     }
