@@ -283,6 +283,12 @@ def test_a_server_without_responses(client, providers, stream):
     assert sent(providers, CHAT_ONLY)["messages"] == HELLO
 
 
+@pytest.mark.parametrize("model", [CONVERSE, GEMINI])
+def test_tokens_are_counted_by_those_who_can(client, model):
+    counted = client.responses.input_tokens.count(model=model, input="one two three", instructions="four")
+    assert (counted.object, counted.input_tokens) == ("response.input_tokens", INPUT + 1)
+
+
 class City(BaseModel):
     city: str
 

@@ -446,14 +446,15 @@ mod tests {
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
         OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, Messages Translate, Rerank Translate
+        OpenAIChat: ChatCompletions Same, Completions Same, Embeddings Same, Responses Translate, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, Messages Translate, Rerank Translate
         AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, Speech Same, Transcriptions Same, Translations Same, Messages Translate
         AWSOpenAI: ChatCompletions Same, Responses Same, Messages Translate
-        Anthropic: ChatCompletions Translate, Messages Same, CountTokens Same
-        AWSAnthropic: ChatCompletions Translate, Tokenize Translate, Messages Envelope, CountTokens Translate
-        AWSBedrock: ChatCompletions Translate, Embeddings Translate, Tokenize Translate, Messages Translate, CountTokens Translate, Rerank Translate
-        Cohere: ChatCompletions Translate, Embeddings Translate, Messages Translate, Rerank Same
-        GCPAnthropic: ChatCompletions Translate, Tokenize Translate, Messages Envelope, CountTokens Envelope
-        GCPVertexAI: ChatCompletions Translate, Embeddings Translate, Tokenize Translate, Messages Translate, CountTokens Translate, Rerank Translate
+        Anthropic: ChatCompletions Translate, Responses Translate, Messages Same, CountTokens Same
+        AWSAnthropic: ChatCompletions Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, Messages Envelope, CountTokens Translate
+        AWSBedrock: ChatCompletions Translate, Embeddings Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, Messages Translate, CountTokens Translate, Rerank Translate
+        Cohere: ChatCompletions Translate, Embeddings Translate, Responses Translate, Messages Translate, Rerank Same
+        GCPAnthropic: ChatCompletions Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, Messages Envelope, CountTokens Envelope
+        GCPVertexAI: ChatCompletions Translate, Embeddings Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, Messages Translate, CountTokens Translate, Rerank Translate
         ");
     }
 

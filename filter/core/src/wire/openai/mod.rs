@@ -70,6 +70,7 @@ pub(crate) static RESPONSES_INPUT_TOKENS: Operation = Operation {
     name: "responses_input_tokens",
     path: Path::Exact("/v1/responses/input_tokens"),
     watch: Watch { counters: Counters::InputTokens, ..Watch::NOTHING },
+    asks: Some(Asks::Conversation(&responses::COUNT)),
     ..POST
 };
 

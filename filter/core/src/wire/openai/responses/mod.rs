@@ -9,6 +9,7 @@
 
 mod answer;
 mod content;
+mod count;
 mod custom;
 mod events;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod tools;
 mod types;
 
 use answer::{StreamEncoder, encode_reply};
+pub(crate) use count::COUNT;
 pub(in crate::wire) use passing::mend;
 use request::decode_request;
 
