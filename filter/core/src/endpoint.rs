@@ -7,7 +7,7 @@ use crate::wire::api::{Api, ClientCodec};
 use crate::wire::glance::Glance;
 use crate::wire::job::Asks;
 use crate::wire::usage::Watch;
-use crate::wire::{anthropic, cohere, openai};
+use crate::wire::{anthropic, cohere, gemini, openai};
 
 pub use crate::wire::ClientApi;
 
@@ -47,6 +47,8 @@ pub enum Path {
     Any(&'static [&'static str]),
     /// This one, and all below it: the rest is a model's name, slashes included.
     List(&'static str),
+    /// Below one of these a model's name, slashes and colons included, and behind a colon what is asked of it.
+    Method([&'static str; 2], &'static str),
 }
 
 impl Path {
@@ -59,6 +61,11 @@ impl Path {
                 "" => Some(""),
                 rest => rest.strip_prefix('/').filter(|model| !model.is_empty()),
             },
+            Path::Method(lists, method) => {
+                let asked = path.strip_suffix(method)?.strip_suffix(':')?;
+                let model = lists.iter().find_map(|list| asked.strip_prefix(list)?.strip_prefix('/'));
+                model.filter(|model| !model.is_empty())
+            }
         }
     }
 }
@@ -126,6 +133,15 @@ endpoints! {
     Translations: openai::TRANSLATIONS,
     /// `POST /tokenize`, in the shape of vLLM
     Tokenize: openai::TOKENIZE,
+    /// `POST /v1beta/models/{id}:generateContent`, and the same below `/v1`
+    // Before the lists of models, in which such a name would be one as well.
+    GenerateContent: gemini::GENERATE_CONTENT,
+    /// `POST /v1beta/models/{id}:streamGenerateContent`, likewise
+    StreamGenerateContent: gemini::STREAM_GENERATE_CONTENT,
+    /// `POST /v1beta/models/{id}:countTokens`, likewise
+    GeminiCountTokens: gemini::COUNT_TOKENS,
+    /// `GET /v1beta/models` and `GET /v1beta/models/{id}`, answered by the gateway
+    GeminiModels: gemini::MODELS,
     /// `GET /v1/models` and `GET /v1/models/{id}`, answered by the gateway
     Models: openai::MODELS,
     /// `POST /anthropic/v1/messages` and `POST /v1/messages`
@@ -195,10 +211,12 @@ mod tests {
     fn no_two_endpoints_share_a_path_and_each_path_says_its_api() {
         for endpoint in Endpoint::ALL {
             let paths = match endpoint.operation().path {
-                Path::Exact(path) | Path::List(path) => vec![path],
-                Path::Any(paths) => paths.to_vec(),
+                Path::Exact(path) | Path::List(path) => vec![path.to_owned()],
+                Path::Any(paths) => paths.iter().map(|path| (*path).to_owned()).collect(),
+                Path::Method([newer, _], method) => vec![format!("{newer}/org/m:1:{method}")],
             };
             for path in paths {
+                let path = path.as_str();
                 assert_eq!(Endpoint::of_path(path), Some(*endpoint));
                 assert_eq!(Endpoint::of_path(&format!("{path}?a=/b#c")), Some(*endpoint));
                 assert_eq!(ClientApi::of_path(path), endpoint.client_api(), "{path}");
@@ -207,6 +225,17 @@ mod tests {
         assert_eq!(Endpoint::of_path("/v1/models/org/name"), Some(Endpoint::Models));
         assert_eq!(Endpoint::Models.model_of_path("/v1/models/org/name"), Some("org/name"));
         assert_eq!(Endpoint::Models.model_of_path("/v1/models"), None);
+        for list in ["/v1beta/models", "/v1/models"] {
+            let path = format!("{list}/org/a.b-v1:0:generateContent");
+            assert_eq!(Endpoint::of_path(&path), Some(Endpoint::GenerateContent));
+            assert_eq!(Endpoint::GenerateContent.model_of_path(&path), Some("org/a.b-v1:0"));
+        }
+        assert_eq!(
+            Endpoint::of_path("/v1beta/models/a:streamGenerateContent?alt=sse"),
+            Some(Endpoint::StreamGenerateContent)
+        );
+        assert_eq!(Endpoint::of_path("/v1beta/models/:generateContent"), Some(Endpoint::GeminiModels));
+        assert_eq!(Endpoint::of_path("/v1beta/modelsx:generateContent"), None);
         for path in ["/v1/models/", "/v1/modelsx", "/v1/chat/completions/", "/v1", ""] {
             assert_eq!(Endpoint::of_path(path), None, "{path}");
         }

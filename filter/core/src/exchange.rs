@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::chat::Losses;
+use crate::codec::json_array::JsonArray;
 use crate::config::Route;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
@@ -70,6 +71,8 @@ pub struct Client {
     pub model: String,
     /// Whether the client asked for a stream.
     pub stream: bool,
+    /// Whether the client asked for that as one JSON array.
+    pub is_array: bool,
     /// Whether the client asked for usage in its stream (`stream_options.include_usage`).
     pub usage_asked: bool,
     /// How many choices the client asked for (`n`).
@@ -148,6 +151,8 @@ pub struct Progress {
     pub losses: Losses,
     /// The stream of events whose headers the client has, until it has ended.
     pub pulse: Option<Pulse>,
+    /// The array that it goes into, where the client asked for one.
+    pub array: JsonArray,
 }
 
 impl Progress {
@@ -183,6 +188,7 @@ impl Exchange {
             started_ms,
             model: String::new(),
             stream: false,
+            is_array: false,
             usage_asked: false,
             choices: 1,
             strict: false,
@@ -198,6 +204,11 @@ impl Exchange {
             books: Books::default(),
             answered_here: false,
         }
+    }
+
+    /// The array that a stream goes into, if it is to be one.
+    pub(crate) fn array(&mut self) -> Option<&mut JsonArray> {
+        self.client.is_array.then_some(&mut self.attempt.array)
     }
 
     /// A header of the request as the gateway's own rules see it: the client's, and the model that the edge role found.

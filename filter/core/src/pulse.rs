@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::codec::json_array::JsonArray;
 use crate::config::{Config, Route};
 use crate::endpoint::ClientApi;
 use crate::error::{Error, Kind};
@@ -42,6 +43,22 @@ pub enum Beat {
     Write(Vec<u8>),
     /// The client is to get this, and the stream ends with it. Nothing at all: all was said.
     End(Vec<u8>),
+}
+
+impl Beat {
+    /// The same for a client that has the stream as an array.
+    #[must_use]
+    pub fn framed(self, array: Option<&mut JsonArray>) -> Beat {
+        match (self, array) {
+            (Beat::End(events), Some(array)) => {
+                let mut end = Vec::new();
+                array.events(&events, &mut end);
+                array.close(&mut end);
+                Beat::End(end)
+            }
+            (beat, _) => beat,
+        }
+    }
 }
 
 impl Pulse {
@@ -184,6 +201,25 @@ mod tests {
             let over = Pulse { over_ms: Some(1), ..Pulse::new(0) };
             assert_eq!(over.end(api), Beat::End(Vec::new()));
         }
+    }
+
+    #[test]
+    fn an_array_ends_as_one() {
+        let end = |mut array: JsonArray| {
+            let Beat::End(end) = Pulse::new(0).end(ClientApi::Gemini).framed(Some(&mut array)) else {
+                panic!()
+            };
+            String::from_utf8(end).unwrap()
+        };
+        let error = end(JsonArray::default());
+        assert!(error.starts_with("[{\"error\":") && error.ends_with("}]"), "{error}");
+        let mut begun = JsonArray::default();
+        begun.events(b"data: {}\n\n", &mut Vec::new());
+        assert!(end(begun).starts_with(",\r\n{"));
+        let mut closed = JsonArray::default();
+        closed.close(&mut Vec::new());
+        assert_eq!(end(closed), "");
+        assert_eq!(Beat::Wait(3).framed(Some(&mut JsonArray::default())), Beat::Wait(3));
     }
 
     #[test]

@@ -31,7 +31,12 @@ mod grammar;
 #[path = "../src/wire/openai/responses/grammar.rs"]
 mod grammar_of_responses;
 
-const CLIENTS: [Endpoint; 3] = [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses];
+/// The same of Gemini's.
+#[path = "../src/wire/gemini/client/grammar.rs"]
+mod grammar_of_gemini;
+
+const CLIENTS: [Endpoint; 4] =
+    [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses, Endpoint::StreamGenerateContent];
 
 #[test]
 fn chat_completions_of_clients() {
@@ -46,6 +51,47 @@ fn messages_of_clients() {
 #[test]
 fn responses_of_clients() {
     requests(Endpoint::Responses, &["openai_responses"]);
+}
+
+#[test]
+fn contents_of_clients() {
+    requests(Endpoint::GenerateContent, &["gemini_contents"]);
+}
+
+#[test]
+fn counts_of_clients() {
+    requests(Endpoint::GeminiCountTokens, &["gemini_contents"]);
+}
+
+/// What passes to Vertex AI is JSON that has lost nothing of its own.
+#[test]
+fn contents_on_their_way_to_vertex_ai() {
+    let corpus: Vec<Vec<u8>> =
+        files("gemini_contents", "json").iter().map(|file| std::fs::read(file).unwrap()).collect();
+    let schema = Schema { name: SchemaName::GCPVertexAI, prefix: None, version: None };
+    let headers = Headers::default();
+    for_a_while("contents to Vertex AI", |chance| {
+        let body = chance.changed(&corpus);
+        let _kept = Kept::new("contents", &body);
+        for endpoint in [Endpoint::GenerateContent, Endpoint::GeminiCountTokens] {
+            let to = To {
+                endpoint,
+                schema: &schema,
+                model: ["gemini-2.5-pro", "gemini-3-pro-preview"][chance.below(2)],
+                stream: false,
+                default_max_tokens: 4096,
+                headers: &headers,
+                auth: None,
+            };
+            let Ok(passed) = schema.name.schema().envelope(&to, &body, &mut Losses::default()) else {
+                continue;
+            };
+            if let Ok(was) = serde_json::from_slice::<Value>(&body) {
+                let is = serde_json::from_slice::<Value>(&passed).unwrap();
+                assert!(endpoint == Endpoint::GeminiCountTokens || was["labels"] == is["labels"]);
+            }
+        }
+    });
 }
 
 #[test]
@@ -103,7 +149,9 @@ fn requests(endpoint: Endpoint, folders: &[&str]) {
         let body = chance.changed(&corpus);
         let _kept = Kept::new("request", &body);
         for name in SchemaName::ALL {
-            let Some(backend) = name.schema().codec() else { continue };
+            let is_count = client(endpoint).counts();
+            let schema = name.schema();
+            let Some(backend) = (if is_count { schema.counter() } else { schema.codec() }) else { continue };
             let (schema, headers) = (Schema { name: *name, prefix: None, version: None }, Headers::default());
             let model = ["claude-sonnet-4-5", "amazon.nova-pro-v1:0", "gemini-2.5-pro", "gpt-5.1", "m"];
             let to = To {
@@ -250,6 +298,8 @@ fn stream(endpoint: Endpoint, backend: &dyn BackendCodec, asked: &Asked, lines: 
         let _ = grammar::message_of(&out);
     } else if endpoint == Endpoint::Responses {
         let _ = grammar_of_responses::response_of(&out);
+    } else if endpoint == Endpoint::StreamGenerateContent {
+        let _ = grammar_of_gemini::answer_of(&out);
     } else {
         let out = String::from_utf8(out).unwrap();
         for data in

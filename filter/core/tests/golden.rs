@@ -29,6 +29,10 @@ mod grammar;
 #[path = "../src/wire/openai/responses/grammar.rs"]
 mod grammar_of_responses;
 
+/// The same of Gemini's.
+#[path = "../src/wire/gemini/client/grammar.rs"]
+mod grammar_of_gemini;
+
 #[test]
 fn openai_chat_requests_to_anthropic() {
     requests(CHAT, "openai_chat", "anthropic", SchemaName::Anthropic);
@@ -128,22 +132,51 @@ fn responses_requests_to_gemini() {
     requests(Endpoint::Responses, "openai_responses", "gemini", SchemaName::GCPVertexAI);
 }
 
+#[test]
+fn gemini_requests_to_openai() {
+    requests(Endpoint::GenerateContent, "gemini_contents", "openai", SchemaName::OpenAI);
+}
+
+#[test]
+fn gemini_requests_to_anthropic() {
+    requests(Endpoint::GenerateContent, "gemini_contents", "anthropic", SchemaName::Anthropic);
+}
+
+#[test]
+fn gemini_requests_to_converse() {
+    requests(Endpoint::GenerateContent, "gemini_contents", "converse", SchemaName::AWSBedrock);
+}
+
+#[test]
+fn gemini_requests_to_cohere() {
+    requests(Endpoint::GenerateContent, "gemini_contents", "cohere", SchemaName::Cohere);
+}
+
+/// Such requests keep every byte but what Vertex AI does not know.
+#[test]
+fn gemini_requests_in_the_envelope_of_vertex_ai() {
+    envelopes(Endpoint::GenerateContent, "gemini_contents", SchemaName::GCPVertexAI);
+}
+
 /// Such requests keep every byte but what the envelope is, and what Vertex AI does not know.
 #[test]
 fn anthropic_requests_in_the_envelope_of_vertex_ai() {
-    for case in cases("anthropic_messages", "json") {
+    envelopes(Endpoint::Messages, "anthropic_messages", SchemaName::GCPAnthropic);
+}
+
+fn envelopes(endpoint: Endpoint, api: &str, schema: SchemaName) {
+    for case in cases(api, "json") {
         let body = read(&case);
-        let enveloped: weir_core::Result<_> =
-            with_to(Endpoint::Messages, SchemaName::GCPAnthropic, &body, |to| {
-                let mut losses = Losses::default();
-                let enveloped = to.schema.name.schema().envelope(to, &body, &mut losses)?;
-                Ok((String::from_utf8(enveloped).unwrap(), losses.lines().join("\n")))
-            });
+        let enveloped: weir_core::Result<_> = with_to(endpoint, schema, &body, |to| {
+            let mut losses = Losses::default();
+            let enveloped = to.schema.name.schema().envelope(to, &body, &mut losses)?;
+            Ok((String::from_utf8(enveloped).unwrap(), losses.lines().join("\n")))
+        });
         let shown = match enveloped {
             Ok((body, losses)) => format!("{body}\n---\n{losses}"),
             Err(error) => format!("{} {}", error.status(), error.message()),
         };
-        snapshot("anthropic_messages", &name(&case, "vertex"), &shown);
+        snapshot(api, &name(&case, "vertex"), &shown);
     }
 }
 
@@ -165,6 +198,13 @@ fn answers_to_anthropic() {
 fn answers_to_responses() {
     for (api, schema) in ANSWERING {
         answers(api, schema, Endpoint::Responses, "openai_responses");
+    }
+}
+
+#[test]
+fn answers_to_gemini() {
+    for (api, schema) in ANSWERING {
+        answers(api, schema, Endpoint::GenerateContent, "gemini_contents");
     }
 }
 
@@ -212,6 +252,15 @@ fn streams_to_responses() {
     for (api, schema) in ANSWERING {
         for out in streams(api, schema, Endpoint::Responses, "openai_responses") {
             let _ = grammar_of_responses::response_of(out.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn streams_to_gemini() {
+    for (api, schema) in ANSWERING {
+        for out in streams(api, schema, Endpoint::StreamGenerateContent, "gemini_contents") {
+            let _ = grammar_of_gemini::answer_of(out.as_bytes());
         }
     }
 }
@@ -278,7 +327,8 @@ fn sent(endpoint: Endpoint, schema: SchemaName, body: &[u8]) -> weir_core::Resul
 /// What `make` makes for a backend of `schema`, to which `body` goes.
 fn with_to<T>(endpoint: Endpoint, schema: SchemaName, body: &[u8], make: impl FnOnce(&To<'_>) -> T) -> T {
     // What the edge reads of a body, also where the rest of it is wrong.
-    let model = (endpoint.operation().glance)(&Headers::default(), body).map(|seen| seen.model);
+    let path = (":path", "/v1beta/models/asked-model:generateContent");
+    let model = (endpoint.operation().glance)(&Headers::from([path]), body).map(|seen| seen.model);
     let model = model.unwrap_or_default();
     let is_geminis = schema == SchemaName::GCPVertexAI && !model.starts_with("gemini");
     let model = if is_geminis { "gemini-3.1-pro-preview" } else { &model };

@@ -114,6 +114,7 @@ fn the_table_in_the_docs_is_true() {
         ("OpenAI's chat completions", Endpoint::ChatCompletions, "openai_chat"),
         ("OpenAI's responses", Endpoint::Responses, "openai_responses"),
         ("Anthropic's messages", Endpoint::Messages, "anthropic_messages"),
+        ("Gemini's contents", Endpoint::GenerateContent, "gemini_contents"),
         ("OpenAI's embeddings", Endpoint::Embeddings, "openai_embeddings"),
         ("Cohere's rerank", Endpoint::Rerank, "cohere_rerank"),
     ] {
@@ -175,9 +176,12 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         Endpoint::Rerank => json!({"query": "Hi", "documents": ["Hi"]}),
         Endpoint::Messages => json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4096}),
         Endpoint::Responses => json!({"input": "Hi"}),
+        Endpoint::GenerateContent => json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}),
         _ => json!({"messages": [{"role": "user", "content": "Hi"}]}),
     };
-    body.as_object_mut().unwrap().insert("model".to_owned(), target.model.into());
+    if endpoint != Endpoint::GenerateContent {
+        body.as_object_mut().unwrap().insert("model".to_owned(), target.model.into());
+    }
     body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
     let to = To {
         endpoint,

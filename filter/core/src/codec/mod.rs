@@ -7,6 +7,7 @@
 pub mod encoding;
 pub mod event_stream;
 pub mod json;
+pub mod json_array;
 mod key;
 pub mod multipart;
 pub(crate) mod reader;

@@ -233,6 +233,7 @@ impl Edge {
         exchange.client.body_size = body.len();
         exchange.client.model = seen.model;
         exchange.client.stream = seen.stream;
+        exchange.client.is_array = seen.is_array;
         exchange.client.usage_asked = seen.usage_asked;
         exchange.client.choices = seen.choices;
         exchange.client.has_mark = body.starts_with(BYTE_ORDER_MARK);
@@ -277,18 +278,24 @@ impl Edge {
     /// The end of a stream whose headers the client has, where the gateway stops.
     pub fn stop(&mut self) -> Beat {
         let exchange = &mut *self.exchange.borrow_mut();
-        exchange.attempt.pulse.take().map_or(Beat::Over, |pulse| pulse.end(exchange.client.api))
+        let beat = exchange.attempt.pulse.take().map_or(Beat::Over, |pulse| pulse.end(exchange.client.api));
+        beat.framed(exchange.array())
     }
 
     /// What is due in a stream whose headers the client has.
     pub fn beat(&mut self, now_ms: u64) -> Beat {
         let exchange = &mut *self.exchange.borrow_mut();
         let Some(pulse) = &mut exchange.attempt.pulse else { return Beat::Over };
-        let beat = pulse.beat(&self.config, exchange.routed.route.as_deref(), exchange.client.api, now_ms);
+        let (route, api) = (exchange.routed.route.as_deref(), exchange.client.api);
+        let mut beat = pulse.beat(&self.config, route, api, now_ms);
+        if exchange.client.is_array && matches!(beat, Beat::Write(_)) {
+            // Between the elements of an array there is no place for a sign of life: it counts as given.
+            beat = pulse.beat(&self.config, route, api, now_ms);
+        }
         if matches!(beat, Beat::End(_)) {
             exchange.attempt.pulse = None;
         }
-        beat
+        beat.framed(exchange.array())
     }
 
     /// The exchange, for the backend role.

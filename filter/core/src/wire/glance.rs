@@ -4,6 +4,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::codec::json::{self, ScanError};
 use crate::codec::multipart;
+use crate::endpoint::Endpoint;
 use crate::headers::Headers;
 
 /// The longest model name that is taken, in bytes. ARNs of inference profiles are below 200.
@@ -16,6 +17,8 @@ pub struct Glance {
     pub model: String,
     /// It asks for a stream.
     pub stream: bool,
+    /// It asks for that as one JSON array.
+    pub is_array: bool,
     /// It asks for usage in its stream (`stream_options.include_usage`).
     pub usage_asked: bool,
     /// How many choices it asks for (`n`).
@@ -49,7 +52,13 @@ pub(crate) fn json_or(body: &[u8], default: Option<&str>) -> Result<Glance, Stri
     };
     let stream = stream.and_then(|stream| stream.as_bool(body)).unwrap_or(false);
     let choices = choices.and_then(|choices| serde_json::from_slice(choices.raw(body)).ok());
-    Ok(Glance { model: valid_model(&model)?, stream, usage_asked, choices: choices.unwrap_or(1) })
+    Ok(Glance {
+        model: valid_model(FIELD, &model)?,
+        stream,
+        is_array: false,
+        usage_asked,
+        choices: choices.unwrap_or(1),
+    })
 }
 
 /// Of a multipart form with a file.
@@ -81,7 +90,7 @@ fn form_with(parts: &[&str], headers: &Headers, body: &[u8]) -> Result<Glance, S
         return Err(format!("the form has no part named {}", parts.join(" or ")));
     }
     let stream = text("stream")?.is_some_and(|value| value.trim() == "true");
-    Ok(Glance { model: valid_model(model)?, stream, usage_asked: false, choices: 1 })
+    Ok(Glance { model: valid_model(FIELD, model)?, stream, is_array: false, usage_asked: false, choices: 1 })
 }
 
 /// Whether a query has the parameter `name`, however it is written.
@@ -93,20 +102,32 @@ fn names_parameter(query: &str, name: &str) -> bool {
     })
 }
 
-/// The model becomes a header that routes match on: it must survive that unchanged.
-fn valid_model(model: &str) -> Result<String, String> {
+/// The model that a path of an endpoint names.
+pub(crate) fn model_of_path(path: &str) -> Result<String, String> {
+    let named = Endpoint::of_path(path).and_then(|endpoint| endpoint.model_of_path(path));
+    let named = named.ok_or("the path names no model")?;
+    let decoded = percent_decode_str(named).decode_utf8();
+    let decoded = decoded.map_err(|_| "the model in the path is no UTF-8")?;
+    valid_model("the model in the path", &decoded)
+}
+
+/// Where most requests have their model.
+const FIELD: &str = "the field model";
+
+/// The model becomes a header that routes match on: it must survive that unchanged. `place` is where it stands.
+fn valid_model(place: &str, model: &str) -> Result<String, String> {
     if model.is_empty() {
-        return Err("the field model is empty".to_owned());
+        return Err(format!("{place} is empty"));
     }
     if model.len() > MAX_MODEL {
-        return Err(format!("the field model is longer than {MAX_MODEL} bytes"));
+        return Err(format!("{place} is longer than {MAX_MODEL} bytes"));
     }
     if model.trim() != model || model.chars().any(char::is_control) {
-        return Err("the field model has spaces around it or control characters in it".to_owned());
+        return Err(format!("{place} has spaces around it or control characters in it"));
     }
     // As a path segment, which it is for some backends, these would lead to another path however they are escaped.
     if matches!(model, "." | "..") {
-        return Err(format!("the field model cannot be {model:?}"));
+        return Err(format!("{place} cannot be {model:?}"));
     }
     Ok(model.to_owned())
 }

@@ -89,6 +89,8 @@ apis! {
     Anthropic: anthropic::API,
     /// `{"message": "..."}`.
     Cohere: cohere::API,
+    /// `{"error": {"code": 400, "status": "...", ...}}`.
+    Gemini: gemini::API,
 }
 
 impl ClientApi {

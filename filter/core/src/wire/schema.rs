@@ -445,16 +445,16 @@ mod tests {
             format!("{schema:?}: {}", reached.collect::<Vec<_>>().join(", "))
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
-        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, Messages Translate, Rerank Translate
-        OpenAIChat: ChatCompletions Same, Completions Same, Embeddings Same, Responses Translate, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, Messages Translate, Rerank Translate
-        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, Speech Same, Transcriptions Same, Translations Same, Messages Translate
-        AWSOpenAI: ChatCompletions Same, Responses Same, Messages Translate
-        Anthropic: ChatCompletions Translate, Responses Translate, Messages Same, CountTokens Same
-        AWSAnthropic: ChatCompletions Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, Messages Envelope, CountTokens Translate
-        AWSBedrock: ChatCompletions Translate, Embeddings Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, Messages Translate, CountTokens Translate, Rerank Translate
-        Cohere: ChatCompletions Translate, Embeddings Translate, Responses Translate, Messages Translate, Rerank Same
-        GCPAnthropic: ChatCompletions Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, Messages Envelope, CountTokens Envelope
-        GCPVertexAI: ChatCompletions Translate, Embeddings Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, Messages Translate, CountTokens Translate, Rerank Translate
+        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, Rerank Translate
+        OpenAIChat: ChatCompletions Same, Completions Same, Embeddings Same, Responses Translate, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, Rerank Translate
+        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, Speech Same, Transcriptions Same, Translations Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate
+        AWSOpenAI: ChatCompletions Same, Responses Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate
+        Anthropic: ChatCompletions Translate, Responses Translate, GenerateContent Translate, StreamGenerateContent Translate, Messages Same, CountTokens Same
+        AWSAnthropic: ChatCompletions Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, GenerateContent Translate, StreamGenerateContent Translate, GeminiCountTokens Translate, Messages Envelope, CountTokens Translate
+        AWSBedrock: ChatCompletions Translate, Embeddings Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, GenerateContent Translate, StreamGenerateContent Translate, GeminiCountTokens Translate, Messages Translate, CountTokens Translate, Rerank Translate
+        Cohere: ChatCompletions Translate, Embeddings Translate, Responses Translate, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, Rerank Same
+        GCPAnthropic: ChatCompletions Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, GenerateContent Translate, StreamGenerateContent Translate, GeminiCountTokens Translate, Messages Envelope, CountTokens Envelope
+        GCPVertexAI: ChatCompletions Translate, Embeddings Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, GenerateContent Envelope, StreamGenerateContent Envelope, GeminiCountTokens Envelope, Messages Translate, CountTokens Translate, Rerank Translate
         ");
     }
 

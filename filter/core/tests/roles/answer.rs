@@ -143,6 +143,12 @@ pub(crate) const MESSAGE_EVENTS: &[&str] = &[
     r#"{"type":"message_stop"}"#,
 ];
 
+/// The events of a streamed answer, as Gemini sends them.
+pub(crate) const GEMINI_EVENTS: &[&str] = &[
+    r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"Grüß"}]}}],"usageMetadata":{"promptTokenCount":9,"totalTokenCount":9,"trafficType":"ON_DEMAND"},"modelVersion":"gemini-2.5-pro","responseId":"g1"}"#,
+    r#"{"candidates":[{"content":{"role":"model","parts":[{"text":" Gott"},{"functionCall":{"name":"f","args":{"a":1.50}}}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":9,"candidatesTokenCount":5,"thoughtsTokenCount":2,"totalTokenCount":16},"modelVersion":"gemini-2.5-pro","responseId":"g1"}"#,
+];
+
 /// The events of a streamed chat, as Cohere sends them.
 pub(crate) const COHERE_EVENTS: &[&str] = &[
     r#"{"id":"c-1","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}"#,
@@ -177,7 +183,12 @@ pub(crate) fn named_sse(events: &[&str]) -> String {
 
 /// Server-sent events without names, and OpenAI's end.
 pub(crate) fn chat_sse(chunks: &[&str]) -> String {
-    chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect::<String>() + "data: [DONE]\n\n"
+    plain_sse(chunks) + "data: [DONE]\n\n"
+}
+
+/// Server-sent events without names.
+pub(crate) fn plain_sse(chunks: &[&str]) -> String {
+    chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect()
 }
 
 /// A streamed chat completion; the last chunk is the usage that the gateway asks for.

@@ -8,7 +8,8 @@ use weir_core::config::SchemaName::{
 use weir_core::endpoint::Endpoint;
 
 use crate::answer::{
-    Answer, Bytes, CHAT_CHUNKS, COHERE_EVENTS, CONVERSE_EVENTS, MESSAGE_EVENTS, chat_sse, frame, named_frame,
+    Answer, Bytes, CHAT_CHUNKS, COHERE_EVENTS, CONVERSE_EVENTS, GEMINI_EVENTS, MESSAGE_EVENTS, chat_sse,
+    frame, named_frame,
 };
 use crate::gateway::Gateway;
 use crate::host::ends_by_itself;
@@ -36,6 +37,13 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/embeddings", Cohere),
     ("/v1/embeddings", GCPVertexAI),
     ("/v1/embeddings", AWSBedrock),
+    ("/v1beta/models/m:generateContent", OpenAI),
+    ("/v1beta/models/m:generateContent", GCPVertexAI),
+    ("/v1beta/models/m:streamGenerateContent?alt=sse", Anthropic),
+    ("/v1beta/models/m:streamGenerateContent?alt=sse", GCPVertexAI),
+    ("/v1beta/models/m:streamGenerateContent", AWSBedrock),
+    ("/v1beta/models/m:streamGenerateContent", GCPVertexAI),
+    ("/v1beta/models/m:countTokens", AWSBedrock),
 ];
 
 const MEDIA_TYPES: &[&str] = &[
@@ -51,6 +59,9 @@ const MEDIA_TYPES: &[&str] = &[
 fn asked(path: &str) -> &'static str {
     match Endpoint::of_path(path) {
         Some(Endpoint::Embeddings | Endpoint::Responses) => r#""input":"Hi""#,
+        Some(Endpoint::GenerateContent | Endpoint::StreamGenerateContent | Endpoint::GeminiCountTokens) => {
+            r#""contents":[{"parts":[{"text":"Hi"}]}]"#
+        }
         Some(Endpoint::Rerank) => r#""query":"Hi","documents":["a"]"#,
         _ => r#""messages":[{"role":"user","content":"Hi"}]"#,
     }
@@ -69,6 +80,7 @@ fn bytes() -> impl Strategy<Value = Bytes> {
         select(CHAT_CHUNKS).prop_map(|chunk| chat_sse(&[chunk]).into_bytes()),
         select(MESSAGE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
         select(COHERE_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
+        select(GEMINI_EVENTS).prop_map(|event| format!("data: {event}\n\n").into_bytes()),
         select(MESSAGE_EVENTS).prop_map(frame),
         select(CONVERSE_EVENTS).prop_map(named_frame),
         select(
@@ -111,8 +123,9 @@ fn check(outcome: &Outcome, is_same_api: bool) {
             let data = event.data.trim_ascii();
             assert!(data == b"[DONE]" || data.starts_with(b"{") && data.ends_with(b"}"), "{data:?}");
             let text = String::from_utf8_lossy(data);
-            is_ended |=
-                ["[DONE]", "error", "message_stop", "response."].iter().any(|word| text.contains(word));
+            is_ended |= ["[DONE]", "error", "message_stop", "response.", "finishReason", "blockReason"]
+                .iter()
+                .any(|word| text.contains(word));
         }
     }
     let rest = decoder.finish().unwrap();

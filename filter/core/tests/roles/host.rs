@@ -441,6 +441,12 @@ fn apply(map: &mut Vec<(String, String)>, edits: &HeaderEdits) {
 pub(crate) fn ends_by_itself(endpoint: Option<Endpoint>) -> bool {
     matches!(
         endpoint,
-        Some(Endpoint::ChatCompletions | Endpoint::Completions | Endpoint::Messages | Endpoint::Responses)
+        Some(
+            Endpoint::ChatCompletions
+                | Endpoint::Completions
+                | Endpoint::Messages
+                | Endpoint::Responses
+                | Endpoint::StreamGenerateContent
+        )
     )
 }

@@ -27,6 +27,7 @@ mod errors;
 mod exchanges;
 mod garbage;
 mod gateway;
+mod gemini;
 mod headers;
 mod host;
 mod jobs;

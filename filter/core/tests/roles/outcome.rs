@@ -99,6 +99,10 @@ pub(crate) fn message_of(json: &Value, api: ClientApi) -> String {
             &json["error"]["message"]
         }
         ClientApi::Cohere => &json["message"],
+        ClientApi::Gemini => {
+            assert!(json["error"]["code"].is_u64() && json["error"]["status"].is_string(), "{json}");
+            &json["error"]["message"]
+        }
     };
     message.as_str().filter(|message| !message.is_empty()).unwrap_or_else(|| panic!("{json}")).to_owned()
 }

@@ -224,6 +224,7 @@ impl Attempt {
             hold: self.hold(&exchange, self.answer.headers_ms),
             choices: exchange.client.choices,
             retyped: self.answer.retyped,
+            is_array: exchange.client.is_array,
         }))
     }
 

@@ -15,6 +15,7 @@ use crate::backend::secrets::Secrets;
 use crate::chat::{self, Losses};
 use crate::codec::encoding::ContentDecoder;
 use crate::codec::event_stream::EventStreamDecoder;
+use crate::codec::json_array::JsonArray;
 use crate::codec::sse::SseDecoder;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Result, no_room};
@@ -47,6 +48,8 @@ pub(super) struct Params {
     pub(super) choices: u32,
     /// The backend calls it something else.
     pub(super) retyped: bool,
+    /// The client has it as an array.
+    pub(super) is_array: bool,
     pub(super) hold: Hold,
 }
 
@@ -103,6 +106,7 @@ pub(super) struct Stream {
     /// The client has an event, or is about to get one.
     begun: bool,
     retyped: bool,
+    is_array: bool,
     /// The headers are gone, and with them the chance of another backend.
     released: bool,
     /// The answer has ended properly, or with an error the client was told.
@@ -140,6 +144,7 @@ impl Stream {
             hold: params.hold,
             begun: false,
             retyped: params.retyped,
+            is_array: params.is_array,
             released: false,
             ended: false,
             done: false,
@@ -175,7 +180,10 @@ impl Stream {
             progress.answer = Answer::Begun;
         }
         let is_empty = out.is_empty();
-        let passed = out.end();
+        let passed = match out.end() {
+            passed if is_empty && !self.released => passed,
+            passed => self.framed(passed, bytes, end, &mut progress.array),
+        };
         if self.released && is_plain && passed == Passed::Whole {
             // Usually a chunk is a number of whole events: then it need not be handed back to Envoy.
             return Ok(Chunk::Pass);
@@ -204,9 +212,29 @@ impl Stream {
         Ok(Chunk::Release(self.headers(), out))
     }
 
+    /// What the client gets of a chunk of these `bytes`, whole events, where it has them as an array.
+    fn framed(&self, passed: Passed, bytes: &[u8], end: bool, array: &mut JsonArray) -> Passed {
+        if !self.is_array {
+            return passed;
+        }
+        let events = match &passed {
+            Passed::Made(made) => made,
+            Passed::Part(part) => bytes.get(part.clone()).unwrap_or_default(),
+            Passed::Whole => bytes,
+        };
+        let mut framed = Vec::with_capacity(events.len());
+        array.events(events, &mut framed);
+        if end || self.is_over() {
+            array.close(&mut framed);
+        }
+        Passed::Made(framed)
+    }
+
     fn headers(&self) -> HeaderEdits {
         let mut headers = HeaderEdits::default();
-        if self.retyped || matches!(self.frames, Frames::Aws { .. }) {
+        if self.is_array {
+            headers.set("content-type", "application/json");
+        } else if self.retyped || matches!(self.frames, Frames::Aws { .. }) {
             headers.set("content-type", "text/event-stream");
         }
         headers.remove("content-length");
@@ -225,6 +253,7 @@ impl Stream {
             mode: &mut self.mode,
             secrets: &self.secrets,
             hide_usage: self.hide_usage,
+            is_array: self.is_array,
             hold: &mut self.hold,
             begun: &mut self.begun,
             released: self.released,
@@ -385,6 +414,8 @@ impl Attempt {
             stream.released = true;
             stream.broken = true;
             stream.ended = true;
+            // An error in its place is none.
+            stream.is_array = false;
             words = stream.words.take();
         }
         let mut failed = self.failed(error);
@@ -424,7 +455,8 @@ impl Attempt {
         }
         let mut out = Out::new(b"");
         stream.break_off(&error, &mut out);
-        let Passed::Made(end) = out.end() else { return step };
+        let ended = stream.framed(out.end(), b"", true, &mut self.exchange.borrow_mut().attempt.array);
+        let Passed::Made(end) = ended else { return step };
         match step {
             Chunk::Release(headers, body) => Chunk::Release(headers, [body, end].concat()),
             Chunk::Replace(body) => Chunk::Replace([body, end].concat()),

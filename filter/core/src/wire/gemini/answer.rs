@@ -167,11 +167,11 @@ pub(super) fn piece<'a>(raw: &'a RawValue) -> (Piece<'a>, Option<Seal>) {
         Part { text: Some(text), .. } => Piece::Text(text),
         Part { inline_data: Some(Blob { mime_type, data }), .. } => {
             let media_type = mime_type.unwrap_or_default();
-            let kind = kind(&media_type);
+            let kind = kind_of(&media_type);
             media(kind, Source::Base64 { media_type, data: data.unwrap_or_default() })
         }
         Part { file_data: Some(FileData { mime_type, file_uri }), .. } => {
-            let kind = kind(mime_type.as_deref().unwrap_or_default());
+            let kind = kind_of(mime_type.as_deref().unwrap_or_default());
             media(kind, Source::Url { url: file_uri.unwrap_or_default(), media_type: mime_type })
         }
         // A signature may come alone.
@@ -185,7 +185,8 @@ fn media(kind: MediaKind, source: Source) -> Piece<'static> {
     Piece::Other(Content::Media { kind, source, detail: None, name: None })
 }
 
-fn kind(media_type: &str) -> MediaKind {
+/// What a medium of this type is.
+pub(super) fn kind_of(media_type: &str) -> MediaKind {
     match media_type.split('/').next() {
         Some("audio") => MediaKind::Audio,
         Some("video") => MediaKind::Video,
@@ -230,6 +231,24 @@ pub(super) fn finish_reason(reason: Option<&str>, has_calls: bool) -> FinishReas
         ) => FinishReason::Malformed,
         Some(other) => FinishReason::Other(other.to_owned()),
     }
+}
+
+/// The way back: a reason in Gemini's words, and what there is to say where they have none.
+pub(super) fn reason_of(reason: &FinishReason, is_refused: bool) -> (&str, Option<&str>) {
+    match reason {
+        FinishReason::Stop if is_refused => ("SAFETY", None),
+        FinishReason::Stop | FinishReason::StopSequence(_) | FinishReason::ToolCalls => ("STOP", None),
+        FinishReason::Length | FinishReason::ContextWindow => ("MAX_TOKENS", None),
+        FinishReason::ContentFilter => ("SAFETY", None),
+        FinishReason::Malformed => ("MALFORMED_FUNCTION_CALL", None),
+        FinishReason::Pause => ("OTHER", Some("pause_turn")),
+        FinishReason::Other(own) if is_geminis(own) => (own, None),
+        FinishReason::Other(other) => ("OTHER", Some(other)),
+    }
+}
+
+fn is_geminis(reason: &str) -> bool {
+    !reason.is_empty() && reason.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 #[derive(Deserialize)]

@@ -201,7 +201,8 @@ impl<'a> Turns<'a> {
         let (id, _) = Seal::of_id(id);
         let id = Some(id).filter(|id| self.model.is_newest() && !id.is_empty());
         let call = FunctionCall { id, name: rules::tool_name(name), args };
-        KnownPart { function_call: Some(call), thought_signature: seal, ..KnownPart::default() }.into()
+        let thought_signature = seal.map(Cow::Borrowed);
+        KnownPart { function_call: Some(call), thought_signature, ..KnownPart::default() }.into()
     }
 
     fn result(
@@ -349,6 +350,6 @@ fn sign_first_call(parts: &mut [Part<'_>]) {
         _ => None,
     });
     if let Some(first) = calls.into_iter().next() {
-        first.thought_signature.get_or_insert(NO_SIGNATURE);
+        first.thought_signature.get_or_insert(Cow::Borrowed(NO_SIGNATURE));
     }
 }

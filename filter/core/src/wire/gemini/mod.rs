@@ -1,17 +1,21 @@
-//! Gemini on Vertex AI: `generateContent` and `streamGenerateContent`.
+//! Gemini's API: its endpoints, and the schema of Gemini on Vertex AI, `generateContent` and `streamGenerateContent`.
 //!
 //! <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference>. Its seals are `thoughtSignature`s
 //! (<https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures>); that of a call is in the call's
 //! name, where every client API has a place for it.
 
 mod answer;
+mod api;
+mod client;
 mod contents;
+mod differences;
 mod embeddings;
 mod events;
 mod extras;
 mod format;
 mod model;
 mod part;
+mod passing;
 mod rank;
 mod reply;
 mod request;
@@ -23,10 +27,13 @@ mod tests;
 mod thinking;
 mod tools;
 mod types;
-mod usage;
+pub(in crate::wire) mod usage;
+
+pub(crate) use api::{API, COUNT_TOKENS, GENERATE_CONTENT, MODELS, STREAM_GENERATE_CONTENT};
 
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
+use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::headers::BETA_HEADER;
 use crate::job::embeddings::Embeddings;
@@ -45,7 +52,12 @@ pub(crate) struct Gemini;
 
 impl Schema for Gemini {
     fn natives(&self) -> &'static [Native] {
-        &[]
+        const NATIVES: &[Native] = &[
+            Native::envelope(Endpoint::GenerateContent, "generateContent"),
+            Native::envelope(Endpoint::StreamGenerateContent, "streamGenerateContent"),
+            Native::envelope(Endpoint::GeminiCountTokens, "countTokens"),
+        ];
+        NATIVES
     }
 
     fn codec(&self) -> Option<&'static dyn BackendCodec> {
@@ -71,6 +83,10 @@ impl Schema for Gemini {
             (false, false) => "generateContent",
         };
         to.path_at_google("google", to.model, method)
+    }
+
+    fn envelope(&self, to: &To<'_>, body: &[u8], losses: &mut Losses) -> Result<Vec<u8>> {
+        passing::envelope(to, body, losses)
     }
 
     /// Clients of Anthropic's API say which version of that they speak.

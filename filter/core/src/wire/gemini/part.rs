@@ -21,14 +21,14 @@ pub(super) fn encode<'a>(
     losses: &mut Losses,
 ) -> Result<Option<Part<'a>>> {
     let thought_signature = own_seal(path, part, losses);
-    let known = |known: KnownPart<'a>| Some(KnownPart { thought_signature, ..known }.into());
+    let is_signed = thought_signature.is_some();
+    let known = |known: KnownPart<'a>| {
+        let thought_signature = thought_signature.map(Cow::Borrowed);
+        Some(KnownPart { thought_signature, ..known }.into())
+    };
     Ok(match &part.content {
         // The last part of a stream may have no text and the signature.
-        Content::Text { text, .. } | Content::Refusal(text)
-            if text.is_empty() && thought_signature.is_none() =>
-        {
-            None
-        }
+        Content::Text { text, .. } | Content::Refusal(text) if text.is_empty() && !is_signed => None,
         Content::Text { text, annotations } => {
             if !annotations.is_empty() {
                 losses.add(Path::Key(path, "citations"), "Gemini takes no sources of texts");
@@ -38,11 +38,11 @@ pub(super) fn encode<'a>(
         Content::Refusal(text) => {
             known(KnownPart { text: Some(Cow::Borrowed(text)), ..KnownPart::default() })
         }
-        Content::Thinking { text } if text.is_empty() => match thought_signature {
-            // That of a text, which its client had no place for.
-            Some(_) => known(KnownPart { text: Some(Cow::Borrowed("")), ..KnownPart::default() }),
-            None => None,
-        },
+        Content::Thinking { text } if text.is_empty() && !is_signed => None,
+        // That of a text, which its client had no place for.
+        Content::Thinking { text } if text.is_empty() => {
+            known(KnownPart { text: Some(Cow::Borrowed("")), ..KnownPart::default() })
+        }
         Content::Thinking { text } => {
             known(KnownPart { text: Some(Cow::Borrowed(text)), thought: Some(true), ..KnownPart::default() })
         }
@@ -86,15 +86,10 @@ fn resolution(
     model: Model,
     losses: &mut Losses,
 ) -> Option<MediaResolution> {
-    let level = match detail? {
-        "auto" => return None,
-        "low" => "MEDIA_RESOLUTION_LOW",
-        "medium" => "MEDIA_RESOLUTION_MEDIUM",
-        "high" => "MEDIA_RESOLUTION_HIGH",
-        _ => {
-            losses.add(Path::Key(path, "detail"), "not known to Gemini");
-            return None;
-        }
+    let detail = detail.filter(|detail| *detail != "auto")?;
+    let Some((_, level)) = DETAILS.iter().find(|(known, _)| *known == detail) else {
+        losses.add(Path::Key(path, "detail"), "not known to Gemini");
+        return None;
     };
     if !model.is_newest() {
         losses.add(Path::Key(path, "detail"), Rule::Detail);
@@ -102,6 +97,13 @@ fn resolution(
     }
     Some(MediaResolution { level })
 }
+
+/// How closely to look, in OpenAI's words and in Gemini's.
+pub(super) const DETAILS: &[(&str, &str)] = &[
+    ("low", "MEDIA_RESOLUTION_LOW"),
+    ("medium", "MEDIA_RESOLUTION_MEDIUM"),
+    ("high", "MEDIA_RESOLUTION_HIGH"),
+];
 
 /// A medium as `inlineData` or `fileData`, or as text where it is one.
 ///

@@ -128,7 +128,7 @@ pub(super) struct KnownPart<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) function_response: Option<FunctionResponse<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) thought_signature: Option<&'a str>,
+    pub(super) thought_signature: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) media_resolution: Option<MediaResolution>,
 }

@@ -1,7 +1,7 @@
 //! Gemini's counters. Thoughts are beside the candidates, and what tools brought beside the prompt; what the cache gave
 //! is in it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::usage::Usage;
 use crate::wire::usage::Count;
@@ -37,13 +37,47 @@ impl Counters {
 
     /// `google.genai.types.TrafficType` in OpenAI's words.
     pub(super) fn service_tier(&self) -> Option<&'static str> {
-        match self.traffic_type.as_deref()? {
-            "ON_DEMAND" => Some("default"),
-            "ON_DEMAND_PRIORITY" => Some("priority"),
-            "ON_DEMAND_FLEX" => Some("flex"),
-            _ => None,
+        let told = self.traffic_type.as_deref()?;
+        TIERS.iter().find(|(traffic, _)| *traffic == told).map(|(_, tier)| *tier)
+    }
+}
+
+const TIERS: &[(&str, &str)] =
+    &[("ON_DEMAND", "default"), ("ON_DEMAND_PRIORITY", "priority"), ("ON_DEMAND_FLEX", "flex")];
+
+/// `usageMetadata` for a client. What nobody told of input, output and total is 0.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct UsageMetadata {
+    prompt_token_count: u64,
+    candidates_token_count: u64,
+    total_token_count: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cached_content_token_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    thoughts_token_count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traffic_type: Option<&'static str>,
+}
+
+impl UsageMetadata {
+    /// `usage` and the tier it was served from, in OpenAI's words.
+    pub(super) fn of(usage: &Usage, tier: Option<&str>) -> Self {
+        let output = usage.output.unwrap_or(0);
+        Self {
+            prompt_token_count: usage.input.unwrap_or(0),
+            candidates_token_count: output.saturating_sub(usage.reasoning.unwrap_or(0)),
+            total_token_count: usage.total_or_sum().unwrap_or(0),
+            cached_content_token_count: usage.cached_input,
+            thoughts_token_count: usage.reasoning,
+            traffic_type: TIERS.iter().find(|(_, known)| Some(*known) == tier).map(|(traffic, _)| *traffic),
         }
     }
+}
+
+/// `usageMetadata` as Gemini wrote it.
+pub(in crate::wire) fn read(usage: &[u8]) -> Usage {
+    serde_json::from_slice::<Counters>(usage).map(|counters| counters.usage()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -67,5 +101,8 @@ mod tests {
         };
         assert_eq!((counters.usage(), counters.service_tier()), (expected, Some("default")));
         assert!(Counters::default().usage().is_empty());
+        let told = serde_json::to_vec(&UsageMetadata::of(&expected, Some("default"))).unwrap();
+        let again: Counters = serde_json::from_slice(&told).unwrap();
+        assert_eq!((again.usage(), again.service_tier()), (expected, Some("default")));
     }
 }

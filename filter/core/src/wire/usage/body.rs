@@ -12,9 +12,11 @@ use crate::endpoint::Endpoint;
 use crate::usage::Usage;
 use crate::wire::anthropic::usage::{Counters as AnthropicCounters, Totals};
 use crate::wire::error::event_error;
+use crate::wire::gemini;
 
 /// The members that matter.
-const MEMBERS: [&str; 5] = ["model", "usage", "meta", "input_tokens", "count"];
+const MEMBERS: [&str; 8] =
+    ["model", "usage", "meta", "input_tokens", "count", "modelVersion", "usageMetadata", "totalTokens"];
 
 /// The largest answer that is read from end to end, in bytes. Of a larger one, which is vectors or images, only
 /// its ends are: it takes longer to read than to pass on.
@@ -78,7 +80,7 @@ fn model_of_head(head: &[u8]) -> Option<String> {
 }
 
 fn of_members(endpoint: Endpoint, body: &[u8], members: [Option<Member>; MEMBERS.len()]) -> Observed {
-    let [named, usage, meta, input_tokens, count] = members;
+    let [named, usage, meta, input_tokens, count, version, usage_metadata, total_tokens] = members;
     let usage = match endpoint.watch().counters {
         Counters::Anthropic => {
             value::<AnthropicCounters>(usage, body).map(|counters| Totals::of_answer(&counters).usage())
@@ -86,8 +88,11 @@ fn of_members(endpoint: Endpoint, body: &[u8], members: [Option<Member>; MEMBERS
         Counters::Cohere => value::<CohereMeta>(meta, body).map(Usage::from),
         Counters::InputTokens => value(input_tokens, body).map(counted),
         Counters::Count => value(count, body).map(counted),
+        Counters::TotalTokens => value(total_tokens, body).map(counted),
+        Counters::Gemini => usage_metadata.map(|usage| gemini::usage::read(usage.raw(body))),
         Counters::OpenAi => value::<OpenAiUsage>(usage, body).map(Usage::from),
     };
+    let named = if endpoint.watch().counters == Counters::Gemini { version } else { named };
     let model = named.and_then(|named| named.as_str(body).map(Cow::into_owned));
     Observed { usage: usage.unwrap_or_default(), model: model.filter(|model| !model.is_empty()), error: None }
 }

@@ -119,7 +119,19 @@ impl<'d> Facts<'d> {
                 facts.usage = reader.raw()?;
                 Some(())
             }
-            b"choices" if shape != Shape::Responses && shape != Shape::Messages => {
+            b"modelVersion" if shape == Shape::Gemini => {
+                facts.model = reader.raw()?;
+                Some(())
+            }
+            b"usageMetadata" if shape == Shape::Gemini => {
+                facts.usage = reader.raw()?;
+                Some(())
+            }
+            b"promptFeedback" if shape == Shape::Gemini => blocked(reader, &mut facts.choices),
+            b"candidates" if shape == Shape::Gemini => {
+                reader.elements(|reader| candidate(reader, &mut facts))
+            }
+            b"choices" if !matches!(shape, Shape::Responses | Shape::Messages | Shape::Gemini) => {
                 let mut index = 0;
                 let is_array = reader.peek()? == b'[';
                 reader.elements(|reader| {
@@ -226,12 +238,86 @@ fn choice(reader: &mut Reader<'_>, shape: Shape, position: u32, facts: &mut Fact
         }
         _ => reader.skip(),
     });
-    let bit = u32::try_from(index).ok().and_then(|index| 1_u128.checked_shl(index)).unwrap_or(0);
-    facts.choices.seen |= bit;
-    if is_finished {
-        facts.choices.finished |= bit;
-    }
+    facts.choices.see(index, is_finished);
     done
+}
+
+impl Choices {
+    fn see(&mut self, index: u64, is_finished: bool) {
+        let bit = u32::try_from(index).ok().and_then(|index| 1_u128.checked_shl(index)).unwrap_or(0);
+        self.seen |= bit;
+        if is_finished {
+            self.finished |= bit;
+        }
+    }
+}
+
+/// A candidate of Gemini's. One of index 0 may leave it out.
+fn candidate(reader: &mut Reader<'_>, facts: &mut Facts<'_>) -> Option<()> {
+    let content = &mut facts.content;
+    let (mut index, mut is_finished) = (0, false);
+    let done = reader.members(|reader, name| match name {
+        b"content" => reader.members(|reader, name| match name {
+            b"parts" => reader.elements(|reader| part(reader, content)),
+            _ => reader.skip(),
+        }),
+        b"index" => {
+            index = reader.number()?.unwrap_or(index);
+            Some(())
+        }
+        b"finishReason" => {
+            let reason = reader.text()?;
+            is_finished = reason.is_some_and(|reason| {
+                !reason.is_empty() && reason.as_name(&mut [0; 64]) != b"FINISH_REASON_UNSPECIFIED"
+            });
+            Some(())
+        }
+        _ => reader.skip(),
+    });
+    facts.choices.see(index, is_finished);
+    done
+}
+
+/// A prompt that is blocked has no other answer.
+fn blocked(reader: &mut Reader<'_>, choices: &mut Choices) -> Option<()> {
+    reader.members(|reader, name| match name {
+        b"blockReason" => {
+            if reader.text()?.is_some_and(|reason| !reason.is_empty()) {
+                choices.see(0, true);
+            }
+            Some(())
+        }
+        _ => reader.skip(),
+    })
+}
+
+/// A part of a candidate's content.
+fn part(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
+    reader.members(|reader, name| match name {
+        b"text" => {
+            content.add(reader.text()?);
+            Some(())
+        }
+        b"functionCall" => {
+            content.is_some = true;
+            reader.members(|reader, name| match name {
+                b"args" => arguments(reader, content),
+                _ => reader.skip(),
+            })
+        }
+        b"executableCode" => reader.members(|reader, name| match name {
+            b"code" => {
+                content.add(reader.text()?);
+                Some(())
+            }
+            _ => reader.skip(),
+        }),
+        b"inlineData" | b"fileData" | b"thoughtSignature" => {
+            content.is_some |= reader.raw()?.is_some();
+            Some(())
+        }
+        _ => reader.skip(),
+    })
 }
 
 /// A message of a chat completion, or a piece of one.

@@ -7,6 +7,7 @@ use super::watch::{Counters as CounterKind, End, Watch};
 use crate::endpoint::Endpoint;
 use crate::wire::anthropic::usage::{Counters, Totals};
 use crate::wire::error::event_error;
+use crate::wire::gemini;
 
 /// Watches the events of one stream as they pass.
 #[derive(Debug)]
@@ -58,10 +59,10 @@ impl StreamObserver {
     pub fn event(&mut self, data: &[u8]) {
         self.last = Glance::default();
         let shape = self.watch.shape;
-        let has_choices = shape.end() == End::Done;
+        let has_choices = matches!(shape.end(), End::Done | End::Reasons);
         if data.trim_ascii() == b"[DONE]" {
             self.is_complete = true;
-            self.is_over |= has_choices;
+            self.is_over |= shape.end() == End::Done;
             return;
         }
         let facts = Facts::of(shape, data);
@@ -133,9 +134,14 @@ impl StreamObserver {
     }
 
     fn usage(&mut self, kind: Kind, usage: &[u8]) {
-        if self.watch.counters != CounterKind::Anthropic {
-            self.observed.usage.merge(openai(usage));
-            return;
+        match self.watch.counters {
+            CounterKind::Anthropic => {}
+            CounterKind::Gemini => return self.observed.usage.merge(gemini::usage::read(usage)),
+            CounterKind::OpenAi
+            | CounterKind::Cohere
+            | CounterKind::InputTokens
+            | CounterKind::Count
+            | CounterKind::TotalTokens => return self.observed.usage.merge(openai(usage)),
         }
         let Some(counters) = read::<Counters>(usage) else { return };
         match kind {
@@ -176,6 +182,22 @@ mod tests {
             (Endpoint::Responses, r#"{"type":"response.output_text.delta","delta":""}"#, false),
             (Endpoint::Responses, r#"{"delta": "H", "type": "response.output_text.delta"}"#, true),
             (Endpoint::Responses, r#"{"type":"response.audio.delta","delta":"UklG"}"#, true),
+            (Endpoint::StreamGenerateContent, r#"{"usageMetadata":{"promptTokenCount":1}}"#, false),
+            (
+                Endpoint::StreamGenerateContent,
+                r#"{"candidates":[{"content":{"parts":[{"text":""}]}}]}"#,
+                false,
+            ),
+            (
+                Endpoint::StreamGenerateContent,
+                r#"{"candidates":[{"content":{"parts":[{"text":"H"}]}}]}"#,
+                true,
+            ),
+            (
+                Endpoint::StreamGenerateContent,
+                r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]}}]}"#,
+                true,
+            ),
         ] {
             let mut observer = StreamObserver::new(endpoint, 1);
             observer.event(data.as_bytes());

@@ -37,6 +37,8 @@ pub enum Shape {
     Responses,
     /// In blocks, as Anthropic's messages.
     Messages,
+    /// In the parts of candidates, as Gemini's.
+    Gemini,
     /// Anywhere: what there is, is content.
     Other,
 }
@@ -48,6 +50,7 @@ impl Shape {
         match self {
             Shape::Chat | Shape::Completions => End::Done,
             Shape::Responses | Shape::Messages => End::Event,
+            Shape::Gemini => End::Reasons,
             Shape::Other => End::Connection,
         }
     }
@@ -57,7 +60,7 @@ impl Shape {
     pub fn tells_usage_if_asked(self) -> bool {
         match self {
             Shape::Chat | Shape::Completions => true,
-            Shape::Responses | Shape::Messages | Shape::Other => false,
+            Shape::Responses | Shape::Messages | Shape::Gemini | Shape::Other => false,
         }
     }
 
@@ -65,7 +68,7 @@ impl Shape {
     #[must_use]
     pub fn is_measured(self) -> bool {
         match self {
-            Shape::Chat | Shape::Completions | Shape::Responses | Shape::Messages => true,
+            Shape::Chat | Shape::Completions | Shape::Responses | Shape::Messages | Shape::Gemini => true,
             Shape::Other => false,
         }
     }
@@ -78,6 +81,8 @@ pub enum End {
     Done,
     /// An event of its own.
     Event,
+    /// A reason for the end of each choice. More of the answer may follow until the connection ends.
+    Reasons,
     /// Nothing but the end of the connection.
     Connection,
 }
@@ -95,6 +100,10 @@ pub enum Counters {
     InputTokens,
     /// `count`, likewise.
     Count,
+    /// `usageMetadata`, as Gemini's.
+    Gemini,
+    /// `totalTokens`: the answer counts, and that is all it used.
+    TotalTokens,
 }
 
 /// What answers cost, so that a missing report is worth estimating.

@@ -28,6 +28,7 @@ fn an_unknown_path_is_a_404_in_the_shape_of_its_api() {
         ("/v1/chat/completions/", ClientApi::OpenAi),
         ("/anthropic/v1/nope", ClientApi::Anthropic),
         ("/cohere/v1/rerank", ClientApi::Cohere),
+        ("/v1beta/files", ClientApi::Gemini),
     ] {
         let outcome = gateway.post(path, BODY).send();
         assert_eq!((outcome.status, outcome.api), (404, api));

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use serde_json::value::RawValue;
+
 use super::out::Out;
 use super::{DONE, Hold, Mode};
 use crate::backend::answer::event;
@@ -32,6 +34,7 @@ pub(super) struct Handler<'a, 'c> {
     pub(super) mode: &'a mut Mode,
     pub(super) secrets: &'a Secrets,
     pub(super) hide_usage: bool,
+    pub(super) is_array: bool,
     pub(super) hold: &'a mut Hold,
     pub(super) begun: &'a mut bool,
     pub(super) released: bool,
@@ -129,7 +132,9 @@ impl Handler<'_, '_> {
 
     /// The event is looked at. Usually it passes.
     fn watch(&mut self, data: &[u8]) -> Result<Watched> {
-        if !event::may_be_json(data) {
+        // What is wrong within an array makes all of it unreadable.
+        let is_element = || serde_json::from_slice::<&RawValue>(data).is_ok();
+        if !event::may_be_json(data) || self.is_array && !is_element() {
             if data.trim_ascii() != DONE {
                 return Err(Error::bad_answer("the backend's stream has an event that is no JSON object"));
             }

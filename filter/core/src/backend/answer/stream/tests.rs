@@ -45,6 +45,7 @@ fn stream_of(hold: Hold) -> Stream {
         hold,
         choices: 1,
         retyped: false,
+        is_array: false,
     })
 }
 

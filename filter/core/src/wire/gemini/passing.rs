@@ -1,0 +1,436 @@
+//! Requests of Gemini's own API on their way to Vertex AI, which speaks the same language, but for a few words.
+//!
+//! What has to change changes in place: all else stays as the client wrote it. Answers pass as they are. Those of Vertex AI have members that
+//! the other API has not (`createTime`), which its clients pass over.
+
+use std::borrow::Cow;
+
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::client::signatures::of_client;
+use super::differences::{COUNTED, Rule, UNKNOWN};
+use super::model::Model;
+use super::rules::{self, NO_SIGNATURE};
+use super::types::Object;
+use crate::chat::{Family, Losses};
+use crate::codec::splice::{self, Edit};
+use crate::codec::text::without_mark;
+use crate::error::{Error, Result};
+use crate::wire::error::malformed;
+use crate::wire::fields::Path;
+use crate::wire::names::camel;
+use crate::wire::raw::Members;
+use crate::wire::schema::To;
+
+/// The body for Vertex AI.
+///
+/// # Errors
+///
+/// 400 for a body that cannot be edited.
+pub(super) fn envelope(to: &To<'_>, body: &[u8], losses: &mut Losses) -> Result<Vec<u8>> {
+    let body = without_mark(body);
+    let text =
+        std::str::from_utf8(body).map_err(|_| Error::bad_request("malformed request: it is no UTF-8"))?;
+    let mut passing = Passing { model: Model::named(to.model), losses };
+    let root = Path::Root;
+    if to.counts()
+        && let Some((name, asked)) = member(&Members::of(text), "generateContentRequest")
+    {
+        return passing.counted(&Path::Key(&root, &name), asked);
+    }
+    let members = Members::of(text);
+    let edits: Vec<Edit<'_>> =
+        members.0.iter().filter_map(|(name, value)| passing.member(&root, name, value)).collect();
+    if edits.is_empty() {
+        return Ok(body.to_vec());
+    }
+    splice::edit(body, &edits).map_err(malformed)
+}
+
+/// The member of this name, however it is spelled, with its spelling.
+fn member<'a>(members: &Members<'a>, name: &str) -> Option<(String, &'a RawValue)> {
+    let found = members.0.iter().find(|(known, _)| camel(known) == name);
+    found
+        .map(|(known, value)| (known.clone().into_owned(), *value))
+        .filter(|(_, value)| value.get().starts_with('{'))
+}
+
+/// `raw`, or what it has become.
+type Passed<'a> = Cow<'a, RawValue>;
+
+struct Passing<'l> {
+    model: Model,
+    losses: &'l mut Losses,
+}
+
+impl Passing<'_> {
+    /// The request that a count is asked for, in the place of the body.
+    fn counted(&mut self, path: &Path<'_>, asked: &RawValue) -> Result<Vec<u8>> {
+        let mut body = Object::default();
+        for (name, value) in Members::of(asked.get()).0 {
+            if !COUNTED.contains(&camel(&name).as_str()) {
+                continue;
+            }
+            let value = match self.member(path, &name, value) {
+                Some(Edit::Set(_, changed)) => serde_json::from_slice::<Box<RawValue>>(&changed)
+                    .map(Cow::Owned)
+                    .unwrap_or(Cow::Borrowed(value)),
+                Some(Edit::Remove(_) | Edit::SetInside(..)) => continue,
+                None => Cow::Borrowed(value),
+            };
+            body.put_raw(name, value);
+        }
+        Ok(crate::wire::to_json(&body))
+    }
+
+    /// What becomes of a member of the request; `None` if it stays.
+    fn member<'n>(&mut self, path: &Path<'_>, name: &'n str, value: &RawValue) -> Option<Edit<'n>> {
+        let at = Path::Key(path, name);
+        let passed = match camel(name).as_str() {
+            // It is in the path.
+            "model" => return Some(Edit::Remove(name)),
+            known if UNKNOWN.request.contains(&known) => {
+                self.losses.add(at, Rule::NotAtVertex);
+                return Some(Edit::Remove(name));
+            }
+            "contents" => self.contents(&at, value),
+            "tools" => self.list(&at, value, |this, at, tool| Some(this.without(at, tool, UNKNOWN.tool))),
+            "toolConfig" => self.without(&at, value, UNKNOWN.tool_config),
+            "generationConfig" => self.without(&at, value, UNKNOWN.generation_config),
+            _ => return None,
+        };
+        match passed {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(changed) => Some(Edit::Set(name, Cow::Owned(changed.get().as_bytes().to_vec()))),
+        }
+    }
+
+    /// The elements that `pass` lets pass, as it does.
+    fn list<'a>(
+        &mut self,
+        path: &Path<'_>,
+        list: &'a RawValue,
+        mut pass: impl FnMut(&mut Self, &Path<'_>, &'a RawValue) -> Option<Passed<'a>>,
+    ) -> Passed<'a> {
+        let elements: Vec<&RawValue> = serde_json::from_str(list.get()).unwrap_or_default();
+        let count = elements.len();
+        let passed = elements.into_iter().enumerate();
+        let passed: Vec<Passed<'a>> =
+            passed.filter_map(|(index, element)| pass(self, &Path::Index(path, index), element)).collect();
+        let is_same = passed.iter().all(|element| matches!(element, Cow::Borrowed(_)));
+        if is_same && passed.len() == count {
+            return Cow::Borrowed(list);
+        }
+        to_raw_value(&passed).map_or(Cow::Borrowed(list), Cow::Owned)
+    }
+
+    /// An object without `members`, which are losses.
+    fn without<'a>(&mut self, path: &Path<'_>, object: &'a RawValue, members: &[&str]) -> Passed<'a> {
+        let all = Members::of(object.get());
+        if !all.0.iter().any(|(name, _)| members.contains(&camel(name).as_str())) {
+            return Cow::Borrowed(object);
+        }
+        let mut kept = Object::default();
+        for (name, value) in all.0 {
+            if members.contains(&camel(&name).as_str()) {
+                self.losses.add(Path::Key(path, &name), Rule::NotAtVertex);
+            } else {
+                kept.put_raw(name, Cow::Borrowed(value));
+            }
+        }
+        made(object, &kept)
+    }
+
+    fn contents<'a>(&mut self, path: &Path<'_>, contents: &'a RawValue) -> Passed<'a> {
+        let mut foreign = turns_of_others(contents).into_iter();
+        let mut turn = Turn::default();
+        self.list(path, contents, |this, at, content| {
+            let members = Members::of(content.get());
+            let role = role(&members);
+            turn.is_models = role.as_deref() == Some(MODEL);
+            turn.is_signed &= turn.is_models;
+            turn.is_foreign = foreign.next().unwrap_or_default();
+            let (mut is_changed, mut is_emptied) = (false, false);
+            let mut kept = Object::default();
+            // The other API takes a content of nobody for the user's.
+            let is_nobodys = role.is_none_or(|role| role.is_empty());
+            if is_nobodys {
+                is_changed = true;
+                kept.put("role", "user");
+            }
+            for (name, value) in members.0 {
+                let value = match &*name {
+                    "parts" => this.list(&Path::Key(at, "parts"), value, |this, at, part| {
+                        this.part(at, part, &mut turn)
+                    }),
+                    "role" if is_nobodys => continue,
+                    _ => Cow::Borrowed(value),
+                };
+                if matches!(value, Cow::Owned(_)) {
+                    is_changed = true;
+                    is_emptied |= value.get() == "[]";
+                }
+                kept.put_raw(name, value);
+            }
+            // Vertex AI takes no content without parts.
+            if is_emptied {
+                return None;
+            }
+            Some(if is_changed { made(content, &kept) } else { Cow::Borrowed(content) })
+        })
+    }
+
+    /// `None`: it is of no use there.
+    fn part<'a>(&mut self, path: &Path<'_>, part: &'a RawValue, turn: &mut Turn) -> Option<Passed<'a>> {
+        let members = Members::of(part.get());
+        let named = |name: &str| members.0.iter().find(|(known, _)| camel(known) == name);
+        if let Some((name, _)) = UNKNOWN.parts.iter().find_map(|kind| named(kind)) {
+            self.losses.add(Path::Key(path, name), Rule::NotAtVertex);
+            return None;
+        }
+        let is_call = named("functionCall").is_some();
+        let signature = signature(&members);
+        let is_foreign = signature.clone().is_some_and(is_of_another);
+        let is_unsigned = signature.is_none_or(|told| told.is_empty()) || is_foreign;
+        if turn.is_foreign && is_unsigned && is_thought(&members) {
+            self.losses.add(path, Rule::ForeignThought);
+            return None;
+        }
+        if is_foreign {
+            self.losses.add(Path::Key(path, "thoughtSignature"), rules::Rule::ForeignSeal);
+        }
+        // The first call of a turn must have one.
+        let wants_one = turn.is_models
+            && is_call
+            && self.model.is_newest()
+            && !std::mem::replace(&mut turn.is_signed, true);
+        let mut is_changed = false;
+        let mut kept = Object::default();
+        for (name, value) in members.0 {
+            let at = Path::Key(path, &name);
+            let value = match camel(&name).as_str() {
+                "thoughtSignature" if is_unsigned => {
+                    is_changed = true;
+                    continue;
+                }
+                "functionCall" => self.with_or_without_id(&at, value, &[]),
+                "functionResponse" => self.with_or_without_id(&at, value, UNKNOWN.response),
+                known if UNKNOWN.part.contains(&known) => {
+                    self.losses.add(at, Rule::NotAtVertex);
+                    is_changed = true;
+                    continue;
+                }
+                _ => Cow::Borrowed(value),
+            };
+            is_changed |= matches!(value, Cow::Owned(_));
+            kept.put_raw(name, value);
+        }
+        if is_unsigned && wants_one {
+            is_changed = true;
+            kept.put("thoughtSignature", NO_SIGNATURE);
+        }
+        // Nothing was in it but what another model signed.
+        if kept.is_empty() && is_changed {
+            return None;
+        }
+        Some(if is_changed { made(part, &kept) } else { Cow::Borrowed(part) })
+    }
+
+    /// A call or a result without `members`. To older models it has no name: they pair both by their order.
+    fn with_or_without_id<'a>(
+        &mut self,
+        path: &Path<'_>,
+        call: &'a RawValue,
+        members: &[&str],
+    ) -> Passed<'a> {
+        let without = self.without(path, call, members);
+        let all = Members::of(without.get());
+        if self.model.is_newest() || all.get("id").is_none() {
+            return without;
+        }
+        let mut kept = Object::default();
+        for (name, value) in all.0.into_iter().filter(|(name, _)| name != "id") {
+            kept.put_raw(name, Cow::Borrowed(value));
+        }
+        let kept = to_raw_value(&kept);
+        kept.map_or(without, Cow::Owned)
+    }
+}
+
+const MODEL: &str = "model";
+
+/// A turn of the conversation, of which a client that keeps a stream as it came has pieces.
+#[derive(Default)]
+struct Turn {
+    is_models: bool,
+    /// It has a call, the first of which is signed.
+    is_signed: bool,
+    /// Another model thought in it.
+    is_foreign: bool,
+}
+
+/// Of each content, whether it is of a turn in which another model thought.
+fn turns_of_others(contents: &RawValue) -> Vec<bool> {
+    let contents: Vec<Members<'_>> = serde_json::from_str(contents.get()).unwrap_or_default();
+    let mut foreign = vec![false; contents.len()];
+    let mut start = 0;
+    for (index, content) in contents.iter().enumerate() {
+        if role(content).as_deref() != Some(MODEL) {
+            start = index.saturating_add(1);
+            continue;
+        }
+        let parts =
+            content.get("parts").and_then(|parts| serde_json::from_str::<Vec<Members<'_>>>(parts.get()).ok());
+        let is_foreign = |part: &Members<'_>| is_thought(part) && signature(part).is_some_and(is_of_another);
+        let has_one = parts.is_some_and(|parts| parts.iter().any(is_foreign));
+        let before = foreign.get(start).copied().unwrap_or_default();
+        if has_one || before {
+            foreign.iter_mut().take(index.saturating_add(1)).skip(start).for_each(|turn| *turn = true);
+        }
+    }
+    foreign
+}
+
+fn role(content: &Members<'_>) -> Option<String> {
+    content.get("role").and_then(|role| serde_json::from_str(role.get()).ok())
+}
+
+fn is_thought(part: &Members<'_>) -> bool {
+    part.get("thought").is_some_and(|thought| thought.get() == "true")
+}
+
+fn signature(part: &Members<'_>) -> Option<String> {
+    let (_, raw) = part.0.iter().find(|(name, _)| camel(name) == "thoughtSignature")?;
+    serde_json::from_str(raw.get()).ok()
+}
+
+fn is_of_another(signature: String) -> bool {
+    of_client(signature).is_some_and(|seal| seal.by != Family::Google)
+}
+
+fn made<'a>(object: &'a RawValue, kept: &Object<'_>) -> Passed<'a> {
+    to_raw_value(kept).map_or(Cow::Borrowed(object), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config;
+    use crate::endpoint::Endpoint;
+    use crate::headers::Headers;
+    use crate::wire::SchemaName;
+
+    fn sent(endpoint: Endpoint, model: &str, body: &str) -> (String, String, Vec<String>) {
+        let schema = config::Schema { name: SchemaName::GCPVertexAI, prefix: None, version: None };
+        let to = To {
+            endpoint,
+            schema: &schema,
+            model,
+            stream: endpoint == Endpoint::StreamGenerateContent,
+            default_max_tokens: 4096,
+            headers: &Headers::default(),
+            auth: None,
+        };
+        let mut losses = Losses::default();
+        let body = schema.name.schema().envelope(&to, body.as_bytes(), &mut losses).unwrap();
+        (schema.name.schema().path(&to), String::from_utf8(body).unwrap(), losses.lines())
+    }
+
+    #[test]
+    fn what_vertex_ai_takes_passes_byte_for_byte() {
+        let body = r#" {"contents" : [{"role": "user", "parts": [{ "text":"\u0048i", "x": 1.50 }]}], "labels": {} } "#;
+        for (endpoint, path) in [
+            (Endpoint::GenerateContent, "/v1/publishers/google/models/gemini-2.5-pro:generateContent"),
+            (
+                Endpoint::StreamGenerateContent,
+                "/v1/publishers/google/models/gemini-2.5-pro:streamGenerateContent?alt=sse",
+            ),
+            (Endpoint::GeminiCountTokens, "/v1/publishers/google/models/gemini-2.5-pro:countTokens"),
+        ] {
+            assert_eq!(sent(endpoint, "gemini-2.5-pro", body), (path.to_owned(), body.to_owned(), vec![]));
+        }
+        let marked = format!("\u{feff}{body}");
+        assert_eq!(sent(Endpoint::GenerateContent, "gemini-2.5-pro", &marked).1, body);
+    }
+
+    #[test]
+    fn each_difference_has_its_source() {
+        assert!(Rule::ALL.iter().all(|rule| rule.source().starts_with("https://")));
+    }
+
+    #[test]
+    fn what_vertex_ai_does_not_know_goes() {
+        let body = r#"{"model":"models/x","store":true,"contents":[{"parts":[{"text":"Hi","partMetadata":{"a":1}},{"toolCall":{}}]}],
+            "tools":[{"file_search":{},"googleSearch":{}}],"toolConfig":{"includeServerSideToolInvocations":true},
+            "generationConfig":{"enableEnhancedCivicAnswers":true,"temperature":1.0}}"#;
+        let (_, body, losses) = sent(Endpoint::GenerateContent, "gemini-2.5-pro", body);
+        let expected = json!({
+            "contents": [{"role": "user", "parts": [{"text": "Hi"}]}],
+            "tools": [{"googleSearch": {}}],
+            "toolConfig": {},
+            "generationConfig": {"temperature": 1.0},
+        });
+        assert_eq!(serde_json::from_str::<Value>(&body).unwrap(), expected);
+        let paths: Vec<_> = losses.iter().filter_map(|loss| loss.split(": ").next()).collect();
+        assert_eq!(
+            paths,
+            [
+                "store",
+                "contents[0].parts[0].partMetadata",
+                "contents[0].parts[1].toolCall",
+                "tools[0].file_search",
+                "toolConfig.includeServerSideToolInvocations",
+                "generationConfig.enableEnhancedCivicAnswers"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_another_model_signed_goes_and_its_calls_have_what_stands_for_it() {
+        let claudes = STANDARD.encode("claude:s1");
+        let body = json!({"contents": [
+            {"role": "user", "parts": [{"text": "Weather?"}]},
+            {"role": "model", "parts": [{"text": "Hm", "thought": true, "thoughtSignature": claudes}]},
+            {"role": "model", "parts": [
+                {"text": "I ask.", "thoughtSignature": claudes},
+                {"functionCall": {"id": "c1", "name": "f", "args": {"a": 1}}},
+                {"functionCall": {"id": "c2", "name": "f", "args": {}}},
+            ]},
+            {"role": "user", "parts": [
+                {"functionResponse": {"id": "c1", "name": "f", "response": {}, "willContinue": false}},
+                {"functionResponse": {"id": "c2", "name": "f", "response": {}}},
+            ]},
+            {"role": "model", "parts": [
+                {"functionCall": {"id": "c3", "name": "f", "args": {}}, "thoughtSignature": "R29vZ2xl"},
+            ]},
+        ]});
+        let (_, newest, losses) = sent(Endpoint::GenerateContent, "gemini-3-pro-preview", &body.to_string());
+        let newest: Value = serde_json::from_str(&newest).unwrap();
+        assert_eq!(
+            newest["contents"][1]["parts"],
+            json!([
+                {"text": "I ask."},
+                {"functionCall": {"id": "c1", "name": "f", "args": {"a": 1}}, "thoughtSignature": NO_SIGNATURE},
+                {"functionCall": {"id": "c2", "name": "f", "args": {}}},
+            ])
+        );
+        assert_eq!(newest["contents"][3], body["contents"][4]);
+        assert_eq!(losses.len(), 3, "{losses:?}");
+        assert!(losses[0].starts_with("contents[1].parts[0]: another model's thought"), "{losses:?}");
+        let (_, older, _) = sent(Endpoint::GenerateContent, "gemini-2.5-pro", &body.to_string());
+        assert!(!older.contains("\"id\"") && !older.contains(NO_SIGNATURE), "{older}");
+    }
+
+    #[test]
+    fn a_count_of_a_request_is_one_of_its_conversation() {
+        let body = r#"{"generateContentRequest":{"model":"models/x","contents":[{"parts":[{"text":"Hi"}]}],
+            "safetySettings":[],"systemInstruction":{"parts":[{"text":"s"}]}}}"#;
+        let (_, body, losses) = sent(Endpoint::GeminiCountTokens, "gemini-2.5-pro", body);
+        let expected = r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]}],"systemInstruction":{"parts":[{"text":"s"}]}}"#;
+        assert_eq!((body.as_str(), losses), (expected, vec![]));
+    }
+}
