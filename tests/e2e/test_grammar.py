@@ -36,8 +36,23 @@ COMPLETION = [
 ]
 
 
+def piece(text, **more):
+    candidate = {"content": {"role": "model", "parts": [{"text": text}]}, "index": 0, **more}
+    return {"candidates": [candidate], "modelVersion": "m", "responseId": "r"}
+
+
+CONTENTS = [
+    piece("Hi"),
+    piece("", finishReason="STOP") | {"usageMetadata": {"promptTokenCount": 1, "totalTokenCount": 2}},
+]
+
+
 def message(events):
     return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+
+
+def contents(pieces):
+    return "".join(f"data: {json.dumps(each)}\n\n" for each in pieces)
 
 
 def completion(chunks):
@@ -47,13 +62,15 @@ def completion(chunks):
 APIS = {
     "message": (grammar.of_message, message, MESSAGE, {"ping", "content_block_delta"}),
     "completion": (grammar.of_completion, completion, COMPLETION, set()),
+    "contents": (grammar.of_contents, contents, CONTENTS, set()),
 }
 apis = pytest.mark.parametrize(("check", "stream", "events", "free"), APIS.values(), ids=APIS)
 
 
 def is_free(event, free):
     """Whether a stream may have it any number of times."""
-    return event.get("type") in free or (event.get("choices") or [{}])[0].get("delta") == call(function={"arguments": "{}"})
+    deltas = [choice["delta"] for choice in event.get("choices") or []]
+    return event.get("type") in free or deltas == [call(function={"arguments": "{}"})] or event == piece("Hi")
 
 
 @apis

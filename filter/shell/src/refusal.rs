@@ -23,6 +23,7 @@ mod tests {
             ("/v1/chat/completions", ClientApi::OpenAi),
             ("/anthropic/v1/messages", ClientApi::Anthropic),
             ("/v1/messages", ClientApi::Anthropic),
+            ("/v1beta/models/m:generateContent", ClientApi::Gemini),
             ("/anything", ClientApi::OpenAi),
         ] {
             let reply = refusal(&Headers::from([(":path", path)]));

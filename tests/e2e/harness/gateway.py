@@ -10,6 +10,7 @@ import uuid
 import anthropic
 import httpx
 import openai
+from google import genai
 
 from . import resources
 from .process import Process, wait_for
@@ -115,6 +116,16 @@ class Gateway:
         return sdk_client(
             anthropic.Anthropic, url, "sk-ant-of-the-client", anthropic.DefaultHttpxClient, user, options
         )
+
+    def gemini(self, user=None, **client_args):
+        """Google's client, with nothing but its base address changed."""
+        options = genai.types.HttpOptions(
+            base_url=self.url,
+            headers={"x-user-id": user} if user else {},
+            timeout=30_000,
+            client_args={"verify": False, **client_args},
+        )
+        return genai.Client(api_key="key-of-the-client", http_options=options)
 
     def chat(self, model, user=None, **body):
         """A chat completion without a client library in between."""

@@ -75,6 +75,23 @@ def of_message(stream):
     assert kind is None and index >= 0
 
 
+def of_contents(stream):
+    """Checks a stream of Gemini's API. `stream` is its text."""
+    pieces = [json.loads(_behind("data: ", block)) for block in _blocks(stream)]
+    for member in ("modelVersion", "responseId"):
+        [_] = {piece[member] for piece in pieces}
+    ended = False
+    for piece in pieces:
+        assert not ended, "a piece behind the end"
+        [candidate] = piece["candidates"]
+        assert candidate.get("index", 0) == 0
+        content = candidate["content"]
+        # Python's SDK drops a turn of which a piece has no parts, or an empty one.
+        assert content["role"] == "model" and content["parts"] and all(content["parts"])
+        ended = "finishReason" in candidate
+    assert ended and pieces[-1]["usageMetadata"]["totalTokenCount"]
+
+
 def _blocks(stream):
     """The events of a stream that ends with a whole one."""
     assert stream.endswith("\n\n")

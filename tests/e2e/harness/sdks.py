@@ -1,10 +1,11 @@
-"""The SDKs of both APIs, with one way to ask them: whole or streamed, strict about what they get, each stream held to its grammar."""
+"""The SDKs of all three APIs, with one way to ask them: whole or streamed, strict about what they get, each stream held to its grammar."""
 
 import dataclasses
 import json
 
 import anthropic
 import openai
+from google.genai import types
 
 from . import grammar
 from .samples import WEATHER
@@ -127,3 +128,63 @@ class Anthropic(_Client):
     def result(turn, text):
         content = [{"type": "tool_result", "tool_use_id": turn.call_id, "content": text}]
         return {"role": "user", "content": content}
+
+
+class Gemini:
+    """Gemini's contents."""
+
+    TOOL = types.Tool(
+        function_declarations=[
+            types.FunctionDeclaration(
+                name="weather", description=WEATHER["description"], parameters_json_schema=WEATHER["parameters"]
+            )
+        ]
+    )
+    FORCED = "ANY"
+    ENDS = {"text": "STOP", "call": "STOP"}
+
+    def __init__(self, gateway, user, stream, strict=True):
+        self._stream = stream
+        self._client = gateway.gemini(user, event_hooks={"response": [self._keep]})
+        self._answer = None
+
+    def _keep(self, answer):
+        answer.read()
+        self._answer = answer
+
+    def ask(self, model, messages, tools=None, tool_choice=None, **config):
+        """`messages` are texts as others have them, and what the client itself gave as history: a turn in as many pieces as it came."""
+        contents = []
+        for message in messages:
+            if isinstance(message, dict):
+                contents.append(types.Content(role="user", parts=[types.Part(text=message["content"])]))
+            else:
+                contents += message
+        if tool_choice:
+            choice = types.FunctionCallingConfig(mode=tool_choice)
+            config["tool_config"] = types.ToolConfig(function_calling_config=choice)
+        asked = {"model": model, "contents": contents, "config": {"tools": tools, **config}}
+        if self._stream:
+            pieces = list(self._client.models.generate_content_stream(**asked))
+            assert self._answer.headers["content-type"].startswith("text/event-stream")
+            grammar.of_contents(self._answer.text.replace("\r\n", "\n"))
+        else:
+            pieces = [self._client.models.generate_content(**asked)]
+        said = [piece.candidates[0].content for piece in pieces]
+        parts = [part for content in said for part in content.parts]
+        calls = [part.function_call for part in parts if part.function_call]
+        usage = pieces[-1].usage_metadata
+        return Turn(
+            model=pieces[-1].model_version,
+            text="".join(part.text for part in parts if part.text and not part.thought),
+            calls=[(call.name, call.args) for call in calls],
+            end=pieces[-1].candidates[0].finish_reason.value,
+            usage=(usage.prompt_token_count, usage.candidates_token_count + (usage.thoughts_token_count or 0)),
+            said=said,
+            call_id=calls[0].id if calls else None,
+        )
+
+    @staticmethod
+    def result(turn, text):
+        part = types.Part.from_function_response(name="weather", response={"result": text})
+        return [types.Content(role="user", parts=[part])]

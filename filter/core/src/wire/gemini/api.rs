@@ -36,7 +36,6 @@ const POST: Operation = Operation {
 pub(crate) static GENERATE_CONTENT: Operation = POST;
 
 pub(crate) static STREAM_GENERATE_CONTENT: Operation = Operation {
-    name: "stream_generate_content",
     path: Path::Method(MODELS_OF, "streamGenerateContent"),
     glance: glance_at_stream,
     asks: Some(Asks::Conversation(&client::STREAMED)),
@@ -44,7 +43,7 @@ pub(crate) static STREAM_GENERATE_CONTENT: Operation = Operation {
 };
 
 pub(crate) static COUNT_TOKENS: Operation = Operation {
-    name: "gemini_count_tokens",
+    name: "count_tokens",
     path: Path::Method(MODELS_OF, "countTokens"),
     watch: Watch { counters: Counters::TotalTokens, ..Watch::NOTHING },
     asks: Some(Asks::Conversation(&client::COUNT)),

@@ -6,7 +6,7 @@
 mod config;
 mod contents;
 #[cfg(test)]
-mod grammar;
+pub(super) mod grammar;
 mod names;
 mod part;
 mod reply;

@@ -4,11 +4,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::super::SCHEMA;
+use super::super::client::grammar::answer_of;
+use super::super::client::{STREAMED, WHOLE};
 use super::{asked, events};
 use crate::chat::{BlockStart, Content, Delta, Event, FinishReason, Losses, Part, Reply, Request, Seal};
 use crate::usage::Usage;
 use crate::wire::anthropic::client;
-use crate::wire::{BackendCodec as _, EventWriter as _};
+use crate::wire::{BackendCodec as _, ClientCodec as _, EventWriter as _};
 
 /// A part of an answer, in the pieces that it is streamed in.
 #[derive(Debug, Clone)]
@@ -173,6 +175,42 @@ proptest! {
         let shown = client::encode_reply(&asked, &reply, &mut Losses::default());
         let shown: Value = serde_json::from_slice(&shown).unwrap();
         prop_assert_eq!(client::message_of(&out).unwrap(), shown);
+    }
+
+    /// And for Gemini's own. What they send back is read as it was.
+    #[test]
+    fn geminis_clients_get_streamed_what_they_get_whole(all in prop::collection::vec(said(), 0..6)) {
+        let (parts, streamed) = parts(&all);
+        let mut chunks: Vec<Value> = streamed
+            .iter()
+            .map(|part| json!({"candidates": [{"content": {"parts": [part]}}], "responseId": "r"}))
+            .collect();
+        chunks.push(json!({"candidates": [{"finishReason": "STOP"}], "responseId": "r",
+            "usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 4, "totalTokenCount": 7}}));
+        let asked = asked(Request::default());
+        let (mut writer, mut losses) = (STREAMED.events(&asked), Losses::default());
+        let mut out = Vec::new();
+        for event in events(Request::default(), &chunks) {
+            writer.event(&event, &mut losses, &mut out);
+        }
+        let mut shown = b"data: ".to_vec();
+        let reply = whole(&parts);
+        shown.extend(WHOLE.reply(&asked, &reply, &mut losses));
+        shown.extend(b"\n\n");
+        let told = answer_of(&out).unwrap();
+        prop_assert_eq!(&told, &answer_of(&shown).unwrap());
+
+        let history = json!({"contents": [told["candidates"][0]["content"]]}).to_string();
+        let request = WHOLE.decode(history.as_bytes(), &mut losses).unwrap();
+        prop_assert!(losses.is_empty(), "{:?}", losses);
+        let back: Vec<_> = request.messages.iter().flat_map(|message| &message.content).collect();
+        let said = joined(reply.choices.into_iter().next().unwrap().content);
+        prop_assert_eq!(back.len(), said.len());
+        for (back, said) in back.iter().zip(&said) {
+            prop_assert_eq!(&back.seal, &said.seal);
+            let is_call = matches!(said.content, Content::ToolCall { .. });
+            prop_assert!(is_call || back.content == said.content, "{:?} {:?}", back, said);
+        }
     }
 
     /// A stream that is cut anywhere before its last piece is an error, and each ends once.
