@@ -23,7 +23,7 @@ whole_and_streamed = pytest.mark.parametrize("stream", [False, True], ids=["whol
 
 @pytest.fixture(scope="module")
 def gateway(shared_providers, start_gateway):
-    url = {name: provider.url for name, provider in shared_providers.items()}
+    url = {name: shared_providers[name].url for name in PROVIDERS.values()}
     return start_gateway(
         [
             *resources.gateway(),
@@ -90,7 +90,8 @@ def test_json_by_a_schema(gateway, providers, model):
 @whole_and_streamed
 def test_a_chat_with_a_tool(gateway, model, stream):
     """The SDK keeps a stream's pieces as they came, and sends results without the names of their calls."""
-    chat = gateway.gemini().chats.create(model=model, config=types.GenerateContentConfig(tools=[TOOL]))
+    client = gateway.gemini()
+    chat = client.chats.create(model=model, config=types.GenerateContentConfig(tools=[TOOL]))
 
     def say(message):
         return list(chat.send_message_stream(message)) if stream else [chat.send_message(message)]
@@ -103,9 +104,10 @@ def test_a_chat_with_a_tool(gateway, model, stream):
 
 
 def test_thoughts_go_and_come_back(gateway, providers):
+    client = gateway.gemini()
     config = types.GenerateContentConfig(thinking_config=THINK, max_output_tokens=8000)
     for stream in (False, True):
-        chat = gateway.gemini().chats.create(model="claude", config=config)
+        chat = client.chats.create(model="claude", config=config)
         for _ in range(2):
             pieces = list(chat.send_message_stream(HELLO)) if stream else [chat.send_message(HELLO)]
             parts = [part for piece in pieces for part in piece.candidates[0].content.parts]
@@ -116,7 +118,7 @@ def test_thoughts_go_and_come_back(gateway, providers):
         assert turn["content"][0]["type"] == "thinking" and turn["content"][0]["signature"]
         # Nor does Gemini mind what another model thought.
         history = chat.get_history()
-        answer = gateway.gemini().chats.create(model="gemini", history=history).send_message(HELLO)
+        answer = client.chats.create(model="gemini", history=history).send_message(HELLO)
         assert answer.text == sentence("vertex")
 
 

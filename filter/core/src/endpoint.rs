@@ -47,6 +47,8 @@ pub enum Path {
     Any(&'static [&'static str]),
     /// This one, and all below it: the rest is a model's name, slashes included.
     List(&'static str),
+    /// The same of both of these.
+    Lists([&'static str; 2]),
     /// Below one of these a model's name, slashes and colons included, and behind a colon what is asked of it.
     Method([&'static str; 2], &'static str),
 }
@@ -57,16 +59,22 @@ impl Path {
         match self {
             Path::Exact(exact) => (path == exact).then_some(""),
             Path::Any(paths) => paths.contains(&path).then_some(""),
-            Path::List(list) => match path.strip_prefix(list)? {
-                "" => Some(""),
-                rest => rest.strip_prefix('/').filter(|model| !model.is_empty()),
-            },
+            Path::List(list) => listed(list, path),
+            Path::Lists(lists) => lists.iter().find_map(|list| listed(list, path)),
             Path::Method(lists, method) => {
                 let asked = path.strip_suffix(method)?.strip_suffix(':')?;
                 let model = lists.iter().find_map(|list| asked.strip_prefix(list)?.strip_prefix('/'));
                 model.filter(|model| !model.is_empty())
             }
         }
+    }
+}
+
+/// The rest of `path`, if it is `list` or below it.
+fn listed<'p>(list: &str, path: &'p str) -> Option<&'p str> {
+    match path.strip_prefix(list)? {
+        "" => Some(""),
+        rest => rest.strip_prefix('/').filter(|model| !model.is_empty()),
     }
 }
 
@@ -140,10 +148,11 @@ endpoints! {
     StreamGenerateContent: gemini::STREAM_GENERATE_CONTENT,
     /// `POST /v1beta/models/{id}:countTokens`, likewise
     GeminiCountTokens: gemini::COUNT_TOKENS,
-    /// `GET /v1beta/models` and `GET /v1beta/models/{id}`, answered by the gateway
-    GeminiModels: gemini::MODELS,
     /// `GET /v1/models` and `GET /v1/models/{id}`, answered by the gateway
     Models: openai::MODELS,
+    /// `GET /v1beta/models` and `GET /v1beta/models/{id}`, answered by the gateway, and the same below `/v1` to clients of
+    /// Google's
+    GeminiModels: gemini::MODELS,
     /// `POST /anthropic/v1/messages` and `POST /v1/messages`
     Messages: anthropic::MESSAGES,
     /// `POST /anthropic/v1/messages/count_tokens` and `POST /v1/messages/count_tokens`
@@ -154,7 +163,18 @@ endpoints! {
     Rerank: cohere::RERANK,
 }
 
+/// By these, whatever they say, Google's clients are told apart where its API has a path that another has too.
+const GOOGLES: [&str; 2] = ["x-goog-api-client", "x-goog-api-key"];
+
 impl Endpoint {
+    /// The endpoint of a request. `None` for a path that is none's.
+    #[must_use]
+    pub fn of_request(headers: &Headers) -> Option<Endpoint> {
+        let endpoint = Endpoint::of_path(headers.get(":path")?)?;
+        let is_googles = || GOOGLES.iter().any(|name| headers.get(name).is_some());
+        Some(if endpoint == Endpoint::Models && is_googles() { Endpoint::GeminiModels } else { endpoint })
+    }
+
     /// The endpoint of a `:path`; the query string does not count. `None` for any other path.
     #[must_use]
     pub fn of_path(path: &str) -> Option<Endpoint> {
@@ -213,6 +233,7 @@ mod tests {
             let paths = match endpoint.operation().path {
                 Path::Exact(path) | Path::List(path) => vec![path.to_owned()],
                 Path::Any(paths) => paths.iter().map(|path| (*path).to_owned()).collect(),
+                Path::Lists([newer, _]) => vec![newer.to_owned()],
                 Path::Method([newer, _], method) => vec![format!("{newer}/org/m:1:{method}")],
             };
             for path in paths {
@@ -236,6 +257,10 @@ mod tests {
         );
         assert_eq!(Endpoint::of_path("/v1beta/models/:generateContent"), Some(Endpoint::GeminiModels));
         assert_eq!(Endpoint::of_path("/v1beta/modelsx:generateContent"), None);
+        let googles = |path| Endpoint::of_request(&Headers::from([(":path", path), ("x-goog-api-key", "k")]));
+        assert_eq!(googles("/v1/models/org/name?x"), Some(Endpoint::GeminiModels));
+        assert_eq!(Endpoint::GeminiModels.model_of_path("/v1/models/org/name"), Some("org/name"));
+        assert_eq!(googles("/v1/chat/completions"), Some(Endpoint::ChatCompletions));
         for path in ["/v1/models/", "/v1/modelsx", "/v1/chat/completions/", "/v1", ""] {
             assert_eq!(Endpoint::of_path(path), None, "{path}");
         }

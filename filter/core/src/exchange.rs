@@ -178,7 +178,7 @@ impl Exchange {
     #[must_use]
     pub fn new(headers: Headers, started_ms: u64) -> Exchange {
         let path = headers.get(":path").unwrap_or_default();
-        let endpoint = Endpoint::of_path(path);
+        let endpoint = Endpoint::of_request(&headers);
         let api = endpoint.map_or_else(|| ClientApi::of_path(path), Endpoint::client_api);
         let user = headers.get(USER_HEADER).unwrap_or_default().to_owned();
         let client = Client {

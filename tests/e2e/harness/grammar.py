@@ -77,7 +77,8 @@ def of_message(stream):
 
 def of_contents(stream):
     """Checks a stream of Gemini's API. `stream` is its text."""
-    pieces = [json.loads(_behind("data: ", block)) for block in _blocks(stream)]
+    blocks = [block for block in _blocks(stream) if block.strip("\n")]
+    pieces = [json.loads(_behind("data: ", block.lstrip("\n"))) for block in blocks]
     for member in ("modelVersion", "responseId"):
         [_] = {piece[member] for piece in pieces}
     ended = False

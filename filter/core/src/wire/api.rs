@@ -35,6 +35,11 @@ pub trait Api: fmt::Debug + Sync {
         b": keepalive\n\n"
     }
 
+    /// Whether its clients pass over comments in a stream.
+    fn takes_comments(&self) -> bool {
+        true
+    }
+
     /// A name for an answer that has none, from what is unique.
     fn answer_id(&self, unique: &str) -> String {
         unique.to_owned()

@@ -127,6 +127,21 @@ fn a_stream_is_an_array_unless_events_are_asked_for() {
     }
 }
 
+/// Python's SDK cannot read a stream with comments.
+#[test]
+fn no_comment_comes_to_a_client() {
+    let own = format!(": a\n\ndata: {}\n\n: b\n\n: c\ndata: {}\n\n", GEMINI_EVENTS[0], GEMINI_EVENTS[1]);
+    let chats = chat_sse(CHAT_CHUNKS).replace("data: [DONE]", ": a\n\ndata: [DONE]");
+    for (gateway, told) in [(gemini(), own), (Gateway::new().backend("gpt", OpenAI), chats)] {
+        let outcome = gateway.post(EVENTS, BODY).answered_by(Answer::sse(&told)).send();
+        let lines: Vec<&str> = outcome.text().lines().filter(|line| !line.is_empty()).collect();
+        assert!(lines.iter().all(|line| line.starts_with("data: {")), "{}", outcome.text());
+        assert!(text_of(&pieces(&outcome)).len() > 2);
+        let array = gateway.post(ARRAY, BODY).answered_by(Answer::sse(&told)).send();
+        assert_eq!(array.json(), json!(pieces(&outcome)));
+    }
+}
+
 #[test]
 fn a_stream_that_breaks_ends_with_an_error_in_either_form() {
     let cut = plain_sse(&GEMINI_EVENTS[..1]);
@@ -196,6 +211,12 @@ fn models_are_listed_as_google_does() {
     for path in ["/v1beta/models/org/name", "/v1beta/models/org%2Fname"] {
         assert_eq!(gateway.get(path).send().json()["displayName"], "org/name");
     }
+    // Google's SDKs of today ask below /v1, where OpenAI's list is.
+    let sdk = |path: &str| gateway.get(path).header("x-goog-api-client", "google-genai-sdk/3.6.1").send();
+    assert_eq!(sdk("/v1/models").json(), all.json());
+    assert_eq!(sdk("/v1/models/org/name").json()["displayName"], "org/name");
+    assert_eq!(sdk("/v1/models/none").json()["error"]["status"], "NOT_FOUND");
+    assert_eq!(gateway.get("/v1/models").send().json()["object"], "list");
     let none = gateway.get("/v1beta/models/none").send();
     assert_eq!((none.status, &none.json()["error"]["status"]), (404, &json!("NOT_FOUND")));
     let wrong = gateway.get(WHOLE).send();

@@ -14,7 +14,8 @@ use crate::wire::glance::{self, Glance};
 use crate::wire::job::Asks;
 use crate::wire::usage::{Counters, Shape, Tokens, Watch};
 
-/// Where the models are, each with what can be asked of it behind a colon. The newer version is what Google's SDKs ask for.
+/// Where the models are, each with what can be asked of it behind a colon. Google's SDKs ask for either version, by
+/// their age.
 const MODELS_OF: [&str; 2] = ["/v1beta/models", "/v1/models"];
 
 /// What its endpoints have in common.
@@ -52,7 +53,7 @@ pub(crate) static COUNT_TOKENS: Operation = Operation {
 
 pub(crate) static MODELS: Operation = Operation {
     name: "models",
-    path: Path::List(MODELS_LIST.path),
+    path: Path::Lists(MODELS_OF),
     body: Body::None,
     glance: glance::json,
     watch: Watch::NOTHING,
@@ -145,6 +146,16 @@ impl Api for GeminiApi {
         is("/error/code", Value::is_number)
             && is("/error/message", Value::is_string)
             && is("/error/status", Value::is_string)
+    }
+
+    /// Python's SDK takes a comment for JSON that is broken: `HttpResponse._iter_response_stream` of
+    /// <https://github.com/googleapis/python-genai/blob/main/google/genai/_api_client.py>. It passes over empty lines.
+    fn takes_comments(&self) -> bool {
+        false
+    }
+
+    fn sign_of_life(&self) -> &'static [u8] {
+        b"\n\n"
     }
 
     fn models(&self) -> Option<&'static ModelsList> {

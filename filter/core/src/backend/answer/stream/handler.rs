@@ -63,7 +63,7 @@ impl Handler<'_, '_> {
     pub(super) fn sse(&mut self, data: &[u8], raw: &[u8], part: Option<Range<usize>>) -> Result<()> {
         if let Mode::Translate(_) = self.mode {
             if sse::has_comment(raw) && self.passes_comment() {
-                sse::write_comments(self.out.bytes(), raw);
+                self.comment(raw);
             }
             return if data.is_empty() { Ok(()) } else { self.translate(None, data) };
         }
@@ -82,12 +82,29 @@ impl Handler<'_, '_> {
             self.out.bytes().extend_from_slice(&blanked);
             return Ok(());
         }
+        if !is_hidden && !self.endpoint.api().takes_comments() && sse::has_comment(raw) {
+            self.comment(raw);
+            if !data.is_empty() {
+                sse::write_event(self.out.bytes(), None, data);
+            }
+            return Ok(());
+        }
         match part {
             _ if is_hidden => {}
             Some(part) => self.out.pass(part),
             None => self.out.bytes().extend_from_slice(raw),
         }
         Ok(())
+    }
+
+    /// Lets the comments of a block go on, or what the client's API has in their place.
+    fn comment(&mut self, raw: &[u8]) {
+        let (api, out) = (self.endpoint.api(), self.out.bytes());
+        if api.takes_comments() {
+            sse::write_comments(out, raw);
+        } else {
+            out.extend_from_slice(api.sign_of_life());
+        }
     }
 
     /// What stands at the end without an empty line behind it: half an event, or a whole one

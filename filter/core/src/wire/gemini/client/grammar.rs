@@ -12,7 +12,7 @@ pub(crate) fn answer_of(stream: &[u8]) -> Result<Value, Value> {
     let stream = std::str::from_utf8(stream).unwrap();
     assert!(stream.ends_with("\n\n"), "the last event is not complete: {stream:?}");
     let mut answer: Option<Value> = None;
-    let mut events = stream.trim_end_matches('\n').split("\n\n").filter(|event| !event.starts_with(':'));
+    let mut events = stream.trim_end_matches('\n').split("\n\n").filter(|event| !event.is_empty());
     while let Some(event) = events.next() {
         let piece: Value = serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap();
         if event.starts_with("data: {\"error\":") {
