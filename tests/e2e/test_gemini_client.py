@@ -8,7 +8,7 @@ from google.genai import errors, types
 
 from harness import providers as stand_ins
 from harness import resources
-from harness.samples import INPUT, OUTPUT, SSE, TOTAL, WEATHER, sentence
+from harness.samples import ARGUMENTS, INPUT, OUTPUT, SSE, TOTAL, WEATHER, sentence
 
 #: Who answers, by the client's name of a model.
 PROVIDERS = {"gemini": "vertex", "gemini-older": "vertex", "claude": "claude", "gpt": "main", "nova": "bedrock"}
@@ -91,16 +91,17 @@ def test_json_by_a_schema(gateway, providers, model):
 def test_a_chat_with_a_tool(gateway, model, stream):
     """The SDK keeps a stream's pieces as they came, and sends results without the names of their calls."""
     client = gateway.gemini()
-    chat = client.chats.create(model=model, config=types.GenerateContentConfig(tools=[TOOL]))
+    chat = client.chats.create(model=model)
 
-    def say(message):
-        return list(chat.send_message_stream(message)) if stream else [chat.send_message(message)]
+    def say(message, mode):
+        calling = types.ToolConfig(function_calling_config=types.FunctionCallingConfig(mode=mode))
+        config = types.GenerateContentConfig(tools=[TOOL], tool_config=calling)
+        return list(chat.send_message_stream(message, config)) if stream else [chat.send_message(message, config)]
 
-    calls = [call for piece in say(HELLO) for call in piece.function_calls or []]
-    if not calls:
-        pytest.skip("this stand-in calls only where it must")
-    result = types.Part.from_function_response(name=calls[0].name, response={"result": "rain"})
-    assert text_of(say(result)) == sentence(PROVIDERS[model])
+    [call] = [call for piece in say(HELLO, "ANY") for call in piece.function_calls or []]
+    assert (call.name, call.args) == ("weather", ARGUMENTS)
+    result = types.Part.from_function_response(name=call.name, response={"result": "rain"})
+    assert text_of(say(result, "AUTO")) == sentence(PROVIDERS[model])
 
 
 def test_thoughts_go_and_come_back(gateway, providers):

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Refusal;
 use super::gemini::signature;
+use super::spelling::standard;
 use shape::{COUNTED, REQUEST, shape};
 
 /// Keywords of the schemas that models before 2.5 know.
@@ -120,13 +121,15 @@ fn contents(body: &Value, model: &str) -> Result<(), Refusal> {
                 ));
             }
         }
-        if results != called {
+        // Google's SDKs keep a model's turn in the pieces of the stream that it came in.
+        let goes_on = before.as_deref() == Some("model") && role(content) == "model";
+        if !goes_on && results != called {
             return Err(Refusal::invalid(
                 "Please ensure that the number of function response parts is equal to the number of function call parts of \
                  the function call turn.",
             ));
         }
-        if !calls.is_empty() && before.as_deref() != Some("user") {
+        if !calls.is_empty() && !goes_on && before.as_deref() != Some("user") {
             return Err(Refusal::invalid(
                 "Please ensure that function call turn comes immediately after a user turn or after a function response turn.",
             ));
@@ -134,7 +137,11 @@ fn contents(body: &Value, model: &str) -> Result<(), Refusal> {
         if is_newest {
             signatures(parts, index)?;
         }
-        called = calls;
+        if goes_on {
+            called.extend(calls);
+        } else {
+            called = calls;
+        }
         before = Some(role(content));
     }
     if !called.is_empty() {
@@ -194,7 +201,7 @@ fn signatures(parts: &[Value], index: usize) -> Result<(), Refusal> {
     for part in parts {
         let Some(told) = told(part) else { continue };
         let name = part.pointer("/functionCall/name").and_then(Value::as_str).unwrap_or_default();
-        if told != signature(name) && told != "skip_thought_signature_validator" {
+        if standard(&told) != signature(name) && told != "skip_thought_signature_validator" {
             return Err(Refusal::invalid("Corrupted thought signature."));
         }
     }

@@ -3,6 +3,7 @@
 mod check;
 mod gemini;
 mod retrieval;
+mod spelling;
 
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -87,6 +88,7 @@ impl Provider {
         }
         let model = percent_decode_str(model).decode_utf8_lossy();
         let body = parsed(ask)?;
+        let body = if publisher == "google" { spelling::in_camel_case(body) } else { body };
         match (publisher, method) {
             ("google", "generateContent") => {
                 check::check(&body, &model)?;
