@@ -326,6 +326,72 @@ class TestHash:
         assert 110 < answered.count("gpt-oss") < 190, answered.count("gpt-oss")
 
 
+class TestPrefix:
+    """Turns of a conversation go where its first one went, and conversations are spread over the servers."""
+
+    CONVERSATIONS, TURNS = 12, 4
+    SERVERS = ("qwen3", "gpt-oss")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def gateway(cls, shared_providers, start_gateway):
+        on = {"type": "Header", "header": {"name": "x-weir-prefix-key"}}
+        servers = [resources.endpoint(shared_providers[name].url) for name in cls.SERVERS]
+        fleet = resources.backend("fleet", shared_providers["qwen3"].url)
+        fleet[0]["spec"]["endpoints"] = servers
+        rules = [
+            resources.rule("fleet", "fleet"),
+            resources.rule("weighted", {"name": "qwen3", "weight": 1}, {"name": "gpt-oss", "weight": 1}),
+        ]
+        policy = {"loadBalancer": {"type": "ConsistentHash", "consistentHash": on}}
+        gateway = start_gateway([*manifest(shared_providers, *rules, **policy), *fleet])
+        yield gateway
+        gateway.stop()
+
+    def served(self, gateway, providers, ask):
+        """The servers of each conversation, in the order of its turns."""
+        served = []
+        for number in range(self.CONVERSATIONS):
+            messages, places = [{"role": "system", "content": "Be brief."}], []
+            for turn in range(self.TURNS):
+                messages.append({"role": "user", "content": f"conversation {number}, turn {turn}"})
+                before = {name: len(providers[name].requests("/v1/")) for name in self.SERVERS}
+                messages.append({"role": "assistant", "content": ask(gateway, messages)})
+                places += [name for name in self.SERVERS if len(providers[name].requests("/v1/")) > before[name]]
+            served.append(places)
+        return served
+
+    def chat(self, model):
+        def ask(gateway, messages):
+            answer = gateway.openai().chat.completions.create(model=model, messages=messages)
+            return answer.choices[0].message.content
+
+        return ask
+
+    def messages(self, gateway, messages):
+        system, *turns = messages
+        answer = gateway.anthropic().messages.create(
+            model="fleet", max_tokens=100, system=system["content"], messages=turns
+        )
+        return answer.content[0].text
+
+    @pytest.mark.parametrize("api", ["fleet", "weighted", "messages"])
+    def test_a_conversation_stays_where_it_is(self, gateway, providers, api):
+        served = self.served(gateway, providers, self.messages if api == "messages" else self.chat(api))
+        assert all(len(places) == self.TURNS and len(set(places)) == 1 for places in served), served
+        assert len({places[0] for places in served}) > 1, "all at one server"
+
+    def test_a_client_cannot_say_where(self, gateway, providers):
+        """Its own value counts for nothing, and no backend with a filter of its own sees the header."""
+        for key in ("a", "b", "c", "d", "e", "f"):
+            headers = {"x-weir-prefix-key": key}
+            body = {"model": "weighted", "messages": HELLO}
+            assert gateway.http.post("/v1/chat/completions", json=body, headers=headers).status_code == 200
+        seen = [providers[name].requests("/v1/") for name in self.SERVERS]
+        assert sorted(map(len, seen)) == [0, 6]
+        assert "x-weir-prefix-key" not in str(seen)
+
+
 POLICIES = {
     "health": {"healthCheck": {"active": asked(), "passive": {"alwaysEjectOneEndpoint": True}, "panicThreshold": 50}},
     "breaker": {"circuitBreaker": {"maxParallelRequests": 100, "maxConnections": 100}},

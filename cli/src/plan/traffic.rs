@@ -47,6 +47,15 @@ pub enum LoadBalancer {
     ConsistentHash(ConsistentHash),
 }
 
+impl LoadBalancer {
+    /// Whether the header `name`, in lower case, is among what makes requests alike.
+    #[must_use]
+    pub fn hashes(&self, name: &str) -> bool {
+        let LoadBalancer::ConsistentHash(ConsistentHash { on, .. }) = self else { return false };
+        on.iter().any(|on| matches!(on, HashOn::Header(header) if header == name))
+    }
+}
+
 impl Default for LoadBalancer {
     fn default() -> Self {
         LoadBalancer::LeastRequest { slow_start: None }

@@ -11,6 +11,9 @@ pub const MODEL_HEADER: &str = "x-ai-eg-model";
 /// The cluster of a request that goes to [`crate::config::Config::direct`]: its route takes it from here.
 pub const CLUSTER_HEADER: &str = "x-weir-cluster";
 
+/// The beginning of the request's prompt as a key, where a load balancer asks for it ([`crate::wire::prompt`]).
+pub const PREFIX_KEY_HEADER: &str = "x-weir-prefix-key";
+
 /// The user of the request, where no limit tells users apart by other headers.
 pub const USER_HEADER: &str = "x-user-id";
 
@@ -40,34 +43,48 @@ pub fn is_internal(name: &str) -> bool {
     name.starts_with("x-") && INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Names in lower case. Most others are told apart by their first byte and their length, without comparing them: the
-/// roles ask of each header of each request.
+/// Names in lower case. Most others are told apart by their first and last byte and their length, without comparing
+/// them: the roles ask of each header of each request.
 pub(crate) struct Names {
     names: &'static [&'static str],
-    /// By the lower bits of a first byte, in any case: a bit for each length below 64 that a name has.
-    lengths: [u64; 32],
+    /// By the lower bits of a first byte, in any case: of the names that begin with it.
+    marks: [Marks; 32],
+}
+
+/// What a name may be told by.
+#[derive(Clone, Copy)]
+struct Marks {
+    /// A bit for each length below 64.
+    lengths: u64,
+    /// A bit for the lower bits of each last byte, in any case.
+    ends: u32,
 }
 
 impl Names {
     #[allow(clippy::indexing_slicing, reason = "only while this is compiled")]
     pub(crate) const fn new(names: &'static [&'static str]) -> Self {
-        let mut lengths = [0; 32];
+        let mut marks = [Marks { lengths: 0, ends: 0 }; 32];
         let mut at = 0;
         while at < names.len() {
             let name = names[at].as_bytes();
             assert!(!name.is_empty() && name.len() < 64, "a name's length has no bit");
-            lengths[(name[0] % 32) as usize] |= 1 << name.len();
+            let marks = &mut marks[(name[0] % 32) as usize];
+            marks.lengths |= 1 << name.len();
+            marks.ends |= 1 << (name[name.len() - 1] % 32);
             at += 1;
         }
-        Names { names, lengths }
+        Names { names, marks }
     }
 
     /// Whether `name`, in any case, is one of them.
     pub(crate) fn has(&self, name: &str) -> bool {
-        let Some(first) = name.bytes().next() else { return false };
-        let lengths = self.lengths.get(usize::from(first % 32)).copied().unwrap_or_default();
+        let (Some(first), Some(last)) = (name.as_bytes().first(), name.as_bytes().last()) else {
+            return false;
+        };
+        let Some(marks) = self.marks.get(usize::from(first % 32)) else { return false };
         name.len() < 64
-            && lengths & 1 << name.len() != 0
+            && marks.lengths & 1 << name.len() != 0
+            && marks.ends & 1 << (last % 32) != 0
             && self.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 

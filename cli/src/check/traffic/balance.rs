@@ -1,5 +1,7 @@
 //! `loadBalancer` and `circuitBreaker`: who gets a request, and how much at a time.
 
+use weir_core::headers::{MODEL_HEADER, PREFIX_KEY_HEADER, is_internal};
+
 use crate::check::names::is_token;
 use crate::plan::{CircuitBreaker, ConsistentHash, HashOn, LoadBalancer, RetryBudget};
 use crate::resources::decode::MISSING;
@@ -123,9 +125,19 @@ fn consistent_hash(id: &ResourceId, spec: &ConsistentHashSpec, report: &mut Repo
     ConsistentHash { on, table_size }
 }
 
+/// Headers of the gateway's own that requests have.
+const OWN: [&str; 2] = [PREFIX_KEY_HEADER, MODEL_HEADER];
+
 fn hash_on_header(id: &ResourceId, field: &str, header: &Named, report: &mut Report) -> HashOn {
     let name = header.name.to_ascii_lowercase();
     check_token(id, &format!("{field}.name"), &name, "a header name", report);
+    if is_internal(&name) && !OWN.contains(&name.as_str()) {
+        let message = format!(
+            "`{name}` never comes from a client; of the gateway's own headers use {}",
+            OWN.join(" or ")
+        );
+        report.error(id, format!("{field}.name"), message);
+    }
     HashOn::Header(name)
 }
 

@@ -81,6 +81,9 @@ pub struct Config {
     /// say. 0: for ever.
     #[serde(default = "default_silence_ms", skip_serializing_if = "is_default_silence_ms")]
     pub silence_ms: u64,
+    /// Whether a load balancer hashes [`crate::headers::PREFIX_KEY_HEADER`], so that requests must have it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prefix_key: bool,
     /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.
     #[serde(default)]
     pub plain_routes: bool,
@@ -201,6 +204,7 @@ impl Default for Config {
             access_log: true,
             keepalive_ms: default_keepalive_ms(),
             silence_ms: default_silence_ms(),
+            prefix_key: false,
             plain_routes: false,
             stopping: false,
             told_apart: Derived::default(),

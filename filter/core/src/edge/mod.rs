@@ -18,10 +18,11 @@ use crate::endpoint::{Body, ClientApi};
 use crate::error::{Error, Kind, no_room};
 use crate::exchange::SharedExchange;
 use crate::headers::{
-    CLUSTER_HEADER, HeaderEdits, Headers, LOSSES_HEADER, MODEL_HEADER, NO_RETRY_HEADER, REPORT_LOSSES_HEADER,
-    STRICT_HEADER, is_internal,
+    CLUSTER_HEADER, HeaderEdits, Headers, LOSSES_HEADER, MODEL_HEADER, NO_RETRY_HEADER, PREFIX_KEY_HEADER,
+    REPORT_LOSSES_HEADER, STRICT_HEADER, is_internal,
 };
 use crate::pulse::Beat;
+use crate::wire::ClientCodec;
 
 pub use closing::Closing;
 pub use local_reply::{ANSWER_BROKEN, ANSWER_TOO_LARGE, LocalReply, OWN_DETAILS};
@@ -211,6 +212,12 @@ impl Edge {
             .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
         let mut edits = HeaderEdits::default();
         edits.set(MODEL_HEADER, seen.model.clone());
+        if self.config.prefix_key
+            && let Some(prompt) = endpoint.operation().conversation().and_then(ClientCodec::prompt)
+            && let Some(key) = prompt.key(body)
+        {
+            edits.set(PREFIX_KEY_HEADER, key);
+        }
         // Envoy answers itself when a backend breaks off an answer that is held, and nothing can give that another
         // shape.
         if let Some(direct) = self.config.direct.get(&seen.model)
@@ -405,6 +412,17 @@ impl Edge {
             // In an upstream chain none is made without a place to go to.
             exchange.count_unsent();
         }
+    }
+
+    /// The client's path, if the attempt's looks like one of another API. Errors of Envoy's own that reach the client past
+    /// all filters get the shape of the API that the path is of by then.
+    #[must_use]
+    pub fn restored_path(&self) -> Option<HeaderEdits> {
+        let exchange = self.exchange.borrow();
+        let path = exchange.client.headers.get(":path").filter(|_| exchange.attempts.misleads)?;
+        let mut edits = HeaderEdits::default();
+        edits.set(":path", path.to_owned());
+        Some(edits)
     }
 
     /// What to change in the request's headers once its answer has come, since attempts share them with the rate limit:

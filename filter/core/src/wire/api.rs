@@ -11,12 +11,18 @@ use serde_json::Value;
 use crate::chat::{Event, Losses, Reply, Request};
 use crate::config::Model;
 use crate::error::{Error, Result};
+use crate::wire::prompt::Prompt;
 
 /// The conventions of a client API. Its values are static, see [`super::ClientApi::api`].
 pub trait Api: fmt::Debug + Sync {
     /// What paths begin with that are its own, whether there is an endpoint or not; none for the one that all others
     /// are of.
     fn prefixes(&self) -> &'static [&'static str];
+
+    /// What is in paths that are its own, wherever they begin.
+    fn marks(&self) -> &'static [&'static str] {
+        &[]
+    }
 
     /// The body of an answer that is an error.
     fn error(&self, error: &Error) -> Value;
@@ -81,6 +87,11 @@ pub trait ClientCodec: fmt::Debug + Sync {
 
     /// A writer for one streamed answer.
     fn events(&self, asked: &Asked) -> Box<dyn EventWriter>;
+
+    /// Where the beginning of the prompt stands; `None` where no model is to read one.
+    fn prompt(&self) -> Option<Prompt> {
+        None
+    }
 
     /// Whether its requests only ask how many tokens a conversation has, so that no model is to answer it:
     /// [`super::Schema::counter`].

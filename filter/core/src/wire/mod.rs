@@ -74,6 +74,7 @@ mod lists;
 mod names;
 pub(crate) mod openai;
 pub mod openai_chat;
+pub mod prompt;
 #[cfg(test)]
 mod properties;
 mod raw;

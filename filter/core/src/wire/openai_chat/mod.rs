@@ -14,6 +14,7 @@ mod types;
 
 use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
+use crate::wire::prompt::Prompt;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
 pub(in crate::wire) use content::{cache_control, decode_audio, file_of, first_of, picture_at};
@@ -42,6 +43,10 @@ impl ClientCodec for Client {
             ("tools[].", "tools[].function."),
             (".arguments", ".function.arguments"),
         ]
+    }
+
+    fn prompt(&self) -> Option<Prompt> {
+        Some(Prompt { constant: &["tools", "functions"], turns: "messages" })
     }
 
     fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {

@@ -20,6 +20,7 @@ mod types;
 
 use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
+use crate::wire::prompt::Prompt;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
 pub(in crate::wire) use content::SEARCH_RESULT;
@@ -52,6 +53,10 @@ impl ClientCodec for Client {
             (".arguments", ".input"),
             (".call_id", ".tool_use_id"),
         ]
+    }
+
+    fn prompt(&self) -> Option<Prompt> {
+        Some(Prompt { constant: &["system", "tools"], turns: "messages" })
     }
 
     fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {

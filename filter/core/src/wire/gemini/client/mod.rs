@@ -23,6 +23,7 @@ use serde_json::json;
 
 use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
+use crate::wire::prompt::Prompt;
 use crate::wire::{Asked, ClientCodec, EventWriter, to_json};
 
 /// The client's side of a translation of `generateContent`.
@@ -87,6 +88,10 @@ impl ClientCodec for Client {
             (".signature", ".thoughtSignature"),
             (".detail", ".mediaResolution"),
         ]
+    }
+
+    fn prompt(&self) -> Option<Prompt> {
+        Some(Prompt { constant: &["systemInstruction", "system_instruction", "tools"], turns: "contents" })
     }
 
     fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {

@@ -33,6 +33,7 @@ use request::decode_request;
 
 use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
+use crate::wire::prompt::Prompt;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
 /// The client's side of a translation.
@@ -57,6 +58,10 @@ impl ClientCodec for Client {
             ("thinking", "reasoning"),
             ("logprobs", "include"),
         ]
+    }
+
+    fn prompt(&self) -> Option<Prompt> {
+        Some(Prompt { constant: &["instructions", "prompt", "tools"], turns: "input" })
     }
 
     fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {
