@@ -9,6 +9,7 @@ import httpx
 import openai
 import pytest
 
+from harness import providers as stand_ins
 from harness import resources
 from harness.gateway import new_user
 from harness.resources import CLAUDE
@@ -154,6 +155,36 @@ class TestTheClientsMistakes:
             assert answer.status_code == 413, api
             assert shape(answer.json()), answer.text
         assert small.chat(QWEN).status_code == 200
+
+    def test_too_large_an_answer(self, shared_providers, start_gateway, providers):
+        """Envoy says so past all filters, and of the request it knows what the backend was sent."""
+        backends = {"qwen3": "OpenAI", "claude": "Anthropic"}
+        small = start_gateway(
+            [
+                *resources.gateway(),
+                *(
+                    each
+                    for name, schema in backends.items()
+                    for each in resources.backend(name, shared_providers[name].url, schema)
+                ),
+                *resources.anthropic_key("claude", stand_ins.ANTHROPIC_KEY),
+                resources.client_traffic(connection={"bufferLimit": "64Ki"}),
+                resources.route(
+                    *(resources.rule(name, name) for name in backends),
+                    resources.rule("both", {"name": "claude", "priority": 0}, {"name": "qwen3", "priority": 1}),
+                ),
+            ]
+        )
+        for name in backends:
+            providers[name].script({"default": {"words": 30_000}}, times=10)
+        for api, (path, shape) in APIS.items():
+            for model in (*backends, "both"):
+                answer = small.http.post(path, json={"model": model, "max_tokens": 30_000, "messages": HELLO})
+                assert answer.status_code == 502, (api, model, answer.text)
+                assert shape(answer.json()), (api, model, answer.text)
+                assert "limit" in answer.json()["error"]["message"]
+        providers.clear()
+        assert small.chat("qwen3").status_code == 200
 
     def test_a_header_cannot_name_the_model(self, gateway, providers):
         headers = {"x-ai-eg-model": QWEN}

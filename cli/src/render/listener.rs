@@ -249,7 +249,9 @@ fn past_filters(expression: &str, error: &ClientError) -> Vec<Value> {
     let mut mappers: Vec<Value> = with_paths
         .map(|api| {
             let begins = |prefix: &&str| format!("request.path.startsWith('{prefix}')");
-            let paths: Vec<String> = api.api().prefixes().iter().map(begins).collect();
+            let has = |mark: &&str| format!("request.path.contains('{mark}')");
+            let (prefixes, marks) = (api.api().prefixes(), api.api().marks());
+            let paths: Vec<String> = prefixes.iter().map(begins).chain(marks.iter().map(has)).collect();
             mapper(&format!("{expression} && ({})", paths.join(" || ")), *api)
         })
         .collect();

@@ -178,7 +178,8 @@ impl Endpoint {
     /// The endpoint of a `:path`; the query string does not count. `None` for any other path.
     #[must_use]
     pub fn of_path(path: &str) -> Option<Endpoint> {
-        let path = path.split_once(['?', '#']).map_or(path, |(path, _)| path);
+        let path =
+            memchr::memchr2(b'?', b'#', path.as_bytes()).and_then(|end| path.get(..end)).unwrap_or(path);
         Endpoint::ALL.iter().find(|endpoint| endpoint.operation().path.rest(path).is_some()).copied()
     }
 

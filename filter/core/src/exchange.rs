@@ -123,6 +123,8 @@ pub struct Attempts {
     /// Names of the headers that they have changed. They share one header map with each other: the next one puts these
     /// back first.
     pub touched: Vec<Text>,
+    /// The path of the last one would be another API's than the client's.
+    pub misleads: bool,
 }
 
 /// How far an attempt has come, and what it learnt of its answer.

@@ -191,6 +191,9 @@ impl EdgeFilter {
             if edge.answered_here() || status >= 400 && host.local_reply_details().is_some() {
                 self.direct = None;
             } else {
+                if let Some(restored) = edge.restored_path().filter(|_| host.has_request_headers()) {
+                    host.edit(Map::Request, &restored);
+                }
                 let flow = direct.answer_headers(host, status, &headers, end);
                 self.holds_answer = matches!(flow, Flow::Hold);
                 let due = direct.due();

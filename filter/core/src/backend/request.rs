@@ -19,7 +19,7 @@ use crate::wire::anthropic::beta;
 use crate::wire::error::malformed;
 use crate::wire::job::{Sent, Translation};
 use crate::wire::schema::{ApiHeader, Mend};
-use crate::wire::{self, Reach, To, Translated, translate};
+use crate::wire::{self, ClientApi, Reach, To, Translated, translate};
 
 /// The request as the backend shall have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,6 +108,8 @@ impl Attempt {
         })?;
         let mut exchange = self.exchange.borrow_mut();
         let path = self.path(&exchange);
+        exchange.attempts.misleads =
+            self.reach != Reach::Same && ClientApi::of_path(&path) != exchange.client.api;
         let accepts_gzip = exchange.client.headers.all("accept-encoding").any(names_gzip);
 
         let mut headers = AttemptHeaders::new(&self.config, &mut exchange);

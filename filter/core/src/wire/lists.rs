@@ -99,7 +99,11 @@ impl ClientApi {
     pub fn of_path(path: &str) -> ClientApi {
         let path = path.trim_start_matches('/');
         let begins = |prefix: &&str| path.starts_with(prefix.trim_start_matches('/'));
-        let is_it = |api: &&ClientApi| api.api().prefixes().iter().any(&begins);
+        let has = |mark: &&str| path.contains(mark);
+        let is_it = |api: &&ClientApi| {
+            let api = api.api();
+            api.prefixes().iter().any(&begins) || api.marks().iter().any(&has)
+        };
         ClientApi::ALL.iter().find(is_it).copied().unwrap_or_default()
     }
 }

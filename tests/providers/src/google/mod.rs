@@ -88,7 +88,9 @@ impl Provider {
         }
         let model = percent_decode_str(model).decode_utf8_lossy();
         let body = parsed(ask)?;
-        let body = if publisher == "google" { spelling::in_camel_case(body) } else { body };
+        // The instances of `predict` are the model's own, and no messages that may be spelled either way.
+        let is_message = publisher == "google" && method != "predict";
+        let body = if is_message { spelling::in_camel_case(body) } else { body };
         match (publisher, method) {
             ("google", "generateContent") => {
                 check::check(&body, &model)?;

@@ -114,6 +114,10 @@ impl Api for GeminiApi {
         &["/v1beta/"]
     }
 
+    fn marks(&self) -> &'static [&'static str] {
+        &[":generateContent", ":streamGenerateContent", ":countTokens"]
+    }
+
     /// <https://cloud.google.com/apis/design/errors>. What another provider calls its error is a detail.
     fn error(&self, error: &Error) -> Value {
         let message = error.message();

@@ -207,6 +207,10 @@ fn family_of(model: &str) -> Option<Family> {
 /// Of `openai/gpt-5` and `us.openai.gpt-5.6-sol` what OpenAI calls it.
 fn name_of(model: &str) -> &str {
     let name = model.rsplit('/').next().unwrap_or_default();
+    // Most have no dot, and a search in a text is prepared before it begins.
+    if !name.contains('.') {
+        return name;
+    }
     name.rsplit_once("openai.").map_or(name, |(_, name)| name)
 }
 
