@@ -252,7 +252,7 @@ impl Job for Embeddings {
         Kept { count: request.inputs.len(), encoding: request.encoding, is_single: request.is_single }
     }
 
-    fn check(kept: &Kept, content: &Vec<Vector<'_>>) -> Result<()> {
+    fn settle(kept: &Kept, content: &mut Vec<Vector<'_>>) -> Result<()> {
         if kept.count == content.len() {
             return Ok(());
         }

@@ -27,12 +27,12 @@ pub trait Job: fmt::Debug + 'static {
     /// What to remember of a request.
     fn keep(request: Self::Request) -> Self::Kept;
 
-    /// Checks that this is an answer to what was asked.
+    /// Puts an answer in order, once it is known to be one to what was asked.
     ///
     /// # Errors
     ///
     /// 502 for one to something else.
-    fn check(kept: &Self::Kept, content: &Self::Content<'_>) -> Result<()>;
+    fn settle(kept: &Self::Kept, content: &mut Self::Content<'_>) -> Result<()>;
 }
 
 /// An answer.

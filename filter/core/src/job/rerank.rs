@@ -71,17 +71,28 @@ impl Job for Rerank {
         Kept { documents: request.documents.len(), top: request.top }
     }
 
-    fn check(kept: &Kept, content: &Vec<Ranked<'_>>) -> Result<()> {
+    fn settle(kept: &Kept, content: &mut Vec<Ranked<'_>>) -> Result<()> {
+        let mut ranked = vec![false; kept.documents];
         let wrong = content.iter().find_map(|Ranked { index, score }| {
-            if *index >= kept.documents {
-                return Some(format!(
-                    "the backend ranked document {index}, and there are {}",
-                    kept.documents
-                ));
+            match ranked.get_mut(*index) {
+                None => {
+                    return Some(format!(
+                        "the backend ranked document {index}, and there are {}",
+                        kept.documents
+                    ));
+                }
+                Some(true) => return Some(format!("the backend ranked document {index} twice")),
+                Some(first) => *first = true,
             }
             let is_number = score.get().starts_with(|first: char| first == '-' || first.is_ascii_digit());
             (!is_number).then(|| format!("the backend's score of document {index} is no number"))
         });
-        wrong.map_or(Ok(()), |message| Err(Error::bad_answer(message)))
+        if let Some(message) = wrong {
+            return Err(Error::bad_answer(message));
+        }
+        // Some leave the documents in the order they came in, all of them.
+        content.sort_by(|one, other| other.number().total_cmp(&one.number()));
+        content.truncate(kept.top.and_then(|top| top.try_into().ok()).unwrap_or(usize::MAX));
+        Ok(())
     }
 }

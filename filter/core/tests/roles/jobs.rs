@@ -164,6 +164,53 @@ fn documents_are_ranked_by_servers_of_openais_api() {
 }
 
 #[test]
+fn servers_with_other_words_rank_too() {
+    let gateway = Gateway::new().backend("sglang", OpenAI);
+    let body = r#"{"model":"m","query":"q","documents":["a","b"],"top_n":0}"#;
+    for answer in [
+        r#"[{"score":0.1,"document":"a","index":0,"meta_info":{}},{"score":0.9,"document":"b","index":1}]"#,
+        r#"{"object":"list","data":[{"relevance_score":0.1,"index":0},{"relevance_score":0.9,"index":1}]}"#,
+    ] {
+        let outcome = gateway.post("/rerank", body).answered_by(Answer::json(200, answer)).send();
+        assert_eq!(outcome.sent[0].text(), r#"{"model":"m","query":"q","documents":["a","b"]}"#);
+        assert_eq!(
+            outcome.json()["results"],
+            json!([{"index": 1, "relevance_score": 0.9}, {"index": 0, "relevance_score": 0.1}])
+        );
+    }
+    let outcome = gateway.post("/rerank", body).answered_by(Answer::json(200, "[1")).send();
+    assert!(outcome.error().contains("not valid JSON"), "{}", outcome.error());
+    let outcome = gateway.post("/rerank", body).answered_by(Answer::json(200, "[1]")).send();
+    assert_eq!(outcome.status, 502);
+    assert!(!outcome.error().contains("not valid JSON"), "{}", outcome.error());
+}
+
+#[test]
+fn cohere_gets_the_second_version_of_what_the_first_one_says() {
+    let gateway = Gateway::new().backend("cohere", Cohere);
+    let body = r#"{"model":"m","query":"q","documents":["a",{"text":"b"},{"title":"c","text":"d"}],"return_documents":true,"rank_fields":["title"],"top_n":2}"#;
+    let answer = r#"{"id":"r","results":[{"index":1,"relevance_score":0.9}],"meta":{"billed_units":{"search_units":1}}}"#;
+    let outcome = gateway.post("/v1/rerank", body).answered_by(Answer::json(200, answer)).send();
+    assert_eq!(outcome.sent[0].path(), "/v2/rerank");
+    assert_eq!(
+        outcome.sent[0].text(),
+        r#"{"model":"m","query":"q","documents":["a","b","{\"title\":\"c\",\"text\":\"d\"}"],"top_n":2}"#
+    );
+    assert_eq!(outcome.text(), answer);
+    assert_eq!(
+        outcome.record.losses,
+        [
+            "rank_fields: the backend's API has no word for it",
+            "return_documents: an answer of version 2 has no documents in it",
+            "documents[2]: the backend takes texts only: the JSON of the document is sent as one",
+        ]
+    );
+    let plain = r#"{"model":"m","query":"q", "documents":["a"]}"#;
+    let outcome = gateway.post("/v2/rerank", plain).answered_by(Answer::json(200, answer)).send();
+    assert_eq!(outcome.sent[0].text(), plain);
+}
+
+#[test]
 fn a_moderation_without_a_model_has_openais_own() {
     let gateway = Gateway::new().backend("gpt", OpenAI);
     let answer = r#"{"id":"modr-1","model":"omni-moderation-2024-09-26","results":[]}"#;

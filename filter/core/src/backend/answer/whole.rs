@@ -1,5 +1,7 @@
 //! Answers that are handled when they are whole: JSON, errors, and whatever else came in their place.
 
+use serde::de::IgnoredAny;
+
 use super::{Question, Whole};
 use crate::backend::Attempt;
 use crate::codec::json;
@@ -131,7 +133,7 @@ impl Attempt {
 
     /// What to say of an answer that a codec could not read.
     fn error_of(&self, body: &[u8], error: Error) -> Error {
-        if json::scan(body, []).is_err() { self.wrong_body() } else { error }
+        if serde_json::from_slice::<IgnoredAny>(body).is_err() { self.wrong_body() } else { error }
     }
 
     /// The bytes pass; they are only looked at.

@@ -24,7 +24,7 @@ use super::Asked;
 use super::api::Api;
 use super::glance;
 use super::job::{Asks, BackendJob};
-use super::schema::{BackendCodec, EventReader, Fits, Native, Schema, To, native};
+use super::schema::{BackendCodec, EventReader, Fits, Mend, Native, Schema, To, native};
 use super::usage::{Counters, Watch};
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
@@ -80,6 +80,11 @@ impl Schema for Cohere {
 
     fn embedder(&self) -> Option<&'static dyn BackendJob<Embeddings>> {
         Some(&embed::BACKEND)
+    }
+
+    fn mend(&self, to: &To<'_>) -> Option<Mend> {
+        let is_2 = to.schema.version.as_deref().is_none_or(|version| version == "v2");
+        (to.endpoint == Endpoint::Rerank && is_2).then_some(rerank::edits_for_2)
     }
 
     fn path(&self, to: &To<'_>) -> String {

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::chat::Losses;
+use crate::codec::json;
+use crate::codec::splice::{self, Edit};
 use crate::error::Result;
 use crate::job::Answer;
 use crate::job::rerank::{Document, Kept, Ranked, Request, Rerank};
@@ -35,7 +37,8 @@ impl ClientJob<Rerank> for Client {
             model: fields.required_string("model")?,
             query: fields.required_string("query")?,
             documents,
-            top: fields.u64("top_n")?,
+            // To the servers that take a 0 it says the same as nothing.
+            top: fields.u64("top_n")?.filter(|top| *top > 0),
             tokens_per_document: fields.u64("max_tokens_per_doc")?,
             priority: fields.i64("priority")?,
         };
@@ -67,6 +70,39 @@ fn document(path: &Path<'_>, value: Json<'_>) -> Result<Document> {
         },
         other => Ok(Document::Text(path.string(other)?)),
     }
+}
+
+/// Members of version 1 that the second has not got: <https://docs.cohere.com/v2/docs/migrating-v1-to-v2>.
+const OF_1: [&str; 3] = ["max_chunks_per_doc", "rank_fields", "return_documents"];
+
+/// What is to be done to a request that passes: Cohere takes those of its second version there, and clients of the first
+/// and of servers like Jina AI's send others.
+pub(super) fn edits_for_2(body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
+    // What is broken or there twice is left to be refused.
+    let Ok(scan) = json::scan(body, ["documents", OF_1[0], OF_1[1], OF_1[2]]) else { return Vec::new() };
+    let [documents, of_1 @ ..] = scan.members;
+    let mut edits = Vec::new();
+    for (name, member) in OF_1.into_iter().zip(of_1) {
+        if let Some(member) = member {
+            if member.as_bool(body) != Some(false) {
+                losses.add(name, if name == "return_documents" { Rule::NoDocuments } else { Rule::Word });
+            }
+            edits.push(Edit::Remove(name));
+        }
+    }
+    let raw = documents.map(|documents| documents.raw(body)).unwrap_or_default();
+    let documents = splice::elements(raw, |index, raw| {
+        let value = raw.starts_with(b"{").then(|| parse("/v2/rerank", &Shape::Tree, raw).ok()).flatten()?;
+        Some(to_json(&match document(&Path::Root, value).ok()? {
+            Document::Text(text) => text,
+            Document::Object(json) => {
+                losses.add(format_args!("documents[{index}]"), Rule::Texts);
+                json
+            }
+        }))
+    });
+    edits.extend(documents.map(|documents| Edit::Set("documents", Cow::Owned(documents))));
+    edits
 }
 
 #[derive(Serialize)]
@@ -143,7 +179,8 @@ struct Said<'a> {
     id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     model: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    /// `data` at Voyage AI: <https://docs.voyageai.com/reference/reranker-api>.
+    #[serde(borrow, alias = "data")]
     results: Vec<Item<'a>>,
     /// Cohere's own.
     #[serde(borrow)]
@@ -159,7 +196,12 @@ struct Said<'a> {
 ///
 /// 502 for any other.
 pub(in crate::wire) fn read(body: &[u8]) -> Result<Answer<Vec<Ranked<'_>>>> {
-    let said: Said<'_> = job::parse(body)?;
+    // SGLang answers with nothing but the list.
+    let said = if body.trim_ascii_start().starts_with(b"[") {
+        Said { results: job::parse(body)?, id: None, model: None, meta: None, usage: None }
+    } else {
+        job::parse(body)?
+    };
     let mut usage = match (said.usage, said.meta) {
         (Some(usage), _) => openai_usage(usage.get().as_bytes()),
         (None, Some(meta)) => cohere_usage(meta.get().as_bytes()),

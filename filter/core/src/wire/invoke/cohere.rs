@@ -1,6 +1,6 @@
 //! Cohere Embed on Bedrock: <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html>.
 
-use super::titan::one_length;
+use super::titan::wanted_length;
 use super::usage;
 use crate::chat::Losses;
 use crate::error::Result;
@@ -24,14 +24,16 @@ const CUTS_OF_4: Cuts = |cut| match cut {
     Cut::End => "RIGHT",
 };
 
+/// How long the vectors of the third version are, English and multilingual ones.
+const LENGTH_OF_3: u64 = 1024;
+
 pub(super) fn encode(request: &Request, version: Version, losses: &mut Losses) -> Result<Vec<u8>> {
-    let cuts = match version {
-        Version::Three if request.dimensions.is_some() => return Err(one_length()),
-        Version::Three => CUTS,
-        Version::Four => CUTS_OF_4,
+    let (cuts, length) = match version {
+        Version::Three => (CUTS, Some(LENGTH_OF_3)),
+        Version::Four => (CUTS_OF_4, None),
     };
     let mut body = Body::of(request, cuts, losses)?;
-    body.output_dimension = request.dimensions;
+    body.output_dimension = wanted_length(request, length)?;
     Ok(to_json(&body))
 }
 

@@ -82,8 +82,8 @@ impl BackendJob<Embeddings> for Embedder {
 
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
         match Family::of(to.model)? {
-            Family::Titan1 => titan::encode(request, false, losses),
-            Family::Titan2 => titan::encode(request, true, losses),
+            Family::Titan1 => titan::encode(request, Some(titan::LENGTH_OF_1), losses),
+            Family::Titan2 => titan::encode(request, None, losses),
             Family::Nova => nova::encode(request, losses),
             Family::Cohere3 => cohere::encode(request, cohere::Version::Three, losses),
             Family::Cohere4 => cohere::encode(request, cohere::Version::Four, losses),

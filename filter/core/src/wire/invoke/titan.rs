@@ -29,10 +29,12 @@ struct Said<'a> {
     input_text_token_count: Count,
 }
 
-pub(super) fn encode(request: &Request, has_dimensions: bool, losses: &mut Losses) -> Result<Vec<u8>> {
-    if !has_dimensions && request.dimensions.is_some() {
-        return Err(one_length());
-    }
+/// How long the vectors of the first version are.
+pub(super) const LENGTH_OF_1: u64 = 1536;
+
+/// `length` is how long the model's vectors are, where they have one length.
+pub(super) fn encode(request: &Request, length: Option<u64>, losses: &mut Losses) -> Result<Vec<u8>> {
+    let dimensions = wanted_length(request, length)?;
     let purpose = request.inputs.first().and_then(|input| request.purpose_of(input));
     if let Some(purpose) = purpose {
         losses.add(request.place_of_purpose(0, purpose), Rule::TitanPurpose);
@@ -42,12 +44,23 @@ pub(super) fn encode(request: &Request, has_dimensions: bool, losses: &mut Losse
     }
     request.lose_titles(losses, Rule::Word.reason());
     lose(losses, "user", request.user.as_ref(), Rule::Word);
-    Ok(to_json(&Body { input_text: request.text()?, dimensions: request.dimensions }))
+    Ok(to_json(&Body { input_text: request.text()?, dimensions }))
 }
 
-/// 422: vectors of another length would be of no use to who asked for some.
-pub(super) fn one_length() -> Error {
-    Error::unprocessable_at("dimensions".to_owned(), format_args!(": {}", Rule::OneLength.reason()))
+/// The length that a model must be told, whose vectors have the one `length`, if any.
+///
+/// # Errors
+///
+/// 422 for another one: vectors of that length would be of no use to who asked for some.
+pub(super) fn wanted_length(request: &Request, length: Option<u64>) -> Result<Option<u64>> {
+    match (request.dimensions, length) {
+        (Some(wanted), Some(length)) if wanted != length => {
+            let reason = format_args!(": {}", Rule::OneLength.reason());
+            Err(Error::unprocessable_at("dimensions".to_owned(), reason))
+        }
+        (_, Some(_)) => Ok(None),
+        (wanted, None) => Ok(wanted),
+    }
 }
 
 pub(super) fn decode<'a>(seen: &Seen<'_>, body: &'a [u8]) -> Result<Answer<Vec<Vector<'a>>>> {

@@ -189,11 +189,11 @@ struct Waiting<J: Job> {
 
 impl<J: Job> Question for Waiting<J> {
     fn answered(&self, seen: &Seen<'_>, body: &[u8], losses: &mut Losses) -> Result<Answered> {
-        let answer = self
+        let mut answer = self
             .backend
             .answer(seen, &self.kept, body, losses)
             .map_err(|error| event_error(body).unwrap_or(error))?;
-        J::check(&self.kept, &answer.content)?;
+        J::settle(&self.kept, &mut answer.content)?;
         let body = self.client.answer(seen, &self.kept, &answer);
         let usage = Usage { total: answer.usage.total_or_sum(), ..answer.usage };
         Ok(Answered { body, model: answer.model, usage })

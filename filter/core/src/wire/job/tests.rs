@@ -126,6 +126,8 @@ fn what_no_backend_can_do_is_refused_by_name() {
         (embed(AWSBedrock, TITAN, json!({"input": ["a", "b"]})), 422, "input: the model takes one input"),
         (embed(GCPVertexAI, "gemini-embedding-2", json!({"input": ["a", "b"]})), 422, "and these are 2"),
         (embed(AWSBedrock, "meta.llama3", json!({})), 422, "meta.llama3"),
+        (embed(AWSBedrock, "amazon.titan-embed-text-v1", json!({"dimensions": 512})), 422, "dimensions: "),
+        (embed(AWSBedrock, "cohere.embed-english-v3", json!({"dimensions": 1536})), 422, "dimensions: "),
         (rank(AWSBedrock, "amazon.nova-pro-v1:0", json!({})), 422, "amazon.nova-pro-v1:0"),
         (embed(Cohere, "m", json!({"input": []})), 400, "input: "),
         (embed(Cohere, "m", json!({"input": 7})), 400, "input: expected a string"),
@@ -148,6 +150,16 @@ fn what_no_backend_can_do_is_refused_by_name() {
         let error = case.run(|sent, _| sent.unwrap_err());
         assert_eq!(error.status(), status, "{}", error.message());
         assert!(error.message().contains(place), "{}", error.message());
+    }
+}
+
+#[test]
+fn the_one_length_of_a_model_may_be_asked_for() {
+    for (model, length) in [("amazon.titan-embed-text-v1", 1536), ("cohere.embed-multilingual-v3", 1024)] {
+        let plain = embed(SchemaName::AWSBedrock, model, json!({}));
+        let asked = embed(SchemaName::AWSBedrock, model, json!({"dimensions": length}));
+        let [plain, asked] = [plain, asked].map(|case| case.run(|sent, _| sent.unwrap().body));
+        assert_eq!(asked, plain, "{model}");
     }
 }
 
@@ -175,6 +187,12 @@ fn an_answer_to_something_else_is_the_backends_fault() {
             r#"{"results": [{"index": 0, "relevance_score": "1"}]}"#,
             502,
             "number",
+        ),
+        (
+            rank(OpenAI, "m", json!({})),
+            r#"[{"index": 1, "score": 1}, {"index": 1, "score": 0.5}]"#,
+            502,
+            "document 1 twice",
         ),
         (rank(OpenAI, "m", json!({})), r#"{"error": {"message": "Too busy", "code": 429}}"#, 429, "Too busy"),
     ] {

@@ -33,14 +33,10 @@ impl BackendJob<Rerank> for Backend {
     fn answer<'a>(
         &self,
         _: &Seen<'_>,
-        kept: &Kept,
+        _: &Kept,
         body: &'a [u8],
         _: &mut Losses,
     ) -> Result<Answer<Vec<Ranked<'a>>>> {
-        let mut answer = read(body)?;
-        // Older servers leave the documents in the order they came in, all of them.
-        answer.content.sort_by(|one, other| other.number().total_cmp(&one.number()));
-        answer.content.truncate(kept.top.and_then(|top| top.try_into().ok()).unwrap_or(usize::MAX));
-        Ok(answer)
+        read(body)
     }
 }

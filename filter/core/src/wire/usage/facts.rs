@@ -56,6 +56,7 @@ impl Kind {
             b"message_stop"
             | b"response.completed"
             | b"response.incomplete"
+            | b"image_edit.completed"
             | b"image_generation.completed"
             | b"transcript.text.done"
             | b"speech.audio.done" => Kind::End,

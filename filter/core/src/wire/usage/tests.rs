@@ -453,6 +453,7 @@ fn media_streams_tell_usage_in_their_last_event() {
     let usage = r#""usage":{"input_tokens":1,"output_tokens":2,"total_tokens":3}"#;
     for (endpoint, kind) in [
         (Endpoint::ImageGenerations, "image_generation.completed"),
+        (Endpoint::ImageEdits, "image_edit.completed"),
         (Endpoint::Transcriptions, "transcript.text.done"),
         (Endpoint::Speech, "speech.audio.done"),
     ] {
