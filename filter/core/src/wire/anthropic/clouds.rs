@@ -61,7 +61,7 @@ const UNKNOWN: &[Unknown] = &[
         name: "scope",
         place: Place::CacheControl,
         to: Cloud::Bedrock,
-        source: "https://github.com/Wei-Shaw/claude-relay-service/pull/965",
+        source: "https://github.com/BerriAI/litellm/pull/22867",
     },
     Unknown {
         name: "scope",
@@ -81,9 +81,11 @@ const UNKNOWN: &[Unknown] = &[
         source: "https://github.com/vercel/ai/issues/10981",
     },
 ];
-/// "The MCP connector is currently not supported on Amazon Bedrock and Google Vertex."
+/// Among its platforms are neither Bedrock nor the models on Google Cloud that Google manages.
 const MCP: &str = "https://platform.claude.com/docs/en/agents-and-tools/mcp-connector";
+/// Among its platforms is Google Cloud, and not Bedrock.
 const FAST_MODE: &str = "https://platform.claude.com/docs/en/build-with-claude/fast-mode";
+/// "On third-party platforms (AWS Bedrock, Google Vertex AI) [..] `inference_geo` is not applicable."
 const DATA_RESIDENCY: &str = "https://platform.claude.com/docs/en/build-with-claude/data-residency";
 
 /// The changes to a body of `POST /v1/messages` that take out what Bedrock does not know.

@@ -7,7 +7,9 @@ use crate::wire::names::find_word;
 /// Models that take `output_config.format` everywhere.
 const JSON_SCHEMA: &[&str] = &["opus-4-5", "sonnet-4-5", "haiku-4-5", "opus-4-6", "sonnet-4-6"];
 
-/// Models that take it at Anthropic and on Vertex AI, but not yet through Bedrock's InvokeModel.
+/// Models that take it at Anthropic and on Vertex AI, but are refused it on Bedrock, through InvokeModel
+/// (<https://github.com/vercel/ai/pull/15288>, <https://github.com/anthropics/anthropic-sdk-python/issues/1759>) and
+/// through Converse (<https://github.com/langgenius/dify-official-plugins/pull/3511>).
 const JSON_SCHEMA_NATIVE: &[&str] =
     &["opus-4-7", "opus-4-8", "sonnet-5", "fable-5", "mythos-5", "mythos-preview"];
 

@@ -37,7 +37,7 @@ rules! {
     Detail: "Cohere takes pictures with detail low, high or auto",
         CHAT;
     Temperature: "Cohere takes a temperature from 0 to 1: the nearest one is sent",
-        "https://github.com/SillyTavern/SillyTavern/issues/2916";
+        "https://github.com/cohere-ai/cohere-developer-experience/pull/523";
     TopK: "Cohere takes 500 at most: that is sent",
         CHAT;
     Penalty: "Cohere takes a penalty from 0 to 1: the nearest one is sent",

@@ -197,7 +197,7 @@ fn claudes_own<'a>(
     Ok(betas)
 }
 
-/// What Claude Opus 4.5 still wants beside an effort: <https://github.com/rollwagen/bods/pull/80>.
+/// What Claude Opus 4.5 still wants beside an effort: <https://github.com/coder/coder/issues/25356>.
 const EFFORT_BETA: &str = "effort-2025-11-24";
 
 /// One call at a time. Converse has no word for it, but passes Claude's own; a type beside its `toolChoice` is a 400:

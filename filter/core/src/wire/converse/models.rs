@@ -165,8 +165,9 @@ impl<'a> Model<'a> {
         self.publisher == Publisher::Unknown || self.is_claude() && self.names().is_from((4, 5))
     }
 
-    /// Whether it can be made to call a tool: <https://github.com/langchain-ai/langchain-aws/issues/620>, and for
-    /// Claude its own rules.
+    /// Whether it can be made to call a tool. Llama decides by itself
+    /// (<https://github.com/langchain-ai/langchain-aws/issues/620>), DeepSeek R1 calls none
+    /// (<https://github.com/langchain-ai/langchain-aws/issues/447>), and Claude has its own rules.
     pub(super) fn can_be_made_to_call(&self) -> bool {
         match self.publisher {
             Publisher::Meta => false,
@@ -252,7 +253,7 @@ impl<'a> Model<'a> {
         self.publisher == Publisher::Meta
     }
 
-    /// Whether its effort is still a beta feature: <https://github.com/rollwagen/bods/pull/80>.
+    /// Whether its effort is still a beta feature: <https://github.com/coder/coder/issues/25356>.
     pub(super) fn has_effort_as_beta(&self) -> bool {
         self.has("opus-4-5")
     }

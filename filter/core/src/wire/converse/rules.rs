@@ -67,7 +67,7 @@ rules! {
     NoTopK: "this model has no top_k",
         "https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html";
     NoStop: "this model takes no stop sequences",
-        "https://github.com/aws-samples/bedrock-chat/pull/924";
+        "https://github.com/langchain4j/langchain4j/issues/3650";
     NoFormat: "this model takes no JSON schema, and cannot be made to answer by a tool",
         STRUCTURED;
     FormatOfObjects: "this model takes JSON schemas of objects only",

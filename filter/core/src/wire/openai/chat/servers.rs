@@ -19,14 +19,17 @@ impl From<Rule> for Cow<'static, str> {
     }
 }
 
-/// <https://platform.openai.com/docs/guides/reasoning#limitations>, met in <https://github.com/vercel/ai/issues/10932>.
+/// <https://platform.openai.com/docs/guides/reasoning#limitations>, met in
+/// <https://github.com/sourcebot-dev/sourcebot/issues/454>. With an effort of `none` some of them are taken:
+/// <https://github.com/vercel/ai/issues/10932>.
 pub(super) const NO_SAMPLING: Rule = Rule("models that reason take no sampling parameters");
 
 pub(super) const NO_EFFORT: Rule = Rule("this model does not reason");
 pub(super) const OTHER_EFFORT: Rule = Rule("this model has no such effort: the next one was chosen");
 
-/// `stop` in the types of OpenAI's SDK; met for GPT-5 in
-/// <https://community.openai.com/t/gpt-5-update-documentation-errors/1341049>.
+/// `stop` in the types of OpenAI's SDK; met for GPT-5 in <https://github.com/huggingface/smolagents/issues/1671>, for
+/// 5.1 and 5.2 in <https://github.com/huggingface/smolagents/pull/1868> and
+/// <https://github.com/huggingface/smolagents/issues/1893>.
 pub(super) const NO_STOP: Rule = Rule("models that reason take no stop sequences");
 
 /// `stop` in the types of OpenAI's SDK: "Up to 4 sequences".
@@ -235,10 +238,10 @@ fn level(effort: &str) -> Option<usize> {
     EFFORTS.iter().position(|known| *known == effort)
 }
 
-/// "Not all reasoning models support every value" (the SDK), and other models none. Those of GPT-5:
-/// <https://github.com/ag2ai/ag2/issues/2008>; 5.1: <https://github.com/anomalyco/opencode/issues/4451>; 5.2:
-/// <https://github.com/numman-ali/opencode-openai-codex-auth/pull/62>, where Codex always reasons. What came later
-/// takes more than is known here.
+/// "Not all reasoning models support every value" (the SDK), and other models none. Those of the o series and of GPT-5
+/// were tried one by one in <https://github.com/enricoros/big-AGI/issues/1159>; 5.1:
+/// <https://github.com/anomalyco/opencode/issues/4451>; 5.2, and that Codex always reasons:
+/// <https://github.com/numman-ali/opencode-openai-codex-auth/pull/62>. What came later takes more than is known here.
 fn efforts(generation: (u32, u32), name: &str) -> Option<&'static [&'static str]> {
     const GPT_5_1: &[&str] = &[NONE, "low", "medium", "high"];
     const GPT_5_2: &[&str] = &[NONE, "low", "medium", "high", "xhigh"];
