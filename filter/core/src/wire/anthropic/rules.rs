@@ -42,11 +42,11 @@ rules! {
     ResultMissing: "Anthropic wants a result of each call: an error that says there is none was put behind it",
         "https://github.com/OpenHands/OpenHands/issues/7512";
     ResultUnasked: "Anthropic takes no tool result without a call that waits for it",
-        "https://github.com/anthropics/claude-code/issues/18947";
+        "https://github.com/anthropics/claude-code/issues/13850";
     ToolName: "Anthropic takes tool names of letters, digits, _ and - up to 128 characters: another one stands for it",
         DEFINE_TOOLS;
     SameTool: "Anthropic takes each tool once: this one was there already",
-        "https://github.com/anthropics/claude-code/issues/10681";
+        "https://github.com/anthropics/claude-code/issues/10687";
     ForcedCall: "this model cannot be made to call a tool: it was asked to decide by itself",
         THINKING;
     Stop: "Anthropic takes no stop sequence of white space only",

@@ -19,7 +19,7 @@ pub(in crate::wire) fn openais_word(anthropics: &str) -> Option<&'static str> {
 /// shorter where their own API's words come, and give up where others do.
 const TOO_LONG: &[(&str, &str)] = &[
     ("prompt is too long", "https://github.com/aaif-goose/goose/pull/7504"),
-    ("input is too long", "https://github.com/tigy32/Tycode/issues/15"),
+    ("input is too long", "https://github.com/anthropics/claude-code/issues/8637"),
     (
         "exceeds the maximum number of tokens allowed",
         "https://github.com/google-gemini/gemini-cli/issues/6678",

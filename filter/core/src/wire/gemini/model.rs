@@ -59,7 +59,7 @@ impl Model {
         }
     }
 
-    /// Its levels, the lowest first: <https://vercel.com/docs/ai-gateway/capabilities/reasoning/google>.
+    /// Its levels, the lowest first: <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking>.
     pub(super) fn levels(self) -> &'static [Level] {
         match (self.size, self.version) {
             (Size::Pro, Some((3, 0))) => &[Level::Low, Level::High],

@@ -11,9 +11,8 @@ use crate::wire::rule::rules;
 const TYPES: &str = "https://github.com/googleapis/python-genai/blob/main/google/genai/types.py";
 const THINKING: &str = "https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking";
 const LABELS: &str =
-    "https://cloud.google.com/vertex-ai/generative-ai/docs/multimodal/add-labels-to-api-calls";
+    "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/capabilities/add-labels-to-api-calls";
 const PAIRS: &str = "https://github.com/google-gemini/gemini-cli/issues/16984";
-const LEVELS: &str = "https://vercel.com/docs/ai-gateway/capabilities/reasoning/google";
 
 rules! {
     /// One thing that Gemini refuses.
@@ -62,7 +61,7 @@ rules! {
     LevelNotBudget: "this model thinks by levels: the nearest was chosen",
         THINKING;
     Level: "this model has no such level: the nearest was chosen",
-        LEVELS;
+        THINKING;
     BudgetCounts: "thinking.budget_tokens says something else, which counts",
         THINKING;
     Label: "labels have lower-case letters, digits, _ and -, up to 63: another one stands for it",
@@ -114,6 +113,7 @@ pub(super) fn label_value(value: &str) -> Cow<'_, str> {
     Cow::Owned(digest(value).get(..32).unwrap_or_default().to_owned())
 }
 
+/// Narrower than what Google says, which takes international characters as well.
 fn is_label(text: &str) -> bool {
     let is_allowed =
         |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || matches!(char, '_' | '-');
