@@ -24,21 +24,33 @@ pub(super) fn fit_marks<'a>(
     losses: &mut Losses,
 ) {
     let caches = model.caches();
-    let blocks = || system.iter().chain(messages.iter().flat_map(|message| &message.content));
     let on_tools = tools.iter().filter(|tool| tool.cache_control.is_some()).count();
-    let on_blocks = blocks().map(types::Block::marks).sum::<usize>();
-    if caches == Caches::Nothing && on_tools.saturating_add(on_blocks) > 0 {
-        losses.add("cache_control", Rule::NoCache);
-        let mut all = on_blocks;
-        let blocks = messages.iter_mut().flat_map(|message| &mut message.content);
-        for block in system.iter_mut().chain(blocks) {
-            block.unmark(&mut all);
+    let on_system = system.iter().map(types::Block::marks).sum::<usize>();
+    let in_messages = messages.iter().flat_map(|message| &message.content);
+    let in_messages = in_messages.map(types::Block::marks).sum::<usize>();
+    match caches {
+        Caches::Everything => return,
+        Caches::Nothing if on_tools.saturating_add(on_system).saturating_add(in_messages) > 0 => {
+            losses.add("cache_control", Rule::NoCache);
         }
-    } else if caches == Caches::NoTools && on_tools > 0 {
-        losses.add("tools", Rule::NoToolCache);
+        Caches::Nothing => return,
+        Caches::System | Caches::NoTools => {
+            if on_tools > 0 {
+                losses.add("tools", Rule::NoToolCache);
+            }
+            if caches == Caches::System && in_messages > 0 {
+                losses.add("messages", Rule::NoMessageCache);
+            }
+        }
     }
-    if caches != Caches::Everything {
-        tools.iter_mut().for_each(|tool| tool.cache_control = None);
+    tools.iter_mut().for_each(|tool| tool.cache_control = None);
+    if caches != Caches::NoTools {
+        let mut all = in_messages;
+        messages.iter_mut().flat_map(|message| &mut message.content).for_each(|block| block.unmark(&mut all));
+    }
+    if caches == Caches::Nothing {
+        let mut all = on_system;
+        system.iter_mut().for_each(|block| block.unmark(&mut all));
     }
 }
 

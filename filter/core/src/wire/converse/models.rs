@@ -77,6 +77,7 @@ const NO_CACHE: &[&str] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Caches {
     Nothing,
+    System,
     NoTools,
     Everything,
 }
@@ -154,6 +155,8 @@ impl<'a> Model<'a> {
     /// <https://docs.aws.amazon.com/bedrock/latest/userguide/prompt-caching.html#prompt-caching-models>
     pub(super) fn caches(&self) -> Caches {
         match self.publisher {
+            // Nova 2 refuses them in messages: <https://github.com/zeroclaw-labs/zeroclaw/issues/8720>.
+            Publisher::Amazon if self.has("nova-2") => Caches::System,
             Publisher::Amazon if self.has("nova") => Caches::NoTools,
             Publisher::Anthropic | Publisher::Unknown if !self.is_one_of(NO_CACHE) => Caches::Everything,
             _ => Caches::Nothing,
@@ -237,8 +240,9 @@ impl<'a> Model<'a> {
         self.may_be_claude()
     }
 
+    /// Qwen3 refuses them, too: <https://github.com/langgenius/dify-official-plugins/issues/1767>.
     pub(super) fn takes_stop_sequences(&self) -> bool {
-        !self.has("gpt-oss")
+        !self.has("gpt-oss") && !self.has("qwen3-235b")
     }
 
     /// Whether a last message of the assistant is continued, as far as that is not Claude's to say. Others want the

@@ -52,6 +52,8 @@ rules! {
         "https://github.com/zeroclaw-labs/zeroclaw/pull/7315";
     NoToolCache: "this model caches no tools",
         CACHING;
+    NoMessageCache: "this model takes no cache_control in messages",
+        "https://github.com/zeroclaw-labs/zeroclaw/issues/8720";
     NoHour: "this model caches for five minutes only",
         CACHING;
     NoThinking: "this model has no word for thinking",

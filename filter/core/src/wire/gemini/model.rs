@@ -59,11 +59,13 @@ impl Model {
         }
     }
 
-    /// Its levels, the lowest first: <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking>.
+    /// Its levels, the lowest first: <https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking>. Flash took
+    /// MINIMAL until 3.6; a later one refuses it: <https://github.com/simonw/llm-gemini/releases/tag/0.34>.
     pub(super) fn levels(self) -> &'static [Level] {
         match (self.size, self.version) {
             (Size::Pro, Some((3, 0))) => &[Level::Low, Level::High],
             (Size::Pro, _) => &[Level::Low, Level::Medium, Level::High],
+            (Size::Flash, None | Some((3, 7..) | (4.., _))) => &[Level::Low, Level::Medium, Level::High],
             (Size::Flash | Size::FlashLite, _) => &[Level::Minimal, Level::Low, Level::Medium, Level::High],
         }
     }
@@ -130,5 +132,13 @@ mod tests {
         }
         assert_eq!(Model::named("gemini-3-pro-preview").levels(), [Level::Low, Level::High]);
         assert_eq!(Model::named("gemini-3.1-pro").levels().len(), 3);
+        for (name, lowest) in [
+            ("gemini-3-flash-preview", Level::Minimal),
+            ("gemini-3.5-flash-lite", Level::Minimal),
+            ("gemini-3.8-flash", Level::Low),
+            ("gemini-flash-latest", Level::Low),
+        ] {
+            assert_eq!(Model::named(name).levels().first(), Some(&lowest), "{name}");
+        }
     }
 }

@@ -10,8 +10,7 @@ use crate::wire::rule::rules;
 /// Google's own SDK, in which each field says what it may be.
 const TYPES: &str = "https://github.com/googleapis/python-genai/blob/main/google/genai/types.py";
 const THINKING: &str = "https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thinking";
-const LABELS: &str =
-    "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/capabilities/add-labels-to-api-calls";
+const LABELS: &str = "https://docs.cloud.google.com/gemini-enterprise-agent-platform/models/capabilities/add-labels-to-api-calls";
 const PAIRS: &str = "https://github.com/google-gemini/gemini-cli/issues/16984";
 
 rules! {

@@ -232,7 +232,7 @@ fn sampling<'a>(request: &'a Request, server: Server, losses: &mut Losses) -> Sa
 
 fn stop<'a>(request: &'a Request, server: Server, losses: &mut Losses) -> &'a [String] {
     let stop = request.stop.as_slice();
-    if server.reasons {
+    if !server.stops {
         if !stop.is_empty() {
             losses.add("stop", NO_STOP);
         }

@@ -29,7 +29,8 @@ pub(super) const OTHER_EFFORT: Rule = Rule("this model has no such effort: the n
 
 /// `stop` in the types of OpenAI's SDK; met for GPT-5 in <https://github.com/huggingface/smolagents/issues/1671>, for
 /// 5.1 and 5.2 in <https://github.com/huggingface/smolagents/pull/1868> and
-/// <https://github.com/huggingface/smolagents/issues/1893>.
+/// <https://github.com/huggingface/smolagents/issues/1893>. From 5.5 on they are taken:
+/// <https://github.com/BerriAI/litellm/pull/28650>.
 pub(super) const NO_STOP: Rule = Rule("models that reason take no stop sequences");
 
 /// `stop` in the types of OpenAI's SDK: "Up to 4 sequences".
@@ -63,6 +64,8 @@ pub(super) struct Server {
     pub(super) is_openai: bool,
     /// It is one of those that reason.
     pub(super) reasons: bool,
+    /// It takes stop sequences.
+    pub(super) stops: bool,
     /// The efforts that it takes, where that is known.
     efforts: Option<&'static [&'static str]>,
     /// What is known of its model's family.
@@ -148,6 +151,8 @@ impl Server {
         Server {
             is_openai,
             reasons: generation.is_some_and(|generation| generation >= (5, 0)),
+            stops: generation
+                .is_none_or(|generation| !((5, 0)..(5, 5)).contains(&generation) && generation != O_SERIES),
             efforts: generation.and_then(|generation| efforts(generation, name)),
             family: family.unwrap_or(UNKNOWN),
         }
@@ -238,11 +243,24 @@ fn level(effort: &str) -> Option<usize> {
     EFFORTS.iter().position(|known| *known == effort)
 }
 
+/// Those of models that differ from the rest of their generation: the first two by
+/// <https://github.com/anomalyco/opencode/pull/26268> and <https://github.com/eyaltoledano/claude-task-master/pull/1508>,
+/// the Codex models by <https://platform.openai.com/docs/models>.
+const EFFORTS_OF: &[(&str, &[&str])] = &[
+    ("gpt-5-pro", &["high"]),
+    ("gpt-5.2-pro", &["medium", "high", "xhigh"]),
+    ("gpt-5.1-codex-max", &["low", "medium", "high", "xhigh"]),
+    ("gpt-5.1-codex-mini", &["medium", "high"]),
+];
+
 /// "Not all reasoning models support every value" (the SDK), and other models none. Those of the o series and of GPT-5
 /// were tried one by one in <https://github.com/enricoros/big-AGI/issues/1159>; 5.1:
 /// <https://github.com/anomalyco/opencode/issues/4451>; 5.2, and that Codex always reasons:
 /// <https://github.com/numman-ali/opencode-openai-codex-auth/pull/62>. What came later takes more than is known here.
 fn efforts(generation: (u32, u32), name: &str) -> Option<&'static [&'static str]> {
+    if let Some((_, efforts)) = EFFORTS_OF.iter().find(|(known, _)| name.starts_with(known)) {
+        return Some(efforts);
+    }
     const GPT_5_1: &[&str] = &[NONE, "low", "medium", "high"];
     const GPT_5_2: &[&str] = &[NONE, "low", "medium", "high", "xhigh"];
     let always_reasons = name.contains("codex") || name.contains("-pro");
@@ -305,6 +323,9 @@ mod tests {
                 "{model}"
             );
         }
+        let stops = |model| Server::named(SchemaName::OpenAI, model).stops;
+        assert!(["gpt-4o", "gpt-5.5", "gpt-6-astra", "qwen3", "claude"].into_iter().all(stops));
+        assert!(!["o3", "gpt-5", "gpt-5.1", "gpt-5.4-mini"].into_iter().any(stops));
         let thinks = |model| Server::named(SchemaName::OpenAI, model).family.reads_thoughts;
         assert!(thinks("deepseek-chat") && thinks("zai-org/GLM-4.6") && !thinks("gpt-5"));
     }
@@ -318,6 +339,10 @@ mod tests {
             ("gpt-5.1", "max", Some("high"), true),
             ("gpt-5.2", "max", Some("xhigh"), true),
             ("gpt-5.1-codex", "none", Some("low"), true),
+            ("gpt-5-pro", "low", Some("high"), true),
+            ("gpt-5.2-pro-2025-12-11", "low", Some("medium"), true),
+            ("gpt-5.1-codex-max", "xhigh", Some("xhigh"), false),
+            ("gpt-5.1-codex-mini", "none", Some("medium"), true),
             ("gpt-5.6-sol", "max", Some("max"), false),
             ("o3", "none", Some("low"), true),
             ("gpt-5", "unheard-of", Some("unheard-of"), false),
