@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::headers::Headers;
 use crate::wire::api::{Api, ClientCodec};
-use crate::wire::glance::Glance;
+use crate::wire::glance::{self, Glance};
 use crate::wire::job::Asks;
 use crate::wire::usage::Watch;
 use crate::wire::{anthropic, cohere, gemini, openai};
@@ -87,6 +87,8 @@ pub enum Body {
     Json,
     /// `multipart/form-data`.
     Form,
+    /// `multipart/form-data`, or JSON where the content type says so.
+    FormOrJson,
 }
 
 /// The endpoints, each with what is known of it.
@@ -207,14 +209,18 @@ impl Endpoint {
     pub fn method(self) -> &'static str {
         match self.operation().body {
             Body::None => "GET",
-            Body::Json | Body::Form => "POST",
+            Body::Json | Body::Form | Body::FormOrJson => "POST",
         }
     }
 
-    /// True when the request body is `multipart/form-data`, not JSON.
+    /// True when the body of a request with these headers is `multipart/form-data`, not JSON.
     #[must_use]
-    pub fn takes_multipart(self) -> bool {
-        self.operation().body == Body::Form
+    pub fn brings_form(self, headers: &Headers) -> bool {
+        match self.operation().body {
+            Body::Form => true,
+            Body::FormOrJson => !glance::is_json(headers),
+            Body::Json | Body::None => false,
+        }
     }
 
     /// How its answers are watched where they pass untranslated.

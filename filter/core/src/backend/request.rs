@@ -65,8 +65,8 @@ impl Attempt {
     #[must_use]
     pub fn reads_body(&self) -> bool {
         let is_signed = matches!(self.backend.auth, Some(Auth::AwsSigv4 { .. }));
-        let is_mutated = !self.target.body.is_empty() && !self.endpoint.takes_multipart();
         let exchange = self.exchange.borrow();
+        let is_mutated = !self.target.body.is_empty() && !self.endpoint.brings_form(&exchange.client.headers);
         let is_renamed = exchange.attempts.request_model != exchange.client.model;
         self.reach != Reach::Same
             || is_signed
@@ -111,14 +111,14 @@ impl Attempt {
         exchange.attempts.misleads =
             self.reach != Reach::Same && ClientApi::of_path(&path) != exchange.client.api;
         let accepts_gzip = exchange.client.headers.all("accept-encoding").any(names_gzip);
-
+        let brings_form = self.endpoint.brings_form(&exchange.client.headers);
         let mut headers = AttemptHeaders::new(&self.config, &mut exchange);
         headers.set(":path", path.clone());
         headers.set(":authority", host.clone());
         if let Some(new_body) = &new_body {
             headers.set("content-length", new_body.len().to_string());
         }
-        if !self.endpoint.takes_multipart() {
+        if !brings_form {
             headers.ensure("content-type", "application/json");
         }
         // Usage must be readable: an answer comes plain, or in the one encoding that both the client and this gateway
@@ -167,7 +167,7 @@ impl Attempt {
             Reach::Translate => Some(self.translated(body)?),
         };
         let mutation = &self.target.body;
-        if mutation.is_empty() || self.endpoint.takes_multipart() {
+        if mutation.is_empty() || self.endpoint.brings_form(&self.exchange.borrow().client.headers) {
             return Ok(translated);
         }
         mutated(translated.as_deref().unwrap_or(body), mutation).map(Some)
@@ -177,7 +177,7 @@ impl Attempt {
     fn spliced(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
         let exchange = self.exchange.borrow();
         let renamed = exchange.attempts.request_model != exchange.client.model;
-        if self.endpoint.takes_multipart() {
+        if self.endpoint.brings_form(&exchange.client.headers) {
             return if renamed { renamed_form(&exchange, body).map(Some) } else { Ok(None) };
         }
         let model = renamed.then(|| Edit::set_string("model", &exchange.attempts.request_model));

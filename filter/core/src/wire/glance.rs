@@ -71,6 +71,17 @@ pub(crate) fn image_form(headers: &Headers, body: &[u8]) -> Result<Glance, Strin
     form_with(&["image", "image[]"], headers, body)
 }
 
+/// The same of one, or of JSON in its place.
+pub(crate) fn image_form_or_json(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
+    if is_json(headers) { json(headers, body) } else { image_form(headers, body) }
+}
+
+/// Whether the content type is JSON's.
+pub(crate) fn is_json(headers: &Headers) -> bool {
+    let media_type = headers.get("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("application/json")
+}
+
 /// Of a multipart form that must have a part of one of these names.
 fn form_with(parts: &[&str], headers: &Headers, body: &[u8]) -> Result<Glance, String> {
     let mut content_types = headers.all("content-type");

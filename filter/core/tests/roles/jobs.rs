@@ -257,6 +257,15 @@ fn pictures_go_as_the_form_that_they_are() {
         assert_eq!(outcome.status, 400);
         assert!(outcome.error().contains("no part named image or image[]"), "{}", outcome.error());
     }
+    let json =
+        |model: &str| format!(r#"{{"model":"{model}","prompt":"A cat","images":[{{"file_id":"f-1"}}]}}"#);
+    let call =
+        gateway.post("/v1/images/edits", json("pictures")).header("content-type", "application/json; a=b");
+    let outcome = call.answered_by(Answer::json(200, used)).send();
+    assert_eq!(outcome.sent[0].text(), json("gpt-image-1.5"));
+    assert_eq!(outcome.record.input_tokens, Some(9));
+    let call = gateway.post("/v1/images/variations", json("m")).header("content-type", "application/json");
+    assert_eq!(call.send().status, 400, "variations have no JSON");
     let call = gateway.post("/v1/images/variations", form("m", "image")).header("content-type", media);
     let outcome = call.answered_by(Answer::json(200, r#"{"created":1,"data":[]}"#)).send();
     assert_eq!((outcome.record.total_tokens, outcome.record.usage_status), (None, UsageStatus::None));

@@ -80,8 +80,8 @@ pub(crate) static IMAGE_GENERATIONS: Operation =
 pub(crate) static IMAGE_EDITS: Operation = Operation {
     name: "image_edit",
     path: Path::Exact("/v1/images/edits"),
-    body: Body::Form,
-    glance: glance::image_form,
+    body: Body::FormOrJson,
+    glance: glance::image_form_or_json,
     ..POST
 };
 
