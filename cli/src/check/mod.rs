@@ -19,6 +19,7 @@ pub mod clusters;
 pub mod command;
 pub mod credentials;
 pub mod environment;
+pub mod kept;
 pub mod listeners;
 pub mod mutations;
 pub mod names;
@@ -86,8 +87,10 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     let limits =
         || listeners.iter().map(|listener| usize::try_from(listener.buffer_limit).unwrap_or(usize::MAX));
     let (body_limit, answer_limit) = (limits().max().unwrap_or_default(), limits().min().unwrap_or_default());
+    let kept_key = kept::key(&set, &mut report);
     let plan = Plan {
         filter: Config {
+            kept_key,
             models: routes::ai::without_repetition(filter.models),
             budgets: policies.budgets.clone(),
             body_limit,

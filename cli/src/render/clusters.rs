@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::address::Addresses;
 use super::direct::Direct;
-use super::{Options, filter, proto, secrets, traffic};
+use super::{Options, filter, kept, proto, secrets, traffic};
 use crate::plan::{Cluster, Member, Plan, Tls};
 
 pub(super) const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -34,7 +34,8 @@ pub(super) struct Upstream<'a> {
 pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Vec<Value> {
     let addresses = Addresses::of(plan);
     let upstream = |role| Upstream { role, system_ca: &options.system_ca, addresses: &addresses };
-    let of_two_roles = plan.clusters.iter().map(|cluster| {
+    let of_one_backend = kept::clusters(plan, options);
+    let of_two_roles = plan.clusters.iter().chain(&of_one_backend).map(|cluster| {
         let role = cluster.ai.then(|| filter::discovered(options, "backend"));
         backends(cluster, &upstream(role))
     });

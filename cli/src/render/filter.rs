@@ -10,7 +10,7 @@ use weir_core::headers::PREFIX_KEY_HEADER;
 use super::address::Addresses;
 use super::direct::Direct;
 use super::version::Versions;
-use super::{Error, Form, Options, proto, secrets};
+use super::{Error, Form, Options, kept, proto, secrets};
 use crate::plan::Plan;
 
 /// The name of a role's filter in a chain, and of its ECDS resource.
@@ -57,6 +57,7 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
             Arc::make_mut(route).answer_timeout_ms = Some(timeout);
         }
     }
+    config.kept_key = kept::key(plan, options);
     config.access_log = options.access_log.is_some();
     config.secret_files = secrets::files_by_name(plan, options);
     let addresses = Addresses::of(plan);

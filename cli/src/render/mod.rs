@@ -18,6 +18,7 @@ mod files;
 mod filter;
 mod form;
 pub mod istio;
+pub(crate) mod kept;
 pub mod kubernetes;
 pub(crate) mod listener;
 mod local_limits;

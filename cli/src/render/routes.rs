@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
 use super::direct::{self, Direct};
-use super::{Options, listener, proto, ratelimit, traffic};
+use super::{Options, kept, listener, proto, ratelimit, traffic};
 use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
 };
@@ -105,7 +105,11 @@ impl Context<'_> {
     }
 
     fn list<'r>(&self, rules: impl Iterator<Item = &'r MatchedRule>) -> Vec<Value> {
-        rules.flat_map(|rule| self.direct_route(rule).into_iter().chain([self.route(rule, false)])).collect()
+        let of = |rule| {
+            let others = self.direct_route(rule).into_iter().chain(self.routes_to_one(rule));
+            others.chain([self.route(rule, false)]).collect::<Vec<_>>()
+        };
+        rules.flat_map(of).collect()
     }
 
     /// The rule's route for what goes a direct way: the filter has made it the backend's request, and names the
@@ -120,6 +124,19 @@ impl Context<'_> {
         let removed = json!([MODEL_HEADER, CLUSTER_HEADER]);
         route.as_object_mut()?.insert("request_headers_to_remove".to_owned(), removed);
         Some(route)
+    }
+
+    /// The rule's routes to one of its backends each.
+    fn routes_to_one(&self, matched: &MatchedRule) -> Vec<Value> {
+        let cluster = matched.rule.cluster.and_then(|index| self.plan.clusters.get(index));
+        let ways = cluster.map_or_else(Vec::new, |cluster| kept::ways(self.plan, self.options, cluster));
+        let route = |(cluster, condition): (String, Value)| {
+            let mut route = self.route(matched, false);
+            add_header_condition(route.get_mut("match")?, condition);
+            route.get_mut("route")?.as_object_mut()?.insert("cluster".to_owned(), cluster.into());
+            Some(route)
+        };
+        ways.into_iter().filter_map(route).collect()
     }
 
     fn route(&self, matched: &MatchedRule, is_direct: bool) -> Value {

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
+use weir_core::kept::Key;
 
 use super::Options;
 use crate::plan::{Plan, SecretValue};
@@ -26,6 +27,13 @@ impl Salt {
         let mut bytes = [0; 32];
         std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
         Ok(Salt(bytes))
+    }
+}
+
+impl Salt {
+    /// The key of this run that names of what backends keep are sealed with.
+    pub(super) fn kept_key(&self) -> Key {
+        Key::derived(&self.0)
     }
 }
 

@@ -14,6 +14,8 @@ const PREFIX: &str = "weir.dev/";
 const CHAT_ONLY: &str = "weir.dev/chat-only";
 const HELD_LIMIT: &str = "weir.dev/held-limit";
 const KEEPALIVE: &str = "weir.dev/keepalive";
+/// Names a Secret.
+pub const RESPONSE_KEY: &str = "weir.dev/response-key";
 const REQUIRE_IDENTITY: &str = "weir.dev/require-identity";
 const STRICT: &str = "weir.dev/strict";
 
@@ -24,6 +26,8 @@ pub struct Settings {
     pub held_limit: Option<u32>,
     /// Of Gateways: how long a client hears nothing of a stream before the gateway speaks; zero: it never does.
     pub keepalive: Option<Duration>,
+    /// Of Gateways: the Secret, in the namespace of the Gateway, with the key that names of responses are sealed with.
+    pub response_key: Option<(ResourceId, String)>,
     /// `namespace/name` of the BackendTrafficPolicies that refuse requests without one of their Distinct headers.
     pub require_identity: BTreeSet<String>,
     /// `namespace/name` of the AIServiceBackends that speak OpenAI's API but for Responses.
@@ -52,7 +56,7 @@ impl Settings {
 
     fn one(&mut self, kind: Kind, id: &ResourceId, name: &str, value: &str) -> Result<(), String> {
         let known: &[&'static str] = match kind {
-            Kind::Gateway => &[HELD_LIMIT, KEEPALIVE],
+            Kind::Gateway => &[HELD_LIMIT, KEEPALIVE, RESPONSE_KEY],
             Kind::BackendTrafficPolicy => &[REQUIRE_IDENTITY],
             Kind::AIGatewayRoute => &[STRICT],
             Kind::AIServiceBackend => &[CHAT_ONLY],
@@ -84,6 +88,7 @@ impl Settings {
                     format!("`{value}` is not a duration: write it as `15s`, or `0s` for never")
                 })?);
             }
+            RESPONSE_KEY => self.response_key = Some((id.clone(), value.to_owned())),
             CHAT_ONLY => name_if(&mut self.chat_only, id, value)?,
             REQUIRE_IDENTITY => name_if(&mut self.require_identity, id, value)?,
             _ => name_if(&mut self.strict, id, value)?,

@@ -113,6 +113,10 @@ impl From<render::Error> for Failure {
     }
 }
 
+/// Told where responses are named with a key that nobody else has.
+const MADE_KEY: &str = "stored responses are named with a key made for this run: another run, or another proxy, does not \
+                        know their names; see the annotation weir.dev/response-key";
+
 /// Says something to whoever runs `weir`.
 pub fn say(message: impl fmt::Display) {
     // Nobody may be listening any more, which is no reason to stop serving.
@@ -142,6 +146,11 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     let salt = render::Salt::new();
     options.salt = Some(salt.map_err(|error| Failure::Environment(format!("no random numbers: {error}")))?);
     say(format!("running on Envoy {} with the {}", locate::shown(parts.version), introduced(&parts.filter)));
+    if loaded.plan.filter.kept_key.is_none()
+        && loaded.plan.filter.backends.keys().any(|name| render::kept::keeps(&loaded.plan, name))
+    {
+        say(MADE_KEY);
+    }
     ready::ports_are_free(&loaded.plan, &options)?;
 
     let files = rendered(&loaded.plan, &options)?;

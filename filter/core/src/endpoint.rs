@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::headers::Headers;
+use crate::kept::Reference;
 use crate::wire::api::{Api, ClientCodec};
 use crate::wire::glance::{self, Glance};
 use crate::wire::job::Asks;
@@ -28,7 +29,13 @@ pub struct Operation {
     pub watch: Watch,
     /// What its requests ask for, where that can be translated.
     pub asks: Option<Asks>,
+    /// Finds what a request refers to that its backend keeps, where there can be such: names of that are in its answers,
+    /// too.
+    pub refers: Option<Refers>,
 }
+
+/// Finds, in its headers and its body, what a request refers to.
+pub type Refers = fn(&Headers, &[u8]) -> Vec<Reference>;
 
 impl Operation {
     /// The client's side of a conversation, if its requests are one.
@@ -51,6 +58,8 @@ pub enum Path {
     Lists([&'static str; 2]),
     /// Below one of these a model's name, slashes and colons included, and behind a colon what is asked of it.
     Method([&'static str; 2], &'static str),
+    /// One name below the first, and the second behind that.
+    Named(&'static str, &'static str),
 }
 
 impl Path {
@@ -65,6 +74,10 @@ impl Path {
                 let asked = path.strip_suffix(method)?.strip_suffix(':')?;
                 let model = lists.iter().find_map(|list| asked.strip_prefix(list)?.strip_prefix('/'));
                 model.filter(|model| !model.is_empty())
+            }
+            Path::Named(list, behind) => {
+                let name = path.strip_prefix(list)?.strip_prefix('/')?.strip_suffix(behind)?;
+                (!name.is_empty() && !name.contains('/')).then_some(name)
             }
         }
     }
@@ -89,6 +102,8 @@ pub enum Body {
     Form,
     /// `multipart/form-data`, or JSON where the content type says so.
     FormOrJson,
+    /// Nothing that matters: what its path names is at a backend, which takes these methods.
+    Stored(&'static [&'static str]),
 }
 
 /// The endpoints, each with what is known of it.
@@ -127,6 +142,15 @@ endpoints! {
     Responses: openai::RESPONSES,
     /// `POST /v1/responses/input_tokens`
     ResponsesInputTokens: openai::RESPONSES_INPUT_TOKENS,
+    /// `POST /v1/responses/compact`
+    ResponsesCompact: openai::RESPONSES_COMPACT,
+    /// `GET` and `DELETE` of `/v1/responses/{id}`
+    // Behind those whose paths would be such a name as well.
+    StoredResponse: openai::STORED_RESPONSE,
+    /// `POST /v1/responses/{id}/cancel`
+    StoredResponseCancel: openai::STORED_RESPONSE_CANCEL,
+    /// `GET /v1/responses/{id}/input_items`
+    StoredResponseInput: openai::STORED_RESPONSE_INPUT,
     /// `POST /v1/images/generations`
     ImageGenerations: openai::IMAGE_GENERATIONS,
     /// `POST /v1/images/edits`, a multipart form
@@ -185,10 +209,10 @@ impl Endpoint {
         Endpoint::ALL.iter().find(|endpoint| endpoint.operation().path.rest(path).is_some()).copied()
     }
 
-    /// The name of the model that a path of this endpoint, without its query, asks about, as it stands there: it may be
-    /// percent-encoded.
+    /// The name of the model, or of the response, that a path of this endpoint, without its query, asks about, as it
+    /// stands there: it may be percent-encoded.
     #[must_use]
-    pub fn model_of_path(self, path: &str) -> Option<&str> {
+    pub fn name_in_path(self, path: &str) -> Option<&str> {
         self.operation().path.rest(path).filter(|model| !model.is_empty())
     }
 
@@ -204,13 +228,20 @@ impl Endpoint {
         self.client_api().api()
     }
 
-    /// The method the endpoint takes.
+    /// The methods that the endpoint takes.
     #[must_use]
-    pub fn method(self) -> &'static str {
+    pub fn methods(self) -> &'static [&'static str] {
         match self.operation().body {
-            Body::None => "GET",
-            Body::Json | Body::Form | Body::FormOrJson => "POST",
+            Body::None => &["GET"],
+            Body::Json | Body::Form | Body::FormOrJson => &["POST"],
+            Body::Stored(methods) => methods,
         }
+    }
+
+    /// True where the path says all there is to a request.
+    #[must_use]
+    pub fn is_of_stored(self) -> bool {
+        matches!(self.operation().body, Body::Stored(_))
     }
 
     /// True when the body of a request with these headers is `multipart/form-data`, not JSON.
@@ -219,7 +250,7 @@ impl Endpoint {
         match self.operation().body {
             Body::Form => true,
             Body::FormOrJson => !glance::is_json(headers),
-            Body::Json | Body::None => false,
+            Body::Json | Body::None | Body::Stored(_) => false,
         }
     }
 
@@ -242,6 +273,7 @@ mod tests {
                 Path::Any(paths) => paths.iter().map(|path| (*path).to_owned()).collect(),
                 Path::Lists([newer, _]) => vec![newer.to_owned()],
                 Path::Method([newer, _], method) => vec![format!("{newer}/org/m:1:{method}")],
+                Path::Named(list, behind) => vec![format!("{list}/resp_1{behind}")],
             };
             for path in paths {
                 let path = path.as_str();
@@ -251,12 +283,12 @@ mod tests {
             }
         }
         assert_eq!(Endpoint::of_path("/v1/models/org/name"), Some(Endpoint::Models));
-        assert_eq!(Endpoint::Models.model_of_path("/v1/models/org/name"), Some("org/name"));
-        assert_eq!(Endpoint::Models.model_of_path("/v1/models"), None);
+        assert_eq!(Endpoint::Models.name_in_path("/v1/models/org/name"), Some("org/name"));
+        assert_eq!(Endpoint::Models.name_in_path("/v1/models"), None);
         for list in ["/v1beta/models", "/v1/models"] {
             let path = format!("{list}/org/a.b-v1:0:generateContent");
             assert_eq!(Endpoint::of_path(&path), Some(Endpoint::GenerateContent));
-            assert_eq!(Endpoint::GenerateContent.model_of_path(&path), Some("org/a.b-v1:0"));
+            assert_eq!(Endpoint::GenerateContent.name_in_path(&path), Some("org/a.b-v1:0"));
         }
         assert_eq!(
             Endpoint::of_path("/v1beta/models/a:streamGenerateContent?alt=sse"),
@@ -266,8 +298,14 @@ mod tests {
         assert_eq!(Endpoint::of_path("/v1beta/modelsx:generateContent"), None);
         let googles = |path| Endpoint::of_request(&Headers::from([(":path", path), ("x-goog-api-key", "k")]));
         assert_eq!(googles("/v1/models/org/name?x"), Some(Endpoint::GeminiModels));
-        assert_eq!(Endpoint::GeminiModels.model_of_path("/v1/models/org/name"), Some("org/name"));
+        assert_eq!(Endpoint::GeminiModels.name_in_path("/v1/models/org/name"), Some("org/name"));
         assert_eq!(googles("/v1/chat/completions"), Some(Endpoint::ChatCompletions));
+        assert_eq!(Endpoint::StoredResponseCancel.name_in_path("/v1/responses/a/cancel"), Some("a"));
+        for path in
+            ["/v1/responses/", "/v1/responses/a/", "/v1/responses//cancel", "/v1/responses/a/b/cancel"]
+        {
+            assert_eq!(Endpoint::of_path(path), None, "{path}");
+        }
         for path in ["/v1/models/", "/v1/modelsx", "/v1/chat/completions/", "/v1", ""] {
             assert_eq!(Endpoint::of_path(path), None, "{path}");
         }

@@ -15,6 +15,7 @@ use crate::config::Route;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
 use crate::headers::{Headers, MODEL_HEADER, Text, USER_HEADER};
+use crate::kept::Kept;
 use crate::limit::{Claim, Standing};
 use crate::pulse::Pulse;
 use crate::usage::Usage;
@@ -85,6 +86,8 @@ pub struct Client {
     pub has_mark: bool,
     /// The size of the request body, in bytes.
     pub body_size: usize,
+    /// What it refers to that one backend keeps: no other is of use.
+    pub kept: Option<Kept>,
 }
 
 /// Where a request goes: the same for all attempts.
@@ -197,6 +200,7 @@ impl Exchange {
             reports_losses: false,
             has_mark: false,
             body_size: 0,
+            kept: None,
         };
         Exchange {
             client,
@@ -256,7 +260,7 @@ impl Exchange {
         let is_last_of = |attempts: u32| {
             spent.saturating_add(1) >= attempts || begun >= attempts.saturating_add(route.spare_attempts)
         };
-        self.routed.direct || route.attempts.is_some_and(is_last_of)
+        self.routed.direct || self.client.kept.is_some() || route.attempts.is_some_and(is_last_of)
     }
 
     /// Nobody waits for the latest attempt any longer, but its backend is at work.

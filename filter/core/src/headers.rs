@@ -14,6 +14,9 @@ pub const CLUSTER_HEADER: &str = "x-weir-cluster";
 /// The beginning of the request's prompt as a key, where a load balancer asks for it ([`crate::wire::prompt`]).
 pub const PREFIX_KEY_HEADER: &str = "x-weir-prefix-key";
 
+/// The one backend of several that a request goes to, since that keeps what it refers to.
+pub const BACKEND_HEADER: &str = "x-weir-backend";
+
 /// The user of the request, where no limit tells users apart by other headers.
 pub const USER_HEADER: &str = "x-user-id";
 

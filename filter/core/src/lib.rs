@@ -19,6 +19,7 @@ pub mod error;
 pub mod exchange;
 pub mod headers;
 pub mod job;
+pub mod kept;
 pub mod limit;
 pub mod pulse;
 pub mod store;

@@ -59,7 +59,8 @@ impl Edge {
 
 impl HttpFilter for Edge {
     fn request_headers(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
-        self.0.request_headers(&mut Native(stream), end).into()
+        let flow = self.0.request_headers(&mut Native(stream), end);
+        self.request(stream, flow)
     }
 
     fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {

@@ -85,7 +85,7 @@ impl EdgeFilter {
             Request::Hold(edits) => {
                 host.edit(Map::Request, &edits);
                 self.holds = true;
-                Flow::Hold
+                if end { self.finish_request(host) } else { Flow::Hold }
             }
             Request::Reply(reply) => self.reply(reply),
         }

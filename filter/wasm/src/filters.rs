@@ -98,7 +98,9 @@ impl Context for Edge {
 
 impl HttpContext for Edge {
     fn on_http_request_headers(&mut self, _count: usize, end: bool) -> Action {
-        self.shared.request(|filter| filter.request_headers(&mut Stream, end))
+        let action = self.shared.request(|filter| filter.request_headers(&mut Stream, end));
+        self.watch();
+        action
     }
 
     fn on_http_request_body(&mut self, size: usize, end: bool) -> Action {

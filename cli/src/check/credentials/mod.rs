@@ -423,7 +423,7 @@ fn is_elsewhere(id: &ResourceId, reference: &ObjectRef, set: &Set) -> bool {
 }
 
 /// The value that a reference leads to.
-fn secret_value<'a>(
+pub(super) fn secret_value<'a>(
     id: &ResourceId,
     field: &str,
     reference: &ObjectRef,

@@ -6,7 +6,7 @@
 use crate::auth::is_credential_header;
 use crate::config::Config;
 use crate::exchange::Exchange;
-use crate::headers::{HeaderEdits, MODEL_HEADER, Text, is_internal};
+use crate::headers::{BACKEND_HEADER, HeaderEdits, MODEL_HEADER, Text, is_internal};
 
 /// The changes of one attempt, on top of the client's own headers.
 pub(super) struct AttemptHeaders<'a> {
@@ -41,6 +41,9 @@ impl<'a> AttemptHeaders<'a> {
         // removes it itself.
         if !headers.exchange.routed.direct {
             headers.put(MODEL_HEADER.into(), None);
+            if headers.exchange.client.kept.is_some() {
+                headers.put(BACKEND_HEADER.into(), None);
+            }
         }
         headers
     }

@@ -179,6 +179,10 @@ impl Attempt {
         let backend = config.backends.get(&target.backend).ok_or_else(unknown)?;
         {
             let mut exchange = exchange.borrow_mut();
+            // Where the route has no way to the backend that keeps it, the request is on that to all of them.
+            if let Some(kept) = exchange.client.kept.as_ref().filter(|kept| kept.backend != name) {
+                return Err(kept.gone());
+            }
             name.clone_into(&mut exchange.attempts.backend);
             exchange.attempts.request_model =
                 target.model.clone().unwrap_or_else(|| exchange.client.model.clone());
@@ -211,8 +215,12 @@ impl Attempt {
     #[must_use]
     pub fn credential_overdue(&self, reason: &str, now_ms: u64) -> Option<Reply> {
         let waited = now_ms.saturating_sub(self.started_ms);
-        let tried = self.exchange.borrow().attempts.begun as usize;
-        if tried < self.route.targets.len() || waited < CREDENTIAL_WAIT_MS {
+        let places = {
+            let exchange = self.exchange.borrow();
+            let untried = self.route.targets.len().saturating_sub(exchange.attempts.begun as usize);
+            if exchange.client.kept.is_some() { 0 } else { untried }
+        };
+        if places > 0 || waited < CREDENTIAL_WAIT_MS {
             return None;
         }
         let name = self.exchange.borrow().attempts.backend.clone();
@@ -280,7 +288,8 @@ fn refused_by_time(exchange: &SharedExchange, route: &Route, now_ms: u64) -> Opt
     let limit = route.attempt_limit_ms()?;
     let is_over = {
         let exchange = exchange.borrow();
-        let is_last = route.targets.len() == 1 || route.spare_attempts > 0 && exchange.is_last(route);
+        let has_one_place = route.targets.len() == 1 || exchange.client.kept.is_some();
+        let is_last = has_one_place || route.spare_attempts > 0 && exchange.is_last(route);
         is_last && exchange.is_overdue(now_ms, limit)
     };
     is_over.then(|| refuse(exchange, &too_late()))

@@ -15,10 +15,11 @@ use crate::edge::Reply;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Exchange;
 use crate::headers::{BETA_HEADER, HeaderEdits, Headers};
+use crate::kept::Kept;
 use crate::wire::anthropic::beta;
 use crate::wire::error::malformed;
 use crate::wire::job::{Sent, Translation};
-use crate::wire::schema::{ApiHeader, Mend};
+use crate::wire::schema::{ApiHeader, Mend, STORED, segment};
 use crate::wire::{self, ClientApi, Reach, To, Translated, translate};
 
 /// The request as the backend shall have it.
@@ -66,6 +67,9 @@ impl Attempt {
     pub fn reads_body(&self) -> bool {
         let is_signed = matches!(self.backend.auth, Some(Auth::AwsSigv4 { .. }));
         let exchange = self.exchange.borrow();
+        if self.endpoint.is_of_stored() {
+            return is_signed;
+        }
         let is_mutated = !self.target.body.is_empty() && !self.endpoint.brings_form(&exchange.client.headers);
         let is_renamed = exchange.attempts.request_model != exchange.client.model;
         self.reach != Reach::Same
@@ -73,6 +77,7 @@ impl Attempt {
             || is_mutated
             || is_renamed
             || exchange.client.has_mark
+            || exchange.client.kept.is_some()
             || self.mend(&exchange).is_some()
             || self.must_ask_for_usage(&exchange)
     }
@@ -118,7 +123,7 @@ impl Attempt {
         if let Some(new_body) = &new_body {
             headers.set("content-length", new_body.len().to_string());
         }
-        if !brings_form {
+        if !brings_form && !self.endpoint.is_of_stored() {
             headers.ensure("content-type", "application/json");
         }
         // Usage must be readable: an answer comes plain, or in the one encoding that both the client and this gateway
@@ -161,6 +166,9 @@ impl Attempt {
 
     /// The body for the backend; `None` when it is the client's own.
     pub(super) fn body(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
+        if self.endpoint.is_of_stored() {
+            return Ok(None);
+        }
         let translated: Option<Vec<u8>> = match self.reach {
             Reach::Same => self.spliced(body)?,
             Reach::Envelope => Some(self.enveloped(body)?),
@@ -188,7 +196,8 @@ impl Attempt {
         ));
         let mut losses = Losses::of_request();
         let mends = self.mend(&exchange).map_or_else(Vec::new, |mend| mend(body, &mut losses));
-        let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).collect();
+        let names = exchange.client.kept.iter().flat_map(Kept::edits);
+        let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).chain(names).collect();
         if edits.is_empty() && !exchange.client.has_mark {
             return Ok(None);
         }
@@ -295,6 +304,9 @@ impl Attempt {
     /// The `:path` at the backend. What a client adds behind its own path means something only to its own API.
     fn path(&self, exchange: &Exchange) -> String {
         let mut path = wire::path(&self.to(exchange, &exchange.client.headers));
+        if let Some(name) = exchange.client.kept.as_ref().and_then(Kept::of_path) {
+            path = path.replacen(STORED, &segment(name), 1);
+        }
         if let (Reach::Same, (_, Some(query))) = (self.reach, exchange.client.headers.path_and_query()) {
             let query = query_without_credentials(query);
             add_query(&mut path, &query);
@@ -367,10 +379,11 @@ fn authenticate(
         }
         (Auth::AzureKey { .. }, Credential::ApiKey(key)) => set_key(headers, KeyHeader::AzureKey, key),
         (Auth::AwsSigv4 { region, .. }, Credential::Aws(credentials)) => {
+            let method = headers.original(":method").unwrap_or("POST").to_owned();
             let content_type = headers.now("content-type").map(str::to_owned);
             let content_type = content_type.as_deref().map(|value| ("content-type", value));
             let signing = sigv4::Signing {
-                method: "POST",
+                method: &method,
                 target: path,
                 host,
                 headers: content_type.as_slice(),

@@ -1,6 +1,7 @@
 //! The filter's configuration: the JSON that `weir render` writes and every shell reads.
 //!
-//! It holds no secret: credentials are named here and arrive by a way of their own (see [`crate::auth`]).
+//! It holds no secret of anybody else's: credentials are named here and arrive by a way of their own (see
+//! [`crate::auth`]).
 
 mod backend;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Source;
 use crate::headers::{MODEL_HEADER, USER_HEADER};
+use crate::kept::{self, Tag};
 
 pub use crate::wire::SchemaName;
 pub use backend::{Auth, AuthKind, Backend, Betas, CredentialOverride, CredentialPlace, Schema, ValuePlace};
@@ -87,6 +89,10 @@ pub struct Config {
     /// Whether paths that are no endpoint may belong to plain HTTPRoutes; they are a 404 otherwise.
     #[serde(default)]
     pub plain_routes: bool,
+    /// What names of stored responses are sealed with. `None`: clients get the backends' own names, and where a rule has
+    /// several backends, or in a path, nothing can be referred to by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_key: Option<kept::Key>,
     /// The proxy is about to stop: streams that still run are to end, each with an error of its client's API. It is
     /// said to all configurations by the latest, since those streams began with an earlier one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -97,6 +103,9 @@ pub struct Config {
     /// See [`Config::brings_credentials`].
     #[serde(skip)]
     pub brought: Derived<Vec<String>>,
+    /// See [`Config::backend_of_tag`].
+    #[serde(skip)]
+    pub tags: Derived<BTreeMap<Tag, String>>,
 }
 
 /// What follows from the rest of a value, made when it is first asked for.
@@ -169,6 +178,17 @@ impl Config {
         names.contains(name)
     }
 
+    /// The backend that a name of something it keeps stands for, without its address.
+    #[must_use]
+    pub fn backend_of_tag(&self, tag: Tag) -> Option<&str> {
+        let tags = self.tags.0.get_or_init(|| {
+            let names =
+                self.backends.keys().map(|key| key.split_once('@').map_or(key.as_str(), |(name, _)| name));
+            names.map(|name| (kept::tag(name), name.to_owned())).collect()
+        });
+        tags.get(&tag).map(String::as_str)
+    }
+
     /// The route that Envoy's route `name` is one of, with the name it has here.
     #[must_use]
     pub fn route(&self, name: &str) -> Option<(&str, &Arc<Route>)> {
@@ -206,9 +226,11 @@ impl Default for Config {
             silence_ms: default_silence_ms(),
             prefix_key: false,
             plain_routes: false,
+            kept_key: None,
             stopping: false,
             told_apart: Derived::default(),
             brought: Derived::default(),
+            tags: Derived::default(),
         }
     }
 }

@@ -18,9 +18,10 @@ use crate::endpoint::{Body, ClientApi};
 use crate::error::{Error, Kind, no_room};
 use crate::exchange::SharedExchange;
 use crate::headers::{
-    CLUSTER_HEADER, HeaderEdits, Headers, LOSSES_HEADER, MODEL_HEADER, NO_RETRY_HEADER, PREFIX_KEY_HEADER,
-    REPORT_LOSSES_HEADER, STRICT_HEADER, is_internal,
+    BACKEND_HEADER, CLUSTER_HEADER, HeaderEdits, Headers, LOSSES_HEADER, MODEL_HEADER, NO_RETRY_HEADER,
+    PREFIX_KEY_HEADER, REPORT_LOSSES_HEADER, STRICT_HEADER, is_internal,
 };
+use crate::kept::Kept;
 use crate::pulse::Beat;
 use crate::wire::ClientCodec;
 
@@ -148,18 +149,19 @@ impl Edge {
             edits.remove(name.to_owned());
         }
         let method = headers.get(":method").unwrap_or_default();
-        let is_head_of_list = method == "HEAD" && endpoint.method() == "GET";
-        if method != endpoint.method() && !is_head_of_list {
-            let message = format!("{path} takes {}, not {method}", endpoint.method());
+        let body = endpoint.operation().body;
+        let is_head_of_list = method == "HEAD" && body == Body::None;
+        if !endpoint.methods().contains(&method) && !is_head_of_list {
+            let message = format!("{path} takes {}, not {method}", endpoint.methods().join(" and "));
             return Err(Error::new(Kind::MethodNotAllowed, message));
         }
         let host = headers.get(":authority").unwrap_or_default();
-        if endpoint.operation().body == Body::None {
+        if body == Body::None {
             let list = endpoint.api().models().ok_or_else(|| {
                 Error::new(Kind::UnknownPath, format!("unknown path {path}: this API has no list of models"))
             })?;
             let models = &self.config.models;
-            let body = match endpoint.model_of_path(path) {
+            let body = match endpoint.name_in_path(path) {
                 Some(name) => models::one(list, models, host, name)?,
                 None => models::all(list, models, host),
             };
@@ -172,7 +174,7 @@ impl Edge {
             let message = format!("content-encoding {encoding} of a request is not supported: send it plain");
             return Err(Error::new(Kind::UnsupportedMedia, message));
         }
-        if end {
+        if end && !endpoint.is_of_stored() {
             return Err(Error::bad_request(format!("{path} needs a request body")));
         }
         check_size(&self.config, announced_size(headers))?;
@@ -208,8 +210,14 @@ impl Edge {
         let Some(endpoint) = exchange.client.endpoint else {
             return Err(Error::new(Kind::UnknownPath, format!("unknown path {path}: no endpoint has it")));
         };
-        let seen = (endpoint.operation().glance)(&exchange.client.headers, body)
+        let operation = endpoint.operation();
+        let mut seen = (operation.glance)(&exchange.client.headers, body)
             .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
+        let references = operation.refers.map(|refers| refers(&exchange.client.headers, body));
+        let kept = Kept::of(&self.config, references.unwrap_or_default())?;
+        if let Some(kept) = kept.as_ref().filter(|_| endpoint.is_of_stored()) {
+            seen.model.clone_from(&kept.model);
+        }
         let mut edits = HeaderEdits::default();
         edits.set(MODEL_HEADER, seen.model.clone());
         if self.config.prefix_key
@@ -237,6 +245,11 @@ impl Edge {
                 exchange.routed.answer_timeout_ms = Some(timeout);
             }
         }
+        // On a direct way there is no choice.
+        if let Some(kept) = kept.as_ref().filter(|_| !exchange.routed.direct) {
+            edits.set(BACKEND_HEADER, kept.backend.clone());
+        }
+        exchange.client.kept = kept;
         exchange.client.body_size = body.len();
         exchange.client.model = seen.model;
         exchange.client.stream = seen.stream;
@@ -450,7 +463,7 @@ impl Edge {
         if error.kind() == Kind::MethodNotAllowed
             && let Some(endpoint) = self.exchange.borrow().client.endpoint
         {
-            reply.headers.push(("allow".to_owned(), endpoint.method().to_owned()));
+            reply.headers.push(("allow".to_owned(), endpoint.methods().join(", ")));
         }
         self.answer(reply)
     }

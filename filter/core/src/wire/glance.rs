@@ -61,6 +61,13 @@ pub(crate) fn json_or(body: &[u8], default: Option<&str>) -> Result<Glance, Stri
     })
 }
 
+/// Of a request about something that a backend keeps, whose name says the model.
+pub(crate) fn stored(headers: &Headers, _: &[u8]) -> Result<Glance, String> {
+    let (_, query) = headers.path_and_query();
+    let stream = query.is_some_and(|query| query.split('&').any(|parameter| parameter == "stream=true"));
+    Ok(Glance { model: String::new(), stream, is_array: false, usage_asked: false, choices: 1 })
+}
+
 /// Of a multipart form with a file.
 pub(crate) fn form(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
     form_with(&["file"], headers, body)
@@ -115,7 +122,7 @@ fn names_parameter(query: &str, name: &str) -> bool {
 
 /// The model that a path of an endpoint names.
 pub(crate) fn model_of_path(path: &str) -> Result<String, String> {
-    let named = Endpoint::of_path(path).and_then(|endpoint| endpoint.model_of_path(path));
+    let named = Endpoint::of_path(path).and_then(|endpoint| endpoint.name_in_path(path));
     let named = named.ok_or("the path names no model")?;
     let decoded = percent_decode_str(named).decode_utf8();
     let decoded = decoded.map_err(|_| "the model in the path is no UTF-8")?;

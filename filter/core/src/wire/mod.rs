@@ -92,7 +92,7 @@ pub use schema::{BackendCodec, EventReader, Framing, Reach, Schema, To, codecs, 
 pub use translate::{Translated, translate};
 
 /// `value` as JSON.
-fn to_json(value: &impl Serialize) -> Vec<u8> {
+pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
     // Most of what is written fits, and what does not is not moved often.
     let mut out = Vec::with_capacity(4 << 10);
     write_json(&mut out, value);

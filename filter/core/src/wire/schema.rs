@@ -127,7 +127,7 @@ pub struct Native {
     pub endpoint: Endpoint,
     /// [`Reach::Same`] or [`Reach::Envelope`].
     pub reach: Reach,
-    /// Where it is at the backend: the last segments of the path.
+    /// Where it is at the backend: the last segments of the path, with [`STORED`] for the name of a response.
     pub path: &'static str,
 }
 
@@ -241,7 +241,7 @@ impl To<'_> {
     /// The model as one segment of a path.
     #[must_use]
     pub fn model_segment(&self) -> String {
-        utf8_percent_encode(self.model, SEGMENT).to_string()
+        segment(self.model)
     }
 
     /// Whether it is only asked how many tokens the conversation has.
@@ -274,6 +274,14 @@ impl To<'_> {
         };
         format!("/v1{parent}/publishers/{publisher}/models/{}:{method}", segment(model))
     }
+}
+
+/// In a path, for the name of the response that it is about.
+pub(crate) const STORED: &str = "{response}";
+
+/// `text` as one segment of a path.
+pub(crate) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
 }
 
 /// What a model name keeps as one path segment: RFC 3986 `pchar`, so that neither a slash nor a dot segment can lead
@@ -445,10 +453,10 @@ mod tests {
             format!("{schema:?}: {}", reached.collect::<Vec<_>>().join(", "))
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
-        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, Rerank Translate
+        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ResponsesCompact Same, StoredResponse Same, StoredResponseCancel Same, StoredResponseInput Same, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, Rerank Translate
         OpenAIChat: ChatCompletions Same, Completions Same, Embeddings Same, Responses Translate, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, Rerank Translate
-        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ImageGenerations Same, ImageEdits Same, Speech Same, Transcriptions Same, Translations Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate
-        AWSOpenAI: ChatCompletions Same, Responses Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate
+        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ResponsesCompact Same, StoredResponse Same, StoredResponseCancel Same, StoredResponseInput Same, ImageGenerations Same, ImageEdits Same, Speech Same, Transcriptions Same, Translations Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate
+        AWSOpenAI: ChatCompletions Same, Responses Same, ResponsesCompact Same, StoredResponse Same, StoredResponseCancel Same, StoredResponseInput Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate
         Anthropic: ChatCompletions Translate, Responses Translate, GenerateContent Translate, StreamGenerateContent Translate, Messages Same, CountTokens Same
         AWSAnthropic: ChatCompletions Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, GenerateContent Translate, StreamGenerateContent Translate, GeminiCountTokens Translate, Messages Envelope, CountTokens Translate
         AWSBedrock: ChatCompletions Translate, Embeddings Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, GenerateContent Translate, StreamGenerateContent Translate, GeminiCountTokens Translate, Messages Translate, CountTokens Translate, Rerank Translate

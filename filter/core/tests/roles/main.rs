@@ -31,6 +31,7 @@ mod gemini;
 mod headers;
 mod host;
 mod jobs;
+mod kept;
 mod messages_to_converse;
 mod models;
 mod openai_in_clouds;

@@ -20,6 +20,7 @@ use crate::codec::event_stream;
 use crate::error::{Error, Result};
 use crate::exchange::{Answer, Exchange};
 use crate::headers::{HeaderEdits, Headers as HeaderMap};
+use crate::kept::Naming;
 use crate::pulse::HOLD_MS;
 use crate::wire::job::{self, Translation};
 use crate::wire::{Asked, Framing, Reach};
@@ -225,7 +226,21 @@ impl Attempt {
             choices: exchange.client.choices,
             retyped: self.answer.retyped,
             is_array: exchange.client.is_array,
+            naming: self.naming(&exchange),
         }))
+    }
+
+    /// Whether names in the answer are the client's only once they say where the named is.
+    fn names_kept(&self) -> bool {
+        self.config.kept_key.is_some()
+            && self.reach == Reach::Same
+            && self.endpoint.operation().refers.is_some()
+    }
+
+    fn naming(&self, exchange: &Exchange) -> Option<Naming> {
+        let key = self.config.kept_key.clone().filter(|_| self.names_kept())?;
+        let backend = exchange.attempts.backend.clone();
+        Some(Naming { key, backend, model: exchange.client.model.clone() })
     }
 
     fn hold(&self, exchange: &Exchange, now_ms: u64) -> Hold {

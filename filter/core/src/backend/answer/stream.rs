@@ -21,6 +21,7 @@ use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Result, no_room};
 use crate::exchange::{Answer, Progress};
 use crate::headers::HeaderEdits;
+use crate::kept::Naming;
 use crate::pulse::Pulse;
 use crate::wire::usage::StreamObserver;
 use crate::wire::{EventReader, EventWriter, Framing};
@@ -50,6 +51,8 @@ pub(super) struct Params {
     pub(super) retyped: bool,
     /// The client has it as an array.
     pub(super) is_array: bool,
+    /// How its names become the client's, where they do.
+    pub(super) naming: Option<Naming>,
     pub(super) hold: Hold,
 }
 
@@ -107,6 +110,7 @@ pub(super) struct Stream {
     begun: bool,
     retyped: bool,
     is_array: bool,
+    naming: Option<Naming>,
     /// The headers are gone, and with them the chance of another backend.
     released: bool,
     /// The answer has ended properly, or with an error the client was told.
@@ -145,6 +149,7 @@ impl Stream {
             begun: false,
             retyped: params.retyped,
             is_array: params.is_array,
+            naming: params.naming,
             released: false,
             ended: false,
             done: false,
@@ -254,6 +259,7 @@ impl Stream {
             secrets: &self.secrets,
             hide_usage: self.hide_usage,
             is_array: self.is_array,
+            naming: self.naming.as_ref(),
             hold: &mut self.hold,
             begun: &mut self.begun,
             released: self.released,

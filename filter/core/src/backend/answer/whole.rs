@@ -12,6 +12,7 @@ use crate::headers::HeaderEdits;
 use crate::limit::Standing;
 use crate::usage::Usage;
 use crate::wire::job::{Answered, Seen, Translation};
+use crate::wire::openai::responses::kept;
 use crate::wire::usage::Tokens;
 use crate::wire::{self, Reach};
 
@@ -152,7 +153,9 @@ impl Attempt {
             }
             return Ok(whole);
         }
-        let whole = self.unchanged(body);
+        let naming = self.naming(&self.exchange.borrow());
+        let named = naming.and_then(|naming| kept::whole(body, |id| naming.name(id)));
+        let whole = named.map_or_else(|| self.unchanged(body), |named| replaced(&named));
         let is_measured = self.is_measured(&seen.usage);
         let bytes = if is_measured { wire::usage::content_of_body(self.endpoint, body) } else { 0 };
         self.seen(wire::usage::Observed { error: None, ..seen }, bytes, now_ms);
@@ -182,6 +185,7 @@ impl Attempt {
     pub fn reads_ends(&self, size: usize) -> bool {
         size > wire::usage::MAX_READ
             && self.reach == Reach::Same
+            && !self.names_kept()
             && self.answer.encoding.is_none()
             && self.answer.status < 300
             && self.answer.media_type.ends_with("json")

@@ -25,6 +25,7 @@ pub(crate) static MESSAGES: Operation = Operation {
         ..Watch::NOTHING
     },
     asks: Some(Asks::Conversation(&client::CLIENT)),
+    refers: None,
 };
 
 pub(crate) static COUNT_TOKENS: Operation = Operation {
@@ -35,6 +36,7 @@ pub(crate) static COUNT_TOKENS: Operation = Operation {
     glance: glance::json,
     watch: Watch { counters: Counters::InputTokens, ..Watch::NOTHING },
     asks: Some(Asks::Conversation(&client::COUNT)),
+    refers: None,
 };
 
 pub(crate) static MODELS: Operation = Operation {
@@ -45,6 +47,7 @@ pub(crate) static MODELS: Operation = Operation {
     glance: glance::json,
     watch: Watch::NOTHING,
     asks: None,
+    refers: None,
 };
 
 /// <https://docs.anthropic.com/en/api/models>

@@ -40,6 +40,7 @@ pub(crate) static RERANK: Operation = Operation {
     glance: glance::json,
     watch: Watch { counters: Counters::Cohere, ..Watch::NOTHING },
     asks: Some(Asks::Rerank(&rerank::CLIENT)),
+    refers: None,
 };
 
 /// What its clients expect.

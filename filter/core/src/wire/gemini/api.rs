@@ -32,6 +32,7 @@ const POST: Operation = Operation {
         ..Watch::NOTHING
     },
     asks: Some(Asks::Conversation(&client::WHOLE)),
+    refers: None,
 };
 
 pub(crate) static GENERATE_CONTENT: Operation = POST;

@@ -15,7 +15,6 @@ pub(crate) struct Azure;
 
 const CHAT: &str = "chat/completions";
 const RESPONSES: &str = "responses";
-const RESPONSES_INPUT_TOKENS: &str = "responses/input_tokens";
 
 /// What a value in a query does not keep: all but what RFC 3986 has as unreserved.
 const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -27,7 +26,11 @@ impl Schema for Azure {
             Native::same(Endpoint::Completions, "completions"),
             Native::same(Endpoint::Embeddings, "embeddings"),
             Native::same(Endpoint::Responses, RESPONSES),
-            Native::same(Endpoint::ResponsesInputTokens, RESPONSES_INPUT_TOKENS),
+            Native::same(Endpoint::ResponsesInputTokens, "responses/input_tokens"),
+            Native::same(Endpoint::ResponsesCompact, "responses/compact"),
+            Native::same(Endpoint::StoredResponse, "responses/{response}"),
+            Native::same(Endpoint::StoredResponseCancel, "responses/{response}/cancel"),
+            Native::same(Endpoint::StoredResponseInput, "responses/{response}/input_items"),
             Native::same(Endpoint::ImageGenerations, "images/generations"),
             Native::same(Endpoint::ImageEdits, "images/edits"),
             Native::same(Endpoint::Speech, "audio/speech"),
@@ -51,10 +54,10 @@ impl Schema for Azure {
         if !version.starts_with(|first: char| first.is_ascii_digit()) {
             return format!("/openai/v1/{operation}?api-version={query}");
         }
-        match operation {
-            RESPONSES | RESPONSES_INPUT_TOKENS => format!("/openai/{operation}?api-version={query}"),
-            _ => format!("/openai/deployments/{}/{operation}?api-version={query}", to.model_segment()),
+        if operation.starts_with(RESPONSES) {
+            return format!("/openai/{operation}?api-version={query}");
         }
+        format!("/openai/deployments/{}/{operation}?api-version={query}", to.model_segment())
     }
 
     fn mend(&self, to: &To<'_>) -> Option<Mend> {
@@ -123,6 +126,12 @@ mod tests {
             ),
             (dated, Endpoint::Responses, "/openai/responses?api-version=2024-10-21"),
             (dated, Endpoint::ResponsesInputTokens, "/openai/responses/input_tokens?api-version=2024-10-21"),
+            (
+                dated,
+                Endpoint::StoredResponseCancel,
+                "/openai/responses/{response}/cancel?api-version=2024-10-21",
+            ),
+            (None, Endpoint::StoredResponse, "/openai/v1/responses/{response}"),
             (None, Endpoint::ChatCompletions, "/openai/v1/chat/completions"),
             (None, Endpoint::Responses, "/openai/v1/responses"),
             (Some("preview"), Endpoint::Responses, "/openai/v1/responses?api-version=preview"),

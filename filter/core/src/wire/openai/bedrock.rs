@@ -21,6 +21,10 @@ impl Schema for Bedrock {
         const NATIVES: &[Native] = &[
             Native::same(Endpoint::ChatCompletions, "chat/completions"),
             Native::same(Endpoint::Responses, "responses"),
+            Native::same(Endpoint::ResponsesCompact, "responses/compact"),
+            Native::same(Endpoint::StoredResponse, "responses/{response}"),
+            Native::same(Endpoint::StoredResponseCancel, "responses/{response}/cancel"),
+            Native::same(Endpoint::StoredResponseInput, "responses/{response}/input_items"),
         ];
         NATIVES
     }

@@ -7,7 +7,7 @@ pub(crate) mod bedrock;
 pub(in crate::wire) mod chat;
 mod embeddings;
 mod rerank;
-pub(in crate::wire) mod responses;
+pub(crate) mod responses;
 
 use serde_json::{Value, json};
 
@@ -31,6 +31,7 @@ const POST: Operation = Operation {
     glance: glance::json,
     watch: Watch::NOTHING,
     asks: None,
+    refers: None,
 };
 
 const TOKENS: Watch = Watch { tokens: Tokens::InputAndOutput, ..Watch::NOTHING };
@@ -63,6 +64,7 @@ pub(crate) static RESPONSES: Operation = Operation {
     path: Path::Exact("/v1/responses"),
     watch: Watch { shape: Shape::Responses, ..TOKENS },
     asks: Some(Asks::Conversation(&responses::CLIENT)),
+    refers: Some(responses::kept::of_body),
     ..POST
 };
 
@@ -71,6 +73,38 @@ pub(crate) static RESPONSES_INPUT_TOKENS: Operation = Operation {
     path: Path::Exact("/v1/responses/input_tokens"),
     watch: Watch { counters: Counters::InputTokens, ..Watch::NOTHING },
     asks: Some(Asks::Conversation(&responses::COUNT)),
+    refers: Some(responses::kept::of_body),
+    ..POST
+};
+
+pub(crate) static RESPONSES_COMPACT: Operation = Operation {
+    name: "responses_compact",
+    path: Path::Exact("/v1/responses/compact"),
+    watch: Watch { shape: Shape::Responses, ..TOKENS },
+    refers: Some(responses::kept::of_body),
+    ..POST
+};
+
+pub(crate) static STORED_RESPONSE: Operation =
+    Operation { name: "response", body: Body::Stored(&["GET", "DELETE"]), ..STORED };
+
+pub(crate) static STORED_RESPONSE_CANCEL: Operation = Operation {
+    name: "response_cancel",
+    path: Path::Named("/v1/responses", "/cancel"),
+    body: Body::Stored(&["POST"]),
+    ..STORED
+};
+
+pub(crate) static STORED_RESPONSE_INPUT: Operation =
+    Operation { name: "response_input_items", path: Path::Named("/v1/responses", "/input_items"), ..STORED };
+
+/// What those of a stored response have in common. What it cost was charged when it was made.
+const STORED: Operation = Operation {
+    path: Path::Named("/v1/responses", ""),
+    body: Body::Stored(&["GET"]),
+    glance: glance::stored,
+    watch: Watch { shape: Shape::Responses, counters: Counters::Nothing, ..Watch::NOTHING },
+    refers: Some(responses::kept::of_path),
     ..POST
 };
 
@@ -219,6 +253,10 @@ pub(crate) static CHAT_ONLY: OpenAi = OpenAi { natives: NATIVES.split_at(RESPONS
 const NATIVES: &[Native] = &[
     Native::same(Endpoint::Responses, "responses"),
     Native::same(Endpoint::ResponsesInputTokens, "responses/input_tokens"),
+    Native::same(Endpoint::ResponsesCompact, "responses/compact"),
+    Native::same(Endpoint::StoredResponse, "responses/{response}"),
+    Native::same(Endpoint::StoredResponseCancel, "responses/{response}/cancel"),
+    Native::same(Endpoint::StoredResponseInput, "responses/{response}/input_items"),
     Native::same(Endpoint::ChatCompletions, "chat/completions"),
     Native::same(Endpoint::Completions, "completions"),
     Native::same(Endpoint::Embeddings, "embeddings"),
@@ -234,7 +272,7 @@ const NATIVES: &[Native] = &[
 ];
 
 /// How many of them are about Responses: the first.
-const RESPONSES_OF_THEM: usize = 2;
+const RESPONSES_OF_THEM: usize = 6;
 
 #[derive(Debug)]
 pub(crate) struct OpenAi {

@@ -39,7 +39,10 @@ pub fn observe_body(endpoint: Endpoint, body: &[u8]) -> Result<Observed, ScanErr
         Err(error) => return Err(error),
     };
     let mut observed = of_members(endpoint, body, members);
-    observed.error = event_error(body);
+    // What is told of may have failed, and the answer is none the less one.
+    if endpoint.watch().counters != Counters::Nothing {
+        observed.error = event_error(body);
+    }
     Ok(observed)
 }
 
@@ -90,6 +93,7 @@ fn of_members(endpoint: Endpoint, body: &[u8], members: [Option<Member>; MEMBERS
         Counters::Count => value(count, body).map(counted),
         Counters::TotalTokens => value(total_tokens, body).map(counted),
         Counters::Gemini => usage_metadata.map(|usage| gemini::usage::read(usage.raw(body))),
+        Counters::Nothing => None,
         Counters::OpenAi => value::<OpenAiUsage>(usage, body).map(Usage::from),
     };
     let named = if endpoint.watch().counters == Counters::Gemini { version } else { named };

@@ -136,6 +136,7 @@ impl StreamObserver {
     fn usage(&mut self, kind: Kind, usage: &[u8]) {
         match self.watch.counters {
             CounterKind::Anthropic => {}
+            CounterKind::Nothing => return,
             CounterKind::Gemini => return self.observed.usage.merge(gemini::usage::read(usage)),
             CounterKind::OpenAi
             | CounterKind::Cohere

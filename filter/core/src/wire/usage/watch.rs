@@ -104,6 +104,8 @@ pub enum Counters {
     Gemini,
     /// `totalTokens`: the answer counts, and that is all it used.
     TotalTokens,
+    /// Nothing, whatever its answers say: they tell of something that was charged before.
+    Nothing,
 }
 
 /// What answers cost, so that a missing report is worth estimating.

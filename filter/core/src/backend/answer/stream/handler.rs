@@ -16,7 +16,9 @@ use crate::codec::sse::{self, SseEvent};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::exchange::{Answer, Progress};
+use crate::kept::Naming;
 use crate::wire;
+use crate::wire::openai::responses::kept;
 use crate::wire::usage::End;
 
 /// Whether an event is for the client.
@@ -35,6 +37,7 @@ pub(super) struct Handler<'a, 'c> {
     pub(super) secrets: &'a Secrets,
     pub(super) hide_usage: bool,
     pub(super) is_array: bool,
+    pub(super) naming: Option<&'a Naming>,
     pub(super) hold: &'a mut Hold,
     pub(super) begun: &'a mut bool,
     pub(super) released: bool,
@@ -76,6 +79,18 @@ impl Handler<'_, '_> {
         // An error that is all there is begins no answer.
         let is_error = *self.ended && self.progress.answer == Answer::None;
         *self.begun |= !data.is_empty() && !is_hidden && !is_error;
+        if !is_hidden
+            && let Some(naming) = self.naming
+            && let Some(named) = kept::event(data, |id| naming.name(id))
+        {
+            let blanked = if watched == Watched::Error { self.secrets.blanked(&named) } else { None };
+            if sse::has_comment(raw) {
+                self.comment(raw);
+            }
+            let name = event::name(&named);
+            sse::write_event(self.out.bytes(), name.as_deref(), blanked.as_deref().unwrap_or(&named));
+            return Ok(());
+        }
         if watched == Watched::Error
             && let Some(blanked) = self.secrets.blanked(raw)
         {

@@ -46,6 +46,7 @@ fn stream_of(hold: Hold) -> Stream {
         choices: 1,
         retyped: false,
         is_array: false,
+        naming: None,
     })
 }
 

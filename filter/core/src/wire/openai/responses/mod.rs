@@ -17,6 +17,7 @@ mod grammar;
 mod ids;
 mod input;
 mod item;
+pub(crate) mod kept;
 mod output;
 mod passing;
 mod request;
