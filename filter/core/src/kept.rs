@@ -253,6 +253,8 @@ const GONE: &str = " is kept by a backend that does not serve this model any mor
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn key(secret: &str) -> Key {
@@ -287,6 +289,16 @@ mod tests {
             let changed = String::from_utf8(changed).unwrap();
             let read = key("k").read(&changed);
             assert!(matches!(read, Read::Foreign | Read::Plain), "{changed}: {read:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_named_is_found_again(id in ".*", backend in ".*", model in ".*", other in ".*") {
+            let (key, name) = (key("k"), key("k").name(&id, &backend, &model));
+            prop_assert_eq!(key.read(&name), Read::Kept { id, backend: tag(&backend), model });
+            let read = key.read(&other);
+            prop_assert!(matches!(read, Read::Plain | Read::Foreign), "{:?}", read);
         }
     }
 

@@ -90,7 +90,8 @@ pub struct Config {
     #[serde(default)]
     pub plain_routes: bool,
     /// What names of stored responses are sealed with. `None`: clients get the backends' own names, and where a rule has
-    /// several backends, or in a path, nothing can be referred to by them.
+    /// several backends, or in a path, nothing can be referred to by them. With one, a rule of several backends must have a route
+    /// to each alone, for requests whose header [`crate::headers::BACKEND_HEADER`] names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_key: Option<kept::Key>,
     /// The proxy is about to stop: streams that still run are to end, each with an error of its client's API. It is

@@ -213,7 +213,8 @@ impl Edge {
         let operation = endpoint.operation();
         let mut seen = (operation.glance)(&exchange.client.headers, body)
             .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
-        let references = operation.refers.map(|refers| refers(&exchange.client.headers, body));
+        let names = operation.refers.filter(|_| self.config.kept_key.is_some() || endpoint.is_of_stored());
+        let references = names.map(|refers| refers(&exchange.client.headers, body));
         let kept = Kept::of(&self.config, references.unwrap_or_default())?;
         if let Some(kept) = kept.as_ref().filter(|_| endpoint.is_of_stored()) {
             seen.model.clone_from(&kept.model);

@@ -17,6 +17,9 @@ const RESPONSE_ID: &str = "response_id";
 /// What the member of an event is called that is a response.
 const RESPONSE: &str = "response";
 
+/// One of these is in every event with a name.
+const NAMED: [&[u8]; 2] = [b"\"response\"", b"\"response_id\""];
+
 /// What the body of a request refers to.
 pub(in crate::wire) fn of_body(_: &Headers, body: &[u8]) -> Vec<Reference> {
     let Ok(scan) = json::scan(body, [PREVIOUS, CONVERSATION]) else { return Vec::new() };
@@ -51,10 +54,7 @@ pub(crate) fn whole(answer: &[u8], named: impl Fn(&str) -> String) -> Option<Vec
 
 /// The same of the data of an event. Most have nothing but a piece of text.
 pub(crate) fn event(data: &[u8], named: impl Fn(&str) -> String) -> Option<Vec<u8>> {
-    let has = |name: &str| memmem::find(data, format!("\"{name}\"").as_bytes()).is_some();
-    if !has(RESPONSE) && !has(RESPONSE_ID) {
-        return None;
-    }
+    NAMED.iter().find(|name| memmem::find(data, name).is_some())?;
     let [inner] = json::scan(data, [RESPONSE]).ok()?.members;
     if let Some(named) = inner.and_then(|inner| response(inner.raw(data), ID, &named)) {
         return splice::edited(data, &[Edit::Set(RESPONSE, named.into())]);
