@@ -132,12 +132,20 @@ impl Options {
         };
         for place in &self.openai {
             add(place, "openai", &|name| {
-                Provider::OpenAi(openai::Provider { key: self.api_key(name), strict: false })
+                Provider::OpenAi(openai::Provider {
+                    key: self.api_key(name),
+                    strict: false,
+                    responses: openai::Responses::default(),
+                })
             });
         }
         for place in &self.strict_openai {
             add(place, "openai", &|name| {
-                Provider::OpenAi(openai::Provider { key: self.api_key(name), strict: true })
+                Provider::OpenAi(openai::Provider {
+                    key: self.api_key(name),
+                    strict: true,
+                    responses: openai::Responses::default(),
+                })
             });
         }
         for place in &self.azure {

@@ -6,8 +6,10 @@ mod completions;
 mod media;
 mod responses;
 mod retrieval;
+mod stored;
 
 use serde_json::{Value, json};
+pub(crate) use stored::Responses;
 
 use crate::answer::{self, Answer};
 use crate::object::with;
@@ -20,6 +22,8 @@ pub(crate) struct Provider {
     pub(crate) key: Option<String>,
     /// It refuses what OpenAI itself refuses. Servers that are compatible with it take almost anything.
     pub(crate) strict: bool,
+    /// The responses that it keeps.
+    pub(crate) responses: Responses,
 }
 
 /// An error in OpenAI's shape.
@@ -74,6 +78,11 @@ impl Provider {
             ("POST", "/v1/audio/translations") => media::transcription(ask, false).await,
             ("POST", "/v1/images/edits") => media::edit(ask, true).await,
             ("POST", "/v1/images/variations") => media::edit(ask, false).await,
+            ("POST", "/v1/responses") => self.responses.create(ask, &body_with_model(ask)?),
+            ("POST", "/v1/responses/compact") => self.responses.compact(ask, &body_with_model(ask)?),
+            (_, path) if is_about_a_response(path) => {
+                self.responses.about(ask, path.strip_prefix("/v1/responses/").unwrap_or_default())
+            }
             ("POST", path) => {
                 let body = json_of(ask)?;
                 post(ask, path, &body, self.strict)
@@ -93,6 +102,16 @@ impl Provider {
             Some(_) => Ok(()),
         }
     }
+}
+
+/// Whether a path is below that of a response.
+fn is_about_a_response(path: &str) -> bool {
+    path.strip_prefix("/v1/responses/").is_some_and(|rest| rest != "input_tokens")
+}
+
+fn body_with_model(ask: &Ask<'_>) -> Result<Value, Refusal> {
+    let body = json_of(ask)?;
+    if model(&body).is_empty() { Err(Refusal::missing("model")) } else { Ok(body) }
 }
 
 /// The body of a request.

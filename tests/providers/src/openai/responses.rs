@@ -42,6 +42,17 @@ pub(crate) fn answer(ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
     Ok(Answer::events(events, ask.pace))
 }
 
+/// The whole response, however the request wants it.
+pub(crate) fn finished(ask: &Ask<'_>, body: &Value) -> Result<Value, Refusal> {
+    let input =
+        body.get("input").filter(|input| !input.is_null()).ok_or_else(|| Refusal::missing("input"))?;
+    let turn = match forced_tool(body) {
+        Some(tool) => Turn::call(ask, tool),
+        None => Turn::say(ask, body),
+    };
+    Ok(turn.finish(head(ask, body), prompt_tokens(input, body)))
+}
+
 /// `/v1/responses/input_tokens`.
 pub(crate) fn input_tokens(_: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
     let input = body.get("input").ok_or_else(|| Refusal::missing("input"))?;
@@ -147,7 +158,7 @@ fn head(ask: &Ask<'_>, body: &Value) -> Value {
         "model": model(body),
         "output": [],
         "parallel_tool_calls": or("parallel_tool_calls", json!(true)),
-        "previous_response_id": null,
+        "previous_response_id": or("previous_response_id", Value::Null),
         "reasoning": {"effort": null, "summary": null},
         "store": or("store", json!(true)),
         "temperature": or("temperature", json!(1.0)),
