@@ -102,6 +102,12 @@ pub struct MatchedRule {
 }
 
 impl MatchedRule {
+    /// Whether it takes paths that the filter passes to a backend as they are. It sets no model for them.
+    #[must_use]
+    pub fn passes_through(&self) -> bool {
+        self.rule.ai && self.matches.path.is_some()
+    }
+
     /// Whether the rule takes all requests for its model, or all there are.
     #[must_use]
     pub fn takes_all(&self) -> bool {
@@ -116,7 +122,7 @@ impl MatchedRule {
 /// Conditions on a request, all of which must hold.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Match {
-    /// On the path; `None` for AI routes, whose paths the filter knows.
+    /// On the path; `None` for models, whose paths the filter knows.
     pub path: Option<PathMatch>,
     /// On the method.
     pub method: Option<String>,

@@ -10,6 +10,7 @@ use weir_cli::plan::{
     ActiveCheck, CircuitBreaker, ConsistentHash, HashOn, HttpProbe, LoadBalancer, LocalLimit, PassiveCheck,
     Plan, Probe, RetryBudget, Rule, Traffic,
 };
+use weir_cli::resources::Platform;
 use weir_core::config::Selector;
 
 const BASE: &str = include_str!("resources/base.yaml");
@@ -417,6 +418,57 @@ fn a_route_that_loses_nothing_says_so() {
     let errors = strict("\"on\"").errors;
     let [error] = errors.as_slice() else { panic!("{errors:#?}") };
     assert_eq!(error.field, "metadata.annotations[weir.dev/strict]");
+}
+
+#[test]
+fn what_passes_is_a_rule_of_its_own() {
+    let named = "kind: AIGatewayRoute\nmetadata: {name: chat";
+    let annotated = format!(
+        "{named}, annotations: {{weir.dev/pass-through: \"/aws=bedrock, /v1/files=openai/v1/files\"}}"
+    );
+    let compiled = compiled_with(&[(named, &annotated)], "timeout: {http: {requestTimeout: 9s}}");
+    assert!(compiled.warnings.is_empty(), "{:#?}", compiled.warnings);
+    let plan = compiled.plan.unwrap();
+    let rules = &plan.listeners[0].virtual_hosts[0].rules;
+    let passing: Vec<_> = rules.iter().filter(|rule| rule.passes_through()).collect();
+    let names: Vec<&str> = passing.iter().map(|matched| matched.rule.name.as_str()).collect();
+    // The longer prefix first, and both before the rules for models.
+    assert_eq!(names, ["default/chat/rule/pass-through/v1/files", "default/chat/rule/pass-through/aws"]);
+    assert!(rules.iter().position(|rule| !rule.passes_through()) == Some(2));
+    let routes = &plan.filter.routes;
+    let files = &routes[names[0]];
+    let passed = files.pass_through.as_ref().unwrap();
+    assert_eq!((passed.prefix.as_str(), passed.path.as_str()), ("/v1/files", "/v1/files"));
+    assert_eq!(files.targets[0].backend, "default/openai");
+    assert_eq!(routes[names[1]].pass_through.as_ref().unwrap().path, "");
+    // The policy on the route, its costs and its timeouts are for it as for the rest.
+    assert_eq!(files.costs, routes["default/chat/rule/one"].costs);
+    assert_eq!(files.request_ms, Some(9_000));
+}
+
+#[test]
+fn what_passes_is_changed_by_no_body_mutation_and_is_refused_on_kubernetes() {
+    let route = "kind: AIGatewayRoute\nmetadata: {name: chat";
+    let annotated = format!("{route}, annotations: {{weir.dev/pass-through: /aws=openai}}");
+    let mutated = "  schema: {name: OpenAI}\n";
+    let mutation = format!("{mutated}  bodyMutation: {{remove: [user]}}\n");
+    let compiled = compiled_with(&[(route, &annotated), (mutated, &mutation)], "");
+    let [warning] = compiled.warnings.as_slice() else { panic!("{:#?}", compiled.warnings) };
+    assert!(
+        warning.message.contains("`bodyMutation` of AIServiceBackend default/openai"),
+        "{}",
+        warning.message
+    );
+    let name = "default/chat/rule/pass-through/aws";
+    assert!(compiled.plan.unwrap().filter.routes[name].targets[0].body.is_empty());
+
+    for platform in [Platform::EnvoyGateway, Platform::Istio] {
+        let source = Source { name: "base.yaml".to_owned(), text: BASE.replace(route, &annotated) };
+        let errors = compile(&[source], &Environment::of_platform(platform)).errors;
+        let [error] = errors.as_slice() else { panic!("{errors:#?}") };
+        assert_eq!(error.field, "metadata.annotations[weir.dev/pass-through]");
+        assert!(error.message.contains("not supported on Kubernetes"), "{}", error.message);
+    }
 }
 
 #[test]

@@ -15,10 +15,12 @@ use super::retries;
 use super::traffic::{self, Policies, Traffic};
 use crate::plan::{AwsContainer, Limit, Match, MatchedRule, Member, Origin, Rule, SecretValue, ValueMatch};
 use crate::resources::gateway::Timeouts;
+use crate::resources::pass_through::PassThrough;
 use crate::resources::{Report, ResourceId, Set};
 
 pub mod ai;
 pub mod matches;
+mod passed;
 pub mod plain;
 
 /// Envoy's own default is 5 s; a model server in another region may need longer.
@@ -70,6 +72,8 @@ struct Draft<'r> {
 struct AiDraft<'r> {
     targets: Vec<config::Target>,
     costs: &'r [config::Cost],
+    /// It takes paths, and no models.
+    pass_through: Option<&'r PassThrough>,
 }
 
 /// The first model that is matched exactly.
@@ -109,6 +113,9 @@ impl Compiler<'_, '_> {
         let base = format!("{}/rule/", draft.route.full_name());
         if draft.ai.is_none() {
             return format!("{base}{}", draft.index);
+        }
+        if let Some(passing) = draft.ai.as_ref().and_then(|ai| ai.pass_through) {
+            return format!("{base}pass-through{}", passing.prefix);
         }
         let label = draft.name.or_else(|| model_of(&draft.matches));
         let called = label.map(|label| format!("{base}{label}"));
@@ -196,6 +203,10 @@ impl Compiler<'_, '_> {
                     user_headers,
                     strict: self.set.settings.strict.contains(&draft.route.full_name()),
                     requires_identity: policy.is_some_and(|policy| policy.requires_identity),
+                    pass_through: ai.pass_through.map(|passing| config::PassThrough {
+                        prefix: passing.prefix.clone(),
+                        path: passing.path.clone(),
+                    }),
                     // For a renderer that leaves the counting to the proxy.
                     limit_headers: Vec::new(),
                     counted_ahead: false,

@@ -145,7 +145,9 @@ mod tests {
     use super::super::sample::{self, member, plan, rule};
     use super::super::{CDS, Filter, Form, ServiceAddress, envoy, rds_path};
     use super::*;
-    use crate::plan::{Endpoint, HeaderMatch, Limit, Match, MatchedRule, Retry, ValueMatch, VirtualHost};
+    use crate::plan::{
+        Endpoint, HeaderMatch, Limit, Match, MatchedRule, PathMatch, Retry, ValueMatch, VirtualHost,
+    };
 
     fn options() -> Options {
         Options {
@@ -232,6 +234,25 @@ mod tests {
             all.iter().find(is_it).unwrap().clone()
         };
         assert!(filters(&of("qwen3")) && !filters(&of("qwen3/direct")));
+    }
+
+    #[test]
+    fn what_passes_to_a_backend_leaves_models_their_direct_ways() {
+        let mut plan = simple();
+        let passing = Match { path: Some(PathMatch::Prefix("/aws".to_owned())), ..Match::default() };
+        let rule =
+            Rule { name: "default/route/rule/pass-through/aws".to_owned(), ..rule("route/rule/aws", 1) };
+        host_of(&mut plan).rules.insert(0, MatchedRule { matches: passing, rule: Rc::new(rule) });
+        assert!(Direct::new(&plan, &options()).has("m"));
+        let files = envoy(&plan, &options()).unwrap();
+        let routes: Value =
+            serde_json::from_str(&files.get(&rds_path("default/ai-gateway/http")).unwrap().content).unwrap();
+        let matcher = &routes["resources"][0]["virtual_hosts"][0]["matcher"];
+        let of_model = &matcher["matcher_tree"]["exact_match_map"]["map"]["m"];
+        assert!(!of_model.to_string().contains("/aws"), "{of_model:#}");
+        let route = &matcher["on_no_match"]["action"]["typed_config"];
+        assert_eq!(route["name"], "default/route/rule/pass-through/aws");
+        assert_eq!(route["match"], json!({"path_separated_prefix": "/aws"}));
     }
 
     #[test]

@@ -206,13 +206,14 @@ pub(super) fn allowed_silence(listener: &Listener, rule: &Rule) -> Option<Durati
 }
 
 /// The rules that may apply to each model named by a rule, in their order. A rule for any model is among them unless a
-/// rule before it takes all requests for that model.
+/// rule before it takes all requests for that model, or it takes paths that are for no model.
 pub(super) fn by_model(rules: &[MatchedRule]) -> BTreeMap<&str, Vec<&MatchedRule>> {
     let mut lists: BTreeMap<&str, Vec<(usize, &MatchedRule)>> = BTreeMap::new();
     let mut any_model = Vec::new();
     for (position, rule) in rules.iter().enumerate() {
         match model(&rule.matches) {
             Some(name) => lists.entry(name).or_default().push((position, rule)),
+            None if rule.passes_through() => {}
             None => any_model.push((position, rule)),
         }
     }

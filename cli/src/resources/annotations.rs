@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Report;
 use super::diagnostic::hint;
 use super::kinds::Kind;
+use super::pass_through::{self, PassThrough};
 use super::set::ResourceId;
 use super::values::{parse_bytes, parse_duration};
 
@@ -16,6 +17,8 @@ const HELD_LIMIT: &str = "weir.dev/held-limit";
 const KEEPALIVE: &str = "weir.dev/keepalive";
 /// Names a Secret.
 pub const RESPONSE_KEY: &str = "weir.dev/response-key";
+/// Of AIGatewayRoutes: see [`pass_through`].
+pub const PASS_THROUGH: &str = "weir.dev/pass-through";
 const REQUIRE_IDENTITY: &str = "weir.dev/require-identity";
 const STRICT: &str = "weir.dev/strict";
 
@@ -34,6 +37,8 @@ pub struct Settings {
     pub chat_only: BTreeSet<String>,
     /// `namespace/name` of the AIGatewayRoutes whose requests lose nothing, or are refused.
     pub strict: BTreeSet<String>,
+    /// What AIGatewayRoutes pass to backends as it is, by their `namespace/name`.
+    pub pass_through: BTreeMap<String, Vec<PassThrough>>,
     /// The Gateway that said each of the above first, with its words.
     said: BTreeMap<&'static str, (String, String)>,
 }
@@ -58,7 +63,7 @@ impl Settings {
         let known: &[&'static str] = match kind {
             Kind::Gateway => &[HELD_LIMIT, KEEPALIVE, RESPONSE_KEY],
             Kind::BackendTrafficPolicy => &[REQUIRE_IDENTITY],
-            Kind::AIGatewayRoute => &[STRICT],
+            Kind::AIGatewayRoute => &[PASS_THROUGH, STRICT],
             Kind::AIServiceBackend => &[CHAT_ONLY],
             _ => &[],
         };
@@ -89,6 +94,9 @@ impl Settings {
                 })?);
             }
             RESPONSE_KEY => self.response_key = Some((id.clone(), value.to_owned())),
+            PASS_THROUGH => {
+                self.pass_through.insert(id.full_name(), pass_through::parse(value)?);
+            }
             CHAT_ONLY => name_if(&mut self.chat_only, id, value)?,
             REQUIRE_IDENTITY => name_if(&mut self.require_identity, id, value)?,
             _ => name_if(&mut self.strict, id, value)?,

@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod health;
 pub mod kinds;
 pub mod limits;
+pub mod pass_through;
 pub mod platform;
 pub mod secret;
 pub mod set;

@@ -8,7 +8,7 @@ use crate::wire::api::{Api, ClientCodec};
 use crate::wire::glance::{self, Glance};
 use crate::wire::job::Asks;
 use crate::wire::usage::Watch;
-use crate::wire::{anthropic, cohere, gemini, openai};
+use crate::wire::{anthropic, cohere, gemini, openai, passed};
 
 pub use crate::wire::ClientApi;
 
@@ -56,6 +56,8 @@ pub enum Path {
     List(&'static str),
     /// The same of both of these.
     Lists([&'static str; 2]),
+    /// None that the gateway itself knows: the configuration says which ([`crate::config::PassThrough`]).
+    Configured,
     /// Below one of these a model's name, slashes and colons included, and behind a colon what is asked of it.
     Method([&'static str; 2], &'static str),
     /// One name below the first, and the second behind that.
@@ -70,6 +72,7 @@ impl Path {
             Path::Any(paths) => paths.contains(&path).then_some(""),
             Path::List(list) => listed(list, path),
             Path::Lists(lists) => lists.iter().find_map(|list| listed(list, path)),
+            Path::Configured => None,
             Path::Method(lists, method) => {
                 let asked = path.strip_suffix(method)?.strip_suffix(':')?;
                 let model = lists.iter().find_map(|list| asked.strip_prefix(list)?.strip_prefix('/'));
@@ -81,6 +84,28 @@ impl Path {
             }
         }
     }
+
+    /// A path of these that is `prefix` or below it, or below which `prefix` names a model.
+    fn hidden_by(self, prefix: &str) -> Option<&'static str> {
+        let covered =
+            |paths: &[&'static str]| paths.iter().find(|path| behind(prefix, path).is_some()).copied();
+        let meeting = |lists: &[&'static str]| {
+            covered(lists).or_else(|| lists.iter().find(|list| listed(list, prefix).is_some()).copied())
+        };
+        match self {
+            Path::Exact(exact) => covered(&[exact]),
+            Path::Any(paths) => covered(paths),
+            Path::List(list) | Path::Named(list, _) => meeting(&[list]),
+            Path::Lists(lists) | Path::Method(lists, _) => meeting(&lists),
+            Path::Configured => None,
+        }
+    }
+}
+
+/// What follows `prefix`, which is whole segments, in `path`: nothing, or what begins with a slash.
+#[must_use]
+pub fn behind<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
+    path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// The rest of `path`, if it is `list` or below it.
@@ -104,6 +129,8 @@ pub enum Body {
     FormOrJson,
     /// Nothing that matters: what its path names is at a backend, which takes these methods.
     Stored(&'static [&'static str]),
+    /// Anything or nothing, by any method.
+    Any,
 }
 
 /// The endpoints, each with what is known of it.
@@ -187,6 +214,8 @@ endpoints! {
     AnthropicModels: anthropic::MODELS,
     /// `POST /cohere/v2/rerank`, also without `/cohere`, as `/v1/rerank` and as `/rerank`
     Rerank: cohere::RERANK,
+    /// Whatever is below a prefix that the configuration passes to a backend
+    PassThrough: passed::OPERATION,
 }
 
 /// By these, whatever they say, Google's clients are told apart where its API has a path that another has too.
@@ -209,6 +238,13 @@ impl Endpoint {
         Endpoint::ALL.iter().find(|endpoint| endpoint.operation().path.rest(path).is_some()).copied()
     }
 
+    /// An endpoint that requests would not reach if all below `prefix` went elsewhere, and its path.
+    #[must_use]
+    pub fn hidden_by(prefix: &str) -> Option<(Endpoint, &'static str)> {
+        let find = |endpoint: &Endpoint| Some((*endpoint, endpoint.operation().path.hidden_by(prefix)?));
+        Endpoint::ALL.iter().find_map(find)
+    }
+
     /// The name of the model, or of the response, that a path of this endpoint, without its query, asks about, as it
     /// stands there: it may be percent-encoded.
     #[must_use]
@@ -228,13 +264,14 @@ impl Endpoint {
         self.client_api().api()
     }
 
-    /// The methods that the endpoint takes.
+    /// The methods that the endpoint takes; none where it takes any.
     #[must_use]
     pub fn methods(self) -> &'static [&'static str] {
         match self.operation().body {
             Body::None => &["GET"],
             Body::Json | Body::Form | Body::FormOrJson => &["POST"],
             Body::Stored(methods) => methods,
+            Body::Any => &[],
         }
     }
 
@@ -250,7 +287,7 @@ impl Endpoint {
         match self.operation().body {
             Body::Form => true,
             Body::FormOrJson => !glance::is_json(headers),
-            Body::Json | Body::None | Body::Stored(_) => false,
+            Body::Json | Body::None | Body::Stored(_) | Body::Any => false,
         }
     }
 
@@ -266,6 +303,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_prefix_that_would_hide_an_endpoint_is_told() {
+        for (prefix, hidden) in [
+            ("/v1", Some("/v1/chat/completions")),
+            ("/v1/chat/completions", Some("/v1/chat/completions")),
+            ("/cohere", Some("/cohere/v2/rerank")),
+            ("/anthropic/v1", Some("/anthropic/v1/messages")),
+            ("/v1/models/org", Some("/v1beta/models")),
+            ("/v1beta", Some("/v1beta/models")),
+            ("/tokenize", Some("/tokenize")),
+            ("/v1/responses/r_1", None),
+            ("/v1/files", None),
+            ("/v1/batches", None),
+            ("/v1/messages/batches", None),
+            ("/v", None),
+            ("/bedrock", None),
+        ] {
+            let found = Endpoint::hidden_by(prefix).map(|(_, path)| path);
+            assert_eq!(found.is_some(), hidden.is_some(), "{prefix}: {found:?}");
+            if !prefix.contains("models") {
+                assert_eq!(found, hidden, "{prefix}");
+            }
+        }
+        assert_eq!(behind("/a", "/a/b"), Some("/b"));
+        assert_eq!(behind("/a", "/a"), Some(""));
+        assert_eq!(behind("/a", "/ab"), None);
+    }
+
+    #[test]
     fn no_two_endpoints_share_a_path_and_each_path_says_its_api() {
         for endpoint in Endpoint::ALL {
             let paths = match endpoint.operation().path {
@@ -274,6 +339,7 @@ mod tests {
                 Path::Lists([newer, _]) => vec![newer.to_owned()],
                 Path::Method([newer, _], method) => vec![format!("{newer}/org/m:1:{method}")],
                 Path::Named(list, behind) => vec![format!("{list}/resp_1{behind}")],
+                Path::Configured => vec![],
             };
             for path in paths {
                 let path = path.as_str();

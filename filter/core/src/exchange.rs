@@ -222,6 +222,10 @@ impl Exchange {
     #[must_use]
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         if name == MODEL_HEADER {
+            // What passes is not routed by its model, so the proxy's limits do not see one.
+            if self.client.endpoint == Some(Endpoint::PassThrough) {
+                return None;
+            }
             return Some(Cow::Borrowed(&self.client.model));
         }
         let mut values = self.client.headers.all(name);

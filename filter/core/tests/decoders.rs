@@ -21,6 +21,7 @@ use weir_core::config::Schema;
 use weir_core::endpoint::Endpoint;
 use weir_core::headers::Headers;
 use weir_core::wire::job::{Seen, Sent, Translation};
+use weir_core::wire::usage::Recognizer;
 use weir_core::wire::{Asked, BackendCodec, ClientCodec, Framing, SchemaName, To, translate, translation};
 
 /// What Anthropic's clients rely on in a stream.
@@ -137,6 +138,26 @@ fn answers_to_embeddings() {
 #[test]
 fn answers_to_rerank() {
     job_answers(Endpoint::Rerank, r#"{"model": "m", "query": "q", "documents": ["a", "b"]}"#, "ranks");
+}
+
+/// What passes unread may be anything.
+#[test]
+fn usage_of_what_passes() {
+    let corpus: Vec<Vec<u8>> = ["anthropic", "cohere", "converse", "embeddings", "gemini", "openai", "ranks"]
+        .iter()
+        .flat_map(|folder| files(folder, "json"))
+        .map(|file| std::fs::read(file).unwrap())
+        .collect();
+    for_a_while("usage of what passes", |chance| {
+        let body = chance.changed(&corpus);
+        let _kept = Kept::new("passed", &body);
+        let mut known = Recognizer::default();
+        known.document(&body);
+        known.end_of_document(&body);
+        known.document(&[b"[", body.as_slice(), b",", body.as_slice(), b"]"].concat());
+        let usage = known.observed().usage;
+        assert!(usage.total >= usage.input && usage.total >= usage.output, "{usage:?}");
+    });
 }
 
 fn requests(endpoint: Endpoint, folders: &[&str]) {

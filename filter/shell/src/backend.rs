@@ -231,6 +231,11 @@ impl BackendFilter {
                 host.edit(Map::Response, &edits);
                 return Flow::Continue;
             }
+            AnswerHeaders::Watch(edits) => {
+                host.edit(Map::Response, &edits);
+                self.answer = Answer::Stream;
+                return Flow::Continue;
+            }
             AnswerHeaders::Whole if status >= 400 && self.may_be_retried && !host.retries_held_answers() => {
                 host.edit(Map::Response, &attempt.headers_ahead());
                 self.answer = Answer::WholeBody;

@@ -54,10 +54,11 @@ impl Compiler<'_, '_> {
                 members,
                 timeouts: &rule.timeouts,
                 idle_timeout: rule.stream_idle_timeout.and_then(|timeout| timeout.unless_zero()),
-                ai: Some(AiDraft { targets, costs: &costs }),
+                ai: Some(AiDraft { targets, costs: &costs, pass_through: None }),
             };
             self.place(&draft, &attached);
         }
+        self.passed(route, &costs, &attached);
     }
 
     fn models(
@@ -147,12 +148,29 @@ impl Compiler<'_, '_> {
             return None;
         }
         let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
-        let backend = match self.set.ai_service_backends.find(namespace, &reference.name) {
+        let (mut member, mut target) =
+            self.ai_service_backend(id, &format!("{field}.name"), namespace, &reference.name)?;
+        member.priority = reference.priority;
+        member.weight = reference.weight;
+        target.model = model;
+        target.headers = mutations::merge_headers(&headers, &target.headers);
+        target.body = mutations::merge_body(&body, &target.body);
+        Some((member, target))
+    }
+
+    /// The AIServiceBackend that `field` of `id` names, as the only one of a rule.
+    pub(super) fn ai_service_backend(
+        &mut self,
+        id: &ResourceId,
+        field: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<(Member, Target)> {
+        let backend = match self.set.ai_service_backends.find(namespace, name) {
             Found::Broken => return None,
             Found::Nothing(others) => {
-                let message =
-                    format!("AIServiceBackend {namespace}/{} does not exist, {others}", reference.name);
-                self.report.error(id, format!("{field}.name"), message);
+                let message = format!("AIServiceBackend {namespace}/{name} does not exist, {others}");
+                self.report.error(id, field, message);
                 return None;
             }
             Found::One(backend) => backend,
@@ -179,16 +197,16 @@ impl Compiler<'_, '_> {
         }
         let member = Member {
             backend: name.clone(),
-            priority: reference.priority,
-            weight: reference.weight,
+            priority: 0,
+            weight: 1,
             endpoints: compiled.addresses.endpoints.clone(),
             tls: compiled.addresses.tls.clone(),
         };
         let target = Target {
             backend: name,
-            model,
-            headers: mutations::merge_headers(&headers, &compiled.headers),
-            body: mutations::merge_body(&body, &compiled.body),
+            model: None,
+            headers: compiled.headers.clone(),
+            body: compiled.body.clone(),
         };
         Some((member, target))
     }

@@ -97,6 +97,15 @@ pub(super) const CASES: &[Case] = &[
         &[("parentRefs: [{name: edge}]", "parentRefs: [{name: edge}]\n  hostnames: ['https://b.com']")],
         "",
     ),
+    // What passes as it is
+    ("nothing passes", PASSED[0], ""),
+    ("passed to nobody", PASSED[1], ""),
+    ("passed to an unknown backend", PASSED[2], ""),
+    ("passed twice", PASSED[3], ""),
+    ("prefixes that overlap", PASSED[4], ""),
+    ("prefix of the gateway's own", PASSED[5], ""),
+    ("prefix of a model", PASSED[6], ""),
+    ("prefix with a slash at its end", PASSED[7], ""),
     // Rules
     (
         "backend that nothing defines",
@@ -207,4 +216,25 @@ pub(super) const CASES: &[Case] = &[
         "",
     ),
     ("cost of no kind", &[("type: TotalToken", "type: TotalTokens")], ""),
+];
+
+/// The base with this annotation on its AIGatewayRoute.
+macro_rules! passing {
+    ($value:literal) => {
+        &[(
+            "metadata: {name: chat}",
+            concat!("metadata: {name: chat, annotations: {weir.dev/pass-through: \"", $value, "\"}}"),
+        )]
+    };
+}
+
+const PASSED: [&[(&str, &str)]; 8] = [
+    passing!(""),
+    passing!("/bedrock"),
+    passing!("/bedrock=bedrok"),
+    passing!("/a=openai, /a=bedrock"),
+    passing!("/a/b=openai, /a=bedrock"),
+    passing!("/v1=openai"),
+    passing!("/v1/models/one=openai"),
+    passing!("/bedrock/=bedrock"),
 ];

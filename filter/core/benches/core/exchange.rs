@@ -205,7 +205,7 @@ impl Host<'_> {
                 }
                 black_box(attempt.answer_chunk(b"", true, NOW_MS));
             }
-            AnswerHeaders::Pass(_) => panic!("not looked at"),
+            AnswerHeaders::Pass(_) | AnswerHeaders::Watch(_) => panic!("not looked at"),
         }
         headers
     }

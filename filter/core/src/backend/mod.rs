@@ -18,9 +18,9 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::auth::is_credential_header;
-use crate::config::{Auth, Backend, Config, Route, Target};
+use crate::config::{Auth, Backend, Config, PassThrough, Route, Target};
 use crate::edge::Reply;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, behind};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::SharedExchange;
 use crate::limit;
@@ -93,6 +93,18 @@ impl Attempt {
             let message = "unknown path: the route that takes it is for models, and no endpoint has it";
             return Begin::Reply(refuse(exchange, &Error::new(Kind::UnknownPath, message)));
         };
+        let is_taken = match &route.pass_through {
+            None => endpoint != Endpoint::PassThrough,
+            Some(PassThrough { prefix, .. }) => {
+                let exchange = exchange.borrow();
+                let (path, _) = exchange.client.headers.path_and_query();
+                endpoint == Endpoint::PassThrough && behind(prefix, path).is_some()
+            }
+        };
+        if !is_taken {
+            let message = "unknown path: the route that takes it is for other paths";
+            return Begin::Reply(refuse(exchange, &Error::new(Kind::UnknownPath, message)));
+        }
         if let Some(refusal) = refused_by_time(exchange, route, now_ms) {
             return Begin::Reply(refusal);
         }

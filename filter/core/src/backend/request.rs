@@ -20,7 +20,7 @@ use crate::wire::anthropic::beta;
 use crate::wire::error::malformed;
 use crate::wire::job::{Sent, Translation};
 use crate::wire::schema::{ApiHeader, Mend, STORED, segment};
-use crate::wire::{self, ClientApi, Reach, To, Translated, translate};
+use crate::wire::{self, ClientApi, Reach, To, Translated, passed, translate};
 
 /// The request as the backend shall have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,10 +66,10 @@ impl Attempt {
     #[must_use]
     pub fn reads_body(&self) -> bool {
         let is_signed = matches!(self.backend.auth, Some(Auth::AwsSigv4 { .. }));
-        let exchange = self.exchange.borrow();
-        if self.endpoint.is_of_stored() {
+        if self.reach == Reach::Raw || self.endpoint.is_of_stored() {
             return is_signed;
         }
+        let exchange = self.exchange.borrow();
         let is_mutated = !self.target.body.is_empty() && !self.endpoint.brings_form(&exchange.client.headers);
         let is_renamed = exchange.attempts.request_model != exchange.client.model;
         self.reach != Reach::Same
@@ -123,12 +123,12 @@ impl Attempt {
         if let Some(new_body) = &new_body {
             headers.set("content-length", new_body.len().to_string());
         }
-        if !brings_form && !self.endpoint.is_of_stored() {
+        if !brings_form && !self.endpoint.is_of_stored() && self.reach != Reach::Raw {
             headers.ensure("content-type", "application/json");
         }
         // Usage must be readable: an answer comes plain, or in the one encoding that both the client and this gateway
         // read.
-        if self.reach == Reach::Same && accepts_gzip {
+        if matches!(self.reach, Reach::Same | Reach::Raw) && accepts_gzip {
             headers.ensure("accept-encoding", "gzip");
         } else {
             headers.ensure_none("accept-encoding");
@@ -139,6 +139,9 @@ impl Attempt {
                     headers.set(name, value)
                 }
                 ApiHeader::Default(..) => {}
+                // The client speaks the backend's API itself.
+                ApiHeader::Set(..) | ApiHeader::Remove(_) | ApiHeader::Keep(..)
+                    if self.reach == Reach::Raw => {}
                 ApiHeader::Set(name, value) => headers.ensure(name, value),
                 ApiHeader::Remove(name) => headers.ensure_none(name),
                 ApiHeader::Keep(name, keeps) => {
@@ -148,6 +151,9 @@ impl Attempt {
                 }
             }
         }
+        if let (Reach::Raw, Some(betas)) = (self.reach, &self.backend.betas) {
+            headers.ensure_list(BETA_HEADER, |feature| betas.have(feature));
+        }
         for (name, value) in &self.target.headers.set {
             headers.set(name.to_ascii_lowercase(), value.clone());
         }
@@ -156,7 +162,9 @@ impl Attempt {
         }
         if let Some(auth) = &self.backend.auth {
             let final_body = new_body.as_deref().unwrap_or(body);
-            authenticate(&mut headers, auth, &path, host, final_body, identity)?;
+            let method = headers.original(":method").unwrap_or("POST").to_owned();
+            let signed = Signed { method: &method, path: &path, host, body: final_body };
+            authenticate(&mut headers, auth, &signed, identity)?;
         }
         let headers = headers.into_edits();
         drop(exchange);
@@ -173,6 +181,7 @@ impl Attempt {
             Reach::Same => self.spliced(body)?,
             Reach::Envelope => Some(self.enveloped(body)?),
             Reach::Translate => Some(self.translated(body)?),
+            Reach::Raw => return Ok(None),
         };
         let mutation = &self.target.body;
         if mutation.is_empty() || self.endpoint.brings_form(&self.exchange.borrow().client.headers) {
@@ -303,11 +312,16 @@ impl Attempt {
 
     /// The `:path` at the backend. What a client adds behind its own path means something only to its own API.
     fn path(&self, exchange: &Exchange) -> String {
-        let mut path = wire::path(&self.to(exchange, &exchange.client.headers));
+        let headers = &exchange.client.headers;
+        let (asked, query) = headers.path_and_query();
+        let mut path = match &self.route.pass_through {
+            Some(passing) => passed::path(passing, self.backend.schema.prefix.as_deref(), asked),
+            None => wire::path(&self.to(exchange, headers)),
+        };
         if let Some(name) = exchange.client.kept.as_ref().and_then(Kept::of_path) {
             path = path.replacen(STORED, &segment(name), 1);
         }
-        if let (Reach::Same, (_, Some(query))) = (self.reach, exchange.client.headers.path_and_query()) {
+        if let (Reach::Same | Reach::Raw, Some(query)) = (self.reach, query) {
             let query = query_without_credentials(query);
             add_query(&mut path, &query);
         }
@@ -360,12 +374,18 @@ fn mutated(body: &[u8], mutation: &BodyMutation) -> Result<Vec<u8>> {
     splice::edit(body, &edits).map_err(malformed)
 }
 
+/// What a signature is over, beside headers.
+struct Signed<'a> {
+    method: &'a str,
+    path: &'a str,
+    host: &'a str,
+    body: &'a [u8],
+}
+
 fn authenticate(
     headers: &mut AttemptHeaders<'_>,
     auth: &Auth,
-    path: &str,
-    host: &str,
-    body: &[u8],
+    signed: &Signed<'_>,
     identity: Identity<'_>,
 ) -> Result<()> {
     let missing = || Error::new(Kind::Unavailable, "there is no credential for this backend");
@@ -379,18 +399,17 @@ fn authenticate(
         }
         (Auth::AzureKey { .. }, Credential::ApiKey(key)) => set_key(headers, KeyHeader::AzureKey, key),
         (Auth::AwsSigv4 { region, .. }, Credential::Aws(credentials)) => {
-            let method = headers.original(":method").unwrap_or("POST").to_owned();
             let content_type = headers.now("content-type").map(str::to_owned);
             let content_type = content_type.as_deref().map(|value| ("content-type", value));
             let signing = sigv4::Signing {
-                method: &method,
-                target: path,
-                host,
+                method: signed.method,
+                target: signed.path,
+                host: signed.host,
                 headers: content_type.as_slice(),
-                body,
+                body: signed.body,
                 credentials,
-                region: sigv4::region_of_host(host).unwrap_or(region),
-                service: sigv4::service_of_host(host),
+                region: sigv4::region_of_host(signed.host).unwrap_or(region),
+                service: sigv4::service_of_host(signed.host),
                 now: identity.now,
             };
             for (name, value) in sigv4::sign(&signing, identity.keys).iter() {

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Source;
+use crate::endpoint::behind;
 use crate::headers::{MODEL_HEADER, USER_HEADER};
 use crate::kept::{self, Tag};
 
@@ -107,6 +108,9 @@ pub struct Config {
     /// See [`Config::backend_of_tag`].
     #[serde(skip)]
     pub tags: Derived<BTreeMap<Tag, String>>,
+    /// See [`Config::behind_prefix`].
+    #[serde(skip)]
+    pub prefixes: Derived<BTreeSet<String>>,
 }
 
 /// What follows from the rest of a value, made when it is first asked for.
@@ -190,6 +194,17 @@ impl Config {
         tags.get(&tag).map(String::as_str)
     }
 
+    /// What follows the prefix of a [`PassThrough`] in `path`, which is without a query; that of the longest.
+    #[must_use]
+    pub fn behind_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
+        let prefixes = self.prefixes.0.get_or_init(|| {
+            let passing = self.routes.values().filter_map(|route| route.pass_through.as_ref());
+            passing.map(|passing| passing.prefix.clone()).collect()
+        });
+        // Of two that begin a path, the longer one comes later.
+        prefixes.iter().rev().find_map(|prefix| behind(prefix, path))
+    }
+
     /// The route that Envoy's route `name` is one of, with the name it has here.
     #[must_use]
     pub fn route(&self, name: &str) -> Option<(&str, &Arc<Route>)> {
@@ -232,6 +247,7 @@ impl Default for Config {
             told_apart: Derived::default(),
             brought: Derived::default(),
             tags: Derived::default(),
+            prefixes: Derived::default(),
         }
     }
 }
@@ -310,6 +326,9 @@ pub struct Route {
     /// Requests are refused for what would otherwise be on record as a loss.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
+    /// The route takes all below a path and passes it to its backend as it is. `None`: it takes models.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass_through: Option<PassThrough>,
     /// Request headers that Envoy's rate limit reads once more when it charges: what attempts made of them is undone
     /// before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -341,6 +360,18 @@ pub struct Route {
     /// timeout.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer_timeout_ms: Option<u64>,
+}
+
+/// A part of the gateway's paths that is a backend's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PassThrough {
+    /// What such paths begin with at the gateway, which the backend does not see: whole segments, without a slash at the
+    /// end.
+    pub prefix: String,
+    /// What stands in its place at the backend; nothing where this is empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub path: String,
 }
 
 /// The one place that a model's requests go to.

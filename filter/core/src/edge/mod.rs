@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use crate::backend::{Attempt, Place};
 use crate::codec::text::BYTE_ORDER_MARK;
-use crate::config::Config;
-use crate::endpoint::{Body, ClientApi};
+use crate::config::{Config, Direct};
+use crate::endpoint::{Body, ClientApi, Endpoint};
 use crate::error::{Error, Kind, no_room};
 use crate::exchange::SharedExchange;
 use crate::headers::{
@@ -23,7 +23,7 @@ use crate::headers::{
 };
 use crate::kept::Kept;
 use crate::pulse::Beat;
-use crate::wire::ClientCodec;
+use crate::wire::{ClientCodec, passed};
 
 pub use closing::Closing;
 pub use local_reply::{ANSWER_BROKEN, ANSWER_TOO_LARGE, LocalReply, OWN_DETAILS};
@@ -139,6 +139,14 @@ impl Edge {
             }
         }
         let (path, _) = headers.path_and_query();
+        if exchange.client.endpoint.is_none()
+            && let Some(behind) = self.config.behind_prefix(path)
+        {
+            exchange.client.endpoint = Some(Endpoint::PassThrough);
+            exchange.client.api = ClientApi::of_path(behind);
+            exchange.client.model = passed::model_of_path(behind);
+            passed::check_path(behind)?;
+        }
         let Some(endpoint) = exchange.client.endpoint else {
             if self.config.plain_routes {
                 return Ok(Request::Pass(edits));
@@ -148,11 +156,19 @@ impl Edge {
         for (name, _) in headers.iter().filter(|(name, _)| is_steering(name)) {
             edits.remove(name.to_owned());
         }
+        let taken = endpoint.methods();
+        if taken.is_empty() {
+            return Ok(if !end && self.may_read(headers) {
+                Request::Hold(edits)
+            } else {
+                Request::Pass(edits)
+            });
+        }
         let method = headers.get(":method").unwrap_or_default();
         let body = endpoint.operation().body;
         let is_head_of_list = method == "HEAD" && body == Body::None;
-        if !endpoint.methods().contains(&method) && !is_head_of_list {
-            let message = format!("{path} takes {}, not {method}", endpoint.methods().join(" and "));
+        if !taken.contains(&method) && !is_head_of_list {
+            let message = format!("{path} takes {}, not {method}", taken.join(" and "));
             return Err(Error::new(Kind::MethodNotAllowed, message));
         }
         let host = headers.get(":authority").unwrap_or_default();
@@ -179,6 +195,16 @@ impl Edge {
         }
         check_size(&self.config, announced_size(headers))?;
         Ok(Request::Hold(edits))
+    }
+
+    /// Whether the body of a request that passes may be held to read it. What is too large for that, or may become so,
+    /// passes unread: a file may be as large as its provider takes it.
+    fn may_read(&self, headers: &Headers) -> bool {
+        let size = announced_size(headers);
+        headers.media_type().ends_with("json")
+            && headers.get("content-encoding").is_none()
+            && size > 0
+            && check_size(&self.config, size).is_ok()
     }
 
     /// So many bytes of the body have come; it is not whole yet. `Some` refuses the request.
@@ -220,6 +246,14 @@ impl Edge {
             seen.model.clone_from(&kept.model);
         }
         let mut edits = HeaderEdits::default();
+        if endpoint == Endpoint::PassThrough {
+            // Its path says where it goes, so no route shall see the model.
+            if !seen.model.is_empty() {
+                exchange.client.model = seen.model;
+            }
+            exchange.client.body_size = body.len();
+            return Ok(edits);
+        }
         edits.set(MODEL_HEADER, seen.model.clone());
         if self.config.prefix_key
             && let Some(prompt) = endpoint.operation().conversation().and_then(ClientCodec::prompt)
@@ -266,7 +300,10 @@ impl Edge {
     fn rehearse(&mut self, body: &[u8]) -> Result<(), Error> {
         let place = {
             let exchange = self.exchange.borrow();
-            let direct = self.config.direct.get(&exchange.client.model).filter(|_| !exchange.routed.direct);
+            let is_routed = |_: &&Direct| {
+                !exchange.routed.direct && exchange.client.endpoint != Some(Endpoint::PassThrough)
+            };
+            let direct = self.config.direct.get(&exchange.client.model).filter(is_routed);
             direct.map(|direct| Place { route: &direct.route, target: &direct.target })
         };
         let Some(place) = place else { return Ok(()) };
@@ -376,8 +413,7 @@ impl Edge {
             return Response::Pass(edits);
         }
         // Of a request whose body is not whole no backend knows.
-        let is_envoys =
-            status == 413 && exchange.client.endpoint.is_some() && exchange.client.model.is_empty();
+        let is_envoys = status == 413 && exchange.client.endpoint.is_some() && exchange.attempts.begun == 0;
         let error = match local {
             None if is_envoys => LocalReply { status, details: "" }.error(&exchange),
             // The backend role gave a backend's error the client's shape, where there was a body.

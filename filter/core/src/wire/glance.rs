@@ -133,7 +133,7 @@ pub(crate) fn model_of_path(path: &str) -> Result<String, String> {
 const FIELD: &str = "the field model";
 
 /// The model becomes a header that routes match on: it must survive that unchanged. `place` is where it stands.
-fn valid_model(place: &str, model: &str) -> Result<String, String> {
+pub(super) fn valid_model(place: &str, model: &str) -> Result<String, String> {
     if model.is_empty() {
         return Err(format!("{place} is empty"));
     }

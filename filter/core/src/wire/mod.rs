@@ -74,6 +74,7 @@ mod lists;
 mod names;
 pub(crate) mod openai;
 pub mod openai_chat;
+pub(crate) mod passed;
 pub mod prompt;
 #[cfg(test)]
 mod properties;

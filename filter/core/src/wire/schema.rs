@@ -154,6 +154,8 @@ pub enum Reach {
     Envelope,
     /// Through the neutral form of what is asked for.
     Translate,
+    /// Whatever the client asks goes to the backend, which is all that is known of it.
+    Raw,
 }
 
 /// How requests of `endpoint` reach backends of `schema`.
@@ -162,6 +164,9 @@ pub enum Reach {
 ///
 /// 422 where there is no way.
 pub fn reach(endpoint: Endpoint, schema: SchemaName) -> Result<Reach> {
+    if endpoint == Endpoint::PassThrough {
+        return Ok(Reach::Raw);
+    }
     let served = schema.schema();
     if let Some(native) = native(served, endpoint) {
         return Ok(native.reach);

@@ -335,6 +335,15 @@ fn answer_through(attempt: &mut Attempt, answer: &Answer, now: u64) -> Way {
             way.edit(&edits);
             way.body = answer.body();
         }
+        AnswerHeaders::Watch(edits) => {
+            way.edit(&edits);
+            let last = answer.chunks.len().saturating_sub(1);
+            for (index, chunk) in answer.chunks.iter().enumerate() {
+                let end = index == last && !answer.breaks;
+                assert_eq!(attempt.answer_chunk(chunk, end, now), Chunk::Pass);
+                way.body.extend_from_slice(chunk);
+            }
+        }
         AnswerHeaders::Whole if answer.breaks => {
             // Nothing was released: Envoy answers in the backend's place.
             way = Way { status: 503, headers: Vec::new(), body: Vec::new(), headers_only: true };

@@ -37,6 +37,7 @@ mod models;
 mod openai_in_clouds;
 mod outcome;
 mod pass_through;
+mod passed;
 mod refused;
 mod repeated;
 mod usage;

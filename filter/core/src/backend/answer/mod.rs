@@ -1,10 +1,11 @@
 //! The answer of one attempt, on its way to the client.
 //!
-//! Three ways: an answer passes as it comes, it is held until it is whole, or it is handled event by event. In the
+//! Three ways: an answer passes as it comes, seen or unseen, it is held until it is whole, or it is handled event by event. In the
 //! latter two its headers are held back as well, until it is known what they must say.
 
 mod event;
 mod opening;
+mod raw;
 mod stream;
 mod unwanted;
 mod whole;
@@ -26,6 +27,7 @@ use crate::wire::job::{self, Translation};
 use crate::wire::{Asked, Framing, Reach};
 
 use opening::Opening;
+use raw::Watched;
 use stream::{Hold, Stream};
 use whole::as_failure;
 
@@ -41,6 +43,8 @@ pub enum Headers {
     Whole,
     /// Hold the headers, and give each chunk to [`Attempt::answer_chunk`].
     Stream,
+    /// Let the headers pass with these changes, and give each chunk to [`Attempt::answer_chunk`].
+    Watch(HeaderEdits),
 }
 
 /// What to do with a whole answer.
@@ -99,6 +103,8 @@ pub(super) struct State {
     /// It is a stream, whatever its content type says.
     retyped: bool,
     stream: Option<Box<Stream>>,
+    /// Of an answer of which nothing is known.
+    watched: Option<Box<Watched>>,
     /// Its status and its other headers cannot be changed any more.
     headers_are_gone: bool,
 }
@@ -120,7 +126,7 @@ impl Attempt {
     /// The answer's headers have come; `end` says that it has no body.
     pub fn answer_headers(&mut self, status: u16, headers: &HeaderMap, end: bool, now_ms: u64) -> Headers {
         let decision = self.read_headers(status, headers, end, now_ms);
-        if let Headers::Pass(edits) = &decision {
+        if let Headers::Pass(edits) | Headers::Watch(edits) = &decision {
             self.lets_pass(edits);
         }
         decision
@@ -144,6 +150,9 @@ impl Attempt {
         state.input_tokens =
             headers.get("x-amzn-bedrock-input-token-count").and_then(|count| count.parse().ok());
 
+        if self.reach == Reach::Raw {
+            return self.raw_headers(headers, end, now_ms);
+        }
         if end {
             // A status of failure sends Envoy to the next backend; when there is none, the edge role adds a body.
             return match self.read_whole(b"", now_ms) {
@@ -201,7 +210,7 @@ impl Attempt {
             return Err(self.wrong_media_type());
         }
         let translation = match self.reach {
-            Reach::Same | Reach::Envelope => None,
+            Reach::Same | Reach::Envelope | Reach::Raw => None,
             Reach::Translate => match self.translation()? {
                 Translation::Conversation(client, backend) => {
                     let asked = self.asked(&exchange, now_ms);

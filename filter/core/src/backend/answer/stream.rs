@@ -24,7 +24,7 @@ use crate::headers::HeaderEdits;
 use crate::kept::Naming;
 use crate::pulse::Pulse;
 use crate::wire::usage::StreamObserver;
-use crate::wire::{EventReader, EventWriter, Framing};
+use crate::wire::{EventReader, EventWriter, Framing, Reach};
 use handler::Handler;
 use out::{Out, Passed};
 
@@ -394,6 +394,9 @@ fn unreadable(error: &dyn Display) -> Error {
 impl Attempt {
     /// A chunk of a stream has come; `end` says that it is the last.
     pub fn answer_chunk(&mut self, chunk: &[u8], end: bool, now_ms: u64) -> Chunk {
+        if self.reach == Reach::Raw {
+            return self.raw_chunk(chunk, end);
+        }
         if let Some(opening) = self.answer.opening.take() {
             return self.open(opening, chunk, end, now_ms);
         }
@@ -444,7 +447,8 @@ impl Attempt {
     #[must_use]
     pub fn stream_held(&self) -> usize {
         let opening = self.answer.opening.as_ref().map_or(0, Opening::held_bytes);
-        self.answer.stream.as_ref().map_or(opening, |stream| stream.held_bytes())
+        let watched = self.answer.watched.as_ref().map_or(opening, |watched| watched.held_bytes());
+        self.answer.stream.as_ref().map_or(watched, |stream| stream.held_bytes())
     }
 
     /// There is no room for what is held of a stream: it ends with an error, behind what `step` says.
@@ -453,6 +457,8 @@ impl Attempt {
         if self.answer.opening.is_some() {
             return asked_again(self.give_up(&error));
         }
+        // It passes all the same.
+        self.answer.watched = None;
         let Some(stream) = &mut self.answer.stream else { return step };
         // What is held goes.
         stream.frames = Frames::Sse(SseDecoder::new(MAX_EVENT));

@@ -52,6 +52,10 @@ impl Attempt {
     }
 
     pub(super) fn read_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
+        if self.reach == Reach::Raw {
+            let blanked = self.answer.secrets.blanked(body);
+            return Ok(blanked.map_or_else(|| self.unchanged(body), |body| replaced(&body)));
+        }
         if (400..600).contains(&self.answer.status) {
             return self.read_error(body);
         }
@@ -66,7 +70,7 @@ impl Attempt {
         }
         match self.reach {
             Reach::Translate => self.translate_whole(body, now_ms),
-            Reach::Same | Reach::Envelope => self.watch_whole(body, now_ms),
+            Reach::Same | Reach::Envelope | Reach::Raw => self.watch_whole(body, now_ms),
         }
     }
 
@@ -74,7 +78,7 @@ impl Attempt {
     fn read_error(&self, body: &[u8]) -> Result<Whole> {
         // The cloud's own errors are of another shape, but what Claude says there is Anthropic's.
         let same_api = match self.reach {
-            Reach::Same => true,
+            Reach::Same | Reach::Raw => true,
             Reach::Envelope | Reach::Translate => wire::is_error_of(self.exchange.borrow().client.api, body),
         };
         let blanked = self.answer.secrets.blanked(body);
@@ -242,7 +246,9 @@ impl Attempt {
     pub fn headers_ahead(&mut self) -> HeaderEdits {
         self.answer.headers_are_gone = true;
         let mut headers = HeaderEdits::default();
-        headers.set("content-type", "application/json");
+        if self.reach != Reach::Raw {
+            headers.set("content-type", "application/json");
+        }
         headers.remove("content-length");
         headers.remove("content-encoding");
         headers

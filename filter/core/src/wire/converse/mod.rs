@@ -21,7 +21,7 @@ mod request;
 mod rules;
 mod tools;
 mod types;
-mod usage;
+pub(in crate::wire) mod usage;
 
 pub(super) use cited::citation;
 pub(super) use media::media;

@@ -43,6 +43,11 @@ impl Counters {
     }
 }
 
+/// `usage` as Converse wrote it.
+pub(in crate::wire) fn read(usage: &[u8]) -> Usage {
+    serde_json::from_slice::<Counters>(usage).map(|counters| counters.usage()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

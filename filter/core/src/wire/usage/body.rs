@@ -52,8 +52,7 @@ pub fn observe_body(endpoint: Endpoint, body: &[u8]) -> Result<Observed, ScanErr
 /// rest of an object up to its end, and what comes before it the beginning of one.
 #[must_use]
 pub fn observe_ends(endpoint: Endpoint, head: &[u8], tail: &[u8]) -> Option<Observed> {
-    let rest = KEYS.iter().filter_map(|key| memrmem(tail, key)).filter_map(|at| {
-        let rest = [b"{", tail.get(at..)?].concat();
+    let rest = ends_of_objects(tail, &KEYS).filter_map(|rest| {
         let members = json::scan(&rest, MEMBERS).ok()?.members;
         Some((rest, members))
     });
@@ -65,6 +64,14 @@ pub fn observe_ends(endpoint: Endpoint, head: &[u8], tail: &[u8]) -> Option<Obse
     }
     observed.model = observed.model.or_else(|| model_of_head(head));
     Some(observed)
+}
+
+/// What begins with the last of one of `keys` in `tail`, as an object, where it is one.
+pub(super) fn ends_of_objects(tail: &[u8], keys: &[&[u8]]) -> impl Iterator<Item = Vec<u8>> {
+    keys.iter().filter_map(|key| memrmem(tail, key)).filter_map(|at| {
+        let rest = [b"{", tail.get(at..)?].concat();
+        json::scan(&rest, []).is_ok().then_some(rest)
+    })
 }
 
 const KEYS: [&[u8]; 3] = [b"\"usage\"", b"\"model\"", b"\"meta\""];

@@ -6,6 +6,7 @@ mod body;
 mod chunk;
 mod count;
 mod facts;
+mod known;
 mod shapes;
 mod stream;
 #[cfg(test)]
@@ -16,6 +17,7 @@ pub use body::{END, MAX_READ, content_of_body, observe_body, observe_ends};
 pub(in crate::wire) use body::{cohere as cohere_usage, openai as openai_usage};
 pub use chunk::is_usage_only_chunk;
 pub(crate) use count::Count;
+pub use known::Recognizer;
 pub use stream::{Glance, StreamObserver};
 pub use watch::{Counters, End, Shape, Tokens, Watch};
 
