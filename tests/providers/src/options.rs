@@ -136,6 +136,7 @@ impl Options {
                     key: self.api_key(name),
                     strict: false,
                     responses: openai::Responses::default(),
+                    files: openai::Files::default(),
                 })
             });
         }
@@ -145,6 +146,7 @@ impl Options {
                     key: self.api_key(name),
                     strict: true,
                     responses: openai::Responses::default(),
+                    files: openai::Files::default(),
                 })
             });
         }

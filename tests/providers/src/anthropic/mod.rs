@@ -1,5 +1,6 @@
 //! Anthropic's own API: messages and token counting.
 
+mod batches;
 mod check;
 mod message;
 
@@ -49,7 +50,10 @@ impl Provider {
 
     fn try_answer(&self, ask: &Ask<'_>) -> Result<Answer, (u16, &'static str, String)> {
         let invalid = |message: String| (400, "invalid_request_error", message);
-        if ask.method != "POST" || !matches!(ask.path, "/v1/messages" | "/v1/messages/count_tokens") {
+        let batches = batches::Asked::of(ask);
+        let is_messages =
+            ask.method == "POST" && matches!(ask.path, "/v1/messages" | "/v1/messages/count_tokens");
+        if batches.is_none() && !is_messages {
             return Err((404, "not_found_error", "Not Found".to_owned()));
         }
         // A key goes into either header; the SDKs from 2.0 on use the second.
@@ -71,6 +75,9 @@ impl Provider {
                 return Err(invalid(format!("anthropic-version: {other:?} is not a valid version")));
             }
         };
+        if let Some(batches) = batches {
+            return batches.answer(ask).map_err(invalid);
+        }
         let body: Value = serde_json::from_slice(ask.body)
             .map_err(|error| invalid(format!("The request body is not valid JSON: {error}")))?;
         let count = ask.path.ends_with("count_tokens");

@@ -3,11 +3,13 @@
 mod chat;
 mod check;
 mod completions;
+mod files;
 mod media;
 mod responses;
 mod retrieval;
 mod stored;
 
+pub(crate) use files::Files;
 use serde_json::{Value, json};
 pub(crate) use stored::Responses;
 
@@ -24,6 +26,8 @@ pub(crate) struct Provider {
     pub(crate) strict: bool,
     /// The responses that it keeps.
     pub(crate) responses: Responses,
+    /// What was uploaded to it.
+    pub(crate) files: Files,
 }
 
 /// An error in OpenAI's shape.
@@ -72,6 +76,9 @@ impl Provider {
 
     async fn try_answer(&self, ask: &Ask<'_>) -> Result<Answer, Refusal> {
         self.authorize(ask)?;
+        if Files::have(ask.path) {
+            return self.files.answer(ask).await;
+        }
         match (ask.method.as_str(), ask.path) {
             ("GET", "/v1/models") => Ok(retrieval::models(ask)),
             ("POST", "/v1/audio/transcriptions") => media::transcription(ask, true).await,
