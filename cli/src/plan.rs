@@ -102,7 +102,7 @@ pub struct MatchedRule {
 }
 
 impl MatchedRule {
-    /// Whether it takes paths that the filter passes to a backend as they are. It sets no model for them.
+    /// Whether it takes paths that the filter passes to a backend as they are.
     #[must_use]
     pub fn passes_through(&self) -> bool {
         self.rule.ai && self.matches.path.is_some()

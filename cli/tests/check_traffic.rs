@@ -447,6 +447,22 @@ fn what_passes_is_a_rule_of_its_own() {
 }
 
 #[test]
+fn the_model_chooses_among_the_backends_of_a_prefix() {
+    let route = "kind: AIGatewayRoute\nmetadata: {name: chat";
+    let annotated = format!("{route}, annotations: {{weir.dev/pass-through: \"/a=bedrock, /a=openai/v1\"}}");
+    let plan = compiled_with(&[(route, &annotated)], "").plan.unwrap();
+    let rules = &plan.listeners[0].virtual_hosts[0].rules;
+    let passing: Vec<_> = rules.iter().filter(|rule| rule.passes_through()).collect();
+    let names: Vec<_> = passing.iter().map(|matched| matched.rule.name.as_str()).collect();
+    let of_openai = "default/chat/rule/pass-through/a=default/openai";
+    // Both models of the base go to `openai` first.
+    assert_eq!(names, [of_openai, of_openai, "default/chat/rule/pass-through/a"]);
+    assert!(passing[..2].iter().all(|matched| matched.matches.headers.len() == 1));
+    assert_eq!(plan.filter.routes[of_openai].pass_through.as_ref().unwrap().models, ["one", "two"]);
+    assert!(plan.filter.routes[names[2]].pass_through.as_ref().unwrap().models.is_empty());
+}
+
+#[test]
 fn what_passes_is_changed_by_no_body_mutation_and_is_refused_on_kubernetes() {
     let route = "kind: AIGatewayRoute\nmetadata: {name: chat";
     let annotated = format!("{route}, annotations: {{weir.dev/pass-through: /aws=openai}}");

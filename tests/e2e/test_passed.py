@@ -20,22 +20,27 @@ PASSED = """
 /bedrock=bedrock,
 /claude=claude,
 /azure=azure,
-/v1/files=main/v1/files,
-/v1/batches=main/v1/batches,
+/v1/files=main/v1/files, /v1/files=spare/v1/files,
+/v1/batches=main/v1/batches, /v1/batches=spare/v1/batches,
 /main=main
 """
 
 
 @pytest.fixture(scope="module")
 def gateway(shared_providers, start_gateway):
-    url = {name: shared_providers[name].url for name in ("main", "claude", "bedrock", "azure")}
-    route = resources.route(resources.rule("gpt", {"name": "main"}))
+    url = {name: shared_providers[name].url for name in ("main", "spare", "claude", "bedrock", "azure")}
+    route = resources.route(
+        resources.rule("gpt", {"name": "main"}),
+        resources.rule("other", {"name": "spare"}, {"name": "main", "priority": 1}),
+    )
     route["metadata"]["annotations"] = {"weir.dev/pass-through": PASSED}
     return start_gateway(
         [
             *resources.gateway(),
             *resources.backend("main", url["main"], "OpenAI"),
             *resources.api_key("main", stand_ins.OPENAI_KEY),
+            *resources.backend("spare", url["spare"], "OpenAI"),
+            *resources.api_key("spare", stand_ins.SPARE_KEY),
             *resources.backend("claude", url["claude"], "Anthropic"),
             *resources.anthropic_key("claude", stand_ins.ANTHROPIC_KEY),
             *resources.backend("bedrock", url["bedrock"], "AWSBedrock"),
@@ -86,6 +91,28 @@ def test_files_and_batches_of_openai(gateway, providers, user):
     assert {line["endpoint"] for line in logged} == {"pass_through"}
     assert [line["status"] for line in logged].count(404) == 1
     assert gateway.usage(user) == []
+
+
+def test_the_model_chooses_among_several_providers_of_files(gateway, providers, user):
+    client = gateway.openai(user)
+    asked = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+    there = {"x-ai-eg-model": "other"}
+    file = client.files.create(file=("in.jsonl", b"{}"), purpose="batch", extra_headers=there)
+    assert client.files.content(file.id, extra_headers=there).read() == b"{}"
+    batch = client.batches.create(input_file_id=file.id, extra_body={"model": "other"}, **asked)
+    assert client.batches.retrieve(batch.id, extra_headers=there).id == batch.id
+    assert len(providers["spare"].requests("/v1/")) == 4
+    assert not any("x-ai-eg-model" in request["headers"] for request in providers["spare"].requests())
+    # The others are the first's, whatever is said of a model that has no backend here.
+    for model in ("gpt", "unheard-of"):
+        with pytest.raises(openai.NotFoundError):
+            client.files.retrieve(file.id, extra_headers={"x-ai-eg-model": model})
+        with pytest.raises(openai.NotFoundError):
+            client.batches.create(input_file_id=file.id, extra_body={"model": model}, **asked)
+    assert len(providers["main"].requests("/v1/")) == 4
+    logged = gateway.logged(user, 8)
+    assert [line["backend"] for line in logged].count("default/spare") == 4
+    assert all(none_used(line) for line in logged)
 
 
 def test_a_file_that_is_larger_than_what_the_gateway_holds(gateway, user):
@@ -230,6 +257,13 @@ def test_other_paths_stay_what_they_are(gateway, providers, path, status):
     assert answer.status_code == status
     assert "message" in answer.json()["error"]
     assert not any(providers[name].requests() for name in ("main", "claude", "bedrock", "azure"))
+
+
+@pytest.mark.parametrize("model", ["gpt", "other"])
+def test_a_model_that_is_said_changes_nothing_elsewhere(gateway, providers, model):
+    answer = gateway.http.get("/main/v1/models", headers={"x-ai-eg-model": model})
+    assert answer.json()["object"] == "list"
+    assert len(providers["main"].requests("/v1/models")) == 1
 
 
 def test_models_go_their_way_beside_it(gateway, user):

@@ -15,7 +15,6 @@ use super::retries;
 use super::traffic::{self, Policies, Traffic};
 use crate::plan::{AwsContainer, Limit, Match, MatchedRule, Member, Origin, Rule, SecretValue, ValueMatch};
 use crate::resources::gateway::Timeouts;
-use crate::resources::pass_through::PassThrough;
 use crate::resources::{Report, ResourceId, Set};
 
 pub mod ai;
@@ -73,7 +72,7 @@ struct AiDraft<'r> {
     targets: Vec<config::Target>,
     costs: &'r [config::Cost],
     /// It takes paths, and no models.
-    pass_through: Option<&'r PassThrough>,
+    pass_through: Option<config::PassThrough>,
 }
 
 /// The first model that is matched exactly.
@@ -114,8 +113,10 @@ impl Compiler<'_, '_> {
         if draft.ai.is_none() {
             return format!("{base}{}", draft.index);
         }
-        if let Some(passing) = draft.ai.as_ref().and_then(|ai| ai.pass_through) {
-            return format!("{base}pass-through{}", passing.prefix);
+        if let Some(AiDraft { pass_through: Some(passing), targets, .. }) = &draft.ai {
+            let backend = targets.first().filter(|_| !passing.models.is_empty());
+            let backend = backend.map(|target| format!("={}", target.backend)).unwrap_or_default();
+            return format!("{base}pass-through{}{backend}", passing.prefix);
         }
         let label = draft.name.or_else(|| model_of(&draft.matches));
         let called = label.map(|label| format!("{base}{label}"));
@@ -203,10 +204,7 @@ impl Compiler<'_, '_> {
                     user_headers,
                     strict: self.set.settings.strict.contains(&draft.route.full_name()),
                     requires_identity: policy.is_some_and(|policy| policy.requires_identity),
-                    pass_through: ai.pass_through.map(|passing| config::PassThrough {
-                        prefix: passing.prefix.clone(),
-                        path: passing.path.clone(),
-                    }),
+                    pass_through: ai.pass_through.clone(),
                     // For a renderer that leaves the counting to the proxy.
                     limit_headers: Vec::new(),
                     counted_ahead: false,

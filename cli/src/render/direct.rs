@@ -33,7 +33,8 @@ impl<'a> Direct<'a> {
             let first = maps.next().unwrap_or_default();
             let rest: Vec<_> = maps.collect();
             for (model, rules) in first {
-                let [only] = rules.as_slice() else { continue };
+                let of_model: Vec<_> = rules.iter().filter(|matched| !matched.passes_through()).collect();
+                let [only] = of_model.as_slice() else { continue };
                 let same = |other: &BTreeMap<&str, Vec<_>>| other.get(model) == Some(&rules);
                 if only.takes_all() && has_one_place(plan, &only.rule, options) && rest.iter().all(same) {
                     direct.rules.insert(model, &only.rule);
@@ -239,7 +240,8 @@ mod tests {
     #[test]
     fn what_passes_to_a_backend_leaves_models_their_direct_ways() {
         let mut plan = simple();
-        let passing = Match { path: Some(PathMatch::Prefix("/aws".to_owned())), ..Match::default() };
+        let path = || Some(PathMatch::Prefix("/aws".to_owned()));
+        let passing = Match { path: path(), ..Match::default() };
         let rule =
             Rule { name: "default/route/rule/pass-through/aws".to_owned(), ..rule("route/rule/aws", 1) };
         host_of(&mut plan).rules.insert(0, MatchedRule { matches: passing, rule: Rc::new(rule) });
@@ -253,6 +255,23 @@ mod tests {
         let route = &matcher["on_no_match"]["action"]["typed_config"];
         assert_eq!(route["name"], "default/route/rule/pass-through/aws");
         assert_eq!(route["match"], json!({"path_separated_prefix": "/aws"}));
+
+        // Where it is for this model, it is a route beside the direct way and never one itself.
+        host_of(&mut plan).rules[0].matches =
+            Match { path: path(), headers: vec![model_is("m")], ..Match::default() };
+        assert!(Direct::new(&plan, &options()).has("m"));
+        let files = envoy(&plan, &options()).unwrap();
+        let routes: Value =
+            serde_json::from_str(&files.get(&rds_path("default/ai-gateway/http")).unwrap().content).unwrap();
+        let map = &routes["resources"][0]["virtual_hosts"][0]["matcher"]["matcher_tree"]["exact_match_map"];
+        let of_model = map["map"]["m"]["action"]["typed_config"]["routes"].as_array().unwrap();
+        let clusters: Vec<_> = of_model.iter().map(|route| &route["route"]).collect();
+        assert_eq!(of_model[0]["match"]["path_separated_prefix"], "/aws");
+        assert!(
+            clusters[0]["cluster"].is_string() && clusters[1]["cluster_header"].is_string(),
+            "{clusters:#?}"
+        );
+        assert_eq!(of_model.len(), 3);
     }
 
     #[test]

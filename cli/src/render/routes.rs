@@ -115,7 +115,8 @@ impl Context<'_> {
     /// The rule's route for what goes a direct way: the filter has made it the backend's request, and names the
     /// cluster.
     fn direct_route(&self, matched: &MatchedRule) -> Option<Value> {
-        model(&matched.matches).filter(|model| self.direct.has(model))?;
+        let model = model(&matched.matches).filter(|_| !matched.passes_through());
+        model.filter(|model| self.direct.has(model))?;
         let mut route = self.route(matched, true);
         let action = route.get_mut("route")?.as_object_mut()?;
         action.remove("cluster");

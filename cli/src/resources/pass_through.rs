@@ -14,7 +14,8 @@ pub struct PassThrough {
 }
 
 /// Reads `/bedrock=bedrock, /v1/files=openai/v1/files`: prefixes, each with its backend and a path there. Commas or line
-/// ends stand in between.
+/// ends stand in between. A prefix may have several backends: all but the first are for the models whose rules name
+/// them.
 ///
 /// # Errors
 ///
@@ -24,16 +25,15 @@ pub fn parse(text: &str) -> Result<Vec<PassThrough>, String> {
     for entry in text.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty()) {
         let passed = one(entry)?;
         let PassThrough { prefix, .. } = &passed;
-        let meets = |other: &&PassThrough| {
-            behind(prefix, &other.prefix).or_else(|| behind(&other.prefix, prefix)).is_some()
+        if list.iter().any(|other| (&other.prefix, &other.backend) == (prefix, &passed.backend)) {
+            return Err(format!("`{prefix}={}` is there twice; remove one of the two", passed.backend));
+        }
+        let overlaps = |other: &&PassThrough| {
+            let meets = behind(prefix, &other.prefix).or_else(|| behind(&other.prefix, prefix)).is_some();
+            meets && other.prefix != *prefix
         };
-        if let Some(other) = list.iter().find(meets) {
-            let other = &other.prefix;
-            return Err(if other == prefix {
-                format!("`{prefix}` is there twice; one path has one backend")
-            } else {
-                format!("`{prefix}` and `{other}` overlap; give each its own path")
-            });
+        if let Some(other) = list.iter().find(overlaps) {
+            return Err(format!("`{prefix}` and `{}` overlap; give each its own path", other.prefix));
         }
         if let Some((endpoint, path)) = Endpoint::hidden_by(prefix) {
             let name = endpoint.operation().name;
@@ -122,7 +122,7 @@ mod tests {
             ("/a/../b=b", "whole segments"),
             ("/a%2Fb=b", "whole segments"),
             ("/a=b/x?y", "whole segments"),
-            ("/a=b, /a=c", "twice"),
+            ("/a=b, /a=b/x", "twice"),
             ("/a=b, /a/c=c", "overlap"),
             ("/a/c=b, /a=c", "overlap"),
             ("/v1=b", "would hide /v1/chat/completions"),
@@ -132,5 +132,6 @@ mod tests {
             assert!(error.contains(told), "{text}: {error}");
         }
         assert!(parse("/a=b, /ab=c").is_ok());
+        assert_eq!(parse("/a=b, /a=c").unwrap(), [passed("/a", "b", ""), passed("/a", "c", "")]);
     }
 }

@@ -70,6 +70,8 @@ pub struct Client {
     pub started_ms: u64,
     /// The model that the client named.
     pub model: String,
+    /// It passes as it is, and not by its model.
+    pub passes_without_model: bool,
     /// Whether the client asked for a stream.
     pub stream: bool,
     /// Whether the client asked for that as one JSON array.
@@ -192,6 +194,7 @@ impl Exchange {
             api,
             started_ms,
             model: String::new(),
+            passes_without_model: false,
             stream: false,
             is_array: false,
             usage_asked: false,
@@ -223,7 +226,7 @@ impl Exchange {
     pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
         if name == MODEL_HEADER {
             // What passes is not routed by its model, so the proxy's limits do not see one.
-            if self.client.endpoint == Some(Endpoint::PassThrough) {
+            if self.client.passes_without_model {
                 return None;
             }
             return Some(Cow::Borrowed(&self.client.model));

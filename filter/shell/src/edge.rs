@@ -79,6 +79,9 @@ impl EdgeFilter {
         match self.edge.insert(edge).request_headers(end) {
             Request::Pass(edits) => {
                 host.edit(Map::Request, &edits);
+                if self.edge.as_ref().is_some_and(Edge::passes_through) {
+                    host.choose_route_anew();
+                }
                 self.show_exchange(host);
                 Flow::Continue
             }

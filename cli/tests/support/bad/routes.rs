@@ -103,6 +103,7 @@ pub(super) const CASES: &[Case] = &[
     ("passed to an unknown backend", PASSED[2], ""),
     ("passed twice", PASSED[3], ""),
     ("prefixes that overlap", PASSED[4], ""),
+    ("passed for no model", PASSED[8], ""),
     ("prefix of the gateway's own", PASSED[5], ""),
     ("prefix of a model", PASSED[6], ""),
     ("prefix with a slash at its end", PASSED[7], ""),
@@ -228,13 +229,14 @@ macro_rules! passing {
     };
 }
 
-const PASSED: [&[(&str, &str)]; 8] = [
+const PASSED: [&[(&str, &str)]; 9] = [
     passing!(""),
     passing!("/bedrock"),
     passing!("/bedrock=bedrok"),
-    passing!("/a=openai, /a=bedrock"),
+    passing!("/a=openai, /a=openai/b"),
     passing!("/a/b=openai, /a=bedrock"),
     passing!("/v1=openai"),
     passing!("/v1/models/one=openai"),
     passing!("/bedrock/=bedrock"),
+    passing!("/a=openai, /a=bedrock"),
 ];

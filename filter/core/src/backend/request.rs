@@ -162,8 +162,7 @@ impl Attempt {
         }
         if let Some(auth) = &self.backend.auth {
             let final_body = new_body.as_deref().unwrap_or(body);
-            let method = headers.original(":method").unwrap_or("POST").to_owned();
-            let signed = Signed { method: &method, path: &path, host, body: final_body };
+            let signed = Signed { path: &path, host, body: final_body };
             authenticate(&mut headers, auth, &signed, identity)?;
         }
         let headers = headers.into_edits();
@@ -374,9 +373,8 @@ fn mutated(body: &[u8], mutation: &BodyMutation) -> Result<Vec<u8>> {
     splice::edit(body, &edits).map_err(malformed)
 }
 
-/// What a signature is over, beside headers.
+/// What a signature is over, beside headers and the method.
 struct Signed<'a> {
-    method: &'a str,
     path: &'a str,
     host: &'a str,
     body: &'a [u8],
@@ -401,8 +399,9 @@ fn authenticate(
         (Auth::AwsSigv4 { region, .. }, Credential::Aws(credentials)) => {
             let content_type = headers.now("content-type").map(str::to_owned);
             let content_type = content_type.as_deref().map(|value| ("content-type", value));
+            let method = headers.original(":method").unwrap_or_default().to_owned();
             let signing = sigv4::Signing {
-                method: signed.method,
+                method: &method,
                 target: signed.path,
                 host: signed.host,
                 headers: content_type.as_slice(),

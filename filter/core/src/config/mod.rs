@@ -108,9 +108,9 @@ pub struct Config {
     /// See [`Config::backend_of_tag`].
     #[serde(skip)]
     pub tags: Derived<BTreeMap<Tag, String>>,
-    /// See [`Config::behind_prefix`].
+    /// See [`Config::passing`].
     #[serde(skip)]
-    pub prefixes: Derived<BTreeSet<String>>,
+    pub prefixes: Derived<BTreeMap<String, BTreeSet<String>>>,
 }
 
 /// What follows from the rest of a value, made when it is first asked for.
@@ -194,15 +194,19 @@ impl Config {
         tags.get(&tag).map(String::as_str)
     }
 
-    /// What follows the prefix of a [`PassThrough`] in `path`, which is without a query; that of the longest.
+    /// The [`PassThrough`]s that a path, which is without a query, is below: what follows their prefix in it, and the
+    /// models that some of them are for.
     #[must_use]
-    pub fn behind_prefix<'p>(&self, path: &'p str) -> Option<&'p str> {
+    pub fn passing<'p>(&self, path: &'p str) -> Option<(&'p str, &BTreeSet<String>)> {
         let prefixes = self.prefixes.0.get_or_init(|| {
-            let passing = self.routes.values().filter_map(|route| route.pass_through.as_ref());
-            passing.map(|passing| passing.prefix.clone()).collect()
+            let mut prefixes: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+            for passing in self.routes.values().filter_map(|route| route.pass_through.as_ref()) {
+                prefixes.entry(passing.prefix.clone()).or_default().extend(passing.models.iter().cloned());
+            }
+            prefixes
         });
         // Of two that begin a path, the longer one comes later.
-        prefixes.iter().rev().find_map(|prefix| behind(prefix, path))
+        prefixes.iter().rev().find_map(|(prefix, models)| Some((behind(prefix, path)?, models)))
     }
 
     /// The route that Envoy's route `name` is one of, with the name it has here.
@@ -372,6 +376,9 @@ pub struct PassThrough {
     /// What stands in its place at the backend; nothing where this is empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub path: String,
+    /// The models that the route is for, where another one takes the rest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
 }
 
 /// The one place that a model's requests go to.

@@ -140,12 +140,21 @@ impl Edge {
         }
         let (path, _) = headers.path_and_query();
         if exchange.client.endpoint.is_none()
-            && let Some(behind) = self.config.behind_prefix(path)
+            && let Some((behind, models)) = self.config.passing(path)
         {
             exchange.client.endpoint = Some(Endpoint::PassThrough);
             exchange.client.api = ClientApi::of_path(behind);
             exchange.client.model = passed::model_of_path(behind);
             passed::check_path(behind)?;
+            // A file says nothing of a model, so its client may.
+            let said = headers.get(MODEL_HEADER).filter(|model| models.contains(*model));
+            if let Some(model) = said {
+                exchange.client.model = model.to_owned();
+            }
+            exchange.client.passes_without_model = !models.contains(&exchange.client.model);
+            if !exchange.client.passes_without_model {
+                edits.set(MODEL_HEADER, exchange.client.model.clone());
+            }
         }
         let Some(endpoint) = exchange.client.endpoint else {
             if self.config.plain_routes {
@@ -247,11 +256,18 @@ impl Edge {
         }
         let mut edits = HeaderEdits::default();
         if endpoint == Endpoint::PassThrough {
-            // Its path says where it goes, so no route shall see the model.
-            if !seen.model.is_empty() {
-                exchange.client.model = seen.model;
-            }
             exchange.client.body_size = body.len();
+            // The path says where it goes, so no route shall see the model, but where it has several backends.
+            let is_said = !exchange.client.passes_without_model;
+            if is_said || seen.model.is_empty() {
+                return Ok(edits);
+            }
+            let models = self.config.passing(path).map(|(_, models)| models);
+            if models.is_some_and(|models| models.contains(&seen.model)) {
+                exchange.client.passes_without_model = false;
+                edits.set(MODEL_HEADER, seen.model.clone());
+            }
+            exchange.client.model = seen.model;
             return Ok(edits);
         }
         edits.set(MODEL_HEADER, seen.model.clone());
@@ -354,6 +370,12 @@ impl Edge {
             exchange.attempt.pulse = None;
         }
         beat.framed(exchange.array())
+    }
+
+    /// Whether the request passes as it is: the proxy has chosen its route by what the client said of a model.
+    #[must_use]
+    pub fn passes_through(&self) -> bool {
+        self.exchange.borrow().client.endpoint == Some(Endpoint::PassThrough)
     }
 
     /// The exchange, for the backend role.

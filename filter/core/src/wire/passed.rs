@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn the_prefix_goes_and_what_stands_for_it_comes() {
         let at = |path: &str, api_prefix, asked: &str| {
-            let passing = PassThrough { prefix: "/v1/files".to_owned(), path: path.to_owned() };
+            let passing =
+                PassThrough { prefix: "/v1/files".to_owned(), path: path.to_owned(), models: vec![] };
             super::path(&passing, api_prefix, asked)
         };
         assert_eq!(at("", None, "/v1/files"), "/");

@@ -1,9 +1,14 @@
 //! Paths below a prefix pass to a backend as they are: any method, with its credentials, and on the books.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
 use weir_core::auth::sigv4;
 use weir_core::config::SchemaName::{self, AWSBedrock, Anthropic, AzureOpenAI, OpenAI};
 use weir_core::config::{Betas, PassThrough};
-use weir_core::exchange;
+use weir_core::edge::{Edge, Request};
+use weir_core::exchange::{self, Exchange};
 use weir_core::usage::record::UsageStatus;
 
 use crate::answer::{Answer, COMPLETION};
@@ -11,7 +16,8 @@ use crate::gateway::{Gateway, REGION};
 
 fn passing(prefix: &str, name: &str, schema: SchemaName, path: &str) -> Gateway {
     let mut gateway = Gateway::new().backend(name, schema);
-    gateway.route.pass_through = Some(PassThrough { prefix: prefix.to_owned(), path: path.to_owned() });
+    gateway.route.pass_through =
+        Some(PassThrough { prefix: prefix.to_owned(), path: path.to_owned(), models: vec![] });
     gateway
 }
 
@@ -257,4 +263,37 @@ fn what_is_too_large_to_be_read_passes_unread() {
     let outcome = gateway.post("/openai/v1/files", &body).answered_by(Answer::json(200, "{}")).send();
     assert_eq!((outcome.status, outcome.sent[0].body.len()), (200, body.len()));
     assert_eq!(outcome.record.original_model, "");
+}
+
+#[test]
+fn where_a_prefix_has_several_backends_the_model_is_shown_to_routes() {
+    // As of the second backend of `/v1/batches`.
+    let mut gateway = passing("/v1/batches", "azure", OpenAI, "/openai/v1/batches");
+    gateway.route.pass_through.as_mut().unwrap().models = vec!["gpt-5".to_owned()];
+    let shown = |body: &str, header: &str| {
+        let mut config = gateway.config.clone();
+        config.routes.insert("r".to_owned(), gateway.route.clone().into());
+        let headers: Vec<(&str, &str)> = vec![
+            (":method", "POST"),
+            (":path", "/v1/batches"),
+            ("content-type", "application/json"),
+            ("content-length", "20"),
+            ("x-ai-eg-model", header),
+        ];
+        let exchange = Exchange::new(headers.into_iter().collect(), 0);
+        let mut edge = Edge::new(Arc::new(config), Rc::new(RefCell::new(exchange)));
+        let Request::Hold(edits) = edge.request_headers(false) else { panic!() };
+        let early = edits.get("x-ai-eg-model").flatten().map(str::to_owned);
+        let Request::Pass(edits) = edge.request_body(body.as_bytes()) else { panic!() };
+        let late = edits.get("x-ai-eg-model").flatten().map(str::to_owned);
+        let exchange = edge.exchange().borrow();
+        let limited_by = exchange.header("x-ai-eg-model").map(|model| model.into_owned());
+        assert_eq!(early.clone().or(late.clone()), limited_by, "limits see what routes see");
+        (early, late, exchange.client.model.clone())
+    };
+    let gpt = || Some("gpt-5".to_owned());
+    assert_eq!(shown(r#"{"model":"gpt-5"}"#, "forged"), (None, gpt(), "gpt-5".to_owned()));
+    assert_eq!(shown(r#"{"model":"other"}"#, "gpt-5"), (gpt(), None, "gpt-5".to_owned()));
+    assert_eq!(shown(r#"{"model":"other"}"#, "forged"), (None, None, "other".to_owned()));
+    assert_eq!(shown("{}", "forged"), (None, None, String::new()));
 }
