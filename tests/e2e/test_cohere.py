@@ -6,13 +6,12 @@ import json
 import anthropic
 import cohere
 import openai
-import pydantic
 import pytest
 
 from harness import providers as stand_ins
 from harness import resources
 from harness.samples import ARGUMENTS, HELLO, INPUT, OUTPUT, PIXEL, TOOLS, WEATHER, sentence, text_of
-from harness.sdks import as_history
+from harness.sdks import as_history, strictly
 
 COMMAND, REASONING = "command-a-03-2025", "command-a-reasoning-08-2025"
 #: The blocks of an answer.
@@ -120,21 +119,6 @@ class TestStandIn:
             sdk.chat(model=COMMAND, messages=[{"role": "assistant", "content": "x", "tool_calls": calls}])
         with pytest.raises(cohere.UnauthorizedError):
             cohere.ClientV2(api_key="x", base_url=providers["cohere"].url).chat(model=COMMAND, messages=HELLO)
-
-
-#: How a stream begins in Cohere's guide to streaming; the SDK's type has the role alone.
-BEGINNING = {"content": [], "tool_plan": "", "tool_calls": [], "citations": []}
-
-
-def strictly(said):
-    """Nothing in it that the SDK's types do not know; they take anything by themselves."""
-    assert isinstance(said, pydantic.BaseModel)
-    known = BEGINNING if isinstance(said, cohere.ChatMessageStartEventDeltaMessage) else {}
-    assert (said.model_extra or {}) == known, type(said).__name__
-    for value in said.__dict__.values():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, pydantic.BaseModel):
-                strictly(one)
 
 
 @models

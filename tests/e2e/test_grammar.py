@@ -47,12 +47,32 @@ CONTENTS = [
 ]
 
 
+def of_message(kind, **said):
+    return {"type": kind, "index": 0, "delta": {"message": said}}
+
+
+CHAT = [
+    {"type": "message-start", "id": "c", "delta": {"message": {"role": "assistant"}}},
+    of_message("content-start", content={"type": "thinking", "thinking": ""}),
+    of_message("content-delta", content={"thinking": "Hm"}),
+    {"type": "content-end", "index": 0},
+    of_message("tool-call-start", tool_calls={"id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}),
+    of_message("tool-call-delta", tool_calls={"function": {"arguments": "{}"}}),
+    {"type": "tool-call-end", "index": 0},
+    {"type": "message-end", "delta": {"finish_reason": "TOOL_CALL", "usage": {"tokens": {"input_tokens": 1}}}},
+]
+
+
 def message(events):
     return "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
 
 
 def contents(pieces):
     return "".join(f"data: {json.dumps(each)}\n\n" for each in pieces)
+
+
+def chat(events):
+    return message(events) + "data: [DONE]\n\n"
 
 
 def completion(chunks):
@@ -62,6 +82,7 @@ def completion(chunks):
 APIS = {
     "message": (grammar.of_message, message, MESSAGE, {"ping", "content_block_delta"}),
     "completion": (grammar.of_completion, completion, COMPLETION, set()),
+    "chat": (grammar.of_chat, chat, CHAT, {"content-delta", "tool-call-delta"}),
     "contents": (grammar.of_contents, contents, CONTENTS, set()),
 }
 apis = pytest.mark.parametrize(("check", "stream", "events", "free"), APIS.values(), ids=APIS)

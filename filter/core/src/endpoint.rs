@@ -212,6 +212,8 @@ endpoints! {
     CountTokens: anthropic::COUNT_TOKENS,
     /// `GET /anthropic/v1/models` and `GET /anthropic/v1/models/{id}`, answered by the gateway
     AnthropicModels: anthropic::MODELS,
+    /// `POST /cohere/v2/chat`
+    CohereChat: cohere::CHAT,
     /// `POST /cohere/v2/rerank`, also without `/cohere`, as `/v1/rerank` and as `/rerank`
     Rerank: cohere::RERANK,
     /// Whatever is below a prefix that the configuration passes to a backend

@@ -36,8 +36,17 @@ mod grammar_of_responses;
 #[path = "../src/wire/gemini/client/grammar.rs"]
 mod grammar_of_gemini;
 
-const CLIENTS: [Endpoint; 4] =
-    [Endpoint::ChatCompletions, Endpoint::Messages, Endpoint::Responses, Endpoint::StreamGenerateContent];
+/// The same of Cohere's.
+#[path = "../src/wire/cohere/client/grammar.rs"]
+mod grammar_of_cohere;
+
+const CLIENTS: [Endpoint; 5] = [
+    Endpoint::ChatCompletions,
+    Endpoint::Messages,
+    Endpoint::Responses,
+    Endpoint::StreamGenerateContent,
+    Endpoint::CohereChat,
+];
 
 #[test]
 fn chat_completions_of_clients() {
@@ -57,6 +66,45 @@ fn responses_of_clients() {
 #[test]
 fn contents_of_clients() {
     requests(Endpoint::GenerateContent, &["gemini_contents"]);
+}
+
+#[test]
+fn chats_of_coheres_clients() {
+    requests(Endpoint::CohereChat, &["cohere_chat"]);
+}
+
+/// What passes to Cohere is JSON that has lost nothing but what is in its messages.
+#[test]
+fn chats_on_their_way_to_cohere() {
+    let corpus: Vec<Vec<u8>> =
+        files("cohere_chat", "json").iter().map(|file| std::fs::read(file).unwrap()).collect();
+    let schema = Schema { name: SchemaName::Cohere, prefix: None, version: None };
+    for_a_while("chats to Cohere", |chance| {
+        let body = chance.changed(&corpus);
+        let _kept = Kept::new("chats", &body);
+        let to = To {
+            endpoint: Endpoint::CohereChat,
+            schema: &schema,
+            model: ["command-a-03-2025", "command-a-reasoning-08-2025"][chance.below(2)],
+            stream: false,
+            default_max_tokens: 4096,
+            headers: &Headers::default(),
+            auth: None,
+        };
+        let mend = schema.name.schema().mend(&to).unwrap();
+        let edits = mend(&body, &mut Losses::default());
+        let Ok(passed) = weir_core::codec::splice::edit(&body, &edits) else { return };
+        let (Ok(mut was), Ok(mut is)) =
+            (serde_json::from_slice::<Value>(&body), serde_json::from_slice::<Value>(&passed))
+        else {
+            return;
+        };
+        let count = |body: &Value| body["messages"].as_array().map(Vec::len);
+        assert_eq!(count(&was), count(&is));
+        was["messages"].take();
+        is["messages"].take();
+        assert_eq!(was, is);
+    });
 }
 
 #[test]
@@ -321,6 +369,8 @@ fn stream(endpoint: Endpoint, backend: &dyn BackendCodec, asked: &Asked, lines: 
         let _ = grammar_of_responses::response_of(&out);
     } else if endpoint == Endpoint::StreamGenerateContent {
         let _ = grammar_of_gemini::answer_of(&out);
+    } else if endpoint == Endpoint::CohereChat {
+        let _ = grammar_of_cohere::answer_of(&out);
     } else {
         let out = String::from_utf8(out).unwrap();
         for data in

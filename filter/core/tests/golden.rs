@@ -33,6 +33,10 @@ mod grammar_of_responses;
 #[path = "../src/wire/gemini/client/grammar.rs"]
 mod grammar_of_gemini;
 
+/// The same of Cohere's.
+#[path = "../src/wire/cohere/client/grammar.rs"]
+mod grammar_of_cohere;
+
 #[test]
 fn openai_chat_requests_to_anthropic() {
     requests(CHAT, "openai_chat", "anthropic", SchemaName::Anthropic);
@@ -152,6 +156,26 @@ fn gemini_requests_to_cohere() {
     requests(Endpoint::GenerateContent, "gemini_contents", "cohere", SchemaName::Cohere);
 }
 
+#[test]
+fn cohere_requests_to_openai() {
+    requests(Endpoint::CohereChat, "cohere_chat", "openai", SchemaName::OpenAI);
+}
+
+#[test]
+fn cohere_requests_to_anthropic() {
+    requests(Endpoint::CohereChat, "cohere_chat", "anthropic", SchemaName::Anthropic);
+}
+
+#[test]
+fn cohere_requests_to_converse() {
+    requests(Endpoint::CohereChat, "cohere_chat", "converse", SchemaName::AWSBedrock);
+}
+
+#[test]
+fn cohere_requests_to_gemini() {
+    requests(Endpoint::CohereChat, "cohere_chat", "gemini", SchemaName::GCPVertexAI);
+}
+
 /// Such requests keep every byte but what Vertex AI does not know.
 #[test]
 fn gemini_requests_in_the_envelope_of_vertex_ai() {
@@ -208,6 +232,14 @@ fn answers_to_gemini() {
     }
 }
 
+/// What Cohere itself answers passes as it is. What the conversation makes of it, it is again.
+#[test]
+fn answers_to_cohere() {
+    for (api, schema) in ANSWERING {
+        answers(api, schema, Endpoint::CohereChat, "cohere_chat");
+    }
+}
+
 /// The folders of answers, by the schemas that give them.
 const ANSWERING: [(&str, SchemaName); 5] = [
     ("anthropic", SchemaName::Anthropic),
@@ -261,6 +293,15 @@ fn streams_to_gemini() {
     for (api, schema) in ANSWERING {
         for out in streams(api, schema, Endpoint::StreamGenerateContent, "gemini_contents") {
             let _ = grammar_of_gemini::answer_of(out.as_bytes());
+        }
+    }
+}
+
+#[test]
+fn streams_to_cohere() {
+    for (api, schema) in ANSWERING {
+        for out in streams(api, schema, Endpoint::CohereChat, "cohere_chat") {
+            let _ = grammar_of_cohere::answer_of(out.as_bytes());
         }
     }
 }

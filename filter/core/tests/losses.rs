@@ -115,6 +115,7 @@ fn the_table_in_the_docs_is_true() {
         ("OpenAI's responses", Endpoint::Responses, "openai_responses"),
         ("Anthropic's messages", Endpoint::Messages, "anthropic_messages"),
         ("Gemini's contents", Endpoint::GenerateContent, "gemini_contents"),
+        ("Cohere's chat", Endpoint::CohereChat, "cohere_chat"),
         ("OpenAI's embeddings", Endpoint::Embeddings, "openai_embeddings"),
         ("Cohere's rerank", Endpoint::Rerank, "cohere_rerank"),
     ] {

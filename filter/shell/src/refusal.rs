@@ -24,6 +24,7 @@ mod tests {
             ("/anthropic/v1/messages", ClientApi::Anthropic),
             ("/v1/messages", ClientApi::Anthropic),
             ("/v1beta/models/m:generateContent", ClientApi::Gemini),
+            ("/cohere/v2/chat", ClientApi::Cohere),
             ("/anything", ClientApi::OpenAi),
         ] {
             let reply = refusal(&Headers::from([(":path", path)]));

@@ -8,6 +8,7 @@ import shutil
 import uuid
 
 import anthropic
+import cohere
 import httpx
 import openai
 from google import genai
@@ -126,6 +127,13 @@ class Gateway:
             client_args={"verify": False, **client_args},
         )
         return genai.Client(api_key="key-of-the-client", http_options=options)
+
+    def cohere(self, user=None, **client_args):
+        """Cohere's client, with nothing but its base address changed."""
+        headers = {"x-user-id": user} if user else {}
+        http = httpx.Client(verify=False, timeout=30, headers=headers, **client_args)
+        url = f"{self.url}/cohere"
+        return cohere.ClientV2(api_key="key-of-the-client", base_url=url, httpx_client=http, max_retries=0)
 
     def chat(self, model, user=None, **body):
         """A chat completion without a client library in between."""

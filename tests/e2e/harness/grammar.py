@@ -93,6 +93,40 @@ def of_contents(stream):
     assert ended and pieces[-1]["usageMetadata"]["totalTokenCount"]
 
 
+def of_chat(stream):
+    """Checks a stream of Cohere's chat. `stream` is its text."""
+    *blocks, done = _blocks(stream)
+    assert done == "data: [DONE]"
+    events = []
+    # A comment is a sign of life.
+    for block in (block for block in blocks if not block.startswith(":")):
+        name, data = block.split("\n")
+        events.append(json.loads(_behind("data: ", data)))
+        assert events[-1]["type"] == _behind("event: ", name)
+    start, *events, end = events
+    assert (start["type"], end["type"]) == ("message-start", "message-end")
+    assert start["id"] and start["delta"]["message"]["role"] == "assistant"
+    assert end["delta"]["finish_reason"] and end["delta"]["usage"]["tokens"]["input_tokens"]
+
+    begun = {"content": 0, "tool-call": 0, "citation": 0}
+    open_ = {"content": None, "tool-call": None, "citation": None}
+    for event in events:
+        if event["type"] == "tool-plan-delta":
+            assert event["delta"]["message"]["tool_plan"]
+            continue
+        what, step = event["type"].rsplit("-", 1)
+        if step == "start":
+            assert open_[what] is None, f"{what} begins before the last one has ended"
+            assert event["index"] == begun[what]
+            begun[what], open_[what] = begun[what] + 1, event["index"]
+        else:
+            assert event["index"] == open_[what], f"{event['type']} of none that is open"
+            if step == "end":
+                open_[what] = None
+    assert set(open_.values()) == {None} and begun["content"] + begun["tool-call"]
+    assert (end["delta"]["finish_reason"] == "TOOL_CALL") == (begun["tool-call"] > 0)
+
+
 def _blocks(stream):
     """The events of a stream that ends with a whole one."""
     assert stream.endswith("\n\n")

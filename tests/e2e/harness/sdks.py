@@ -1,10 +1,12 @@
-"""The SDKs of all three APIs, with one way to ask them: whole or streamed, strict about what they get, each stream held to its grammar."""
+"""The SDKs of all APIs, with one way to ask them: whole or streamed, strict about what they get, each stream held to its grammar."""
 
 import dataclasses
 import json
 
 import anthropic
+import cohere
 import openai
+import pydantic
 from google.genai import types
 
 from . import grammar
@@ -188,3 +190,86 @@ class Gemini:
     def result(turn, text):
         part = types.Part.from_function_response(name="weather", response={"result": text})
         return [types.Content(role="user", parts=[part])]
+
+
+#: How a stream begins in Cohere's guide to streaming; the SDK's type has the role alone.
+BEGINNING = {"content": [], "tool_plan": "", "tool_calls": [], "citations": []}
+EVENT = pydantic.TypeAdapter(cohere.V2ChatStreamResponse)
+
+
+def strictly(said):
+    """What Cohere's SDK made of something, which takes anything by itself: it has nothing that the SDK's types do not know, and all that
+    they must have."""
+    assert isinstance(said, pydantic.BaseModel)
+    known = BEGINNING if isinstance(said, cohere.ChatMessageStartEventDeltaMessage) else {}
+    assert (said.model_extra or {}) == known, type(said).__name__
+    type(said).model_validate(said.model_dump(exclude_unset=True))
+    for value in said.__dict__.values():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, pydantic.BaseModel):
+                strictly(one)
+    return said
+
+
+class Cohere:
+    """Cohere's chat, whose answers name no model."""
+
+    TOOL = {"type": "function", "function": WEATHER}
+    FORCED = "REQUIRED"
+    ENDS = {"text": "COMPLETE", "call": "TOOL_CALL"}
+
+    def __init__(self, gateway, user, stream, strict=True):
+        self._stream = stream
+        self._client = gateway.cohere(user, event_hooks={"response": [self._keep]})
+        self._answer = None
+
+    def _keep(self, answer):
+        answer.read()
+        self._answer = answer
+
+    def ask(self, model, **asked):
+        if self._stream:
+            events = [strictly(event) for event in self._client.chat_stream(model=model, **asked)]
+            assert self._answer.headers["content-type"].startswith("text/event-stream")
+            grammar.of_chat(self._answer.text)
+            said, end = message_of(events), events[-1].delta
+        else:
+            end = strictly(self._client.chat(model=model, **asked))
+            said = end.message.model_dump(exclude_none=True)
+        calls = said.get("tool_calls") or []
+        tokens = end.usage.tokens
+        return Turn(
+            model=model,
+            text="".join(block.get("text", "") for block in said.get("content") or []),
+            calls=[(call["function"]["name"], json.loads(call["function"]["arguments"])) for call in calls],
+            end=end.finish_reason,
+            usage=(tokens.input_tokens, tokens.output_tokens),
+            said=said,
+            call_id=calls[0]["id"] if calls else None,
+        )
+
+    @staticmethod
+    def result(turn, text):
+        return {"role": "tool", "tool_call_id": turn.call_id, "content": text}
+
+
+def message_of(events):
+    """The message that the events of a stream of Cohere's make."""
+    content, calls, plan, citations = [], [], "", []
+    for event in events:
+        said = event.delta.message if getattr(event, "delta", None) and event.type != "message-end" else None
+        if event.type == "content-start":
+            content.append(said.content.model_dump(exclude_none=True))
+        elif event.type == "content-delta":
+            for member, piece in said.content.model_dump(exclude_none=True).items():
+                content[event.index][member] += piece
+        elif event.type == "tool-plan-delta":
+            plan += said.tool_plan
+        elif event.type == "tool-call-start":
+            calls.append(said.tool_calls.model_dump(exclude_none=True))
+        elif event.type == "tool-call-delta":
+            calls[event.index]["function"]["arguments"] += said.tool_calls.function.arguments
+        elif event.type == "citation-start":
+            citations.append(said.citations.model_dump(exclude_none=True))
+    parts = {"content": content, "tool_calls": calls, "tool_plan": plan, "citations": citations}
+    return {"role": "assistant", **{name: part for name, part in parts.items() if part}}

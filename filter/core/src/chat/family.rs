@@ -1,5 +1,6 @@
 //! What is of one vendor: it means something to the vendor's own models, wherever they run, and to nobody else.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::value::RawValue;
@@ -90,6 +91,16 @@ impl Seal {
         }
         let whose = self.by.prefix().trim_end_matches(':');
         format!("{id}{}{whose}_{}", Self::IN_ID, data.replace('+', "-").replace('/', "_"))
+    }
+
+    /// The name `id` of a call with its seal in it, and whether it is: `id` may have one already.
+    pub(crate) fn in_id_of_call<'a>(id: &'a str, seal: Option<&Seal>) -> (Cow<'a, str>, bool) {
+        let Some(seal) = seal.filter(|_| Seal::of_id(id).1.is_none()) else {
+            return (Cow::Borrowed(id), true);
+        };
+        let sealed = seal.in_id(id);
+        let is_in_it = sealed != id;
+        (Cow::Owned(sealed), is_in_it)
     }
 
     /// The name of a call and the seal that was put in it.

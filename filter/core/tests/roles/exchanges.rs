@@ -143,6 +143,8 @@ fn stream(events: &[Value], path: &str) -> String {
     let events: Vec<String> = events.iter().map(Value::to_string).collect();
     let events: Vec<&str> = events.iter().map(String::as_str).collect();
     match Endpoint::of_path(path).map(|endpoint| (endpoint, endpoint.client_api())) {
+        // It is both named and done.
+        Some((Endpoint::CohereChat, _)) => format!("{}data: [DONE]\n\n", named_sse(&events)),
         Some((Endpoint::Responses, _) | (_, ClientApi::Anthropic)) => named_sse(&events),
         Some((_, ClientApi::Gemini)) => plain_sse(&events),
         Some((_, ClientApi::OpenAi | ClientApi::Cohere)) | None => chat_sse(&events),

@@ -20,7 +20,6 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/chat/completions", Anthropic),
     ("/v1/chat/completions", AWSAnthropic),
     ("/v1/chat/completions", AWSBedrock),
-    ("/v1/completions", OpenAI),
     ("/v1/embeddings", OpenAI),
     ("/v1/responses", OpenAI),
     ("/v1/responses", OpenAIChat),
@@ -44,6 +43,9 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1beta/models/m:streamGenerateContent", AWSBedrock),
     ("/v1beta/models/m:streamGenerateContent", GCPVertexAI),
     ("/v1beta/models/m:countTokens", AWSBedrock),
+    ("/cohere/v2/chat", Cohere),
+    ("/cohere/v2/chat", Anthropic),
+    ("/cohere/v2/chat", AWSBedrock),
 ];
 
 const MEDIA_TYPES: &[&str] = &[
@@ -123,9 +125,17 @@ fn check(outcome: &Outcome, is_same_api: bool) {
             let data = event.data.trim_ascii();
             assert!(data == b"[DONE]" || data.starts_with(b"{") && data.ends_with(b"}"), "{data:?}");
             let text = String::from_utf8_lossy(data);
-            is_ended |= ["[DONE]", "error", "message_stop", "response.", "finishReason", "blockReason"]
-                .iter()
-                .any(|word| text.contains(word));
+            is_ended |= [
+                "[DONE]",
+                "error",
+                "message_stop",
+                "message-end",
+                "response.",
+                "finishReason",
+                "blockReason",
+            ]
+            .iter()
+            .any(|word| text.contains(word));
         }
     }
     let rest = decoder.finish().unwrap();

@@ -460,6 +460,7 @@ pub(crate) fn ends_by_itself(endpoint: Option<Endpoint>) -> bool {
                 | Endpoint::Messages
                 | Endpoint::Responses
                 | Endpoint::StreamGenerateContent
+                | Endpoint::CohereChat
         )
     )
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::chat::{Annotation, Family, FinishReason, Foreign, TokenLogprob};
+use crate::chat::{Annotation, Family, FinishReason, Foreign, Losses, TokenLogprob};
 use crate::error::Error;
 use crate::wire::raw::compact;
 
@@ -151,6 +151,53 @@ pub(super) fn finish_reason(
         "MAX_TOKENS" | "TIMEOUT" => FinishReason::Length,
         _ => FinishReason::Other(said.to_owned()),
     })
+}
+
+/// The same in Cohere's words.
+pub(super) fn reason_of(reason: &FinishReason, losses: &mut Losses) -> &'static str {
+    let (told, lost) = match reason {
+        FinishReason::Stop => return "COMPLETE",
+        FinishReason::StopSequence(_) => return "STOP_SEQUENCE",
+        FinishReason::Length | FinishReason::ContextWindow => return "MAX_TOKENS",
+        FinishReason::ToolCalls => return "TOOL_CALL",
+        // What there is of it is not the answer.
+        FinishReason::ContentFilter => ("ERROR", "content_filter"),
+        FinishReason::Malformed => ("ERROR", "malformed"),
+        FinishReason::Pause => ("COMPLETE", "pause_turn"),
+        FinishReason::Other(reason) => ("COMPLETE", reason.as_str()),
+    };
+    losses.add(format_args!("answer.stop_reason.{lost}"), format!("the client is told {told}"));
+    told
+}
+
+/// The error that an event of a passing stream is, where Cohere says so in its own way: at the end of an answer, or in
+/// an event without a type.
+pub(in crate::wire) fn error_of_event(data: &[u8]) -> Option<Error> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Event {
+        #[serde(rename = "type")]
+        kind: Option<String>,
+        message: Option<Value>,
+        delta: Option<End>,
+    }
+
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct End {
+        finish_reason: Option<String>,
+        error: Option<String>,
+    }
+
+    let Event { kind, message, delta } = serde_json::from_slice(data).ok()?;
+    match (kind, message) {
+        (None, Some(Value::String(message))) => Some(Error::provider(500, None, message)),
+        (Some(kind), _) if kind == "message-end" => {
+            let End { finish_reason, error } = delta?;
+            self::finish_reason(finish_reason, error, false).err()
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -50,6 +50,18 @@ pub(super) fn messages<'a>(
     Ok(writer.out)
 }
 
+/// Writes one message of an assistant's, without the results of its calls. `None`: it says nothing.
+pub(super) fn assistant<'a>(
+    message: &'a chat::Message,
+    thinks: bool,
+    losses: &mut Losses,
+) -> Option<Message<'a>> {
+    let results = Results::of(&[]);
+    let mut writer = Writer { thinks, losses, results, out: Vec::new(), waiting: Vec::new() };
+    writer.said(&Path::At(&Path::Root, message.origin), message);
+    writer.out.pop()
+}
+
 struct Writer<'a, 'l> {
     thinks: bool,
     losses: &'l mut Losses,
@@ -195,6 +207,17 @@ impl<'a> Writer<'a, '_> {
 
     fn assistant(&mut self, path: &Path<'_>, index: usize, message: &'a chat::Message) -> Result<()> {
         self.results_are_over();
+        self.said(path, message);
+        for part in &message.content {
+            if let chat::Content::ToolCall { id, .. } = &part.content {
+                self.result_of(&Path::At(path, part.origin), index, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what an assistant said, without the results of its calls.
+    fn said(&mut self, path: &Path<'_>, message: &'a chat::Message) {
         let mut said = Said::default();
         for (position, part) in message.content.iter().enumerate() {
             let path = Path::At(path, part.origin);
@@ -218,7 +241,10 @@ impl<'a> Writer<'a, '_> {
                 chat::Content::ToolCall { id, name, arguments } => {
                     // Nothing is not JSON.
                     let arguments = if arguments.is_empty() { "{}" } else { arguments };
-                    said.calls.push(ToolCall { id, function: CalledFunction { name, arguments } });
+                    said.calls.push(ToolCall {
+                        id: Cow::Borrowed(id),
+                        function: CalledFunction { name, arguments },
+                    });
                 }
                 chat::Content::Media { .. } => self.losses.add(path, "assistants have said text only here"),
                 chat::Content::Foreign(foreign) => self.lose_foreign(&path, foreign),
@@ -231,15 +257,9 @@ impl<'a> Writer<'a, '_> {
             |position: usize| message.content.get(position).map(|part| part.origin).unwrap_or_default();
         if said.calls.is_empty() {
             self.answer(path, said, place);
-            return Ok(());
+        } else {
+            self.calls(path, said, place);
         }
-        self.calls(path, said, place);
-        for part in &message.content {
-            if let chat::Content::ToolCall { id, .. } = &part.content {
-                self.result_of(&Path::At(path, part.origin), index, id)?;
-            }
-        }
-        Ok(())
     }
 
     /// Puts the result of a call of the message `index` behind it.

@@ -1,11 +1,13 @@
-//! Cohere's API, version 2: rerank, for clients and as a backend, and chat and embed as a backend of other clients.
+//! Cohere's API, version 2: chat and rerank, for clients and as a backend, and embed as a backend of other clients.
 //!
 //! <https://docs.cohere.com/reference/about>
 
 mod answer;
+mod client;
 pub(in crate::wire) mod embed;
 mod events;
 mod message;
+mod passing;
 #[cfg(test)]
 mod properties;
 mod reply;
@@ -25,12 +27,30 @@ use super::api::Api;
 use super::glance;
 use super::job::{Asks, BackendJob};
 use super::schema::{BackendCodec, EventReader, Fits, Mend, Native, Schema, To, native};
-use super::usage::{Counters, Watch};
+use super::usage::{Counters, Shape, Tokens, Watch};
 use crate::chat::{Losses, Reply, Request};
 use crate::config::AuthKind;
 use crate::endpoint::{Body, ClientApi, Endpoint, Operation, Path};
 use crate::error::{Error, Result};
 use crate::job::embeddings::Embeddings;
+
+pub(in crate::wire) use answer::error_of_event;
+
+pub(crate) static CHAT: Operation = Operation {
+    name: "chat",
+    path: Path::Exact("/cohere/v2/chat"),
+    api: ClientApi::Cohere,
+    body: Body::Json,
+    glance: glance::json,
+    watch: Watch {
+        shape: Shape::Cohere,
+        counters: Counters::Cohere,
+        tokens: Tokens::InputAndOutput,
+        ..Watch::NOTHING
+    },
+    asks: Some(Asks::Conversation(&client::CLIENT)),
+    refers: None,
+};
 
 pub(crate) static RERANK: Operation = Operation {
     name: "rerank",
@@ -58,6 +78,13 @@ impl Api for CohereApi {
         json!({ "message": error.message() })
     }
 
+    /// An answer of Cohere's own that fails ends like this: its SDKs know of no other event for it.
+    fn error_event(&self, error: &Error) -> Vec<u8> {
+        let delta = json!({ "finish_reason": "ERROR", "error": error.message() });
+        let end = json!({ "type": "message-end", "delta": delta });
+        format!("event: message-end\ndata: {end}\n\n").into_bytes()
+    }
+
     fn is_error(&self, body: &Value) -> bool {
         body.get("message").is_some_and(Value::is_string)
     }
@@ -71,7 +98,8 @@ pub(crate) struct Cohere;
 
 impl Schema for Cohere {
     fn natives(&self) -> &'static [Native] {
-        const NATIVES: &[Native] = &[Native::same(Endpoint::Rerank, "rerank")];
+        const NATIVES: &[Native] =
+            &[Native::same(Endpoint::CohereChat, CHAT_PATH), Native::same(Endpoint::Rerank, "rerank")];
         NATIVES
     }
 
@@ -83,15 +111,17 @@ impl Schema for Cohere {
         Some(&embed::BACKEND)
     }
 
-    fn mend(&self, to: &To<'_>) -> Option<Mend> {
-        let is_2 = to.schema.version.as_deref().is_none_or(|version| version == "v2");
-        (to.endpoint == Endpoint::Rerank && is_2).then_some(rerank::edits_for_2)
-    }
-
     fn path(&self, to: &To<'_>) -> String {
         let version = to.schema.version.as_deref().unwrap_or("v2");
-        let operation = native(self, to.endpoint).map_or("chat", |native| native.path);
+        let operation = native(self, to.endpoint).map_or(CHAT_PATH, |native| native.path);
         format!("/{version}/{operation}")
+    }
+
+    fn mend(&self, to: &To<'_>) -> Option<Mend> {
+        let is_2 = to.schema.version.as_deref().is_none_or(|version| version == "v2");
+        let of_rerank: Option<Mend> =
+            (to.endpoint == Endpoint::Rerank && is_2).then_some(rerank::edits_for_2);
+        of_rerank.or_else(|| passing::mend(to))
     }
 
     fn type_of_foreign_errors(&self) -> &'static str {
@@ -109,6 +139,8 @@ impl Schema for Cohere {
         }
     }
 }
+
+const CHAT_PATH: &str = "chat";
 
 /// <https://docs.cohere.com/reference/chat>
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use crate::chat::{self, Losses, Request, ThinkingMode};
 use crate::error::Result;
 use crate::wire::fields::{Taken, lose_extra};
 use crate::wire::openai::chat::{Extras, LOW, MEDIUM, raw};
+use crate::wire::openai_chat::is_usual_tier;
 use crate::wire::{To, to_json};
 
 /// Members of Cohere's that the neutral form has no word for. Clients of any API may send them beside their own.
@@ -70,9 +71,8 @@ fn lose_what_has_no_word(request: &Request, losses: &mut Losses) {
     lose(request.verbosity.is_some(), "verbosity", "Cohere cannot be told how much to say");
     lose(request.user.as_deref().is_some_and(|user| !user.is_empty()), "user", "Cohere takes no user");
     lose(!request.metadata.is_empty(), "metadata", "Cohere takes no labels");
-    let is_usual = |tier: &String| matches!(tier.as_str(), "auto" | "default");
     lose(
-        request.service_tier.as_ref().is_some_and(|tier| !is_usual(tier)),
+        request.service_tier.as_deref().is_some_and(|tier| !is_usual_tier(tier)),
         "service_tier",
         "Cohere has no tiers",
     );

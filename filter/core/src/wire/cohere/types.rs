@@ -83,7 +83,7 @@ pub(super) struct Link<'a> {
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "function")]
 pub(super) struct ToolCall<'a> {
-    pub(super) id: &'a str,
+    pub(super) id: Cow<'a, str>,
     pub(super) function: CalledFunction<'a>,
 }
 

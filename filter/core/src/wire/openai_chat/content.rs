@@ -129,7 +129,8 @@ pub(super) fn prefer<T: PartialEq>(
     first.or(other)
 }
 
-fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
+/// A part of the type `image_url`.
+pub(in crate::wire) fn decode_image(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Content> {
     let image = fields.take("image_url").ok_or_else(|| fields.missing("image_url"))?;
     let path = fields.path("image_url");
     let mut image = Fields::new(&path, image)?;

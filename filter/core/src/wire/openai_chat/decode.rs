@@ -160,7 +160,8 @@ fn in_camel_case(value: Value) -> Value {
     }
 }
 
-fn decode_function(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Function> {
+/// The function that is a tool, without the tool's type.
+pub(in crate::wire) fn decode_function(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Function> {
     let Some(function) = fields.take("function") else {
         return Err(fields.path("function").unprocessable("field is required"));
     };

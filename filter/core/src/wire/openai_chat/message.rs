@@ -70,7 +70,12 @@ fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Mess
 /// Where an assistant's message has the words of its refusal.
 const REFUSAL: Origin = Origin { member: "refusal", index: None };
 
-fn decode_tool_call(path: &Path<'_>, call: Json<'_>, losses: &mut Losses) -> Result<Part> {
+/// Reads one element of `tool_calls`.
+pub(in crate::wire) fn decode_tool_call(
+    path: &Path<'_>,
+    call: Json<'_>,
+    losses: &mut Losses,
+) -> Result<Part> {
     let mut fields = Fields::new(path, call)?;
     if let Some(kind) = fields.text("type")?
         && kind != "function"

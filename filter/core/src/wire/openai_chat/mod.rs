@@ -17,14 +17,14 @@ use crate::error::Result;
 use crate::wire::prompt::Prompt;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
-pub(in crate::wire) use content::{cache_control, decode_audio, file_of, first_of, picture_at};
+pub(in crate::wire) use content::{cache_control, decode_audio, decode_image, file_of, first_of, picture_at};
 pub use decode::decode_request;
-pub(in crate::wire) use decode::googles_tool;
+pub(in crate::wire) use decode::{decode_function, googles_tool};
 pub use encode::encode_reply;
-pub(in crate::wire) use message::{saying_error, says_error};
+pub(in crate::wire) use message::{decode_tool_call, saying_error, says_error};
 pub use stream::StreamEncoder;
 pub(crate) use tokenize::TOKENIZE;
-pub(in crate::wire) use types::{Citation, TokenLogprob, lose_extra};
+pub(in crate::wire) use types::{Citation, TokenLogprob, is_usual_tier, lose_extra, lose_tier};
 
 /// The client's side of a translation.
 pub(crate) static CLIENT: Client = Client;

@@ -336,6 +336,18 @@ pub(super) fn finish_reason(reason: &FinishReason, losses: &mut Losses) -> &'sta
     "stop"
 }
 
+/// The capacity that an answer was served from, where its API does not tell. That it was the usual one is no loss.
+pub(in crate::wire) fn lose_tier(tier: &str, losses: &mut Losses) {
+    if !is_usual_tier(tier) {
+        losses.add("answer.service_tier", "this API does not tell");
+    }
+}
+
+/// Whether that is what everybody gets.
+pub(in crate::wire) fn is_usual_tier(tier: &str) -> bool {
+    matches!(tier, "auto" | "default")
+}
+
 /// What an answer has that this API has no place for.
 pub(in crate::wire) fn lose_extra(path: impl Display, extra: Option<&chat::Extra>, losses: &mut Losses) {
     for (name, _) in extra.into_iter().flat_map(|extra| &extra.members) {

@@ -95,7 +95,7 @@ fn of_members(endpoint: Endpoint, body: &[u8], members: [Option<Member>; MEMBERS
         Counters::Anthropic => {
             value::<AnthropicCounters>(usage, body).map(|counters| Totals::of_answer(&counters).usage())
         }
-        Counters::Cohere => value::<CohereMeta>(meta, body).map(Usage::from),
+        Counters::Cohere => value::<CohereMeta>(usage.or(meta), body).map(Usage::from),
         Counters::InputTokens => value(input_tokens, body).map(counted),
         Counters::Count => value(count, body).map(counted),
         Counters::TotalTokens => value(total_tokens, body).map(counted),

@@ -66,6 +66,16 @@ impl Kind {
         }
     }
 
+    /// The same of Cohere's, which ends no other stream.
+    fn of_coheres(kind: &[u8]) -> Kind {
+        match kind {
+            b"content-start" | b"content-delta" | b"tool-plan-delta" | b"tool-call-start"
+            | b"tool-call-delta" => Kind::Delta,
+            b"message-end" => Kind::End,
+            _ => Kind::Other,
+        }
+    }
+
     pub(super) fn ends(self) -> bool {
         matches!(self, Kind::End | Kind::Failed)
     }
@@ -99,7 +109,9 @@ impl<'d> Facts<'d> {
         let _ = reader.members(|reader, name| match name {
             b"type" => {
                 if let Some(kind) = reader.text()? {
-                    facts.kind = Kind::of(kind.as_name(&mut [0; 64]));
+                    let buffer = &mut [0; 64];
+                    let kind = kind.as_name(buffer);
+                    facts.kind = if shape == Shape::Cohere { Kind::of_coheres(kind) } else { Kind::of(kind) };
                 }
                 Some(())
             }
@@ -132,7 +144,9 @@ impl<'d> Facts<'d> {
             b"candidates" if shape == Shape::Gemini => {
                 reader.elements(|reader| candidate(reader, &mut facts))
             }
-            b"choices" if !matches!(shape, Shape::Responses | Shape::Messages | Shape::Gemini) => {
+            b"choices"
+                if !matches!(shape, Shape::Responses | Shape::Messages | Shape::Gemini | Shape::Cohere) =>
+            {
                 let mut index = 0;
                 let is_array = reader.peek()? == b'[';
                 reader.elements(|reader| {
@@ -147,6 +161,15 @@ impl<'d> Facts<'d> {
                 delta.add(reader.text()?);
                 Some(())
             }
+            b"delta" if shape == Shape::Cohere => {
+                facts.may_be_error |= cohere_delta(reader, &mut delta, &mut inner)?;
+                Some(())
+            }
+            b"message" if shape == Shape::Cohere && reader.peek()? == b'"' => {
+                facts.may_be_error |= reader.text()?.is_some();
+                Some(())
+            }
+            b"message" if shape == Shape::Cohere => whole(reader, &mut facts.content, message),
             b"delta" | b"content_block" if shape == Shape::Messages => block(reader, &mut delta),
             b"content" if shape == Shape::Messages => whole(reader, &mut facts.content, blocks),
             b"output" if shape == Shape::Responses => whole(reader, &mut facts.content, items),
@@ -321,17 +344,22 @@ fn part(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
     })
 }
 
-/// A message of a chat completion, or a piece of one.
+/// A message of a chat completion or of Cohere's chat, or a piece of one.
 fn message(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
     // The same thoughts under several names, since servers do not agree on one and some send two.
     let mut thoughts = 0;
     let done = reader.members(|reader, name| {
         let mut thought = Content::default();
         match name {
-            b"content" | b"refusal" => parts(reader, content, MAX_PARTS)?,
+            b"content" | b"refusal" | b"tool_plan" => parts(reader, content, MAX_PARTS)?,
             b"reasoning_content" | b"reasoning" | b"reasoning_text" | b"reasoning_details"
             | b"thinking_blocks" => {
                 parts(reader, &mut thought, MAX_PARTS)?;
+            }
+            // An event of Cohere's brings one.
+            b"tool_calls" if reader.peek()? == b'{' => {
+                content.is_some = true;
+                call(reader, content)?;
             }
             b"tool_calls" => reader.elements(|reader| {
                 content.is_some = true;
@@ -418,6 +446,25 @@ fn items(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
             _ => reader.skip(),
         })
     })
+}
+
+/// What an event of Cohere's brings, or says of the end. True where that may be an error.
+fn cohere_delta<'d>(reader: &mut Reader<'d>, content: &mut Content, inner: &mut Inner<'d>) -> Option<bool> {
+    let mut may_be_error = false;
+    reader.members(|reader, name| {
+        match name {
+            b"message" => message(reader, content)?,
+            b"usage" => inner.usage = reader.raw()?,
+            b"finish_reason" => {
+                let reason = reader.text()?;
+                may_be_error |= reason.is_some_and(|reason| reason.as_name(&mut [0; 64]) == b"ERROR");
+            }
+            b"error" => may_be_error |= reader.text()?.is_some_and(|error| !error.is_empty()),
+            _ => reader.skip()?,
+        }
+        Some(())
+    })?;
+    Some(may_be_error)
 }
 
 /// The blocks of a message.

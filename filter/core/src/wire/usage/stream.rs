@@ -1,11 +1,12 @@
 //! Streamed answers, event by event.
 
 use super::Observed;
-use super::body::{model, openai, read};
+use super::body::{cohere, model, openai, read};
 use super::facts::{Choices, Facts, Kind};
-use super::watch::{Counters as CounterKind, End, Watch};
+use super::watch::{Counters as CounterKind, End, Shape, Watch};
 use crate::endpoint::Endpoint;
 use crate::wire::anthropic::usage::{Counters, Totals};
+use crate::wire::cohere::error_of_event;
 use crate::wire::error::event_error;
 use crate::wire::gemini;
 
@@ -73,6 +74,9 @@ impl StreamObserver {
         self.last.is_usage_only = facts.is_usage_only();
         if facts.may_be_error && self.observed.error.is_none() {
             self.observed.error = event_error(data);
+            if shape == Shape::Cohere && self.observed.error.is_none() {
+                self.observed.error = error_of_event(data);
+            }
         }
         if has_choices {
             self.choices.seen |= facts.choices.seen;
@@ -138,8 +142,8 @@ impl StreamObserver {
             CounterKind::Anthropic => {}
             CounterKind::Nothing => return,
             CounterKind::Gemini => return self.observed.usage.merge(gemini::usage::read(usage)),
+            CounterKind::Cohere => return self.observed.usage.merge(cohere(usage)),
             CounterKind::OpenAi
-            | CounterKind::Cohere
             | CounterKind::InputTokens
             | CounterKind::Count
             | CounterKind::TotalTokens => return self.observed.usage.merge(openai(usage)),
@@ -199,10 +203,77 @@ mod tests {
                 r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]}}]}"#,
                 true,
             ),
+            (
+                Endpoint::CohereChat,
+                r#"{"type":"message-start","delta":{"message":{"content":[],"tool_plan":"","tool_calls":[]}}}"#,
+                false,
+            ),
+            (
+                Endpoint::CohereChat,
+                r#"{"type":"content-start","delta":{"message":{"content":{"type":"text","text":""}}}}"#,
+                false,
+            ),
+            (
+                Endpoint::CohereChat,
+                r#"{"delta":{"message":{"content":{"thinking":"H"}}},"type":"content-delta"}"#,
+                true,
+            ),
+            (
+                Endpoint::CohereChat,
+                r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"H"}}}"#,
+                true,
+            ),
+            (
+                Endpoint::CohereChat,
+                r#"{"type":"tool-call-start","delta":{"message":{"tool_calls":{"id":"c","function":{"name":"f"}}}}}"#,
+                true,
+            ),
+            (Endpoint::CohereChat, r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE"}}"#, false),
         ] {
             let mut observer = StreamObserver::new(endpoint, 1);
             observer.event(data.as_bytes());
             assert_eq!(observer.last().has_content, expected, "{data}");
+        }
+    }
+
+    #[test]
+    fn what_coheres_chat_says_is_measured_and_its_end_is_known() {
+        let mut observer = StreamObserver::new(Endpoint::CohereChat, 1);
+        for (data, content) in [
+            (r#"{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"abc"}}}}"#, 3),
+            (r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"de"}}}"#, 5),
+            (
+                r#"{"type":"tool-call-delta","index":0,"delta":{"message":{"tool_calls":{"function":{"arguments":"{\"a\":1}"}}}}}"#,
+                12,
+            ),
+        ] {
+            observer.event(data.as_bytes());
+            assert_eq!((observer.content(), observer.is_complete()), (content, false), "{data}");
+        }
+        let end = r#"{"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"tokens":{"input_tokens":7,"output_tokens":3}}}}"#;
+        observer.event(end.as_bytes());
+        assert!(observer.is_complete() && observer.is_over());
+        let usage = observer.observed().usage;
+        assert_eq!((usage.input, usage.output, usage.total), (Some(7), Some(3), Some(10)));
+        assert!(observer.observed().error.is_none());
+        let whole = r#"{"message":{"content":[{"type":"thinking","thinking":"ab"},{"type":"text","text":"c"}],"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}"#;
+        assert_eq!(super::super::content_of_body(Endpoint::CohereChat, whole.as_bytes()), 5);
+    }
+
+    #[test]
+    fn coheres_errors_are_known_by_how_it_tells_them() {
+        for (data, message) in [
+            (r#"{"type":"message-end","delta":{"finish_reason":"ERROR","error":"no memory"}}"#, "no memory"),
+            (
+                r#"{"type":"message-end","delta":{"finish_reason":"ERROR"}}"#,
+                "the backend gave up on its answer",
+            ),
+            (r#"{"id":"x","message":"internal server error"}"#, "internal server error"),
+        ] {
+            let mut observer = StreamObserver::new(Endpoint::CohereChat, 1);
+            observer.event(data.as_bytes());
+            let error = observer.observed().error.as_ref().map(|error| error.message());
+            assert_eq!(error, Some(message), "{data}");
         }
     }
 

@@ -37,6 +37,8 @@ pub enum Shape {
     Responses,
     /// In blocks, as Anthropic's messages.
     Messages,
+    /// In a message, as Cohere's chat.
+    Cohere,
     /// In the parts of candidates, as Gemini's.
     Gemini,
     /// Anywhere: what there is, is content.
@@ -49,7 +51,7 @@ impl Shape {
     pub fn end(self) -> End {
         match self {
             Shape::Chat | Shape::Completions => End::Done,
-            Shape::Responses | Shape::Messages => End::Event,
+            Shape::Responses | Shape::Messages | Shape::Cohere => End::Event,
             Shape::Gemini => End::Reasons,
             Shape::Other => End::Connection,
         }
@@ -60,7 +62,7 @@ impl Shape {
     pub fn tells_usage_if_asked(self) -> bool {
         match self {
             Shape::Chat | Shape::Completions => true,
-            Shape::Responses | Shape::Messages | Shape::Gemini | Shape::Other => false,
+            Shape::Responses | Shape::Messages | Shape::Cohere | Shape::Gemini | Shape::Other => false,
         }
     }
 
@@ -68,7 +70,12 @@ impl Shape {
     #[must_use]
     pub fn is_measured(self) -> bool {
         match self {
-            Shape::Chat | Shape::Completions | Shape::Responses | Shape::Messages | Shape::Gemini => true,
+            Shape::Chat
+            | Shape::Completions
+            | Shape::Responses
+            | Shape::Messages
+            | Shape::Cohere
+            | Shape::Gemini => true,
             Shape::Other => false,
         }
     }
@@ -94,7 +101,7 @@ pub enum Counters {
     OpenAi,
     /// `usage` in Anthropic's words.
     Anthropic,
-    /// `meta`, as Cohere's.
+    /// `usage` or `meta`, as Cohere's.
     Cohere,
     /// `input_tokens`: the answer counts, and that is all it used.
     InputTokens,

@@ -27,7 +27,7 @@ use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
 use crate::wire::{Asked, BackendCodec, EventReader, To};
 
-pub(in crate::wire) use passing::{is_openais_own, mend};
+pub(in crate::wire) use passing::{is_openais_own, mend, unsealed};
 
 /// The backend's side of a translation, for every schema whose servers take chat completions.
 pub(crate) static CODEC: Codec = Codec;

@@ -75,7 +75,7 @@ fn call(raw: &[u8], path: &Path<'_>, losses: &mut Losses) -> Option<Vec<u8>> {
 }
 
 /// The id that the member `name` is, without the seal that is in it. `None`: there is none.
-fn unsealed(object: &[u8], name: &'static str) -> Option<Edit<'static>> {
+pub(in crate::wire) fn unsealed(object: &[u8], name: &'static str) -> Option<Edit<'static>> {
     let id = member(object, name)?;
     let id = id.as_str(object)?;
     let (id, seal) = Seal::of_id(&id);

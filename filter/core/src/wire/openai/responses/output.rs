@@ -6,7 +6,6 @@ use super::custom;
 use super::events::{Detail, Events, OfItem};
 use super::ids::Id;
 use super::item::{Content, Open, Part, Text, UrlCitation};
-use super::seals::in_call_id;
 use crate::chat::{Annotation, Losses, Seal, TokenLogprob};
 use crate::wire::openai_chat;
 
@@ -194,7 +193,7 @@ impl Output {
             Kind::Call { id, name } => {
                 let own = || self.id.of_call(self.items.len());
                 let call_id = if id.is_empty() { own() } else { id.clone() };
-                let (sealed, is_sealed) = in_call_id(&call_id, block.seal.as_ref());
+                let (sealed, is_sealed) = Seal::in_id_of_call(&call_id, block.seal.as_ref());
                 if !is_sealed {
                     lose_signature(block.index, losses);
                 }

@@ -47,13 +47,3 @@ pub(super) fn is_of_others(encrypted: &str) -> bool {
     encrypted.starts_with(REDACTED)
         || Seal::of_marked(encrypted.to_owned()).is_some_and(|seal| seal.by != Family::OpenAi)
 }
-
-/// The id of a call with its seal in it, and whether it is: `call_id` may have one already.
-pub(super) fn in_call_id<'a>(call_id: &'a str, seal: Option<&Seal>) -> (Cow<'a, str>, bool) {
-    let Some(seal) = seal.filter(|_| Seal::of_id(call_id).1.is_none()) else {
-        return (Cow::Borrowed(call_id), true);
-    };
-    let sealed = seal.in_id(call_id);
-    let is_in_it = sealed != call_id;
-    (Cow::Owned(sealed), is_in_it)
-}
