@@ -40,8 +40,9 @@ mod grammar_of_gemini;
 #[path = "../src/wire/cohere/client/grammar.rs"]
 mod grammar_of_cohere;
 
-const CLIENTS: [Endpoint; 5] = [
+const CLIENTS: [Endpoint; 6] = [
     Endpoint::ChatCompletions,
+    Endpoint::Completions,
     Endpoint::Messages,
     Endpoint::Responses,
     Endpoint::StreamGenerateContent,
@@ -51,6 +52,11 @@ const CLIENTS: [Endpoint; 5] = [
 #[test]
 fn chat_completions_of_clients() {
     requests(Endpoint::ChatCompletions, &["openai_chat", "converse/requests"]);
+}
+
+#[test]
+fn completions_of_clients() {
+    requests(Endpoint::Completions, &["openai_completions"]);
 }
 
 #[test]

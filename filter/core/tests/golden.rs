@@ -157,6 +157,32 @@ fn gemini_requests_to_cohere() {
 }
 
 #[test]
+fn completions_requests_to_anthropic() {
+    requests(Endpoint::Completions, "openai_completions", "anthropic", SchemaName::Anthropic);
+}
+
+#[test]
+fn completions_requests_to_converse() {
+    requests(Endpoint::Completions, "openai_completions", "converse", SchemaName::AWSBedrock);
+}
+
+#[test]
+fn completions_requests_to_gemini() {
+    requests(Endpoint::Completions, "openai_completions", "gemini", SchemaName::GCPVertexAI);
+}
+
+#[test]
+fn completions_requests_to_cohere() {
+    requests(Endpoint::Completions, "openai_completions", "cohere", SchemaName::Cohere);
+}
+
+/// Such servers have completions, but for those of Bedrock.
+#[test]
+fn completions_requests_to_openai() {
+    requests(Endpoint::Completions, "openai_completions", "openai", SchemaName::AWSOpenAI);
+}
+
+#[test]
 fn cohere_requests_to_openai() {
     requests(Endpoint::CohereChat, "cohere_chat", "openai", SchemaName::OpenAI);
 }
@@ -232,6 +258,13 @@ fn answers_to_gemini() {
     }
 }
 
+#[test]
+fn answers_to_completions() {
+    for (api, schema) in ANSWERING {
+        answers(api, schema, Endpoint::Completions, "openai_completions");
+    }
+}
+
 /// What Cohere itself answers passes as it is. What the conversation makes of it, it is again.
 #[test]
 fn answers_to_cohere() {
@@ -294,6 +327,13 @@ fn streams_to_gemini() {
         for out in streams(api, schema, Endpoint::StreamGenerateContent, "gemini_contents") {
             let _ = grammar_of_gemini::answer_of(out.as_bytes());
         }
+    }
+}
+
+#[test]
+fn streams_to_completions() {
+    for (api, schema) in ANSWERING {
+        streams(api, schema, Endpoint::Completions, "openai_completions");
     }
 }
 

@@ -113,6 +113,7 @@ fn the_table_in_the_docs_is_true() {
     for (title, endpoint, file) in [
         ("OpenAI's chat completions", Endpoint::ChatCompletions, "openai_chat"),
         ("OpenAI's responses", Endpoint::Responses, "openai_responses"),
+        ("OpenAI's completions", Endpoint::Completions, "openai_completions"),
         ("Anthropic's messages", Endpoint::Messages, "anthropic_messages"),
         ("Gemini's contents", Endpoint::GenerateContent, "gemini_contents"),
         ("Cohere's chat", Endpoint::CohereChat, "cohere_chat"),
@@ -177,6 +178,7 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         Endpoint::Rerank => json!({"query": "Hi", "documents": ["Hi"]}),
         Endpoint::Messages => json!({"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 4096}),
         Endpoint::Responses => json!({"input": "Hi"}),
+        Endpoint::Completions => json!({"prompt": "Hi"}),
         Endpoint::GenerateContent => json!({"contents": [{"role": "user", "parts": [{"text": "Hi"}]}]}),
         _ => json!({"messages": [{"role": "user", "content": "Hi"}]}),
     };

@@ -20,6 +20,7 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1/chat/completions", Anthropic),
     ("/v1/chat/completions", AWSAnthropic),
     ("/v1/chat/completions", AWSBedrock),
+    ("/v1/completions", OpenAI),
     ("/v1/embeddings", OpenAI),
     ("/v1/responses", OpenAI),
     ("/v1/responses", OpenAIChat),
@@ -44,6 +45,8 @@ const PAIRS: &[(&str, SchemaName)] = &[
     ("/v1beta/models/m:streamGenerateContent", GCPVertexAI),
     ("/v1beta/models/m:countTokens", AWSBedrock),
     ("/cohere/v2/chat", Cohere),
+    ("/v1/completions", Anthropic),
+    ("/v1/completions", GCPVertexAI),
     ("/cohere/v2/chat", Anthropic),
     ("/cohere/v2/chat", AWSBedrock),
 ];
@@ -64,6 +67,7 @@ fn asked(path: &str) -> &'static str {
         Some(Endpoint::GenerateContent | Endpoint::StreamGenerateContent | Endpoint::GeminiCountTokens) => {
             r#""contents":[{"parts":[{"text":"Hi"}]}]"#
         }
+        Some(Endpoint::Completions) => r#""prompt":"Hi""#,
         Some(Endpoint::Rerank) => r#""query":"Hi","documents":["a"]"#,
         _ => r#""messages":[{"role":"user","content":"Hi"}]"#,
     }

@@ -21,6 +21,7 @@ mod chat_to_anthropic;
 mod chat_to_converse;
 mod chunks;
 mod cohere;
+mod completions;
 mod credentials;
 mod direct;
 mod errors;

@@ -48,6 +48,7 @@ pub(crate) static COMPLETIONS: Operation = Operation {
     name: "completion",
     path: Path::Exact("/v1/completions"),
     watch: Watch { shape: Shape::Completions, ..TOKENS },
+    asks: Some(Asks::Conversation(&openai_chat::COMPLETIONS)),
     ..POST
 };
 

@@ -56,12 +56,8 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     // `max_tokens` is the older name.
     let (newer, older) = (fields.u64("max_completion_tokens")?, fields.u64("max_tokens")?);
     request.max_tokens = prefer(newer, older, "max_completion_tokens", &fields.path("max_tokens"), losses);
-    request.temperature = fields.f64("temperature")?;
-    request.top_p = fields.f64("top_p")?;
+    decode_sampling(&mut fields, &mut request)?;
     request.top_k = fields.u64("top_k")?;
-    if let Some(stop) = fields.take("stop") {
-        request.stop = decode_stop(&fields.path("stop"), stop)?;
-    }
     if let Some(format) = fields.take("response_format") {
         request.response_format = decode_response_format(&fields.path("response_format"), format, losses)?;
     }
@@ -74,21 +70,8 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     // `safety_identifier` is the newer name.
     request.user = first_of(&mut fields, ["safety_identifier", "user"], losses)?;
     request.metadata = fields.map("metadata")?.unwrap_or_default();
-    request.stream = fields.bool("stream")?.unwrap_or(false);
-    if let Some(options) = fields.take("stream_options") {
-        let path = fields.path("stream_options");
-        let mut options = Fields::new(&path, options)?;
-        request.include_usage = options.bool("include_usage")?.unwrap_or(false);
-        // Padding against eavesdroppers who read lengths. What is written here has none.
-        options.take("include_obfuscation");
-        options.finish(losses);
-    }
+    decode_stream(&mut fields, &mut request, losses)?;
     request.service_tier = fields.string("service_tier")?;
-    request.seed = fields.i64("seed")?;
-    request.n = fields.u64("n")?;
-    request.presence_penalty = fields.f64("presence_penalty")?;
-    request.frequency_penalty = fields.f64("frequency_penalty")?;
-    request.logit_bias = fields.map("logit_bias")?.unwrap_or_default();
     request.logprobs = fields.bool("logprobs")?.unwrap_or(false);
     request.top_logprobs = fields.u64("top_logprobs")?;
 
@@ -99,6 +82,39 @@ pub fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     take_defaults(&mut fields);
     request.extra = fields.extra(Family::OpenAi);
     Ok(request)
+}
+
+/// How answers are found, and how many: the same in completions.
+pub(super) fn decode_sampling(fields: &mut Fields<'_>, request: &mut Request) -> Result<()> {
+    request.temperature = fields.f64("temperature")?;
+    request.top_p = fields.f64("top_p")?;
+    if let Some(stop) = fields.take("stop") {
+        request.stop = decode_stop(&fields.path("stop"), stop)?;
+    }
+    request.seed = fields.i64("seed")?;
+    request.n = fields.u64("n")?;
+    request.presence_penalty = fields.f64("presence_penalty")?;
+    request.frequency_penalty = fields.f64("frequency_penalty")?;
+    request.logit_bias = fields.map("logit_bias")?.unwrap_or_default();
+    Ok(())
+}
+
+/// Whether the answer is streamed, and what is told with it: the same in completions.
+pub(super) fn decode_stream(
+    fields: &mut Fields<'_>,
+    request: &mut Request,
+    losses: &mut Losses,
+) -> Result<()> {
+    request.stream = fields.bool("stream")?.unwrap_or(false);
+    if let Some(options) = fields.take("stream_options") {
+        let path = fields.path("stream_options");
+        let mut options = Fields::new(&path, options)?;
+        request.include_usage = options.bool("include_usage")?.unwrap_or(false);
+        // Padding against eavesdroppers who read lengths. What is written here has none.
+        options.take("include_obfuscation");
+        options.finish(losses);
+    }
+    Ok(())
 }
 
 /// What SDKs and frameworks send to say what holds anyway is no loss.

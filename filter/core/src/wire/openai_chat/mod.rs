@@ -3,6 +3,7 @@
 //! <https://platform.openai.com/docs/api-reference/chat>, plus the extensions in common use with gateways:
 //! `cache_control`, `thinking`, `reasoning_content` and `thinking_blocks`.
 
+mod completions;
 mod content;
 mod decode;
 mod encode;
@@ -17,6 +18,7 @@ use crate::error::Result;
 use crate::wire::prompt::Prompt;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
+pub(crate) use completions::COMPLETIONS;
 pub(in crate::wire) use content::{cache_control, decode_audio, decode_image, file_of, first_of, picture_at};
 pub use decode::decode_request;
 pub(in crate::wire) use decode::{decode_function, googles_tool};
