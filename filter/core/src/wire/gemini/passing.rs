@@ -272,20 +272,25 @@ struct Turn {
 /// Of each content, whether it is of a turn in which another model thought.
 fn turns_of_others(contents: &RawValue) -> Vec<bool> {
     let contents: Vec<Members<'_>> = serde_json::from_str(contents.get()).unwrap_or_default();
-    let mut foreign = vec![false; contents.len()];
-    let mut start = 0;
-    for (index, content) in contents.iter().enumerate() {
+    let mut foreign = Vec::with_capacity(contents.len());
+    // Where the turn begins, and whether it is known to be one.
+    let (mut start, mut is_foreign) = (0, false);
+    for content in &contents {
         if role(content).as_deref() != Some(MODEL) {
-            start = index.saturating_add(1);
+            foreign.push(false);
+            (start, is_foreign) = (foreign.len(), false);
+            continue;
+        }
+        foreign.push(is_foreign);
+        if is_foreign {
             continue;
         }
         let parts =
             content.get("parts").and_then(|parts| serde_json::from_str::<Vec<Members<'_>>>(parts.get()).ok());
-        let is_foreign = |part: &Members<'_>| is_thought(part) && signature(part).is_some_and(is_of_another);
-        let has_one = parts.is_some_and(|parts| parts.iter().any(is_foreign));
-        let before = foreign.get(start).copied().unwrap_or_default();
-        if has_one || before {
-            foreign.iter_mut().take(index.saturating_add(1)).skip(start).for_each(|turn| *turn = true);
+        let is_others = |part: &Members<'_>| is_thought(part) && signature(part).is_some_and(is_of_another);
+        if parts.is_some_and(|parts| parts.iter().any(is_others)) {
+            is_foreign = true;
+            foreign.iter_mut().skip(start).for_each(|turn| *turn = true);
         }
     }
     foreign
@@ -423,6 +428,16 @@ mod tests {
         assert!(losses[0].starts_with("contents[1].parts[0]: another model's thought"), "{losses:?}");
         let (_, older, _) = sent(Endpoint::GenerateContent, "gemini-2.5-pro", &body.to_string());
         assert!(!older.contains("\"id\"") && !older.contains(NO_SIGNATURE), "{older}");
+    }
+
+    /// A turn in many pieces: marking all of it again for each is a hundred times slower.
+    #[test]
+    fn many_pieces_take_linear_time() {
+        let thought = json!({"text": "t", "thought": true, "thoughtSignature": STANDARD.encode("claude:s1")});
+        let mut contents = vec![json!({"role": "model", "parts": [thought]})];
+        contents.extend(vec![json!({"role": "model", "parts": [{"text": "x"}]}); 100_000]);
+        let contents = to_raw_value(&contents).unwrap();
+        assert!(turns_of_others(&contents).iter().all(|is_foreign| *is_foreign));
     }
 
     #[test]

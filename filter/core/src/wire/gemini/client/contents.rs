@@ -5,7 +5,7 @@
 //!
 //! Calls may have no names. Each gets one, and a result without one answers the first call of its tool that waits.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::names::fields;
 use super::part::{Decoded, decode_part};
@@ -62,8 +62,42 @@ fn says_something(part: &Part) -> bool {
 #[derive(Default)]
 pub(super) struct Turns {
     messages: Vec<Message>,
-    /// The calls that wait for a result: what the conversation calls them, and the tool.
-    waiting: VecDeque<(String, String)>,
+    waiting: Waiting,
+}
+
+/// The calls that wait for a result, found by name and by tool without a look at the others.
+#[derive(Default)]
+struct Waiting {
+    /// What the conversation calls each of them; `None`: it has its result.
+    calls: Vec<Option<String>>,
+    /// Where those of a name, or of a tool, are in `calls`; of some the result is there.
+    by_id: HashMap<String, VecDeque<usize>>,
+    by_tool: HashMap<String, VecDeque<usize>>,
+}
+
+impl Waiting {
+    fn call(&mut self, id: &str, tool: &str) {
+        let position = self.calls.len();
+        self.calls.push(Some(id.to_owned()));
+        self.by_id.entry(id.to_owned()).or_default().push_back(position);
+        self.by_tool.entry(tool.to_owned()).or_default().push_back(position);
+    }
+
+    /// The call that this is the result of: the first of that name, or else of that tool.
+    fn answered(&mut self, id: &str, tool: &str) -> Option<String> {
+        let first = |queue: Option<&mut VecDeque<usize>>, calls: &mut Vec<Option<String>>| {
+            let queue = queue?;
+            while let Some(position) = queue.pop_front() {
+                let waiting = calls.get_mut(position).and_then(Option::take);
+                if waiting.is_some() {
+                    return waiting;
+                }
+            }
+            None
+        };
+        let named = first(self.by_id.get_mut(id), &mut self.calls);
+        named.or_else(|| first(self.by_tool.get_mut(tool), &mut self.calls))
+    }
 }
 
 impl Turns {
@@ -108,14 +142,10 @@ impl Turns {
                 if id.is_empty() {
                     *id = unnamed(content, part.origin);
                 }
-                self.waiting.push_back((id.clone(), name.clone()));
+                self.waiting.call(id, name);
             }
             Content::ToolResult { call_id, .. } => {
-                let by_name = |(id, _): &(String, String)| !call_id.is_empty() && id == call_id;
-                let of_tool = |(_, name): &(String, String)| *name == answers;
-                let position = self.waiting.iter().position(by_name);
-                let position = position.or_else(|| self.waiting.iter().position(of_tool));
-                if let Some((id, _)) = position.and_then(|position| self.waiting.remove(position)) {
+                if let Some(id) = self.waiting.answered(call_id, &answers) {
                     *call_id = id;
                 } else if call_id.is_empty() {
                     *call_id = unnamed(content, part.origin);
@@ -138,14 +168,13 @@ impl Turns {
             origin: Origin::new("contents", index),
             ..Message::new(role, Vec::new())
         });
-        for part in said {
+        for part in said.into_iter().filter(says_something) {
             if role != Role::Assistant {
                 message.content.push(part);
             } else if let Some(part) = joined(message.content.last_mut(), part) {
                 message.content.push(part);
             }
         }
-        message.content.retain(says_something);
         message.extra = message.extra.or(extra);
         if !message.content.is_empty() {
             self.messages.push(message);

@@ -193,6 +193,20 @@ fn a_turn_in_pieces_is_one_again() {
     assert_eq!(answered, [result("c1", "sunny", false), result("call_7_0", "no", true)]);
 }
 
+/// A turn in many pieces and many calls: a decoder that looks at all of them again for each is a hundred times slower.
+#[test]
+fn many_contents_take_linear_time() {
+    let model = |part: Value| json!({"role": "model", "parts": [part]});
+    let call = |index: u32| model(json!({"functionCall": {"id": format!("c{index}"), "name": "f"}}));
+    let result = |index: u32| json!({"functionResponse": {"id": format!("c{index}"), "name": "f"}});
+    let mut contents: Vec<Value> = (0..25_000).map(call).collect();
+    let results: Vec<Value> = (0..25_000).rev().map(result).collect();
+    contents.push(json!({"role": "user", "parts": results}));
+    let (request, _) = decoded(&json!({ "contents": contents }));
+    let [turn, results] = request.messages.as_slice() else { panic!("{}", request.messages.len()) };
+    assert_eq!((turn.content.len(), results.content.len()), (25_000, 25_000));
+}
+
 #[test]
 fn a_mistake_names_its_field() {
     for (body, status, place) in [

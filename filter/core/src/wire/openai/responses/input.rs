@@ -10,26 +10,35 @@ use crate::wire::fields::{Fields, Path};
 use crate::wire::json::Json;
 use crate::wire::openai_chat::says_error;
 
-/// Reads `input`, a string or a list of items.
+/// Reads `input`, a string or a list of items, which stands behind `messages`.
 pub(super) fn decode_input(
     path: &Path<'_>,
     input: Json<'_>,
-    messages: &mut Vec<Message>,
+    messages: Vec<Message>,
     losses: &mut Losses,
-) -> Result<()> {
+) -> Result<Vec<Message>> {
+    let mut said = Said { messages, has_text: false, has_call: false };
     match input {
         Json::String(text) => {
             let part = Part { origin: Origin::default(), ..Part::text(text) };
-            messages.push(Message { origin: INPUT, ..Message::new(Role::User, vec![part]) });
+            said.push(Message { origin: INPUT, ..Message::new(Role::User, vec![part]) });
         }
         Json::Array(items) => {
             for (index, item) in items.into_iter().enumerate() {
-                decode_item(&Path::Index(path, index), index, item, messages, losses)?;
+                decode_item(&Path::Index(path, index), index, item, &mut said, losses)?;
             }
         }
         _ => return Err(path.malformed("expected a string or a list of items")),
     }
-    Ok(())
+    Ok(said.messages)
+}
+
+/// The conversation while it is read.
+struct Said {
+    messages: Vec<Message>,
+    /// What the assistant's last message has, if it is the last one: a long one is not looked through for each item.
+    has_text: bool,
+    has_call: bool,
 }
 
 /// Where what is said is, without a place of its own.
@@ -39,7 +48,7 @@ fn decode_item(
     path: &Path<'_>,
     index: usize,
     item: Json<'_>,
-    messages: &mut Vec<Message>,
+    said: &mut Said,
     losses: &mut Losses,
 ) -> Result<()> {
     let kind = match kind_of(path, &item)? {
@@ -49,7 +58,7 @@ fn decode_item(
         None => return Err(Path::Key(path, "type").malformed("field is required")),
     };
     let part = match &*kind {
-        "message" => return decode_message(path, index, item, messages, losses),
+        "message" => return decode_message(path, index, item, said, losses),
         "function_call" => Some((Role::Assistant, decode_call(path, item, "arguments")?)),
         "custom_tool_call" => Some((Role::Assistant, decode_call(path, item, "input")?)),
         "function_call_output" | "custom_tool_call_output" => {
@@ -71,37 +80,46 @@ fn decode_item(
         }
     };
     match part {
-        Some((Role::Assistant, part)) => said_by_assistant(index, vec![part], false, messages),
+        Some((Role::Assistant, part)) => said.by_assistant(index, vec![part], false),
         Some((role, part)) => {
             let origin = Origin::new(INPUT.member, index);
-            messages.push(Message { origin, ..Message::new(role, vec![part]) });
+            said.push(Message { origin, ..Message::new(role, vec![part]) });
         }
         None => {}
     }
     Ok(())
 }
 
-/// What the assistant said from one item to the next is one message: others want its calls together, and its thoughts
-/// with them. Two messages of its own, which may be of two turns, stay two.
-fn said_by_assistant(index: usize, parts: Vec<Part>, is_message: bool, messages: &mut Vec<Message>) {
-    let parts =
-        parts.into_iter().map(|part| Part { origin: Origin { member: "", index: Some(index) }, ..part });
-    let is_said = |part: &Part| matches!(part.content, Content::Text { .. } | Content::Refusal(_));
-    let is_call = |part: &Part| matches!(part.content, Content::ToolCall { .. });
-    if let Some(last) = messages.last_mut().filter(|last| last.role == Role::Assistant)
-        && !(is_message && last.content.iter().any(is_said) && !last.content.iter().any(is_call))
-    {
-        last.content.extend(parts);
-        return;
+impl Said {
+    fn push(&mut self, message: Message) {
+        (self.has_text, self.has_call) = (false, false);
+        self.messages.push(message);
     }
-    messages.push(Message { origin: INPUT, ..Message::new(Role::Assistant, parts.collect()) });
+
+    /// What the assistant said from one item to the next is one message: others want its calls together, and its
+    /// thoughts with them. Two messages of its own, which may be of two turns, stay two.
+    fn by_assistant(&mut self, index: usize, parts: Vec<Part>, is_message: bool) {
+        let goes_on = self.messages.last().is_some_and(|last| last.role == Role::Assistant)
+            && !(is_message && self.has_text && !self.has_call);
+        if !goes_on {
+            self.push(Message { origin: INPUT, ..Message::new(Role::Assistant, Vec::new()) });
+        }
+        for part in &parts {
+            self.has_text |= matches!(part.content, Content::Text { .. } | Content::Refusal(_));
+            self.has_call |= matches!(part.content, Content::ToolCall { .. });
+        }
+        let origin = Origin { member: "", index: Some(index) };
+        if let Some(last) = self.messages.last_mut() {
+            last.content.extend(parts.into_iter().map(|part| Part { origin, ..part }));
+        }
+    }
 }
 
 fn decode_message(
     path: &Path<'_>,
     index: usize,
     message: Json<'_>,
-    messages: &mut Vec<Message>,
+    said: &mut Said,
     losses: &mut Losses,
 ) -> Result<()> {
     let mut fields = item(path, message)?;
@@ -119,7 +137,7 @@ fn decode_message(
     let id = fields.string("id")?;
     if role != Role::Assistant {
         let origin = Origin::new(INPUT.member, index);
-        messages.push(Message { origin, extra: fields.extra(Family::OpenAi), ..Message::new(role, parts) });
+        said.push(Message { origin, extra: fields.extra(Family::OpenAi), ..Message::new(role, parts) });
         return Ok(());
     }
     if let Some(first) = parts.first_mut() {
@@ -128,7 +146,7 @@ fn decode_message(
         let members = fields.extra(Family::OpenAi).into_iter().flat_map(|extra| extra.members);
         first.extra = with_members(first.extra.take(), members);
     }
-    said_by_assistant(index, parts, true, messages);
+    said.by_assistant(index, parts, true);
     Ok(())
 }
 

@@ -78,7 +78,8 @@ pub(super) fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request
         request.messages.push(Message { origin, ..message });
     }
     let input = fields.take("input").ok_or_else(|| fields.missing("input"))?;
-    decode_input(&fields.path("input"), input, &mut request.messages, losses)?;
+    let before = std::mem::take(&mut request.messages);
+    request.messages = decode_input(&fields.path("input"), input, before, losses)?;
 
     for (index, tool) in fields.list("tools")?.into_iter().enumerate() {
         let list = fields.path("tools");

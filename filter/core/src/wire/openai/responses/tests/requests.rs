@@ -294,3 +294,16 @@ fn a_thought_is_openais_unless_it_says_whose_it_is() {
     );
     assert_eq!(request.messages[1].role, Role::User);
 }
+
+/// An assistant's message of many items: a decoder that looks at all of it again for each is a hundred times slower.
+#[test]
+fn many_items_take_linear_time() {
+    let said = json!({"role": "assistant", "content": "x"});
+    let call = json!({"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"});
+    let thought = json!({"type": "reasoning", "summary": [{"type": "summary_text", "text": "t"}]});
+    let mut items = vec![thought; 25_000];
+    items.push(call);
+    items.extend(vec![said; 25_000]);
+    let (request, _) = decoded(&with_input(Value::Array(items)));
+    assert_eq!(request.messages.len(), 1);
+}
