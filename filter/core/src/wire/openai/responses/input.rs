@@ -102,7 +102,9 @@ impl Said {
         let goes_on = self.messages.last().is_some_and(|last| last.role == Role::Assistant)
             && !(is_message && self.has_text && !self.has_call);
         if !goes_on {
-            self.push(Message { origin: INPUT, ..Message::new(Role::Assistant, Vec::new()) });
+            let last = self.messages.last_mut().filter(|last| last.role == Role::Assistant);
+            let thoughts = last.map(thoughts_of_next).unwrap_or_default();
+            self.push(Message { origin: INPUT, ..Message::new(Role::Assistant, thoughts) });
         }
         for part in &parts {
             self.has_text |= matches!(part.content, Content::Text { .. } | Content::Refusal(_));
@@ -113,6 +115,20 @@ impl Said {
             last.content.extend(parts.into_iter().map(|part| Part { origin, ..part }));
         }
     }
+}
+
+/// The thoughts at the end of a message behind which another one begins: they are of that one.
+fn thoughts_of_next(message: &mut Message) -> Vec<Part> {
+    let is_thought = |part: &Part| match &part.content {
+        // The seal of a text stands behind it as a thought that says nothing; only Google seals texts.
+        Content::Thinking { text } if text.is_empty() => {
+            part.seal.as_ref().is_some_and(|seal| seal.by != Family::Google)
+        }
+        Content::Thinking { .. } | Content::RedactedThinking => true,
+        _ => false,
+    };
+    let last = message.content.iter().rposition(|part| !is_thought(part));
+    message.content.split_off(last.map_or(0, |last| last.saturating_add(1)))
 }
 
 fn decode_message(

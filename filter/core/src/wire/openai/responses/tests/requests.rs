@@ -307,3 +307,29 @@ fn many_items_take_linear_time() {
     let (request, _) = decoded(&with_input(Value::Array(items)));
     assert_eq!(request.messages.len(), 1);
 }
+
+#[test]
+fn thoughts_go_with_the_message_behind_them() {
+    let said = |text: &str| json!({"role": "assistant", "content": text});
+    let thought =
+        |text: &str| json!({"type": "reasoning", "summary": [{"type": "summary_text", "text": text}]});
+    let seal =
+        |by: &str| json!({"type": "reasoning", "summary": [], "encrypted_content": format!("{by}:QUJD")});
+    let texts = |items: Value| -> Vec<Vec<String>> {
+        let (request, _) = decoded(&with_input(items));
+        let text = |part: &Part| match &part.content {
+            Content::Text { text, .. } | Content::Thinking { text } => text.clone(),
+            other => panic!("{other:?}"),
+        };
+        request.messages.iter().map(|message| message.content.iter().map(text).collect()).collect()
+    };
+    assert_eq!(
+        texts(json!([thought("t1"), said("a"), thought("t2"), said("b")])),
+        [["t1", "a"], ["t2", "b"]]
+    );
+    // Gemini's seal is of the text before it, Claude's of a thought that is not shown.
+    assert_eq!(
+        texts(json!([said("a"), seal("gemini"), thought("t"), said("b"), seal("claude"), said("c")])),
+        [vec!["a", ""], vec!["t", "b"], vec!["", "c"]]
+    );
+}
