@@ -50,7 +50,7 @@ pub enum Event {
         /// Why the model stopped.
         reason: FinishReason,
     },
-    /// The log probabilities of tokens of a choice's text.
+    /// The log probabilities of tokens of a choice's text, before the text that they are of.
     Logprobs {
         /// The choice.
         choice: u32,

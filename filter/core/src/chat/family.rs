@@ -131,6 +131,12 @@ pub struct Extra {
 }
 
 impl Extra {
+    /// About how many bytes it takes to keep it.
+    pub(crate) fn size(&self) -> usize {
+        let members = self.members.iter().flat_map(|(name, json)| [name, json]);
+        members.map(String::len).fold(size_of::<Self>(), usize::saturating_add)
+    }
+
     /// The JSON of the member `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&RawValue> {
@@ -164,6 +170,15 @@ pub struct Annotation {
     pub cited_text: Option<String>,
     /// The same and more, in the provider's own words.
     pub raw: Option<Foreign>,
+}
+
+impl Annotation {
+    /// About how many bytes it takes to keep it.
+    pub(crate) fn size(&self) -> usize {
+        let texts = [&self.url, &self.title, &self.cited_text].into_iter().flatten();
+        let raw = self.raw.iter().map(|raw| &raw.json);
+        texts.chain(raw).map(String::len).fold(size_of::<Self>(), usize::saturating_add)
+    }
 }
 
 /// Where a client has a message or a part: as `content[2]`, or `tool_calls[0]`, inside of what it belongs to. It is

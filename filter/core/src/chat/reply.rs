@@ -121,6 +121,19 @@ pub struct TokenLogprob {
     pub top: Vec<(String, f64)>,
 }
 
+impl TokenLogprob {
+    /// About how many bytes it takes to keep it.
+    fn size(&self) -> usize {
+        let top = self.top.iter().map(|(text, _)| size_of::<(String, f64)>().saturating_add(text.len()));
+        top.fold(size_of::<Self>().saturating_add(self.token.len()), usize::saturating_add)
+    }
+
+    /// The same of all these.
+    pub(crate) fn sizes(tokens: &[Self]) -> usize {
+        tokens.iter().map(Self::size).fold(0, usize::saturating_add)
+    }
+}
+
 /// Why the model stopped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum FinishReason {

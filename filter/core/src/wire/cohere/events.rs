@@ -164,10 +164,9 @@ impl Reader {
             }
             "content-delta" => {
                 let block = member::<ContentDelta>(delta.message)?.content.unwrap_or_default();
-                let is_text = block.text.is_some();
-                self.grow(block, false, out);
-                let token = event.logprobs.filter(|_| is_text).and_then(Logprob::token);
+                let token = event.logprobs.filter(|_| block.text.is_some()).and_then(Logprob::token);
                 out.extend(token.map(|token| Event::Logprobs { choice: 0, tokens: vec![token] }));
+                self.grow(block, false, out);
             }
             // Citations of a text may follow.
             "content-end" if self.open.is_none_or(|(_, kind)| kind == Kind::Text) => {}

@@ -201,6 +201,12 @@ impl Reader {
         mut candidate: Candidate<'_>,
         out: &mut Vec<Event>,
     ) {
+        if let Some(result) = candidate.logprobs_result.take() {
+            let tokens = result.tokens();
+            if !tokens.is_empty() {
+                out.push(Event::Logprobs { choice, tokens });
+            }
+        }
         for raw in candidate.content.take().and_then(|turn| turn.parts).unwrap_or_default() {
             let (piece, seal) = piece(raw);
             match piece {
@@ -210,12 +216,6 @@ impl Reader {
                 Piece::Call(call) => self.call(choice, state, call, seal, out),
                 Piece::Other(content) => self.other(choice, state, content, out),
                 Piece::Nothing => {}
-            }
-        }
-        if let Some(result) = candidate.logprobs_result.take() {
-            let tokens = result.tokens();
-            if !tokens.is_empty() {
-                out.push(Event::Logprobs { choice, tokens });
             }
         }
         if candidate.grounding_metadata.is_some() || candidate.citation_metadata.is_some() {

@@ -128,7 +128,7 @@ impl StreamEncoder {
             }
             Event::Logprobs { choice, tokens } => {
                 if let Some(logprobs) = Logprobs::of(tokens) {
-                    self.chunk(*choice, &ChunkDelta::default(), Some(&logprobs), None, out);
+                    self.said(*choice, ChunkDelta::default(), Some(&logprobs), out);
                 }
             }
             Event::ServiceTier(tier) => {
@@ -319,14 +319,25 @@ impl StreamEncoder {
     }
 
     /// A chunk that carries content; the first one of a choice also says whose it is.
-    fn content(&mut self, choice: u32, mut delta: ChunkDelta<'_>, out: &mut Vec<u8>) {
+    fn content(&mut self, choice: u32, delta: ChunkDelta<'_>, out: &mut Vec<u8>) {
+        self.said(choice, delta, None, out);
+    }
+
+    /// The same, with the log probabilities of what comes next.
+    fn said(
+        &mut self,
+        choice: u32,
+        mut delta: ChunkDelta<'_>,
+        logprobs: Option<&Logprobs<'_>>,
+        out: &mut Vec<u8>,
+    ) {
         if let Some(choice) = self.choice(choice)
             && !choice.has_role
         {
             choice.has_role = true;
             delta.role = Some("assistant");
         }
-        self.chunk(choice, &delta, None, None, out);
+        self.chunk(choice, &delta, logprobs, None, out);
     }
 
     fn chunk(

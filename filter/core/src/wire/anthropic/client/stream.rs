@@ -145,7 +145,7 @@ impl StreamEncoder {
             chat::Event::Extra { extra, .. } => {
                 if is_own(extra, losses) {
                     self.own.push(extra.clone());
-                    self.hold(own_size(extra))?;
+                    self.hold(extra.size())?;
                 }
             }
             chat::Event::Ping => {
@@ -276,7 +276,7 @@ impl StreamEncoder {
             self.open.pop_front();
         }
         self.held = 0;
-        let held = self.open.iter().map(Open::size).chain(self.own.iter().map(own_size));
+        let held = self.open.iter().map(Open::size).chain(self.own.iter().map(Extra::size));
         self.hold(held.fold(0, usize::saturating_add))
     }
 
@@ -311,23 +311,14 @@ impl StreamEncoder {
     }
 }
 
-fn own_size(extra: &Extra) -> usize {
-    extra
-        .members
-        .iter()
-        .fold(0, |sum, (name, json)| sum.saturating_add(name.len()).saturating_add(json.len()))
-}
-
+/// About how many bytes it takes to keep it.
 fn size(delta: &chat::Delta) -> usize {
-    match delta {
+    let content = match delta {
         chat::Delta::Text(text) | chat::Delta::Thinking(text) | chat::Delta::Arguments(text) => text.len(),
         chat::Delta::Seal(_, data) => data.len(),
-        chat::Delta::Annotation(annotation) => {
-            let texts = [&annotation.url, &annotation.title, &annotation.cited_text];
-            let raw = annotation.raw.as_ref().map_or(0, |raw| raw.json.len());
-            texts.into_iter().flatten().map(String::len).sum::<usize>().saturating_add(raw)
-        }
-    }
+        chat::Delta::Annotation(annotation) => annotation.size(),
+    };
+    size_of::<chat::Delta>().saturating_add(content)
 }
 
 impl Open {

@@ -122,17 +122,13 @@ impl Writer {
             Event::Usage(usage) => self.usage.merge(*usage),
             Event::Finish { choice, reason } => self.choice(*choice)?.reason = reason.clone(),
             Event::Logprobs { choice, tokens } => {
-                let size =
-                    tokens.iter().fold(0, |sum: usize, token| sum.saturating_add(size_of_token(token)));
                 self.choice(*choice)?.logprobs.extend(tokens.iter().cloned());
-                self.hold(size)?;
+                self.hold(TokenLogprob::sizes(tokens))?;
             }
             Event::ServiceTier(tier) => self.service_tier = Some(tier.clone()),
             Event::Extra { choice, extra } => {
-                let sizes = extra.members.iter().map(|(name, json)| name.len().saturating_add(json.len()));
-                let size = sizes.fold(0, usize::saturating_add);
                 self.choice(*choice)?.extras.push(extra.clone());
-                self.hold(size)?;
+                self.hold(extra.size())?;
             }
             Event::Ping => out.extend_from_slice(API.sign_of_life()),
             Event::Error(error) => self.fail(error, out),
@@ -200,8 +196,9 @@ impl Writer {
         match (delta, &mut block.kind) {
             (Delta::Text(text), Kind::Text) if !text.is_empty() => {
                 let logprobs = self.choices.get_mut(choice).map(|state| std::mem::take(&mut state.logprobs));
-                let part = Part::text(text.as_str());
-                self.write(choice, vec![part], &logprobs.unwrap_or_default(), out);
+                let logprobs = logprobs.unwrap_or_default();
+                self.held = self.held.saturating_sub(TokenLogprob::sizes(&logprobs));
+                self.write(choice, vec![Part::text(text.as_str())], &logprobs, out);
             }
             (Delta::Thinking(text), Kind::Thinking) if !text.is_empty() => {
                 self.write(choice, vec![thought(Some(text)).into()], &[], out);
@@ -216,13 +213,10 @@ impl Writer {
                 self.hold(data.len())?;
             }
             (Delta::Annotation(annotation), Kind::Text) => {
-                let texts = [&annotation.url, &annotation.title, &annotation.cited_text];
-                let raw = annotation.raw.as_ref().map_or(0, |raw| raw.json.len());
-                let size = texts.into_iter().flatten().map(String::len).fold(raw, usize::saturating_add);
                 if let Some(state) = self.choices.get_mut(choice) {
                     state.annotations.push((index, (**annotation).clone()));
                 }
-                self.hold(size)?;
+                self.hold(annotation.size())?;
             }
             _ => {}
         }
@@ -318,11 +312,6 @@ impl Writer {
         }
         Ok(())
     }
-}
-
-fn size_of_token(token: &TokenLogprob) -> usize {
-    let top = token.top.iter().map(|(text, _)| text.len().saturating_add(8));
-    top.fold(token.token.len().saturating_add(8), usize::saturating_add)
 }
 
 /// The sources. The text that they are of has gone, and with it how many bytes their places are.

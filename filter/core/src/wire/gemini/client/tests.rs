@@ -4,7 +4,7 @@ use super::grammar::answer_of;
 use super::{COUNT, STREAMED, WHOLE};
 use crate::chat::{
     Annotation, BlockStart, Choice, Content, Delta, Event, Family, FinishReason, Foreign, Losses, MediaKind,
-    Part, Reply, Request, ResponseFormat, Role, Seal, Source, ThinkingMode, Tool, ToolChoice,
+    Part, Reply, Request, ResponseFormat, Role, Seal, Source, ThinkingMode, TokenLogprob, Tool, ToolChoice,
 };
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Kind};
@@ -445,6 +445,29 @@ fn what_waits_is_bounded() {
     let calls: Vec<Part> =
         (0..200).map(|_| call("t", &format!("{{\"a\":\"{}\"}}", "x".repeat(50_000)), None)).collect();
     assert!(streamed(&events_of(&calls, FinishReason::Stop)).0.is_ok());
+}
+
+#[test]
+fn log_probabilities_do_not_wait_once_they_are_told() {
+    let block = Event::BlockStart { index: 0, choice: 0, id: None, block: BlockStart::Text };
+    let tokens = vec![TokenLogprob { token: "x".repeat(1 << 16), ..TokenLogprob::default() }];
+    let pieces = (0..80).flat_map(|_| {
+        let told = Event::Logprobs { choice: 0, tokens: tokens.clone() };
+        [told, Event::BlockDelta { index: 0, delta: Delta::Text("x".to_owned()) }]
+    });
+    let events: Vec<Event> = [block].into_iter().chain(pieces).chain([Event::End]).collect();
+    assert!(streamed(&events).0.is_ok());
+    let without_text: Vec<Event> =
+        (0..80).map(|_| Event::Logprobs { choice: 0, tokens: tokens.clone() }).collect();
+    assert_eq!(streamed(&without_text).0.unwrap_err()["error"]["code"], 502);
+}
+
+#[test]
+fn a_source_that_says_nothing_has_a_size() {
+    let block = Event::BlockStart { index: 0, choice: 0, id: None, block: BlockStart::Text };
+    let source = || Event::BlockDelta { index: 0, delta: Delta::Annotation(Box::default()) };
+    let events: Vec<Event> = [block].into_iter().chain((0..60_000).map(|_| source())).collect();
+    assert_eq!(streamed(&events).0.unwrap_err()["error"]["code"], 502);
 }
 
 #[test]

@@ -144,15 +144,15 @@ impl Reader {
         });
         let Some(choice) = self.choices.get_mut(position) else { return Ok(()) };
         let numbers = &mut self.numbers;
+        let tokens = logprobs(wire.logprobs);
+        if !tokens.is_empty() {
+            out.push(Event::Logprobs { choice: index, tokens });
+        }
         if let Some(message) = wire.delta.or(wire.message) {
             let has_sound = choice.delta(message, numbers, &self.stand_ins, out)?;
             if has_sound && !std::mem::replace(&mut self.has_lost_sound, true) {
                 losses.add("answer.audio", "the sound comes as its text");
             }
-        }
-        let tokens = logprobs(wire.logprobs);
-        if !tokens.is_empty() {
-            out.push(Event::Logprobs { choice: index, tokens });
         }
         out.extend(filtered(wire.content_filter_results).map(|extra| Event::Extra { choice: index, extra }));
         let has_calls = !choice.calls.is_empty();

@@ -3,9 +3,9 @@
 use super::custom;
 use super::events::{OfError, OfResponse};
 use super::ids::Id;
-use super::output::{Block, Kind, Output, lose_signature, lose_source};
+use super::output::{AROUND, Block, Kind, Output, lose_signature, lose_source};
 use super::types::{IncompleteDetails, Repeated, Response, incomplete_details, service_tier};
-use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, Reply, Seal};
+use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, Reply, Seal, TokenLogprob};
 use crate::error::{Error, Result};
 use crate::usage::Usage;
 use crate::wire::api::Api as _;
@@ -18,9 +18,6 @@ const MAX_OPEN: usize = 256;
 
 /// The most bytes of an answer: all of it is told once more at its end.
 const MAX_HELD: usize = 32 << 20;
-
-/// About what an item has around its content, in bytes.
-const AROUND: usize = 256;
 
 /// Writes a `response`. What `reply` leaves out comes from `asked`: strict SDKs reject an answer with holes.
 #[must_use]
@@ -122,7 +119,10 @@ impl StreamEncoder {
             Event::Usage(usage) => self.usage.merge(*usage),
             Event::Finish { choice: 0, reason } => self.finish_reason = reason.clone(),
             Event::Finish { .. } => {}
-            Event::Logprobs { choice: 0, tokens } => self.output.told(tokens),
+            Event::Logprobs { choice: 0, tokens } => {
+                self.output.told(tokens);
+                self.hold(TokenLogprob::sizes(tokens))?;
+            }
             Event::Logprobs { .. } => {}
             Event::ServiceTier(tier) => self.service_tier = Some(tier.clone()),
             Event::Extra { extra, .. } => lose_extra("answer", Some(extra), losses),
@@ -198,8 +198,7 @@ impl StreamEncoder {
         let mut block = self.blocks.swap_remove(position);
         let held = match (delta, &block.kind) {
             (Delta::Text(text), Kind::Text | Kind::Refusal) => {
-                self.output.text(&mut block, text, losses, out);
-                text.len()
+                self.output.text(&mut block, text, losses, out)
             }
             (Delta::Thinking(text), Kind::Thinking) => {
                 self.output.thinking(&mut block, text, losses, out);
@@ -219,8 +218,7 @@ impl StreamEncoder {
                 data.len()
             }
             (Delta::Annotation(annotation), Kind::Text) => {
-                self.output.annotation(&mut block, annotation, losses, out);
-                0
+                self.output.annotation(&mut block, annotation, losses, out)
             }
             (Delta::Annotation(_), _) => {
                 lose_source(block.index, losses);

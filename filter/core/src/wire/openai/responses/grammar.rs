@@ -132,12 +132,21 @@ impl Item {
         assert_eq!(event[index], parts.len() - 1, "{kind} of another part");
         let part = parts.last_mut().unwrap();
         match kind {
-            "response.output_text.delta" => append(part, "output_text", "text", event),
+            "response.output_text.delta" => {
+                append(part, "output_text", "text", event);
+                let told = part["logprobs"].as_array_mut().unwrap();
+                told.extend(event["logprobs"].as_array().unwrap().iter().cloned());
+            }
             "response.refusal.delta" => append(part, "refusal", "refusal", event),
             "response.reasoning_summary_text.delta" => append(part, "summary_text", "text", event),
             "response.output_text.done" | "response.reasoning_summary_text.done" => {
                 assert_eq!(part["text"], event["text"]);
                 if let Some(logprobs) = event.get("logprobs") {
+                    let told = part["logprobs"].as_array().unwrap();
+                    assert!(
+                        logprobs.as_array().unwrap().starts_with(told),
+                        "tokens that were not told again"
+                    );
                     part["logprobs"] = logprobs.clone();
                 }
             }

@@ -9,6 +9,9 @@ use super::item::{Content, Open, Part, Text, UrlCitation};
 use crate::chat::{Annotation, Losses, Seal, TokenLogprob};
 use crate::wire::openai_chat;
 
+/// About what an item or a part has around its content, in bytes.
+pub(super) const AROUND: usize = 256;
+
 /// What there is of an answer.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -54,42 +57,54 @@ impl Output {
         self.items.iter().filter_map(Option::as_deref).collect()
     }
 
-    pub(super) fn text(&mut self, block: &mut Block, text: &str, losses: &mut Losses, out: &mut Vec<u8>) {
+    /// Adds `text`: gives how many more bytes are held.
+    pub(super) fn text(
+        &mut self,
+        block: &mut Block,
+        text: &str,
+        losses: &mut Losses,
+        out: &mut Vec<u8>,
+    ) -> usize {
         if text.is_empty() {
-            return;
+            return 0;
         }
+        let around = if growing(&mut self.open, block.index).is_some() { 0 } else { AROUND };
         self.begin(block, losses, out);
-        let tokens = std::mem::take(&mut self.logprobs);
-        let Some((item, part, at)) = growing(&mut self.open, block.index) else { return };
+        let Some((item, part, at)) = growing(&mut self.open, block.index) else { return 0 };
         part.text.push_str(text);
         part.characters = part.characters.saturating_add(text.chars().count());
-        part.logprobs.extend(tokens);
-        let is_refusal = part.is_refusal;
+        // A refusal has no place for them.
+        let tokens = if part.is_refusal { Vec::new() } else { std::mem::take(&mut self.logprobs) };
         let detail = Detail {
             delta: Some(text),
             content_index: Some(at),
-            logprobs: (!is_refusal).then(Vec::new),
+            logprobs: (!part.is_refusal).then(|| openai_chat::TokenLogprob::list(&tokens)),
             ..of(&item)
         };
-        let kind = if is_refusal { "response.refusal.delta" } else { "response.output_text.delta" };
+        let kind = if part.is_refusal { "response.refusal.delta" } else { "response.output_text.delta" };
         self.events.write(kind, &detail, out);
+        part.logprobs.extend(tokens);
+        around.saturating_add(text.len())
     }
 
+    /// Adds a source: gives how many more bytes are held.
     pub(super) fn annotation(
         &mut self,
         block: &mut Block,
         annotation: &Annotation,
         losses: &mut Losses,
         out: &mut Vec<u8>,
-    ) {
+    ) -> usize {
         // One that comes before its text has nothing to stand on.
         let Some((item, part, at)) = growing(&mut self.open, block.index) else {
-            return lose_source(block.index, losses);
+            lose_source(block.index, losses);
+            return 0;
         };
         let span = annotation.span.unwrap_or((0, part.characters));
         let annotation = Annotation { span: Some(span), ..annotation.clone() };
         let Some(told) = UrlCitation::of(&annotation, part.characters) else {
-            return lose_source(block.index, losses);
+            lose_source(block.index, losses);
+            return 0;
         };
         let detail = Detail {
             content_index: Some(at),
@@ -98,7 +113,9 @@ impl Output {
             ..of(&item)
         };
         self.events.write("response.output_text.annotation.added", &detail, out);
+        let size = annotation.size();
         part.annotations.push(annotation);
+        size
     }
 
     pub(super) fn thinking(&mut self, block: &mut Block, more: &str, losses: &mut Losses, out: &mut Vec<u8>) {
@@ -245,13 +262,14 @@ impl Output {
                 continue;
             }
             *growing = None;
-            let Some(last) = parts.last() else { continue };
             let content_index = Some(parts.len().saturating_sub(1));
+            let Some(last) = parts.last_mut() else { continue };
             let detail = Detail { content_index, ..of(&item) };
             if last.is_refusal {
                 let detail = Detail { refusal: Some(&last.text), ..detail };
                 self.events.write("response.refusal.done", &detail, out);
             } else {
+                last.logprobs.append(&mut self.logprobs);
                 let logprobs = Some(openai_chat::TokenLogprob::list(&last.logprobs));
                 let detail = Detail { text: Some(&last.text), logprobs, ..detail };
                 self.events.write("response.output_text.done", &detail, out);
@@ -311,16 +329,9 @@ impl Output {
         }
     }
 
-    /// Log probabilities belong to the text that is growing, or to the next.
+    /// Log probabilities belong to the text that comes next, or to the end of the one that is growing.
     pub(super) fn told(&mut self, tokens: &[TokenLogprob]) {
-        let growing = self.open.iter_mut().rev().find_map(|item| match &mut item.content {
-            Content::Message { parts, growing: Some(_) } => parts.last_mut(),
-            _ => None,
-        });
-        match growing {
-            Some(text) if !text.is_refusal => text.logprobs.extend_from_slice(tokens),
-            _ => self.logprobs.extend_from_slice(tokens),
-        }
+        self.logprobs.extend_from_slice(tokens);
     }
 }
 

@@ -318,3 +318,58 @@ fn what_is_held_is_bounded() {
     assert!(writer.is_closed());
     assert!(response_of(&out).is_err());
 }
+
+/// What stands beside the text of a block counts as well.
+#[test]
+fn what_is_held_beside_texts_is_bounded() {
+    let start = |index| Event::BlockStart { index, choice: 0, id: None, block: BlockStart::Text };
+    let text = |index| Event::BlockDelta { index, delta: Delta::Text("x".to_owned()) };
+    let long = "x".repeat(1 << 20);
+    let source = Annotation { url: Some(long.clone()), ..Annotation::default() };
+    let source = Event::BlockDelta { index: 0, delta: Delta::Annotation(Box::new(source)) };
+    let tokens = vec![TokenLogprob { token: long, ..TokenLogprob::default() }];
+    let logprobs = Event::Logprobs { choice: 0, tokens };
+    // Each text that comes between those of another block is a part of its own.
+    let parts: Vec<Event> = (0..150_000).map(|piece| text(piece % 2)).collect();
+    for more in [vec![source; 33], vec![logprobs; 33], parts] {
+        let events = [start(0), start(1), text(0)].into_iter().chain(more);
+        let (mut writer, mut losses) = (StreamEncoder::new(&asked()), Losses::default());
+        for event in events {
+            writer.event(&event, &mut losses, &mut Vec::new());
+        }
+        assert!(writer.is_closed());
+    }
+}
+
+#[test]
+fn log_probabilities_come_with_their_text() {
+    let token = |token: &str| TokenLogprob { token: token.to_owned(), ..TokenLogprob::default() };
+    let told = |text: &str| Event::Logprobs { choice: 0, tokens: vec![token(text)] };
+    let text = |text: &str| Event::BlockDelta { index: 0, delta: Delta::Text(text.to_owned()) };
+    let events = [
+        Event::BlockStart { index: 0, choice: 0, id: None, block: BlockStart::Text },
+        told("a"),
+        text("a"),
+        told("b"),
+        text("b"),
+        told("end"),
+        Event::End,
+    ];
+    let (mut writer, mut out) = (StreamEncoder::new(&asked()), Vec::new());
+    let tokens: Vec<Vec<String>> = events
+        .iter()
+        .map(|event| {
+            let before = out.len();
+            writer.event(event, &mut Losses::default(), &mut out);
+            let written = String::from_utf8(out[before..].to_vec()).unwrap();
+            let data = written.lines().filter_map(|line| line.strip_prefix("data: "));
+            let events: Vec<Value> = data.map(|data| serde_json::from_str(data).unwrap()).collect();
+            let deltas = events.iter().filter(|event| event["type"] == "response.output_text.delta");
+            let tokens = deltas.flat_map(|event| event["logprobs"].as_array().unwrap());
+            tokens.map(|token| token["token"].as_str().unwrap().to_owned()).collect()
+        })
+        .collect();
+    assert_eq!(tokens, [vec![], vec![], vec!["a"], vec![], vec!["b"], vec![], vec![]]);
+    let response = response_of(&out).unwrap();
+    assert_eq!(response["output"][0]["content"][0]["logprobs"].as_array().unwrap().len(), 3);
+}
