@@ -73,8 +73,11 @@ fn thinking_config(path: &Path<'_>, config: Json<'_>, own: &mut Vec<(String, Str
     let mut config = fields(path, config)?;
     let mut thinking = Thinking::default();
     match config.bool("includeThoughts")? {
-        // In the words that show them where they are hidden by default.
-        Some(true) => thinking.display = Some("summarized".to_owned()),
+        // In the words that show them where they are hidden by default, of a model that does not think by itself.
+        Some(true) => {
+            thinking.display = Some("summarized".to_owned());
+            thinking.mode = Some(ThinkingMode::Adaptive);
+        }
         shown => thinking.include_thoughts = shown,
     }
     match whole(&mut config, "thinkingBudget")? {

@@ -49,11 +49,12 @@ fn parts(path: &Path<'_>, list: Vec<Json<'_>>, losses: &mut Losses) -> Result<Ve
     Ok(parts)
 }
 
-/// An empty text says nothing, unless its signature does.
+/// An empty text says nothing, unless what stands beside it does.
 fn says_something(part: &Part) -> bool {
     match &part.content {
-        Content::Text { text, .. } => !text.is_empty() || part.seal.is_some(),
-        Content::Thinking { text } => !text.is_empty() || part.seal.is_some(),
+        Content::Text { text, .. } | Content::Thinking { text } => {
+            !text.is_empty() || part.seal.is_some() || part.extra.is_some()
+        }
         _ => true,
     }
 }
@@ -187,10 +188,12 @@ fn unnamed(content: usize, part: Origin) -> String {
     format!("call_{content}_{}", part.index.unwrap_or_default())
 }
 
-/// Puts a text behind the text before it and a thought behind the thought, unless a signature says that this one was whole.
-/// `None`: it is there now.
+/// Puts a text behind the text before it and a thought behind the thought, unless a signature says that this one was whole,
+/// or something else is said of one of them. `None`: it is there now.
 fn joined(before: Option<&mut Part>, part: Part) -> Option<Part> {
-    let Some(before) = before.filter(|before| before.seal.is_none()) else { return Some(part) };
+    let goes_on =
+        |before: &&mut Part| before.seal.is_none() && before.extra.is_none() && part.extra.is_none();
+    let Some(before) = before.filter(goes_on) else { return Some(part) };
     match (&mut before.content, &part.content) {
         (Content::Text { text, .. }, Content::Text { text: more, .. })
         | (Content::Thinking { text }, Content::Thinking { text: more }) => text.push_str(more),

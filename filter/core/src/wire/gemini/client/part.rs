@@ -1,10 +1,15 @@
 //! One part of a content, from Gemini's words.
 
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
 use super::super::answer::kind_of;
 use super::super::part::DETAILS;
+use super::super::types::Object;
 use super::names::{fields, word};
 use super::signatures::{bytes, of_client, standard};
-use crate::chat::{Content, Family, Foreign, Losses, MediaKind, Part, Source};
+use crate::chat::{Content, Extra, Family, Foreign, Losses, MediaKind, Part, Source};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 use crate::wire::json::Json;
@@ -52,10 +57,25 @@ pub(super) fn decode_part(path: &Path<'_>, part: Json<'_>, losses: &mut Losses) 
     } else if is_thought && seal.is_some() {
         Content::RedactedThinking
     } else {
+        let content = members.extra(Family::Google).map(|extra| of_unknown_kind(&extra));
         // A signature may come alone.
-        Content::text("")
+        let content = content.unwrap_or_else(|| Content::text(""));
+        return Ok(Decoded { part: Part { seal, ..Part::new(content) }, answers });
     };
     Ok(Decoded { part: Part { seal, extra: members.extra(Family::Google), ..Part::new(content) }, answers })
+}
+
+/// A part of a kind that this gateway does not know: of use at Google only.
+fn of_unknown_kind(extra: &Extra) -> Content {
+    let mut own = Object::default();
+    for (name, json) in &extra.members {
+        if let Ok(raw) = serde_json::from_str::<&RawValue>(json) {
+            own.put_raw(name.as_str(), Cow::Borrowed(raw));
+        }
+    }
+    let kind = extra.members.first().map(|(name, _)| name.clone()).unwrap_or_default();
+    let json = serde_json::to_string(&own).unwrap_or_default();
+    Content::Foreign(Foreign { family: Family::Google, kind, json })
 }
 
 /// `mediaResolution`, in OpenAI's words.

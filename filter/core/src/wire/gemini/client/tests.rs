@@ -193,6 +193,53 @@ fn a_turn_in_pieces_is_one_again() {
     assert_eq!(answered, [result("c1", "sunny", false), result("call_7_0", "no", true)]);
 }
 
+#[test]
+fn what_is_of_an_unknown_kind_does_not_vanish() {
+    let (request, losses) = decoded(&json!({"contents": [{"role": "model", "parts": [
+        {"text": "a"},
+        {"audioTranscription": {"text": "Hi", "at": 1.50}},
+        {"inlineDat": {}, "thoughtSignature": "R29vZ2xl"},
+        {"text": "", "partMetadata": {"a": 1}},
+        {"text": "b"},
+        {"text": "c", "partMetadata": {"a": 1}},
+    ]}]}));
+    assert_eq!(losses, [""; 0]);
+    let foreign = |kind: &str, json: &str| {
+        let (kind, json) = (kind.to_owned(), json.to_owned());
+        Content::Foreign(Foreign { family: Family::Google, kind, json })
+    };
+    let said: Vec<_> = request.messages[0].content.iter().map(|part| part.content.clone()).collect();
+    assert_eq!(
+        said,
+        [
+            Content::text("a"),
+            foreign("audioTranscription", r#"{"audioTranscription":{"text":"Hi","at":1.5}}"#),
+            foreign("inlineDat", r#"{"inlineDat":{}}"#),
+            Content::text(""),
+            Content::text("b"),
+            Content::text("c"),
+        ]
+    );
+}
+
+#[test]
+fn who_asks_for_thoughts_asks_to_think() {
+    let thinking = |config: Value| {
+        let config = json!({"contents": [], "generationConfig": {"thinkingConfig": config}});
+        decoded(&config).0.thinking
+    };
+    for (config, mode) in [
+        (json!({"includeThoughts": true}), Some(ThinkingMode::Adaptive)),
+        (json!({"includeThoughts": true, "thinkingLevel": "LOW"}), Some(ThinkingMode::Adaptive)),
+        (json!({"includeThoughts": true, "thinkingBudget": 0}), Some(ThinkingMode::Disabled)),
+        (json!({"includeThoughts": true, "thinkingBudget": 9}), Some(ThinkingMode::Enabled)),
+        (json!({"includeThoughts": false}), None),
+        (json!({"thinkingLevel": "LOW"}), None),
+    ] {
+        assert_eq!(thinking(config.clone()).mode, mode, "{config}");
+    }
+}
+
 /// A turn in many pieces and many calls: a decoder that looks at all of them again for each is a hundred times slower.
 #[test]
 fn many_contents_take_linear_time() {
