@@ -13,6 +13,8 @@ rules! {
     /// One thing that Gemini's own API takes and Vertex AI does not.
     NotAtVertex: "only the Gemini API has it, not Vertex AI",
         "https://github.com/googleapis/python-genai/blob/main/google/genai/models.py";
+    NotCounted: "Vertex AI counts the conversation only",
+        "https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens";
     ForeignThought: "another model's thought",
         "https://docs.cloud.google.com/vertex-ai/generative-ai/docs/thought-signatures";
 }
@@ -27,6 +29,8 @@ pub(super) struct Unknown {
     pub(super) parts: &'static [&'static str],
     pub(super) part: &'static [&'static str],
     pub(super) response: &'static [&'static str],
+    pub(super) response_part: &'static [&'static str],
+    pub(super) replicated_voice: &'static [&'static str],
 }
 
 /// [`Rule::NotAtVertex`]
@@ -38,6 +42,8 @@ pub(super) static UNKNOWN: Unknown = Unknown {
     parts: &["toolCall", "toolResponse"],
     part: &["partMetadata"],
     response: &["willContinue"],
+    response_part: &["mediaProcessing"],
+    replicated_voice: &["consentAudio", "voiceConsentSignature"],
 };
 
 /// What `countTokens` of Vertex AI takes.

@@ -68,8 +68,14 @@ impl Passing<'_> {
     fn counted(&mut self, path: &Path<'_>, asked: &RawValue) -> Result<Vec<u8>> {
         let mut body = Object::default();
         for (name, value) in Members::of(asked.get()).0 {
-            if !COUNTED.contains(&camel(&name).as_str()) {
-                continue;
+            match camel(&name).as_str() {
+                // It is in the path.
+                "model" => continue,
+                known if COUNTED.contains(&known) => {}
+                _ => {
+                    self.losses.add(Path::Key(path, &name), Rule::NotCounted);
+                    continue;
+                }
             }
             let value = match self.member(path, &name, value) {
                 Some(Edit::Set(_, changed)) => serde_json::from_slice::<Box<RawValue>>(&changed)
@@ -94,13 +100,27 @@ impl Passing<'_> {
                 return Some(Edit::Remove(name));
             }
             "contents" => self.contents(&at, value),
-            "tools" => self.list(&at, value, |this, at, tool| Some(this.without(at, tool, UNKNOWN.tool))),
+            "systemInstruction" => {
+                let passed = self.inside(&at, value, "parts", |this, at, parts| {
+                    this.list(at, parts, |this, at, part| this.part(at, part, &mut Turn::default()))
+                });
+                if Members::of(passed.get()).get("parts").is_some_and(|parts| parts.get() == "[]") {
+                    return Some(Edit::Remove(name));
+                }
+                passed
+            }
+            "tools" => self.list(&at, value, |this, at, tool| {
+                let tool = this.without(at, tool, UNKNOWN.tool);
+                // Vertex AI takes no tool of which nothing is left.
+                Some(tool).filter(|tool| !matches!(tool, Cow::Owned(left) if left.get() == "{}"))
+            }),
             "toolConfig" => self.without(&at, value, UNKNOWN.tool_config),
-            "generationConfig" => self.without(&at, value, UNKNOWN.generation_config),
+            "generationConfig" => self.generation_config(&at, value),
             _ => return None,
         };
         match passed {
             Cow::Borrowed(_) => None,
+            Cow::Owned(changed) if changed.get() == "[]" => Some(Edit::Remove(name)),
             Cow::Owned(changed) => Some(Edit::Set(name, Cow::Owned(changed.get().as_bytes().to_vec()))),
         }
     }
@@ -124,21 +144,81 @@ impl Passing<'_> {
         to_raw_value(&passed).map_or(Cow::Borrowed(list), Cow::Owned)
     }
 
-    /// An object without `members`, which are losses.
-    fn without<'a>(&mut self, path: &Path<'_>, object: &'a RawValue, members: &[&str]) -> Passed<'a> {
-        let all = Members::of(object.get());
-        if !all.0.iter().any(|(name, _)| members.contains(&camel(name).as_str())) {
-            return Cow::Borrowed(object);
-        }
+    /// An object of the members that `pass` lets pass, as it does. It is told their names as the reference spells them.
+    fn members<'a>(
+        &mut self,
+        path: &Path<'_>,
+        object: &'a RawValue,
+        mut pass: impl FnMut(&mut Self, &Path<'_>, &str, &'a RawValue) -> Option<Passed<'a>>,
+    ) -> Passed<'a> {
         let mut kept = Object::default();
-        for (name, value) in all.0 {
-            if members.contains(&camel(&name).as_str()) {
-                self.losses.add(Path::Key(path, &name), Rule::NotAtVertex);
-            } else {
-                kept.put_raw(name, Cow::Borrowed(value));
+        let mut is_changed = false;
+        for (name, value) in Members::of(object.get()).0 {
+            let passed = pass(self, &Path::Key(path, &name), &camel(&name), value);
+            is_changed |= !matches!(passed, Some(Cow::Borrowed(_)));
+            if let Some(passed) = passed {
+                kept.put_raw(name, passed);
             }
         }
-        made(object, &kept)
+        if is_changed { made(object, &kept) } else { Cow::Borrowed(object) }
+    }
+
+    /// An object in which the member `name` is as `pass` lets it pass.
+    fn inside<'a>(
+        &mut self,
+        path: &Path<'_>,
+        object: &'a RawValue,
+        name: &str,
+        mut pass: impl FnMut(&mut Self, &Path<'_>, &'a RawValue) -> Passed<'a>,
+    ) -> Passed<'a> {
+        self.members(path, object, |this, at, known, value| {
+            Some(if known == name { pass(this, at, value) } else { Cow::Borrowed(value) })
+        })
+    }
+
+    /// An object without `members`, which are losses.
+    fn without<'a>(&mut self, path: &Path<'_>, object: &'a RawValue, members: &[&str]) -> Passed<'a> {
+        self.members(path, object, |this, at, name, value| {
+            if members.contains(&name) {
+                this.losses.add(at, Rule::NotAtVertex);
+                return None;
+            }
+            Some(Cow::Borrowed(value))
+        })
+    }
+
+    fn generation_config<'a>(&mut self, path: &Path<'_>, config: &'a RawValue) -> Passed<'a> {
+        self.members(path, config, |this, at, name, value| match name {
+            known if UNKNOWN.generation_config.contains(&known) => {
+                this.losses.add(at, Rule::NotAtVertex);
+                None
+            }
+            "speechConfig" => Some(this.speech(at, value)),
+            _ => Some(Cow::Borrowed(value)),
+        })
+    }
+
+    /// Who speaks: one voice, or one of each speaker.
+    fn speech<'a>(&mut self, path: &Path<'_>, speech: &'a RawValue) -> Passed<'a> {
+        self.members(path, speech, |this, at, name, value| {
+            Some(match name {
+                "voiceConfig" => this.voice(at, value),
+                "multiSpeakerVoiceConfig" => {
+                    this.inside(at, value, "speakerVoiceConfigs", |this, at, speakers| {
+                        this.list(at, speakers, |this, at, speaker| {
+                            Some(this.inside(at, speaker, "voiceConfig", Self::voice))
+                        })
+                    })
+                }
+                _ => Cow::Borrowed(value),
+            })
+        })
+    }
+
+    fn voice<'a>(&mut self, path: &Path<'_>, voice: &'a RawValue) -> Passed<'a> {
+        self.inside(path, voice, "replicatedVoiceConfig", |this, at, replicated| {
+            this.without(at, replicated, UNKNOWN.replicated_voice)
+        })
     }
 
     fn contents<'a>(&mut self, path: &Path<'_>, contents: &'a RawValue) -> Passed<'a> {
@@ -204,17 +284,18 @@ impl Passing<'_> {
             && is_call
             && self.model.is_newest()
             && !std::mem::replace(&mut turn.is_signed, true);
-        let mut is_changed = false;
+        let (mut is_changed, mut says_something) = (false, false);
         let mut kept = Object::default();
         for (name, value) in members.0 {
             let at = Path::Key(path, &name);
-            let value = match camel(&name).as_str() {
+            let known = camel(&name);
+            let value = match known.as_str() {
                 "thoughtSignature" if is_unsigned => {
                     is_changed = true;
                     continue;
                 }
-                "functionCall" => self.with_or_without_id(&at, value, &[]),
-                "functionResponse" => self.with_or_without_id(&at, value, UNKNOWN.response),
+                "functionCall" => self.call(&at, value),
+                "functionResponse" => self.response(&at, value),
                 known if UNKNOWN.part.contains(&known) => {
                     self.losses.add(at, Rule::NotAtVertex);
                     is_changed = true;
@@ -223,37 +304,40 @@ impl Passing<'_> {
                 _ => Cow::Borrowed(value),
             };
             is_changed |= matches!(value, Cow::Owned(_));
+            says_something |= known != "thought" && !(known == "text" && value.get() == "\"\"");
             kept.put_raw(name, value);
         }
         if is_unsigned && wants_one {
             is_changed = true;
             kept.put("thoughtSignature", NO_SIGNATURE);
         }
-        // Nothing was in it but what another model signed.
-        if kept.is_empty() && is_changed {
+        // Nothing was in it but what another model signed, or an empty text, as is the last of a stream: Vertex AI takes
+        // no such part.
+        if !says_something {
             return None;
         }
         Some(if is_changed { made(part, &kept) } else { Cow::Borrowed(part) })
     }
 
-    /// A call or a result without `members`. To older models it has no name: they pair both by their order.
-    fn with_or_without_id<'a>(
-        &mut self,
-        path: &Path<'_>,
-        call: &'a RawValue,
-        members: &[&str],
-    ) -> Passed<'a> {
-        let without = self.without(path, call, members);
-        let all = Members::of(without.get());
-        if self.model.is_newest() || all.get("id").is_none() {
-            return without;
-        }
-        let mut kept = Object::default();
-        for (name, value) in all.0.into_iter().filter(|(name, _)| name != "id") {
-            kept.put_raw(name, Cow::Borrowed(value));
-        }
-        let kept = to_raw_value(&kept);
-        kept.map_or(without, Cow::Owned)
+    /// To older models a call has no name: they pair it and its result by their order.
+    fn call<'a>(&mut self, path: &Path<'_>, call: &'a RawValue) -> Passed<'a> {
+        self.members(path, call, |this, _, name, value| {
+            (name != "id" || this.model.is_newest()).then_some(Cow::Borrowed(value))
+        })
+    }
+
+    fn response<'a>(&mut self, path: &Path<'_>, response: &'a RawValue) -> Passed<'a> {
+        self.members(path, response, |this, at, name, value| match name {
+            "id" if !this.model.is_newest() => None,
+            known if UNKNOWN.response.contains(&known) => {
+                this.losses.add(at, Rule::NotAtVertex);
+                None
+            }
+            "parts" => Some(
+                this.list(at, value, |this, at, part| Some(this.without(at, part, UNKNOWN.response_part))),
+            ),
+            _ => Some(Cow::Borrowed(value)),
+        })
     }
 }
 

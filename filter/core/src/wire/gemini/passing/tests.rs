@@ -125,8 +125,57 @@ fn many_pieces_take_linear_time() {
 #[test]
 fn a_count_of_a_request_is_one_of_its_conversation() {
     let body = r#"{"generateContentRequest":{"model":"models/x","contents":[{"parts":[{"text":"Hi"}]}],
-        "safetySettings":[],"systemInstruction":{"parts":[{"text":"s"}]}}}"#;
+        "safetySettings":[],"cachedContent":"c","toolConfig":{},"systemInstruction":{"parts":[{"text":"s"}]}}}"#;
     let (_, body, losses) = sent(Endpoint::GeminiCountTokens, "gemini-2.5-pro", body);
     let expected = r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]}],"systemInstruction":{"parts":[{"text":"s"}]}}"#;
-    assert_eq!((body.as_str(), losses), (expected, vec![]));
+    assert_eq!(body, expected);
+    let lost = |name: &str| format!("generateContentRequest.{name}: Vertex AI counts the conversation only");
+    assert_eq!(losses, [lost("safetySettings"), lost("cachedContent"), lost("toolConfig")]);
+}
+
+#[test]
+fn what_is_left_of_nothing_goes_with_it() {
+    let body = json!({
+        "contents": [
+            {"role": "user", "parts": [{"text": "Hi"}]},
+            {"role": "model", "parts": [{"text": "Hello"}]},
+            // As SDKs keep the last response of a stream.
+            {"role": "model", "parts": [{"text": ""}]},
+            {"role": "model", "parts": [{"text": "", "thoughtSignature": "R29vZ2xl"}]},
+            {"role": "model", "parts": [{"text": "", "thoughtSignature": STANDARD.encode("claude:s1")}]},
+            {"role": "user", "parts": [{"text": ""}, {"text": "Bye"}]},
+        ],
+        "systemInstruction": {"parts": [{"text": ""}]},
+        "tools": [{"fileSearch": {}}, {"mcpServers": []}],
+    });
+    let (_, sent, losses) = sent(Endpoint::GenerateContent, "gemini-2.5-pro", &body.to_string());
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    let contents = &body["contents"];
+    let bye = json!({"role": "user", "parts": [{"text": "Bye"}]});
+    assert_eq!(sent, json!({"contents": [contents[0], contents[1], contents[3], bye]}));
+    assert_eq!(losses.len(), 3, "{losses:?}");
+}
+
+#[test]
+fn what_vertex_ai_does_not_know_goes_wherever_it_is() {
+    let voice = json!({"replicated_voice_config": {"voiceSampleAudio": "AA==", "consentAudio": "AA=="}});
+    let speaker = json!({"voiceConfig": {"replicatedVoiceConfig": {"voiceConsentSignature": {}}}});
+    let result = json!({"name": "f", "response": {}, "parts": [{"inlineData": {}, "mediaProcessing": {}}]});
+    let body = json!({
+        "systemInstruction": {"parts": [{"text": "s", "partMetadata": {"a": 1}}]},
+        "contents": [{"role": "user", "parts": [{"functionResponse": result}]}],
+        "generationConfig": {"speechConfig": {
+            "voiceConfig": voice, "multiSpeakerVoiceConfig": {"speakerVoiceConfigs": [speaker]},
+        }},
+    });
+    let (_, sent, losses) = sent(Endpoint::GenerateContent, "gemini-2.5-pro", &body.to_string());
+    let sent: Value = serde_json::from_str(&sent).unwrap();
+    let speech = &sent["generationConfig"]["speechConfig"];
+    assert_eq!(speech["voiceConfig"], json!({"replicated_voice_config": {"voiceSampleAudio": "AA=="}}));
+    let speaker = &speech["multiSpeakerVoiceConfig"]["speakerVoiceConfigs"][0];
+    assert_eq!(speaker, &json!({"voiceConfig": {"replicatedVoiceConfig": {}}}));
+    let result = &sent["contents"][0]["parts"][0]["functionResponse"];
+    assert_eq!(result["parts"], json!([{"inlineData": {}}]));
+    assert_eq!(sent["systemInstruction"], json!({"parts": [{"text": "s"}]}));
+    assert_eq!(losses.len(), 4, "{losses:?}");
 }
