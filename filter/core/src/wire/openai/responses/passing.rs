@@ -24,7 +24,8 @@ const USELESS: &str = "of use at its own provider only";
 
 /// What is to be done to such a conversation.
 pub(in crate::wire) fn mend(to: &To<'_>) -> Option<Mend> {
-    (to.endpoint == Endpoint::Responses && chat::is_openais_own(to)).then_some(edits_for_mixed)
+    let has_items = matches!(to.endpoint, Endpoint::Responses | Endpoint::ResponsesInputTokens);
+    (has_items && chat::is_openais_own(to)).then_some(edits_for_mixed)
 }
 
 /// Whether a body may have such items. A text with a quote before what looks like a mark is looked at in vain.
@@ -96,9 +97,9 @@ mod tests {
     use crate::headers::Headers;
     use crate::wire::SchemaName;
 
-    fn passed(model: &str, body: &str) -> (String, Vec<String>) {
+    fn passed(endpoint: Endpoint, model: &str, body: &str) -> (String, Vec<String>) {
         let to = To {
-            endpoint: Endpoint::Responses,
+            endpoint,
             schema: &Schema { name: SchemaName::OpenAI, prefix: None, version: None },
             model,
             stream: false,
@@ -124,7 +125,9 @@ mod tests {
             json!({"type": "function_call_output", "call_id": "c__sealed_gemini_QUJD", "output": "o"}),
         );
         assert!(may_be_mixed(body.as_bytes()));
-        let (sent, losses) = passed("gpt-5", &body);
+        let (sent, losses) = passed(Endpoint::Responses, "gpt-5", &body);
+        // Those that are counted are the same.
+        assert_eq!(passed(Endpoint::ResponsesInputTokens, "gpt-5", &body), (sent.clone(), losses.clone()));
         assert_eq!(losses, ["input[2]", "input[3]", "input[4]", "input[5].signature"]);
         assert!(
             sent.contains(own)
@@ -135,7 +138,7 @@ mod tests {
         assert_eq!(sent["input"].as_array().unwrap().len(), 4);
         assert_eq!((&sent["input"][2]["call_id"], &sent["input"][3]["call_id"]), (&json!("c"), &json!("c")));
         // Behind another server may be a gateway such as this one.
-        assert_eq!(passed("llama", &body), (body, vec![]));
+        assert_eq!(passed(Endpoint::Responses, "llama", &body), (body, vec![]));
     }
 
     #[test]
@@ -143,7 +146,7 @@ mod tests {
         for body in
             [r#"{"input":"claude:"}"#, r#"{"input": [ {"type":"reasoning","id":"rs_1"}, 3, null ]}"#, "{}"]
         {
-            assert_eq!(passed("gpt-5", body), (body.to_owned(), vec![]));
+            assert_eq!(passed(Endpoint::Responses, "gpt-5", body), (body.to_owned(), vec![]));
         }
         assert!(!may_be_mixed(br#"{"input":"hi, claude: hi"}"#));
     }
