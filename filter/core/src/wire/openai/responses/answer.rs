@@ -31,7 +31,9 @@ pub(super) fn encode_reply(asked: &Asked, reply: &Reply, losses: &mut Losses) ->
     tell(Event::Usage(reply.usage));
     reply.events(tell);
     let incomplete = incomplete_details(&encoder.finish_reason, &mut Losses::default());
-    to_json(&encoder.response(ended(incomplete), incomplete, None, losses))
+    let failure = encoder.failure();
+    let status = if failure.is_some() { "failed" } else { ended(incomplete) };
+    to_json(&encoder.response(status, incomplete, failure.as_ref(), losses))
 }
 
 /// Writes the events of one answer, each as soon as the gateway knows it.
@@ -237,14 +239,22 @@ impl StreamEncoder {
             self.output.stop(block, losses, out);
         }
         self.output.end(losses, out);
+        if let Some(error) = self.failure() {
+            self.output.complete("completed", out);
+            return self.fail(&error, losses, out);
+        }
         let incomplete = incomplete_details(&self.finish_reason, losses);
         let status = ended(incomplete);
         self.output.complete(status, out);
         self.is_closed = true;
-        if !self.output.events.is_mute {
-            let kind = if incomplete.is_some() { "response.incomplete" } else { "response.completed" };
-            self.tell_response(kind, status, incomplete, None, losses, out);
-        }
+        let kind = if incomplete.is_some() { "response.incomplete" } else { "response.completed" };
+        self.tell_response(kind, status, incomplete, None, losses, out);
+    }
+
+    /// Why there is no answer, although the model has ended.
+    fn failure(&self) -> Option<Error> {
+        let is_nothing = self.finish_reason == FinishReason::Malformed && !self.output.is_said;
+        is_nothing.then(|| Error::bad_answer("the model's provider could not read what the model said"))
     }
 
     fn fail(&mut self, error: &Error, losses: &mut Losses, out: &mut Vec<u8>) {
@@ -263,6 +273,9 @@ impl StreamEncoder {
         losses: &mut Losses,
         out: &mut Vec<u8>,
     ) {
+        if self.output.events.is_mute {
+            return;
+        }
         // It borrows what it tells of.
         let mut events = std::mem::take(&mut self.output.events);
         let response = self.response(status, incomplete, error, losses);

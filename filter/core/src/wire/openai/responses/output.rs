@@ -17,6 +17,8 @@ pub(super) const AROUND: usize = 256;
 pub(super) struct Output {
     pub(super) id: Id,
     pub(super) events: Events,
+    /// There is a message or a call.
+    pub(super) is_said: bool,
     /// The names of the tools that are given a text.
     custom: Vec<String>,
     /// Items that are not complete, or may not be: what comes next says so.
@@ -49,7 +51,8 @@ pub(super) enum Kind {
 impl Output {
     pub(super) fn new(id: Id, custom: Vec<String>) -> Self {
         let events = Events::default();
-        Self { id, events, custom, open: Vec::new(), items: Vec::new(), logprobs: Vec::new() }
+        let (open, items, logprobs) = (Vec::new(), Vec::new(), Vec::new());
+        Self { id, events, is_said: false, custom, open, items, logprobs }
     }
 
     /// The items that are complete, in their order.
@@ -283,6 +286,7 @@ impl Output {
     fn item(&mut self, content: Content, out: &mut Vec<u8>) -> usize {
         self.end_message(out);
         self.complete("completed", out);
+        self.is_said |= !matches!(content, Content::Reasoning { .. });
         let index = self.items.len();
         self.items.push(None);
         let item = Open { index, id: self.id.of_item(content.prefix(), index), content, is_stopped: false };

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::request::REPEATED;
 use crate::chat::{FinishReason, Losses};
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::usage;
 
 /// A whole answer, or how far it is.
@@ -51,10 +51,13 @@ pub(super) struct ResponseError<'a> {
 }
 
 impl<'a> From<&'a Error> for ResponseError<'a> {
-    /// OpenAI's SDKs know few codes, of which two are not about a prompt or a picture.
+    /// OpenAI's SDKs know few codes, and reject a word that they do not know.
     fn from(error: &'a Error) -> Self {
-        let is_limited = matches!(error.kind(), Kind::RateLimited | Kind::Provider(429));
-        let code = if is_limited { "rate_limit_exceeded" } else { "server_error" };
+        let code = match error.status() {
+            429 => "rate_limit_exceeded",
+            400..500 => "invalid_prompt",
+            _ => "server_error",
+        };
         Self { code, message: error.message() }
     }
 }

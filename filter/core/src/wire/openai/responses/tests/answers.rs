@@ -373,3 +373,38 @@ fn log_probabilities_come_with_their_text() {
     let response = response_of(&out).unwrap();
     assert_eq!(response["output"][0]["content"][0]["logprobs"].as_array().unwrap().len(), 3);
 }
+
+#[test]
+fn an_answer_that_its_provider_could_not_read_has_failed() {
+    let thought = Part::thinking("t", None);
+    for content in [vec![], vec![thought]] {
+        let reply = reply_of(content.clone(), FinishReason::Malformed);
+        let (response, losses) = whole(&asked(), &reply);
+        assert_eq!(
+            (&response["status"], &response["error"]["code"]),
+            (&json!("failed"), &json!("server_error"))
+        );
+        assert_eq!((response["output"].as_array().unwrap().len(), losses.len()), (content.len(), 0));
+        assert!(streamed(&asked(), &events_of(&reply)).0.is_err());
+    }
+    let said = reply_of(vec![Part::text("x")], FinishReason::Malformed);
+    assert_eq!(told(&asked(), &said).0["status"], "completed");
+}
+
+#[test]
+fn a_failure_says_whose_it_is() {
+    for (error, code) in [
+        (Error::provider(400, None, "x"), "invalid_prompt"),
+        (Error::unprocessable("x"), "invalid_prompt"),
+        (Error::provider(429, None, "x"), "rate_limit_exceeded"),
+        (Error::provider(529, None, "x"), "server_error"),
+        (Error::bad_answer("x"), "server_error"),
+    ] {
+        let mut out = Vec::new();
+        StreamEncoder::new(&asked()).event(&Event::Error(error), &mut Losses::default(), &mut out);
+        assert!(
+            String::from_utf8(out).unwrap().contains(&format!("\"error\":{{\"code\":\"{code}\"")),
+            "{code}"
+        );
+    }
+}
