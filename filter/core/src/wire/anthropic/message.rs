@@ -202,7 +202,8 @@ fn encode_part<'a>(
             lose_detail(path, detail.as_deref(), losses);
             Block::Image { source: image_source(path, source, envelope)?, cache_control, own }
         }
-        Content::Media { kind: MediaKind::Document, source, name, .. } => {
+        Content::Media { kind: MediaKind::Document, source, detail, name } => {
+            lose_detail(path, detail.as_deref(), losses);
             let source = match own.get("source") {
                 Some(source) => Source::Own(source),
                 None => document_source(path, source, envelope)?,

@@ -161,7 +161,12 @@ impl<'a> Writer<'a, '_> {
                     }
                     Part::ImageUrl { image_url: Link { url: picture(path, source)?, detail: level } }
                 }
-                MediaKind::Document => Part::Text { text: document(path, source, name.as_deref())? },
+                MediaKind::Document => {
+                    if detail.as_deref().is_some_and(|level| level != "auto") {
+                        self.losses.add(Path::Key(path, "detail"), Rule::Detail);
+                    }
+                    Part::Text { text: document(path, source, name.as_deref())? }
+                }
                 MediaKind::Audio | MediaKind::Video => {
                     return Err(path.unprocessable("Cohere takes neither sound nor films"));
                 }

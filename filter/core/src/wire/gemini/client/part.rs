@@ -103,12 +103,7 @@ fn inline(path: &Path<'_>, data: Json<'_>, detail: Option<String>, losses: &mut 
     let kind = kind_of(&media_type);
     let text = || String::from_utf8(bytes(&data)?).ok();
     if let Some(text) = media_type.starts_with("text/").then(text).flatten() {
-        return Ok(Content::Media {
-            kind: MediaKind::Document,
-            source: Source::Text(text),
-            detail: None,
-            name,
-        });
+        return Ok(Content::Media { kind: MediaKind::Document, source: Source::Text(text), detail, name });
     }
     let source = Source::Base64 { media_type, data: standard(&data).into_owned() };
     Ok(Content::Media { kind, source, detail, name })

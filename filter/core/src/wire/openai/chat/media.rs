@@ -2,7 +2,7 @@
 
 use super::servers::Server;
 use super::types::{File, Kind, Link, Sound, Url};
-use crate::chat::{Content, Family, MediaKind, Source};
+use crate::chat::{Content, Family, Losses, MediaKind, Source};
 use crate::error::{Error, Result};
 use crate::wire::fields::Path;
 
@@ -11,17 +11,41 @@ use crate::wire::fields::Path;
 /// # Errors
 ///
 /// 422 for what chat completions have no place for.
-pub(super) fn medium<'a>(path: &Path<'_>, content: &'a Content, server: Server) -> Result<Option<Kind<'a>>> {
+pub(super) fn medium<'a>(
+    path: &Path<'_>,
+    content: &'a Content,
+    server: Server,
+    losses: &mut Losses,
+) -> Result<Option<Kind<'a>>> {
     let Content::Media { kind, source, detail, name } = content else { return Ok(None) };
-    let (name, detail) = (name.as_deref(), detail.as_deref());
+    let detail = level(path, *kind, detail.as_deref(), losses);
     Ok(Some(match kind {
         MediaKind::Image => Kind::ImageUrl { image_url: Link { url: url(path, source)?, detail } },
-        MediaKind::Document => document(path, source, name)?,
+        MediaKind::Document => document(path, source, name.as_deref())?,
         MediaKind::Audio => audio(path, source, server)?,
         MediaKind::Video => {
             Kind::VideoUrl { video_url: Link { url: at_others(path, source, server)?, detail } }
         }
     }))
+}
+
+/// How closely to look: `low`, `high` and `auto` are the levels of `ImageURL` in the types of OpenAI's SDK, and others
+/// become the nearest. What is no picture has none.
+fn level<'a>(
+    path: &Path<'_>,
+    kind: MediaKind,
+    detail: Option<&'a str>,
+    losses: &mut Losses,
+) -> Option<&'a str> {
+    let level = match (kind, detail?) {
+        (MediaKind::Document | MediaKind::Audio, "auto") => return None,
+        (MediaKind::Document | MediaKind::Audio, _) => None,
+        (MediaKind::Image | MediaKind::Video, "low" | "high" | "auto") => return detail,
+        (MediaKind::Image | MediaKind::Video, "original") => Some("high"),
+        (MediaKind::Image | MediaKind::Video, _) => Some("auto"),
+    };
+    losses.add(Path::Key(path, "detail"), "chat completions take pictures with detail low, high or auto");
+    level
 }
 
 fn url<'a>(path: &Path<'_>, source: &'a Source) -> Result<Url<'a>> {

@@ -143,7 +143,7 @@ impl<'a> Writer<'a, '_> {
                 self.lose_foreign(path, foreign);
                 return Ok(None);
             }
-            content => match medium(path, content, self.server)? {
+            content => match medium(path, content, self.server, self.losses)? {
                 Some(kind) => kind,
                 None => {
                     self.losses.add(path, "only assistants say this");

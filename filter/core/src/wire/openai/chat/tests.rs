@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::CODEC;
 use crate::chat::{
-    Annotation, BlockStart, CacheControl, Content, Event, Extra, Family, Function, Losses, MediaKind,
+    Annotation, BlockStart, CacheControl, Content, Delta, Event, Extra, Family, Function, Losses, MediaKind,
     Message, Part, Request, Role, Seal, Source, Thinking, ThinkingMode, Tool,
 };
 use crate::config::Schema;
@@ -150,6 +150,52 @@ fn documents_and_sound_go_as_the_server_takes_them() {
         let error = sent("gpt-4o", refused).unwrap_err();
         assert_eq!(error.status(), 422);
     }
+}
+
+#[test]
+fn how_closely_to_look_is_told_in_the_words_there_are() {
+    let looked_at = |part: Part, level: &str| {
+        let Content::Media { kind, source, name, .. } = part.content else { panic!("{part:?}") };
+        let part = Part::new(Content::Media { kind, source, detail: Some(level.to_owned()), name });
+        let (body, losses) = encoded("gpt-5", &asking(vec![user(vec![part])])).unwrap();
+        let level = body["messages"][0]["content"][0]["image_url"]["detail"].as_str().map(str::to_owned);
+        (level, losses.len())
+    };
+    for (asked, told, lost) in [
+        ("low", "low", 0),
+        ("auto", "auto", 0),
+        ("high", "high", 0),
+        ("original", "high", 1),
+        ("medium", "auto", 1),
+    ] {
+        assert_eq!(looked_at(png(), asked), (Some(told.to_owned()), lost), "{asked}");
+    }
+    let pdf = Source::Base64 { media_type: "application/pdf".to_owned(), data: "AA==".to_owned() };
+    let document = media(MediaKind::Document, pdf, None);
+    assert_eq!(looked_at(document.clone(), "high"), (None, 1));
+    assert_eq!(looked_at(document, "auto"), (None, 0));
+}
+
+/// Writers that have log probabilities beside a text take those that came before it.
+#[test]
+fn log_probabilities_are_told_before_their_text() {
+    let mut reader = CODEC.events(&asked());
+    let mut events = Vec::new();
+    for text in ["a", "b"] {
+        let logprobs = json!({"content": [{"token": text, "logprob": -0.5}]});
+        let choice = json!({"index": 0, "delta": {"content": text}, "logprobs": logprobs});
+        let chunk = json!({"id": "i", "choices": [choice]}).to_string();
+        reader.event(None, chunk.as_bytes(), &mut Losses::default(), &mut events);
+    }
+    let order: Vec<String> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Logprobs { tokens, .. } => Some(format!("of {}", tokens[0].token)),
+            Event::BlockDelta { delta: Delta::Text(text), .. } => Some(text.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["of a", "a", "of b", "b"]);
 }
 
 #[test]
