@@ -112,7 +112,7 @@ fn what_another_model_signed_goes_and_its_calls_have_what_stands_for_it() {
     assert!(!older.contains("\"id\"") && !older.contains(NO_SIGNATURE), "{older}");
 }
 
-/// A turn in many pieces: marking all of it again for each is a hundred times slower.
+/// A turn in many pieces: marking all of it again for each takes quadratic time.
 #[test]
 fn many_pieces_take_linear_time() {
     let thought = json!({"text": "t", "thought": true, "thoughtSignature": STANDARD.encode("claude:s1")});

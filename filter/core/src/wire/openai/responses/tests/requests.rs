@@ -295,7 +295,7 @@ fn a_thought_is_openais_unless_it_says_whose_it_is() {
     assert_eq!(request.messages[1].role, Role::User);
 }
 
-/// An assistant's message of many items: a decoder that looks at all of it again for each is a hundred times slower.
+/// An assistant's message of many items: a decoder that looks at all of it again for each takes quadratic time.
 #[test]
 fn many_items_take_linear_time() {
     let said = json!({"role": "assistant", "content": "x"});
