@@ -110,6 +110,11 @@ mod tests {
     fn every_api_has_its_own_places() {
         let begins = [
             (Endpoint::ChatCompletions, json!({"tools": [1], "messages": [turn("user", "Hi")]})),
+            (Endpoint::Completions, json!({"prompt": "Hi"})),
+            (
+                Endpoint::CohereChat,
+                json!({"tools": [1], "documents": ["d"], "messages": [turn("user", "Hi")]}),
+            ),
             (Endpoint::Messages, json!({"system": "s", "tools": [1], "messages": [turn("user", "Hi")]})),
             (Endpoint::Responses, json!({"instructions": "s", "tools": [1], "input": [turn("user", "Hi")]})),
             (Endpoint::Responses, json!({"instructions": "s", "tools": [1], "input": "Hi"})),

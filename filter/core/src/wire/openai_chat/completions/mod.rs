@@ -16,6 +16,7 @@ use crate::chat::{Family, Losses, Message, Origin, Part, Reply, Request, Role};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path, parse, readable};
 use crate::wire::json::{Json, Shape};
+use crate::wire::prompt::Prompt;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
 /// The client's side of a translation.
@@ -31,6 +32,10 @@ impl ClientCodec for Completions {
 
     fn words(&self) -> &'static [(&'static str, &'static str)] {
         &[("messages", "prompt"), ("top_logprobs", "logprobs")]
+    }
+
+    fn prompt(&self) -> Option<Prompt> {
+        Some(Prompt { constant: &[], turns: "prompt" })
     }
 
     fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {
