@@ -352,6 +352,11 @@ fn ai_backend(
             report.warning(id, "metadata.annotations[weir.dev/chat-only]", message);
         }
     }
+    let cache_marks = set.settings.cache_marks.contains(&id.full_name());
+    if cache_marks && !takes_marks(schema.name) {
+        let message = format!("has no effect on schema {:?}: its models cache without marks", schema.name);
+        report.warning(id, "metadata.annotations[weir.dev/cache-marks]", message);
+    }
     let hosts = addresses
         .endpoints
         .iter()
@@ -360,12 +365,35 @@ fn ai_backend(
     let auth = credential.as_ref().map(|credential| credential.auth.clone());
     let credential_override = credential.as_ref().and_then(|credential| credential.brought.clone());
     Some(AiBackend {
-        config: config::Backend { schema, hosts, address: None, auth, betas, credential_override },
+        config: config::Backend {
+            schema,
+            hosts,
+            address: None,
+            auth,
+            betas,
+            credential_override,
+            cache_marks,
+        },
         addresses,
         headers,
         body,
         credential,
     })
+}
+
+/// Whether some of the models there cache prompts where marks say so.
+fn takes_marks(schema: SchemaName) -> bool {
+    match schema {
+        SchemaName::Anthropic
+        | SchemaName::AWSAnthropic
+        | SchemaName::AWSBedrock
+        | SchemaName::GCPAnthropic => true,
+        // Gateways before Claude are compatible with it, too.
+        SchemaName::OpenAI | SchemaName::OpenAIChat => true,
+        SchemaName::AzureOpenAI | SchemaName::AWSOpenAI | SchemaName::GCPVertexAI | SchemaName::Cohere => {
+            false
+        }
+    }
 }
 
 fn backend_reference(

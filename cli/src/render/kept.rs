@@ -87,6 +87,7 @@ mod tests {
                 auth: None,
                 betas: None,
                 credential_override: None,
+                cache_marks: false,
             };
             plan.filter.backends.insert(format!("default/{name}"), backend.into());
         }

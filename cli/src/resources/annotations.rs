@@ -12,6 +12,7 @@ use super::values::{parse_bytes, parse_duration};
 
 /// What the names of all of them begin with.
 const PREFIX: &str = "weir.dev/";
+const CACHE_MARKS: &str = "weir.dev/cache-marks";
 const CHAT_ONLY: &str = "weir.dev/chat-only";
 const HELD_LIMIT: &str = "weir.dev/held-limit";
 const KEEPALIVE: &str = "weir.dev/keepalive";
@@ -33,6 +34,8 @@ pub struct Settings {
     pub response_key: Option<(ResourceId, String)>,
     /// `namespace/name` of the BackendTrafficPolicies that refuse requests without one of their Distinct headers.
     pub require_identity: BTreeSet<String>,
+    /// `namespace/name` of the AIServiceBackends whose prompts get marks for a cache where they have none.
+    pub cache_marks: BTreeSet<String>,
     /// `namespace/name` of the AIServiceBackends that speak OpenAI's API but for Responses.
     pub chat_only: BTreeSet<String>,
     /// `namespace/name` of the AIGatewayRoutes whose requests lose nothing, or are refused.
@@ -64,7 +67,7 @@ impl Settings {
             Kind::Gateway => &[HELD_LIMIT, KEEPALIVE, RESPONSE_KEY],
             Kind::BackendTrafficPolicy => &[REQUIRE_IDENTITY],
             Kind::AIGatewayRoute => &[PASS_THROUGH, STRICT],
-            Kind::AIServiceBackend => &[CHAT_ONLY],
+            Kind::AIServiceBackend => &[CACHE_MARKS, CHAT_ONLY],
             _ => &[],
         };
         let Some(name) = known.iter().find(|known| **known == name) else {
@@ -97,6 +100,7 @@ impl Settings {
             PASS_THROUGH => {
                 self.pass_through.insert(id.full_name(), pass_through::parse(value)?);
             }
+            CACHE_MARKS => name_if(&mut self.cache_marks, id, value)?,
             CHAT_ONLY => name_if(&mut self.chat_only, id, value)?,
             REQUIRE_IDENTITY => name_if(&mut self.require_identity, id, value)?,
             _ => name_if(&mut self.strict, id, value)?,

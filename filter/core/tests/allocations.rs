@@ -53,6 +53,7 @@ impl Asked {
             address: None,
             betas: None,
             credential_override: None,
+            cache_marks: false,
             auth: Some(auth),
         };
         config.backends.insert("b".to_owned(), backend.into());

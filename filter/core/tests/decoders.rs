@@ -96,6 +96,7 @@ fn chats_on_their_way_to_cohere() {
             default_max_tokens: 4096,
             headers: &Headers::default(),
             auth: None,
+            cache_marks: false,
         };
         let mend = schema.name.schema().mend(&to).unwrap();
         let edits = mend(&body, &mut Losses::default());
@@ -137,6 +138,7 @@ fn contents_on_their_way_to_vertex_ai() {
                 default_max_tokens: 4096,
                 headers: &headers,
                 auth: None,
+                cache_marks: false,
             };
             let Ok(passed) = schema.name.schema().envelope(&to, &body, &mut Losses::default()) else {
                 continue;
@@ -237,6 +239,7 @@ fn requests(endpoint: Endpoint, folders: &[&str]) {
                 default_max_tokens: 4096,
                 headers: &headers,
                 auth: None,
+                cache_marks: false,
             };
             match translate(client(endpoint), backend, &to, &body) {
                 Ok(translated) => drop(serde_json::from_slice::<Value>(&translated.body).unwrap()),
@@ -313,6 +316,7 @@ fn ask(endpoint: Endpoint, name: SchemaName, model: &str, body: &[u8]) -> Option
         default_max_tokens: 4096,
         headers: &headers,
         auth: None,
+        cache_marks: false,
     };
     Some(sides.ask(&to, body, &mut Losses::default()))
 }

@@ -421,6 +421,7 @@ fn with_to<T>(endpoint: Endpoint, schema: SchemaName, body: &[u8], make: impl Fn
         default_max_tokens: 4096,
         headers: &Headers::default(),
         auth: None,
+        cache_marks: false,
     })
 }
 

@@ -194,6 +194,7 @@ fn cell(endpoint: Endpoint, target: &Target, members: &Value, reasons: &mut Vec<
         default_max_tokens: 4096,
         headers: &Headers::default(),
         auth: None,
+        cache_marks: false,
     };
     match lost(&to, body.to_string().as_bytes()) {
         Err(error) => format!("{} ({})", error.status(), number(error.message().to_owned())),

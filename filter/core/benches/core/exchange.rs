@@ -107,6 +107,7 @@ fn config(schema: SchemaName, model: Option<&str>) -> Config {
         address: None,
         betas: None,
         credential_override: None,
+        cache_marks: false,
         auth: Some(auth),
     };
     config.backends.insert("default/b".to_owned(), backend.into());

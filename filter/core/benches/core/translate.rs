@@ -44,6 +44,7 @@ fn request(bencher: Bencher<'_, '_>, Pair(endpoint, name, model): Pair, size: us
         default_max_tokens: DEFAULT_MAX_TOKENS,
         headers: &Headers::default(),
         auth: None,
+        cache_marks: false,
     };
     let (client, backend) = codecs(endpoint, name.schema()).unwrap();
     let body = agent::request(endpoint, size);

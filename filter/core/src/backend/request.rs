@@ -12,6 +12,7 @@ use crate::codec::multipart;
 use crate::codec::splice::{self, Edit};
 use crate::config::{Auth, BodyMutation, Config, HeaderMutation, SchemaName, Target};
 use crate::edge::Reply;
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Result};
 use crate::exchange::Exchange;
 use crate::headers::{BETA_HEADER, HeaderEdits, Headers};
@@ -20,7 +21,7 @@ use crate::wire::anthropic::beta;
 use crate::wire::error::malformed;
 use crate::wire::job::{Sent, Translation};
 use crate::wire::schema::{ApiHeader, Mend, STORED, segment};
-use crate::wire::{self, ClientApi, Reach, To, Translated, passed, translate};
+use crate::wire::{self, ClientApi, Reach, To, Translated, marks, passed, translate};
 
 /// The request as the backend shall have it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +80,15 @@ impl Attempt {
             || exchange.client.has_mark
             || exchange.client.kept.is_some()
             || self.mend(&exchange).is_some()
+            || self.takes_marks()
             || self.must_ask_for_usage(&exchange)
+    }
+
+    /// Whether marks for a prompt cache are put into a body that is in the backend's own words.
+    fn takes_marks(&self) -> bool {
+        self.backend.cache_marks
+            && self.endpoint == Endpoint::Messages
+            && matches!(self.reach, Reach::Same | Reach::Envelope)
     }
 
     /// What is to be done to the client's body if it passes.
@@ -176,6 +185,8 @@ impl Attempt {
         if self.endpoint.is_of_stored() {
             return Ok(None);
         }
+        let marked = self.takes_marks().then(|| marks::marked(body)).flatten();
+        let body = marked.as_deref().unwrap_or(body);
         let translated: Option<Vec<u8>> = match self.reach {
             Reach::Same => self.spliced(body)?,
             Reach::Envelope => Some(self.enveloped(body)?),
@@ -184,7 +195,7 @@ impl Attempt {
         };
         let mutation = &self.target.body;
         if mutation.is_empty() || self.endpoint.brings_form(&self.exchange.borrow().client.headers) {
-            return Ok(translated);
+            return Ok(translated.or(marked));
         }
         mutated(translated.as_deref().unwrap_or(body), mutation).map(Some)
     }
@@ -306,6 +317,7 @@ impl Attempt {
             default_max_tokens: self.config.default_max_tokens,
             headers,
             auth: self.backend.auth.as_ref(),
+            cache_marks: self.backend.cache_marks,
         }
     }
 

@@ -30,6 +30,9 @@ pub struct Backend {
     /// Where a request may have a credential of its own for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential_override: Option<CredentialOverride>,
+    /// Requests whose client gave no marks for a prompt cache get some ([`crate::wire::marks`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cache_marks: bool,
 }
 
 /// A credential that comes with the request.

@@ -29,6 +29,7 @@
 //!     default_max_tokens: 4096,
 //!     headers: &Headers::default(),
 //!     auth: None,
+//!     cache_marks: false,
 //! };
 //! let client = endpoint.operation().conversation().expect("chat completions are translated");
 //! let backend = schema.name.schema().codec().expect("so are messages");
@@ -71,6 +72,7 @@ mod invoke;
 pub mod job;
 mod json;
 mod lists;
+pub mod marks;
 mod names;
 pub(crate) mod openai;
 pub mod openai_chat;

@@ -10,6 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::error::{ErrorAnswer, decode_error};
 use super::job::{BackendJob, Translation};
+use super::marks::Marks;
 use super::{Asked, ClientCodec, SchemaName};
 use crate::chat::{Event, Losses, Reply, Request};
 use crate::codec::splice::Edit;
@@ -98,6 +99,12 @@ pub trait BackendCodec: fmt::Debug + Sync {
     ///
     /// 422 for a value that the backend is known to reject.
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>>;
+
+    /// Where it takes marks for its prompt cache; nowhere, if it caches without, or not at all.
+    fn marks(&self, to: &To<'_>) -> Marks {
+        let _ = to;
+        Marks::default()
+    }
 
     /// Reads a whole answer to a request that was accepted. What the neutral form cannot hold is recorded in `losses`.
     ///
@@ -233,6 +240,8 @@ pub struct To<'a> {
     pub headers: &'a Headers,
     /// How requests are authenticated, which for some clouds says where the model is.
     pub auth: Option<&'a config::Auth>,
+    /// What has no mark for a prompt cache gets some: [`BackendCodec::marks`].
+    pub cache_marks: bool,
 }
 
 impl To<'_> {
@@ -381,6 +390,7 @@ mod tests {
             default_max_tokens: 4096,
             headers: &headers,
             auth: None,
+            cache_marks: false,
         };
         super::path(&to)
     }
@@ -433,6 +443,7 @@ mod tests {
             default_max_tokens: 4096,
             headers: &Headers::default(),
             auth: Some(&auth),
+            cache_marks: false,
         };
         assert_eq!(
             schema.name.schema().path(&to),

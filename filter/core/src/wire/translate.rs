@@ -30,6 +30,9 @@ pub fn translate(
     let (mut losses, mut of_backend) = (Losses::of_request(), Losses::of_request());
     let mut request = client.decode(body, &mut losses)?;
     to.model.clone_into(&mut request.model);
+    if to.cache_marks {
+        backend.marks(to).set(&mut request);
+    }
     let body = backend
         .encode(to, &request, &mut of_backend)
         .map_err(|error| error.map_place(|path| reworded(path, client.words())))?;

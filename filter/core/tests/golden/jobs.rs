@@ -123,6 +123,7 @@ fn with_column<T>(endpoint: Endpoint, column: &Column, then: impl FnOnce(&To<'_>
         default_max_tokens: 4096,
         headers: &Headers::default(),
         auth: (column.schema == SchemaName::GCPVertexAI).then_some(&auth),
+        cache_marks: false,
     })
 }
 

@@ -76,6 +76,7 @@ impl Gateway {
             address: None,
             betas: None,
             credential_override: None,
+            cache_marks: false,
             auth: Some(auth),
         };
         self.config.backends.insert(format!("default/{name}"), backend.into());

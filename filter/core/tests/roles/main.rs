@@ -33,6 +33,7 @@ mod headers;
 mod host;
 mod jobs;
 mod kept;
+mod marks;
 mod messages_to_converse;
 mod models;
 mod openai_in_clouds;

@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::headers::{BETA_HEADER, Headers};
 use crate::wire::counting::Counter;
 use crate::wire::error::malformed;
+use crate::wire::marks::Marks;
 use crate::wire::schema::{
     ApiHeader, BackendCodec, EventReader, Fits, Framing, Mend, Native, Schema, To, native,
 };
@@ -71,6 +72,10 @@ impl Schema for Anthropic {
 }
 
 impl BackendCodec for Anthropic {
+    fn marks(&self, _: &To<'_>) -> Marks {
+        Marks::ALL
+    }
+
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
         encode_request(&params(to, Envelope::Native), request, losses)
     }
@@ -162,6 +167,10 @@ impl Schema for InvokeModel {
 }
 
 impl BackendCodec for InvokeModel {
+    fn marks(&self, _: &To<'_>) -> Marks {
+        Marks::ALL
+    }
+
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
         let params = params(to, Envelope::Bedrock { version: bedrock_version(to) });
         let encoded = encode_request(&params, request, losses)?;

@@ -16,6 +16,7 @@ use crate::headers::BETA_HEADER;
 use crate::wire::Asked;
 use crate::wire::counting::Counter;
 use crate::wire::error::malformed;
+use crate::wire::marks::Marks;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Native, Schema, To, WITHOUT_GCP};
 
 pub(crate) static VERTEX: Vertex = Vertex;
@@ -105,6 +106,10 @@ impl Schema for Vertex {
 }
 
 impl BackendCodec for Vertex {
+    fn marks(&self, _: &To<'_>) -> Marks {
+        Marks::ALL
+    }
+
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
         lose_betas(to, losses);
         encode_request(&params(to, Envelope::Vertex { version: version(to) }), request, losses)
@@ -179,6 +184,7 @@ mod tests {
             default_max_tokens: 4096,
             headers,
             auth: Some(&auth),
+            cache_marks: false,
         };
         let mut losses = Losses::default();
         let body = VERTEX.envelope(&to, body.as_bytes(), &mut losses).unwrap();

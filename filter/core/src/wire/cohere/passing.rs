@@ -132,6 +132,7 @@ mod tests {
             default_max_tokens: 1,
             headers: &Headers::default(),
             auth: None,
+            cache_marks: false,
         };
         let mut losses = Losses::default();
         let edits = mend(&to).map(|mend| mend(body.as_bytes(), &mut losses)).unwrap_or_default();

@@ -39,6 +39,7 @@ fn encoded(request: &Request) -> Result<(Value, Vec<(String, String)>)> {
         default_max_tokens: 1,
         headers: &Headers::default(),
         auth: None,
+        cache_marks: false,
     };
     assert_eq!(SCHEMA.path(&to), "/v2/chat");
     let mut losses = Losses::default();

@@ -38,10 +38,11 @@ use crate::headers::BETA_HEADER;
 use crate::job::embeddings::Embeddings;
 use crate::job::rerank::Rerank;
 use crate::wire::Asked;
+use crate::wire::marks::Marks;
 use crate::wire::schema::{ApiHeader, BackendCodec, EventReader, Fits, Framing, Native, Schema, To};
 use events::Reader;
 use format::Format;
-use models::Model;
+use models::{Caches, Model};
 
 /// Bedrock's Converse.
 pub(crate) static SCHEMA: Converse = Converse;
@@ -125,6 +126,15 @@ pub(super) const COUNT: &str = "inputTokens";
 static COUNTER: Counter = Counter { encode: request::encode_counted, member: COUNT, schema: &SCHEMA };
 
 impl BackendCodec for Converse {
+    fn marks(&self, to: &To<'_>) -> Marks {
+        match Model::of(to.model).caches() {
+            Caches::Nothing => Marks::default(),
+            Caches::System => Marks { system: true, ..Marks::default() },
+            Caches::NoTools => Marks { system: true, turn: true, ..Marks::default() },
+            Caches::Everything => Marks::ALL,
+        }
+    }
+
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
         request::encode_request(to, request, losses)
     }

@@ -206,6 +206,7 @@ fn to_json_body(endpoint: Endpoint, model: &str, asked: &Value) -> Result<Value>
         default_max_tokens: 4096,
         headers: &headers,
         auth: None,
+        cache_marks: false,
     };
     let body = SCHEMA.encode(&to, &request, &mut losses)?;
     Ok(serde_json::from_slice(&body).unwrap())

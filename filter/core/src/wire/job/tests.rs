@@ -28,6 +28,7 @@ impl Case {
             default_max_tokens: 1,
             headers: &headers,
             auth: None,
+            cache_marks: false,
         };
         let mut body = match self.endpoint {
             Endpoint::Rerank => json!({"model": "m", "query": "q", "documents": ["a", "b"]}),

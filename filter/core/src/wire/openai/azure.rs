@@ -100,6 +100,7 @@ mod tests {
             default_max_tokens: 1,
             headers: &headers,
             auth: None,
+            cache_marks: false,
         })
     }
 

@@ -229,6 +229,7 @@ fn a_mistake_in_the_configuration_is_a_500_that_names_it() {
             address: None,
             betas: None,
             credential_override: None,
+            cache_marks: false,
             auth: None,
         }
         .into(),

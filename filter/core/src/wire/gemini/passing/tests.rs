@@ -20,6 +20,7 @@ fn sent(endpoint: Endpoint, model: &str, body: &str) -> (String, String, Vec<Str
         default_max_tokens: 4096,
         headers: &Headers::default(),
         auth: None,
+        cache_marks: false,
     };
     let mut losses = Losses::default();
     let body = schema.name.schema().envelope(&to, body.as_bytes(), &mut losses).unwrap();

@@ -25,6 +25,7 @@ pub(in crate::wire) use types::{Extras, Url};
 
 use crate::chat::{Losses, Reply, Request};
 use crate::error::Result;
+use crate::wire::marks::Marks;
 use crate::wire::{Asked, BackendCodec, EventReader, To};
 
 pub(in crate::wire) use passing::{is_openais_own, mend, unsealed};
@@ -36,6 +37,10 @@ pub(crate) static CODEC: Codec = Codec;
 pub(crate) struct Codec;
 
 impl BackendCodec for Codec {
+    fn marks(&self, to: &To<'_>) -> Marks {
+        if servers::Server::of(to).family.takes_marks { Marks::ALL } else { Marks::default() }
+    }
+
     fn encode(&self, to: &To<'_>, request: &Request, losses: &mut Losses) -> Result<Vec<u8>> {
         request::encode(to, request, losses)
     }

@@ -31,6 +31,7 @@ fn bytes(model: &str, request: &Request) -> Result<(Vec<u8>, Vec<String>)> {
         default_max_tokens: 1,
         headers: &headers,
         auth: None,
+        cache_marks: false,
     };
     let mut losses = Losses::default();
     let body = CODEC.encode(&to, request, &mut losses)?;

@@ -14,6 +14,7 @@ fn translated(asked: &Value) -> Result<Translated> {
         default_max_tokens: 4096,
         headers: &headers,
         auth: None,
+        cache_marks: false,
     };
     let client = Endpoint::Messages.operation().conversation().unwrap();
     translate(client, schema.name.schema().codec().unwrap(), &to, asked.to_string().as_bytes())

@@ -18,6 +18,7 @@ fn translated(asked: &Value) -> crate::error::Result<Translated> {
         default_max_tokens: 4096,
         headers: &Headers::default(),
         auth: None,
+        cache_marks: false,
     };
     let client = Endpoint::Responses.operation().conversation().unwrap();
     translate(client, schema.name.schema().codec().unwrap(), &to, asked.to_string().as_bytes())
