@@ -15,6 +15,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use weir_core::chat::{Event, Losses, Request};
 use weir_core::config::Schema;
@@ -242,7 +243,7 @@ fn requests(endpoint: Endpoint, folders: &[&str]) {
                 cache_marks: false,
             };
             match translate(client(endpoint), backend, &to, &body) {
-                Ok(translated) => drop(serde_json::from_slice::<Value>(&translated.body).unwrap()),
+                Ok(translated) => is_json(&translated.body),
                 Err(error) => assert!((400..500).contains(&error.status()), "{error:?}"),
             }
         }
@@ -273,11 +274,16 @@ fn jobs(endpoint: Endpoint, folder: &str) {
         for (schema, model) in MODELS {
             match ask(endpoint, schema, model, &body) {
                 None => {}
-                Some(Ok(sent)) => drop(serde_json::from_slice::<Value>(&sent.body).unwrap()),
+                Some(Ok(sent)) => is_json(&sent.body),
                 Some(Err(error)) => assert!((400..500).contains(&error.status()), "{error:?}"),
             }
         }
     });
+}
+
+/// Fails for what is no JSON. Numbers pass as they are written, also those that are too large for any type here.
+fn is_json(text: &[u8]) {
+    serde_json::from_slice::<IgnoredAny>(text).unwrap();
 }
 
 fn job_answers(endpoint: Endpoint, asked: &str, folder: &str) {
@@ -297,7 +303,7 @@ fn job_answers(endpoint: Endpoint, asked: &str, folder: &str) {
         for (model, question) in &questions {
             let seen = Seen { id: "own", model, input_tokens: None };
             match question.answered(&seen, &body, &mut Losses::default()) {
-                Ok(answered) => drop(serde_json::from_slice::<Value>(&answered.body).unwrap()),
+                Ok(answered) => is_json(&answered.body),
                 Err(error) => assert!(error.status() >= 400, "{error:?}"),
             }
         }
@@ -344,7 +350,7 @@ fn answers(folder: &str, schema: SchemaName) {
             match backend.reply(&asked, &body, &mut Losses::default()) {
                 Ok(reply) => {
                     let told = client(endpoint).reply(&asked, &reply, &mut Losses::default());
-                    serde_json::from_slice::<Value>(&told).unwrap();
+                    is_json(&told);
                 }
                 Err(error) => assert!(error.status() >= 400, "{error:?}"),
             }
@@ -386,7 +392,7 @@ fn stream(endpoint: Endpoint, backend: &dyn BackendCodec, asked: &Asked, lines: 
         for data in
             out.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]")
         {
-            serde_json::from_str::<Value>(data).unwrap();
+            is_json(data.as_bytes());
         }
     }
 }
