@@ -202,7 +202,7 @@ test_wasm32() (
 )
 
 # A minute for each decoder, where the tests before took a second.
-fuzz_decoders() { WEIR_FUZZ_SECONDS=60 cargo test --locked -p weir-core --test decoders; }
+fuzz_decoders() { WEIR_FUZZ_SECONDS=30 cargo test --locked -p weir-core --test decoders; }
 
 # The smallest run of the benchmark, which is no measurement: with a load that is soon built.
 check_benchmark() {
