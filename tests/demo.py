@@ -7,7 +7,6 @@ OpenAI-compatible backends are a small model, run by llama.cpp from that Python'
 """
 
 import argparse
-
 import os
 import pathlib
 import re
@@ -38,7 +37,7 @@ def start(command, names):
     """A process that prints its addresses, and these by name: one line for each, with the name in front where there are several."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     addresses = {}
-    for line in process.stdout:
+    for line in filter(str.strip, process.stdout):
         *name, address = line.split()
         addresses[name[0] if name else names[0]] = address
         if len(addresses) == len(names):

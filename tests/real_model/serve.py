@@ -4,6 +4,7 @@
 Prints its address once it serves, and runs until it is stopped.
 """
 
+import os
 import pathlib
 import signal
 import sys
@@ -22,7 +23,8 @@ def main(folder):
     params.cpuparams.n_threads = 1
     params.warmup = False
     server = xllamacpp.Server(params)
-    print(server.listening_address, flush=True)
+    # In one write and on a line of its own: where both outputs go to one pipe, the server logs in the middle of it.
+    os.write(sys.stdout.fileno(), f"\n{server.listening_address}\n".encode())
     signal.sigwait([signal.SIGINT, signal.SIGTERM])
 
 

@@ -119,8 +119,8 @@ const MADE_KEY: &str = "stored responses are named with a key made for this run:
 
 /// Says something to whoever runs `weir`.
 pub fn say(message: impl fmt::Display) {
-    // Nobody may be listening any more, which is no reason to stop serving.
-    let _ = writeln!(io::stderr(), "weir: {message}");
+    // In one write: Envoy logs to the same place. Nobody may be listening any more, which is no reason to stop serving.
+    let _ = io::stderr().write_all(format!("weir: {message}\n").as_bytes());
 }
 
 /// Serves until a signal comes.
