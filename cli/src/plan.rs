@@ -34,6 +34,14 @@ pub struct Plan {
     pub traffic_policies: BTreeMap<String, serde_json::Value>,
 }
 
+impl Plan {
+    /// Whether a load balancer hashes the header `name`, in lower case.
+    #[must_use]
+    pub fn hashes(&self, name: &str) -> bool {
+        self.clusters.iter().any(|cluster| cluster.traffic.load_balancer.hashes(name))
+    }
+}
+
 /// Where `AWS_CONTAINER_CREDENTIALS_FULL_URI` points: the filter calls it through the cluster
 /// [`AwsContainer::CLUSTER`].
 #[derive(Debug, Clone, PartialEq, Eq)]

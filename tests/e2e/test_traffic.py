@@ -381,9 +381,10 @@ class TestPrefix:
         served = self.served(gateway, providers, self.messages if api == "messages" else self.chat(api))
         assert all(len(places) == self.TURNS and len(set(places)) == 1 for places in served), served
         assert len({places[0] for places in served}) > 1, "all at one server"
+        assert "x-weir-prefix-key" not in str([providers[name].requests("/v1/") for name in self.SERVERS])
 
     def test_a_client_cannot_say_where(self, gateway, providers):
-        """Its own value counts for nothing, and no backend with a filter of its own sees the header."""
+        """Its own value counts for nothing, and no backend sees it."""
         for key in ("a", "b", "c", "d", "e", "f"):
             headers = {"x-weir-prefix-key": key}
             body = {"model": "weighted", "messages": HELLO}

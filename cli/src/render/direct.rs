@@ -10,12 +10,20 @@ use std::time::Duration;
 
 use weir_core::backend::may_change;
 use weir_core::config::{self, Selector};
+use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER, PREFIX_KEY_HEADER};
 
 use super::Options;
 use super::address::Addresses;
 use super::routes::by_model;
 use crate::check::retries::repeats_connections_only;
 use crate::plan::{Cluster, Plan, Rule};
+
+/// The gateway's own headers of what goes a direct way: they are nothing to a backend, and the route takes them off. Envoy
+/// has hashed what it hashes of them by then.
+pub(super) fn own_headers(plan: &Plan) -> Vec<&'static str> {
+    let key = plan.hashes(PREFIX_KEY_HEADER).then_some(PREFIX_KEY_HEADER);
+    [MODEL_HEADER, CLUSTER_HEADER].into_iter().chain(key).collect()
+}
 
 /// The models that go a direct way.
 #[derive(Debug, Default)]

@@ -50,8 +50,7 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
     let mut config = plan.filter.clone();
     config.direct = direct.configuration(plan);
     config.direct_streams = options.filter.form != Form::Module;
-    config.prefix_key =
-        plan.clusters.iter().any(|cluster| cluster.traffic.load_balancer.hashes(PREFIX_KEY_HEADER));
+    config.prefix_key = plan.hashes(PREFIX_KEY_HEADER);
     for (name, timeout) in direct.answer_timeouts() {
         if let Some(route) = config.routes.get_mut(name) {
             Arc::make_mut(route).answer_timeout_ms = Some(timeout);

@@ -122,7 +122,7 @@ impl Context<'_> {
         action.remove("cluster");
         action.insert("cluster_header".to_owned(), CLUSTER_HEADER.into());
         add_header_condition(route.get_mut("match")?, json!({"name": CLUSTER_HEADER, "present_match": true}));
-        let removed = json!([MODEL_HEADER, CLUSTER_HEADER]);
+        let removed = json!(direct::own_headers(self.plan));
         route.as_object_mut()?.insert("request_headers_to_remove".to_owned(), removed);
         Some(route)
     }

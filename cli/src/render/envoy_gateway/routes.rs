@@ -8,6 +8,7 @@ use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 use super::backends::BackendNames;
 use super::rules::RuleOf;
 use super::{ENVOY_GATEWAY_V1, Filter, GATEWAY_API_V1, ROUTES, Renderer, halves};
+use crate::render::direct::own_headers;
 use crate::render::kubernetes::{duration, resource, slug};
 use crate::resources::ai::AiMatch;
 use crate::resources::gateway::{NameMatchType, ParentRef};
@@ -132,8 +133,7 @@ impl Renderer<'_> {
         http.insert("name".to_owned(), WHOLE.into());
         http.insert("matches".to_owned(), matches.into());
         if is_direct {
-            // They are the gateway's own and nothing to the backend.
-            let remove = json!({"remove": [MODEL_HEADER, CLUSTER_HEADER]});
+            let remove = json!({"remove": own_headers(&self.input.plan)});
             let filter = json!({"type": "RequestHeaderModifier", "requestHeaderModifier": remove});
             http.insert("filters".to_owned(), json!([filter]));
         }

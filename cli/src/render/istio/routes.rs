@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
-use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
+use weir_core::headers::CLUSTER_HEADER;
 
 use super::gateway::Named;
 use super::{Gateway, gateway};
@@ -12,6 +12,7 @@ use crate::check::retries::repeats_connections_only;
 use crate::plan::{
     HeaderMatch, Listener, Match, MatchedRule, PathMatch, Retry, Rule, ValueMatch, VirtualHost,
 };
+use crate::render::direct::own_headers;
 use crate::render::form::Form;
 use crate::render::kubernetes::resource;
 use crate::render::{listener, proto, ratelimit, routes, traffic};
@@ -73,7 +74,7 @@ fn http_route(gateway: &Gateway<'_>, matched: &[MatchedRule]) -> Option<Value> {
         return Some(route.into());
     };
     if direct.is_some() {
-        let removed = json!({"request": {"remove": [MODEL_HEADER, CLUSTER_HEADER]}});
+        let removed = json!({"request": {"remove": own_headers(gateway.plan)}});
         route.insert("headers".to_owned(), removed);
     }
     route.insert("route".to_owned(), json!([{"destination": place.destination()}]));

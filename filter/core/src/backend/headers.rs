@@ -6,7 +6,7 @@
 use crate::auth::is_credential_header;
 use crate::config::Config;
 use crate::exchange::Exchange;
-use crate::headers::{BACKEND_HEADER, HeaderEdits, MODEL_HEADER, Text, is_internal};
+use crate::headers::{BACKEND_HEADER, HeaderEdits, MODEL_HEADER, PREFIX_KEY_HEADER, Text, is_internal};
 
 /// The changes of one attempt, on top of the client's own headers.
 pub(super) struct AttemptHeaders<'a> {
@@ -41,6 +41,10 @@ impl<'a> AttemptHeaders<'a> {
         // removes it itself.
         if !headers.exchange.routed.direct {
             headers.put(MODEL_HEADER.into(), None);
+            // The place was chosen by it. A later attempt, at which it is gone, is to go to another one.
+            if config.prefix_key {
+                headers.put(PREFIX_KEY_HEADER.into(), None);
+            }
             if headers.exchange.client.kept.is_some() {
                 headers.put(BACKEND_HEADER.into(), None);
             }

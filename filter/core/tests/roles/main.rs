@@ -40,6 +40,7 @@ mod openai_in_clouds;
 mod outcome;
 mod pass_through;
 mod passed;
+mod prefix;
 mod refused;
 mod repeated;
 mod usage;
