@@ -353,7 +353,7 @@ fn ai_backend(
         }
     }
     let cache_marks = set.settings.cache_marks.contains(&id.full_name());
-    if cache_marks && !takes_marks(schema.name) {
+    if cache_marks && !schema.name.schema().fits().marked {
         let message = format!("has no effect on schema {:?}: its models cache without marks", schema.name);
         report.warning(id, "metadata.annotations[weir.dev/cache-marks]", message);
     }
@@ -379,21 +379,6 @@ fn ai_backend(
         body,
         credential,
     })
-}
-
-/// Whether some of the models there cache prompts where marks say so.
-fn takes_marks(schema: SchemaName) -> bool {
-    match schema {
-        SchemaName::Anthropic
-        | SchemaName::AWSAnthropic
-        | SchemaName::AWSBedrock
-        | SchemaName::GCPAnthropic => true,
-        // Gateways before Claude are compatible with it, too.
-        SchemaName::OpenAI | SchemaName::OpenAIChat => true,
-        SchemaName::AzureOpenAI | SchemaName::AWSOpenAI | SchemaName::GCPVertexAI | SchemaName::Cohere => {
-            false
-        }
-    }
 }
 
 fn backend_reference(

@@ -134,7 +134,7 @@ pub struct Native {
     pub endpoint: Endpoint,
     /// [`Reach::Same`] or [`Reach::Envelope`].
     pub reach: Reach,
-    /// Where it is at the backend: the last segments of the path, with [`STORED`] for the name of a response.
+    /// Where it is at the backend: the last segments of the path, with `STORED` for the name of a response.
     pub path: &'static str,
 }
 
@@ -360,6 +360,8 @@ pub struct Fits {
     pub without_auth: Option<&'static str>,
     /// The beta features that it is asked for may be filtered ([`config::Betas`]).
     pub filtered: bool,
+    /// Prompts for some of its models want marks to be cached, and may be given some ([`config::Backend::cache_marks`]).
+    pub marked: bool,
     /// Its paths begin with a prefix.
     pub prefix: bool,
     /// It has a version.
@@ -368,6 +370,31 @@ pub struct Fits {
 
 /// [`Fits::without_auth`] at Google Cloud.
 pub(super) const WITHOUT_GCP: &str = "Google will refuse its requests, whose path then names no project";
+
+/// A body that passes to `model` with what is done to it there, and the places of its losses.
+#[cfg(test)]
+pub(in crate::wire) fn mended(
+    endpoint: Endpoint,
+    name: SchemaName,
+    model: &str,
+    body: &str,
+) -> (String, Vec<String>) {
+    let to = To {
+        endpoint,
+        schema: &config::Schema { name, prefix: None, version: None },
+        model,
+        stream: false,
+        default_max_tokens: 1,
+        headers: &Headers::default(),
+        auth: None,
+        cache_marks: false,
+    };
+    let mut losses = Losses::default();
+    let mend = name.schema().mend(&to);
+    let edits = mend.map(|mend| mend(body.as_bytes(), &mut losses)).unwrap_or_default();
+    let body = crate::codec::splice::edit(body.as_bytes(), &edits).unwrap();
+    (String::from_utf8(body).unwrap(), losses.iter().map(|loss| loss.path.clone()).collect())
+}
 
 #[cfg(test)]
 mod tests {

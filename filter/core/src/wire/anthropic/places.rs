@@ -67,6 +67,7 @@ impl Schema for Anthropic {
             prefix: true,
             version: false,
             filtered: false,
+            marked: true,
         }
     }
 }
@@ -162,6 +163,7 @@ impl Schema for InvokeModel {
             prefix: false,
             version: true,
             filtered: true,
+            marked: true,
         }
     }
 }

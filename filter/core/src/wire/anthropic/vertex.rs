@@ -101,6 +101,7 @@ impl Schema for Vertex {
             prefix: false,
             version: true,
             filtered: true,
+            marked: true,
         }
     }
 }

@@ -136,6 +136,7 @@ impl Schema for Cohere {
             prefix: false,
             version: true,
             filtered: false,
+            marked: false,
         }
     }
 }

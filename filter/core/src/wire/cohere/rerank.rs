@@ -75,8 +75,8 @@ fn document(path: &Path<'_>, value: Json<'_>) -> Result<Document> {
 /// Members of version 1 that the second has not got: <https://docs.cohere.com/v2/docs/migrating-v1-to-v2>.
 const OF_1: [&str; 3] = ["max_chunks_per_doc", "rank_fields", "return_documents"];
 
-/// What is to be done to a request that passes: Cohere takes those of its second version there, and clients of the first
-/// and of servers like Jina AI's send others.
+/// What is to be done to a request that passes: Cohere takes those of its second version there, and clients of the
+/// first and of servers like Jina AI's send others.
 pub(super) fn edits_for_2(body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
     // What is broken or there twice is left to be refused.
     let Ok(scan) = json::scan(body, ["documents", OF_1[0], OF_1[1], OF_1[2]]) else { return Vec::new() };

@@ -105,6 +105,7 @@ impl Schema for Converse {
             prefix: false,
             version: false,
             filtered: false,
+            marked: true,
         }
     }
 }

@@ -106,6 +106,7 @@ impl Schema for Gemini {
             prefix: false,
             version: false,
             filtered: false,
+            marked: false,
         }
     }
 }

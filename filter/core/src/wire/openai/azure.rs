@@ -77,6 +77,7 @@ impl Schema for Azure {
             prefix: false,
             version: true,
             filtered: false,
+            marked: false,
         }
     }
 }

@@ -54,6 +54,7 @@ impl Schema for Bedrock {
             prefix: true,
             version: false,
             filtered: false,
+            marked: false,
         }
     }
 }

@@ -317,6 +317,8 @@ impl Schema for OpenAi {
             prefix: true,
             version: false,
             filtered: false,
+            // Gateways before Claude are compatible, too.
+            marked: true,
         }
     }
 }

@@ -85,25 +85,11 @@ pub(in crate::wire) fn unsealed(object: &[u8], name: &'static str) -> Option<Edi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Schema;
-    use crate::headers::Headers;
     use crate::wire::SchemaName;
+    use crate::wire::schema::mended;
 
     fn passed(model: &str, body: &str) -> (String, Vec<String>) {
-        let to = To {
-            endpoint: Endpoint::ChatCompletions,
-            schema: &Schema { name: SchemaName::OpenAI, prefix: None, version: None },
-            model,
-            stream: false,
-            default_max_tokens: 1,
-            headers: &Headers::default(),
-            auth: None,
-            cache_marks: false,
-        };
-        let mut losses = Losses::default();
-        let edits = mend(&to).map(|mend| mend(body.as_bytes(), &mut losses)).unwrap_or_default();
-        let body = splice::edit(body.as_bytes(), &edits).unwrap();
-        (String::from_utf8(body).unwrap(), losses.iter().map(|loss| loss.path.clone()).collect())
+        mended(Endpoint::ChatCompletions, SchemaName::OpenAI, model, body)
     }
 
     const BODY: &str = r#"{"messages":[{"role":"user","content":"a__sealed_gemini_QUJD"}, {"role":"assistant","content":null,"thinking_blocks":[],"tool_calls":[{"id":"f1__sealed_gemini_QUJD","type":"function","extra_content":{"google":{}},"function":{"name":"f", "arguments":"{}"}},{"id":"f2","extra_content":1}]},{"role":"tool","tool_call_id":"f1__sealed_gemini_QUJD","content":"r"}],"n":1}"#;

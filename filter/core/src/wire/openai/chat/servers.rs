@@ -244,8 +244,9 @@ fn level(effort: &str) -> Option<usize> {
 }
 
 /// Those of models that differ from the rest of their generation: the first two by
-/// <https://github.com/anomalyco/opencode/pull/26268> and <https://github.com/eyaltoledano/claude-task-master/pull/1508>,
-/// the Codex models by <https://platform.openai.com/docs/models>.
+/// <https://github.com/anomalyco/opencode/pull/26268> and
+/// <https://github.com/eyaltoledano/claude-task-master/pull/1508>, the Codex models by
+/// <https://platform.openai.com/docs/models>.
 const EFFORTS_OF: &[(&str, &[&str])] = &[
     ("gpt-5-pro", &["high"]),
     ("gpt-5.2-pro", &["medium", "high", "xhigh"]),

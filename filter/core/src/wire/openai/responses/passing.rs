@@ -93,25 +93,11 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::Schema;
-    use crate::headers::Headers;
     use crate::wire::SchemaName;
+    use crate::wire::schema::mended;
 
     fn passed(endpoint: Endpoint, model: &str, body: &str) -> (String, Vec<String>) {
-        let to = To {
-            endpoint,
-            schema: &Schema { name: SchemaName::OpenAI, prefix: None, version: None },
-            model,
-            stream: false,
-            default_max_tokens: 1,
-            headers: &Headers::default(),
-            auth: None,
-            cache_marks: false,
-        };
-        let mut losses = Losses::default();
-        let edits = mend(&to).map(|mend| mend(body.as_bytes(), &mut losses)).unwrap_or_default();
-        let body = splice::edit(body.as_bytes(), &edits).unwrap();
-        (String::from_utf8(body).unwrap(), losses.iter().map(|loss| loss.path.clone()).collect())
+        mended(endpoint, SchemaName::OpenAI, model, body)
     }
 
     #[test]
