@@ -1,8 +1,8 @@
 //! Ways to one backend of several: what it keeps is nowhere else, so requests that refer to it go there alone.
 //!
-//! The filter says which backend that is in a header. A route before the rule's own takes the requests that have it to a
-//! cluster of that backend; where the rule does not have the backend any more there is none, and the backend role refuses
-//! them.
+//! The filter says which backend that is in a header. A route before the rule's own takes the requests that have it to
+//! a cluster of that backend; where the rule does not have the backend any more there is none, and the backend role
+//! refuses them.
 
 use serde_json::{Value, json};
 use weir_core::endpoint::Endpoint;

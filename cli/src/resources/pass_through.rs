@@ -13,9 +13,9 @@ pub struct PassThrough {
     pub path: String,
 }
 
-/// Reads `/bedrock=bedrock, /v1/files=openai/v1/files`: prefixes, each with its backend and a path there. Commas or line
-/// ends stand in between. A prefix may have several backends: all but the first are for the models whose rules name
-/// them.
+/// Reads `/bedrock=bedrock, /v1/files=openai/v1/files`: prefixes, each with its backend and a path there. Commas or
+/// line ends stand in between. A prefix may have several backends: all but the first are for the models whose rules
+/// name them.
 ///
 /// # Errors
 ///

@@ -101,14 +101,9 @@ pub fn marked(body: &[u8]) -> Option<Vec<u8>> {
 /// The list `raw` with the last of its elements changed that `change` makes something of.
 fn last(raw: &[u8], change: fn(&[u8]) -> Option<Vec<u8>>) -> Option<Vec<u8>> {
     let elements: Vec<&RawValue> = serde_json::from_slice(raw).ok()?;
-    let mut changed = None;
-    for (index, element) in elements.iter().enumerate().rev() {
-        if let Some(element) = change(element.get().as_bytes()) {
-            changed = Some((index, element));
-            break;
-        }
-    }
-    let (index, mut changed) = changed?;
+    let mut from_the_end = elements.iter().enumerate().rev();
+    let changed = |(index, element): (usize, &&RawValue)| Some((index, change(element.get().as_bytes())?));
+    let (index, mut changed) = from_the_end.find_map(changed)?;
     splice::elements(raw, |at, _| (at == index).then(|| std::mem::take(&mut changed)))
 }
 

@@ -1,7 +1,7 @@
 //! The beginning of a prompt, as a key that all requests of a conversation share.
 //!
-//! A model server keeps what it made of a prompt's beginning. Of several, the one that served a conversation's last turn
-//! answers the next one soonest, so its requests want to be sent to the same one, which Envoy does by a header.
+//! A model server keeps what it made of a prompt's beginning. Of several, the one that served a conversation's last
+//! turn answers the next one soonest, so its requests want to be sent to the same one, which Envoy does by a header.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};

@@ -1,7 +1,7 @@
 //! The answer of one attempt, on its way to the client.
 //!
-//! Three ways: an answer passes as it comes, seen or unseen, it is held until it is whole, or it is handled event by event. In the
-//! latter two its headers are held back as well, until it is known what they must say.
+//! Three ways: an answer passes as it comes, seen or unseen, it is held until it is whole, or it is handled event by
+//! event. In the latter two its headers are held back as well, until it is known what they must say.
 
 mod event;
 mod opening;
@@ -247,7 +247,10 @@ impl Attempt {
     }
 
     fn naming(&self, exchange: &Exchange) -> Option<Naming> {
-        let key = self.config.kept_key.clone().filter(|_| self.names_kept())?;
+        if !self.names_kept() {
+            return None;
+        }
+        let key = self.config.kept_key.clone()?;
         let backend = exchange.attempts.backend.clone();
         Some(Naming { key, backend, model: exchange.client.model.clone() })
     }

@@ -3,9 +3,10 @@
 //! * A content without a role is the user's for the one, and a 400 for the other:
 //!   <https://github.com/BerriAI/litellm/issues/32731>.
 //! * `countTokens` of the one may have a whole request in it, that of the other has the conversation only:
-//!   <https://ai.google.dev/api/tokens>, <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens>.
-//! * What only the one knows is in [`UNKNOWN`], as Google's SDK refuses it for the other. What only the other knows (`labels`,
-//!   `audioTimestamp`, `modelArmorConfig`, ..) is no reason to refuse it here: it passes.
+//!   <https://ai.google.dev/api/tokens>,
+//!   <https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/count-tokens>.
+//! * What only the one knows is in [`UNKNOWN`], as Google's SDK refuses it for the other. What only the other knows
+//!   (`labels`, `audioTimestamp`, `modelArmorConfig`, ..) is no reason to refuse it here: it passes.
 
 use crate::wire::rule::rules;
 

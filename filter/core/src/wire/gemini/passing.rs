@@ -1,7 +1,7 @@
 //! Requests of Gemini's own API on their way to Vertex AI, which speaks the same language, but for a few words.
 //!
-//! What has to change changes in place: all else stays as the client wrote it. Answers pass as they are. Those of Vertex AI have members that
-//! the other API has not (`createTime`), which its clients pass over.
+//! What has to change changes in place: all else stays as the client wrote it. Answers pass as they are. Those of
+//! Vertex AI have members that the other API has not (`createTime`), which its clients pass over.
 
 use std::borrow::Cow;
 

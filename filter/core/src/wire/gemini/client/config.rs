@@ -44,7 +44,8 @@ pub(super) fn decode_config(
     Ok(())
 }
 
-/// What the answer is to look like. Lists of choices and other media types have no word elsewhere: they stay where they are.
+/// What the answer is to look like. Lists of choices and other media types have no word elsewhere: they stay where they
+/// are.
 fn format(config: &mut Fields<'_>, losses: &mut Losses) -> Result<Option<ResponseFormat>> {
     let mut is_json = false;
     config.take_if("responseMimeType", |told| {

@@ -188,8 +188,8 @@ fn unnamed(content: usize, part: Origin) -> String {
     format!("call_{content}_{}", part.index.unwrap_or_default())
 }
 
-/// Puts a text behind the text before it and a thought behind the thought, unless a signature says that this one was whole,
-/// or something else is said of one of them. `None`: it is there now.
+/// Puts a text behind the text before it and a thought behind the thought, unless a signature says that this one was
+/// whole, or something else is said of one of them. `None`: it is there now.
 fn joined(before: Option<&mut Part>, part: Part) -> Option<Part> {
     let goes_on =
         |before: &&mut Part| before.seal.is_none() && before.extra.is_none() && part.extra.is_none();

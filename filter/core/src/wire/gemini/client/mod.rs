@@ -1,7 +1,7 @@
 //! Gemini's API as a client API: requests are decoded, answers encoded.
 //!
-//! <https://ai.google.dev/api/generate-content>. Which model is asked, and whether for a stream, is in the path. Fields are those of
-//! Google's own SDKs (`google.genai.types`).
+//! <https://ai.google.dev/api/generate-content>. Which model is asked, and whether for a stream, is in the path. Fields
+//! are those of Google's own SDKs (`google.genai.types`).
 
 mod config;
 mod contents;

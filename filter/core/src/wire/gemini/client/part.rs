@@ -153,8 +153,8 @@ fn result(path: &Path<'_>, response: Json<'_>, losses: &mut Losses) -> Result<(C
     Ok((Content::ToolResult { call_id, content, is_error: Some(is_error) }, tool))
 }
 
-/// What a function answered, and whether that it failed. `output` and `error` are Google's words, `result` is what its SDKs write
-/// (<https://ai.google.dev/api/caching#FunctionResponse>); what has others is the answer as it is.
+/// What a function answered, and whether that it failed. `output` and `error` are Google's words, `result` is what its
+/// SDKs write (<https://ai.google.dev/api/caching#FunctionResponse>); what has others is the answer as it is.
 fn outcome(response: String) -> (String, bool) {
     let members = crate::wire::raw::Members::of(&response);
     let told = match members.0.as_slice() {

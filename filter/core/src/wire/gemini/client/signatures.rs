@@ -43,7 +43,8 @@ pub(super) fn to_client(seal: &Seal) -> Cow<'_, str> {
     }
 }
 
-/// The seal that a client sends back: Google's own, where it does not say whose. What stands for one that nobody has is none.
+/// The seal that a client sends back: Google's own, where it does not say whose. What stands for one that nobody has is
+/// none.
 pub(in crate::wire::gemini) fn of_client(told: String) -> Option<Seal> {
     if told.is_empty() {
         return None;

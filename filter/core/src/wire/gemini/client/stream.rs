@@ -1,7 +1,7 @@
 //! A streamed answer, in Gemini's words: each event is a whole `GenerateContentResponse` with the next parts.
 //!
-//! What there is of a text or a thought goes out at once. A call goes when it is whole: its arguments are an object. The last
-//! response has the reason of every candidate's end, and the usage.
+//! What there is of a text or a thought goes out at once. A call goes when it is whole: its arguments are an object.
+//! The last response has the reason of every candidate's end, and the usage.
 
 use std::borrow::Cow;
 
