@@ -4,42 +4,36 @@
 //! replaced whole by compare and swap. A full shard moves its least recently used entry into a total of what it
 //! evicted: single users may be forgotten, tokens never are.
 
+mod shard;
+
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use self::shard::Shard;
 use super::record::{Abandoned, Record, UsageStatus};
 use crate::store::{Store, update};
 
 /// How many shards there are. A listing reads them all.
 pub const SHARDS: u64 = 1024;
 
-/// How many keys one shard holds.
-const SHARD_ENTRIES: usize = 64;
-
-/// More than most entries take, in bytes.
-const ENTRY_ROOM: usize = 128;
-
 /// The longest user, model or backend name that is kept, in characters; clients may choose two of them.
 const MAX_NAME: usize = 200;
 
 /// Whose usage it is, of what.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Key<'a> {
     /// The values of the user headers; empty when the request had none.
-    #[serde(borrow)]
     pub user: Cow<'a, str>,
     /// The model that the backend was asked for: what prices are for.
-    #[serde(borrow)]
     pub model: Cow<'a, str>,
     /// The backend that answered.
-    #[serde(borrow)]
     pub backend: Cow<'a, str>,
 }
 
 /// Sums over requests; tokens, except where the name says otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Totals {
     /// Requests that used something. One that two backends were at work on counts at each.
     pub requests: u64,
@@ -84,54 +78,52 @@ impl Totals {
         })
     }
 
-    /// Adds `other`; sums stop at the largest number instead of wrapping.
-    pub fn add(&mut self, other: &Totals) {
-        for (sum, more) in [
-            (&mut self.requests, other.requests),
-            (&mut self.uncertain_requests, other.uncertain_requests),
-            (&mut self.input_tokens, other.input_tokens),
-            (&mut self.cached_input_tokens, other.cached_input_tokens),
-            (&mut self.cache_creation_input_tokens, other.cache_creation_input_tokens),
-            (&mut self.output_tokens, other.output_tokens),
-            (&mut self.reasoning_tokens, other.reasoning_tokens),
-            (&mut self.total_tokens, other.total_tokens),
-        ] {
-            *sum = sum.saturating_add(more);
+    /// How many numbers it has.
+    const NUMBERS: usize = 8;
+
+    fn numbers(&self) -> [u64; Totals::NUMBERS] {
+        [
+            self.requests,
+            self.uncertain_requests,
+            self.input_tokens,
+            self.cached_input_tokens,
+            self.cache_creation_input_tokens,
+            self.output_tokens,
+            self.reasoning_tokens,
+            self.total_tokens,
+        ]
+    }
+
+    fn of_numbers(numbers: [u64; Totals::NUMBERS]) -> Totals {
+        let [
+            requests,
+            uncertain_requests,
+            input_tokens,
+            cached_input_tokens,
+            cache_creation_input_tokens,
+            output_tokens,
+            reasoning_tokens,
+            total_tokens,
+        ] = numbers;
+        Totals {
+            requests,
+            uncertain_requests,
+            input_tokens,
+            cached_input_tokens,
+            cache_creation_input_tokens,
+            output_tokens,
+            reasoning_tokens,
+            total_tokens,
         }
     }
-}
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry<'a> {
-    #[serde(borrow)]
-    key: Key<'a>,
-    totals: Totals,
-    /// Seconds since 1970.
-    last_used: u64,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Shard<'a> {
-    #[serde(borrow)]
-    entries: Vec<Entry<'a>>,
-    evicted: Totals,
-}
-
-impl<'a> Shard<'a> {
-    fn add(&mut self, key: &Key<'a>, totals: &Totals, now: u64) {
-        if let Some(entry) = self.entries.iter_mut().find(|entry| entry.key == *key) {
-            entry.totals.add(totals);
-            entry.last_used = now;
-            return;
+    /// Adds `other`; sums stop at the largest number instead of wrapping.
+    pub fn add(&mut self, other: &Totals) {
+        let mut sums = self.numbers();
+        for (sum, more) in sums.iter_mut().zip(other.numbers()) {
+            *sum = sum.saturating_add(more);
         }
-        if self.entries.len() >= SHARD_ENTRIES {
-            let oldest = self.entries.iter().enumerate().min_by_key(|(_, entry)| entry.last_used);
-            if let Some((index, _)) = oldest {
-                let entry = self.entries.swap_remove(index);
-                self.evicted.add(&entry.totals);
-            }
-        }
-        self.entries.push(Entry { key: key.clone(), totals: *totals, last_used: now });
+        *self = Totals::of_numbers(sums);
     }
 }
 
@@ -167,6 +159,10 @@ fn clip(name: &str) -> Cow<'_, str> {
 }
 
 impl Key<'_> {
+    fn names(&self) -> [&[u8]; 3] {
+        [&self.user, &self.model, &self.backend].map(|name| name.as_bytes())
+    }
+
     fn into_owned(self) -> Key<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         Key { user: owned(self.user), model: owned(self.model), backend: owned(self.backend) }
@@ -194,12 +190,9 @@ fn add(store: &dyn Store, key: &Key<'_>, totals: &Totals, now_seconds: u64) -> b
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
     update(store, &shard_key(hasher.finish() % SHARDS), |bytes| {
-        // A shard that cannot be read was written by another version of the filter: it starts anew.
-        let mut shard =
-            bytes.and_then(|bytes| postcard::from_bytes(bytes).ok()).unwrap_or_else(Shard::default);
+        let mut shard = Shard::of(bytes);
         shard.add(key, totals, now_seconds);
-        let room = bytes.map_or(0, <[u8]>::len).saturating_add(ENTRY_ROOM);
-        (postcard::to_extend(&shard, Vec::with_capacity(room)).ok(), ())
+        (Some(shard.into_bytes()), ())
     })
     .is_some()
 }
@@ -210,10 +203,10 @@ pub fn list(store: &dyn Store) -> Listing {
     let mut listing = Listing::default();
     for index in 0..SHARDS {
         let Some(now) = store.get(&shard_key(index)) else { continue };
-        let Ok(shard) = postcard::from_bytes::<Shard<'_>>(&now.value) else { continue };
-        listing.evicted.add(&shard.evicted);
-        listing.total.add(&shard.evicted);
-        for Entry { key, totals, .. } in shard.entries {
+        let shard = Shard::of(Some(&now.value));
+        listing.evicted.add(&shard.evicted());
+        listing.total.add(&shard.evicted());
+        for (key, totals) in shard.lines() {
             listing.total.add(&totals);
             listing.records.push(Line { key: key.into_owned(), totals });
         }
@@ -259,20 +252,6 @@ mod tests {
             .collect();
         assert_eq!(lines, [("ann", 2, 17, 19), ("bob", 1, 5, 6)]);
         assert_eq!(listing.total.uncertain_requests, 1);
-    }
-
-    #[test]
-    fn a_full_shard_forgets_users_but_no_tokens() {
-        let mut shard = Shard::default();
-        for user in 0..100_u64 {
-            let key = Key { user: user.to_string().into(), model: "".into(), backend: "".into() };
-            shard.add(&key, &Totals { requests: 1, input_tokens: user, ..Totals::default() }, user);
-        }
-        assert_eq!(shard.entries.len(), SHARD_ENTRIES);
-        assert!(shard.entries.iter().all(|entry| entry.last_used >= 36), "the oldest go first");
-        let evicted = shard.evicted.input_tokens;
-        let kept: u64 = shard.entries.iter().map(|entry| entry.totals.input_tokens).sum();
-        assert_eq!(kept + evicted, (0..100).sum::<u64>());
     }
 
     #[test]
