@@ -71,10 +71,23 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
             *auth.credential_mut() = credential;
         }
     }
+    without_unread_costs(&mut config);
     if options.rate_limit_service.is_some() {
         without_budgets(&mut config);
     }
     serde_json::to_string(&config).map_err(|error| Error::Filter(error.to_string()))
+}
+
+/// Leaves out the costs that no budget charges. All of Envoy's configuration is written here, so nothing else reads them,
+/// and each is a call of Envoy for each request.
+fn without_unread_costs(config: &mut Config) {
+    for route in config.routes.values_mut() {
+        let route = Arc::make_mut(route);
+        let budgets: Vec<_> = route.budgets.iter().filter_map(|index| config.budgets.get(*index)).collect();
+        route
+            .costs
+            .retain(|cost| budgets.iter().any(|budget| budget.response_cost.as_ref() == Some(&cost.key)));
+    }
 }
 
 /// Leaves the counting of budgets to Envoy's rate limit, which reads the headers that they select by once more when it
@@ -88,5 +101,44 @@ pub(super) fn without_budgets(config: &mut Config) {
         let headers: BTreeSet<&String> =
             budgets.iter().flat_map(|budget| &budget.selectors).map(|selector| &selector.header).collect();
         route.limit_headers = headers.into_iter().cloned().collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use weir_core::config::{Budget, Cost, CostType, Route};
+
+    use super::*;
+
+    #[test]
+    fn only_costs_that_a_budget_of_their_route_charges_are_computed() {
+        let budget = |cost: Option<&str>| Budget {
+            name: "b".to_owned(),
+            shared: false,
+            selectors: vec![],
+            limit: 1,
+            window: 1,
+            request_hits: 1,
+            response_cost: cost.map(str::to_owned),
+        };
+        let costs = ["input", "total"].map(|key| Cost { key: key.to_owned(), kind: CostType::TotalToken });
+        let route = |budgets: &[usize]| {
+            Arc::new(Route { costs: costs.to_vec(), budgets: budgets.to_vec(), ..Route::default() })
+        };
+        let routes = [("none", route(&[])), ("requests", route(&[0])), ("tokens", route(&[0, 1]))];
+        let mut config = Config {
+            budgets: vec![budget(None), budget(Some("total"))],
+            routes: routes.map(|(name, route)| (name.to_owned(), route)).into(),
+            ..Config::default()
+        };
+        without_unread_costs(&mut config);
+        let left: BTreeMap<&str, Vec<&str>> = config
+            .routes
+            .iter()
+            .map(|(name, route)| (name.as_str(), route.costs.iter().map(|cost| cost.key.as_str()).collect()))
+            .collect();
+        assert_eq!(left, BTreeMap::from([("none", vec![]), ("requests", vec![]), ("tokens", vec!["total"])]));
     }
 }
