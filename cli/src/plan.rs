@@ -3,6 +3,7 @@
 //! A plan has no dangling reference: names were resolved, policies merged, defaults filled in.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use weir_core::config::Config;
@@ -254,6 +255,24 @@ pub struct Cluster {
     pub connect_timeout: Duration,
     /// What the policy says about balance, health and load.
     pub traffic: Traffic,
+}
+
+impl Cluster {
+    /// Whether Envoy may choose among hosts: a name may stand for several.
+    #[must_use]
+    pub fn may_have_several_hosts(&self) -> bool {
+        let mut endpoints = self.members.iter().flat_map(|member| &member.endpoints);
+        let is_one = |endpoint: &Endpoint| endpoint.host.parse::<IpAddr>().is_ok();
+        !endpoints.next().is_some_and(is_one) || endpoints.next().is_some()
+    }
+
+    /// Whether some of its backends are tried after others.
+    #[must_use]
+    pub fn has_priorities(&self) -> bool {
+        let mut priorities = self.members.iter().map(|member| member.priority);
+        let first = priorities.next();
+        priorities.any(|priority| Some(priority) != first)
+    }
 }
 
 /// One backendRef.

@@ -9,7 +9,7 @@ use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 use super::direct::{self, Direct};
 use super::{Options, kept, listener, proto, ratelimit, traffic};
 use crate::plan::{
-    HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
+    Cluster, HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
 };
 
 /// Once a stream has begun the filter ends one that is silent, with an error that the client can read. Envoy, which
@@ -176,7 +176,7 @@ impl Context<'_> {
                 None if rule.ai && !is_direct => &with_resets(rule),
                 None => rule,
             };
-            if let Some(policy) = retry_policy(rule) {
+            if let Some(policy) = retry_policy(rule, cluster) {
                 action.insert("retry_policy".to_owned(), policy);
             }
             if let Some(policy) = traffic::hash_policy(&cluster.traffic.load_balancer) {
@@ -279,7 +279,7 @@ fn condition(header: &HeaderMatch) -> Value {
 }
 
 /// The retry policy, which is also where Envoy keeps the limits of a single attempt.
-pub(super) fn retry_policy(rule: &Rule) -> Option<Value> {
+pub(super) fn retry_policy(rule: &Rule, cluster: &Cluster) -> Option<Value> {
     let mut policy = Map::new();
     if let Some(timeout) = rule.attempt_timeout {
         policy.insert("per_try_timeout".to_owned(), proto::duration(timeout).into());
@@ -291,7 +291,7 @@ pub(super) fn retry_policy(rule: &Rule) -> Option<Value> {
         policy.insert("per_try_idle_timeout".to_owned(), proto::duration(timeout).into());
     }
     if let Some(retry) = &rule.retry {
-        policy.extend(retries(retry));
+        policy.extend(retries(retry, cluster));
     } else if !policy.is_empty() {
         policy.insert("num_retries".to_owned(), 0.into());
     }
@@ -309,7 +309,7 @@ fn with_resets(rule: &Rule) -> Rule {
     rule
 }
 
-fn retries(retry: &Retry) -> Map<String, Value> {
+fn retries(retry: &Retry, cluster: &Cluster) -> Map<String, Value> {
     let mut on = retry.on.clone();
     let mut policy = Map::new();
     if !retry.status_codes.is_empty() {
@@ -321,24 +321,24 @@ fn retries(retry: &Retry) -> Map<String, Value> {
     policy.insert("retry_on".to_owned(), on.join(",").into());
     policy.insert("num_retries".to_owned(), retry.count.saturating_add(retry.spare).into());
     // Another host of the priority first, and the next priority when this one had its attempts: priorities alone would
-    // pass over healthy backends of the same priority.
-    policy.insert(
-        "retry_host_predicate".to_owned(),
-        json!([proto::extension(
+    // pass over healthy backends of the same priority. Envoy makes both for each request, so only where there is a choice.
+    if cluster.may_have_several_hosts() {
+        let hosts = proto::extension(
             "envoy.retry_host_predicates.previous_hosts",
             "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
             json!({}),
-        )]),
-    );
-    policy.insert("host_selection_retry_max_attempts".to_owned(), 5.into());
-    policy.insert(
-        "retry_priority".to_owned(),
-        proto::extension(
+        );
+        policy.insert("retry_host_predicate".to_owned(), json!([hosts]));
+        policy.insert("host_selection_retry_max_attempts".to_owned(), 5.into());
+    }
+    if cluster.has_priorities() {
+        let priority = proto::extension(
             "envoy.retry_priorities.previous_priorities",
             "envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
             json!({"update_frequency": retry.attempts_per_priority.max(1)}),
-        ),
-    );
+        );
+        policy.insert("retry_priority".to_owned(), priority);
+    }
     if let Some(backoff) = retry.backoff {
         let mut pauses = json!({"base_interval": proto::duration(backoff.base)});
         if let (Some(max), Value::Object(pauses)) = (backoff.max, &mut pauses) {

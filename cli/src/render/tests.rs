@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::sample::{self, plan, rule};
 use super::*;
-use crate::plan::{Limit, Listener, Match, MatchedRule, PathMatch};
+use crate::plan::{Cluster, Limit, Listener, Match, MatchedRule, Member, PathMatch};
 
 pub(super) fn options() -> Options {
     Options {
@@ -254,4 +254,19 @@ fn what_cannot_be_rendered_is_an_error() {
     let second = Listener { name: "default/ai-gateway/other".into(), ..port.listeners[0].clone() };
     port.listeners.push(second);
     assert!(matches!(envoy(&port, &options()).unwrap_err(), Error::SamePort { port: 1975, .. }));
+}
+
+#[test]
+fn a_retry_chooses_another_host_only_where_there_may_be_one() {
+    let one = |host: &str, priority| sample::member("b", priority, 1, host, 80, false);
+    let of = |members: Vec<Member>| {
+        let mut plan = plan();
+        let cluster = Cluster { members, ..plan.clusters.swap_remove(0) };
+        let policy = routes::retry_policy(&rule("r", 0), &cluster).unwrap();
+        (policy.get("retry_host_predicate").is_some(), policy.get("retry_priority").is_some())
+    };
+    assert_eq!(of(vec![one("10.0.0.1", 0)]), (false, false));
+    assert_eq!(of(vec![one("models.internal", 0)]), (true, false), "a name may stand for several");
+    assert_eq!(of(vec![one("10.0.0.1", 0), one("10.0.0.2", 0)]), (true, false));
+    assert_eq!(of(vec![one("10.0.0.1", 0), one("10.0.0.2", 1)]), (true, true));
 }

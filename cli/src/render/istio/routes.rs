@@ -192,7 +192,7 @@ fn rest(gateway: &Gateway<'_>, listener: &Listener, rule: &Rule) -> Option<Value
         action.insert("idle_timeout".to_owned(), proto::duration(silence).into());
     }
     if retries(rule).is_none()
-        && let Some(policy) = routes::retry_policy(rule)
+        && let Some(policy) = routes::retry_policy(rule, cluster)
     {
         action.insert("retry_policy".to_owned(), policy);
     }
