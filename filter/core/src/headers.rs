@@ -40,59 +40,56 @@ pub const LOSSES_HEADER: &str = "x-weir-losses";
 /// never leaves it, and but for [`STRICT_HEADER`] and [`REPORT_LOSSES_HEADER`] does not steer it.
 const INTERNAL_PREFIXES: [&str; 3] = ["x-ai-eg-", "x-aigw-", "x-weir-"];
 
+/// With what all of [`INTERNAL_PREFIXES`] begin.
+pub(crate) const EXTENSION_PREFIX: &str = "x-";
+
 /// True for a header that only the gateway may set.
 #[must_use]
 pub fn is_internal(name: &str) -> bool {
-    name.starts_with("x-") && INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    name.starts_with(EXTENSION_PREFIX) && INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Names in lower case. Most others are told apart by their first and last byte and their length, without comparing
+/// Names in lower case. Others are told apart by their first byte, last byte and length, nearly always without comparing
 /// them: the roles ask of each header of each request.
 pub(crate) struct Names {
     names: &'static [&'static str],
-    /// By the lower bits of a first byte, in any case: of the names that begin with it.
-    marks: [Marks; 32],
-}
-
-/// What a name may be told by.
-#[derive(Clone, Copy)]
-struct Marks {
-    /// A bit for each length below 64.
-    lengths: u64,
-    /// A bit for the lower bits of each last byte, in any case.
-    ends: u32,
+    /// By the lower bits of a first byte, in any case: a bit for each name that begins with it.
+    begins: [u64; 32],
+    /// By the lower bits of a last byte, in any case: a bit for each name that ends with it.
+    ends: [u64; 32],
 }
 
 impl Names {
     #[allow(clippy::indexing_slicing, reason = "only while this is compiled")]
     pub(crate) const fn new(names: &'static [&'static str]) -> Self {
-        let mut marks = [Marks { lengths: 0, ends: 0 }; 32];
+        assert!(names.len() <= 64, "a name has no bit");
+        let (mut begins, mut ends) = ([0; 32], [0; 32]);
         let mut at = 0;
         while at < names.len() {
             let name = names[at].as_bytes();
-            assert!(!name.is_empty() && name.len() < 64, "a name's length has no bit");
-            let marks = &mut marks[(name[0] % 32) as usize];
-            marks.lengths |= 1 << name.len();
-            marks.ends |= 1 << (name[name.len() - 1] % 32);
+            begins[(name[0] % 32) as usize] |= 1 << at;
+            ends[(name[name.len() - 1] % 32) as usize] |= 1 << at;
             at += 1;
         }
-        Names { names, marks }
+        Names { names, begins, ends }
     }
 
     /// Whether `name`, in any case, is one of them.
+    #[inline]
     pub(crate) fn has(&self, name: &str) -> bool {
         let (Some(first), Some(last)) = (name.as_bytes().first(), name.as_bytes().last()) else {
             return false;
         };
-        let Some(marks) = self.marks.get(usize::from(first % 32)) else { return false };
-        name.len() < 64
-            && marks.lengths & 1 << name.len() != 0
-            && marks.ends & 1 << (last % 32) != 0
-            && self.iter().any(|known| known.eq_ignore_ascii_case(name))
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &'static str> {
-        self.names.iter().copied()
+        let of = |marks: &[u64; 32], byte: u8| marks.get(usize::from(byte % 32)).copied().unwrap_or_default();
+        let mut alike = of(&self.begins, *first) & of(&self.ends, *last);
+        while alike != 0 {
+            let known = self.names.get(alike.trailing_zeros() as usize);
+            if known.is_some_and(|known| known.eq_ignore_ascii_case(name)) {
+                return true;
+            }
+            alike &= alike - 1;
+        }
+        false
     }
 }
 
@@ -142,7 +139,29 @@ impl Headers {
 
     /// Every value of `name`, in their order: a list may come in several headers.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.iter().filter(move |(key, _)| *key == name).map(|(_, value)| value)
+        // As in `get`.
+        let text = self.text.as_bytes();
+        let mut start = 0;
+        self.ends.iter().filter_map(move |&(name_end, end)| {
+            let is_it = text.get(start..name_end) == Some(name.as_bytes());
+            start = end;
+            if is_it { self.text.get(name_end..end) } else { None }
+        })
+    }
+
+    /// Names that begin with `prefix`, and their values.
+    pub fn beginning_with(&self, prefix: &'static str) -> impl Iterator<Item = (&str, &str)> {
+        // As in `get`.
+        let text = self.text.as_bytes();
+        let mut start = 0;
+        self.ends.iter().filter_map(move |&(name_end, end)| {
+            let name = start..name_end;
+            start = end;
+            if !text.get(name.clone())?.starts_with(prefix.as_bytes()) {
+                return None;
+            }
+            Some((self.text.get(name)?, self.text.get(name_end..end)?))
+        })
     }
 
     /// Every value of `name` as one, which means the same (RFC 9110, 5.3); `None` when there is none.
@@ -181,7 +200,11 @@ impl Headers {
     #[must_use]
     pub fn path_and_query(&self) -> (&str, Option<&str>) {
         let path = self.get(":path").unwrap_or_default();
-        path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)))
+        let mark = memchr::memchr(b'?', path.as_bytes());
+        match mark.and_then(|mark| Some((path.get(..mark)?, path.get(mark.checked_add(1)?..)?))) {
+            Some((path, query)) => (path, Some(query)),
+            None => (path, None),
+        }
     }
 }
 
@@ -266,7 +289,7 @@ mod tests {
     #[test]
     fn names_are_known_in_any_case_and_others_of_their_length_are_not() {
         static NAMES: Names = Names::new(&["x-api-key", "api-key", "dpop"]);
-        for name in NAMES.iter() {
+        for name in NAMES.names {
             assert!(NAMES.has(name) && NAMES.has(&name.to_ascii_uppercase()), "{name}");
         }
         for name in ["", "x-api-kex", "8-api-key", "\u{18}-api-key", "dpoq", &"x".repeat(64), "é"] {

@@ -25,7 +25,16 @@ impl<'b> Key<'b> {
         Self { contents, plain }
     }
 
+    /// Most keys are told from most names by their length.
+    #[inline]
     pub(super) fn compare(self, name: &str) -> Sameness {
+        if self.plain && self.contents.len() != name.len() {
+            return Sameness::Different;
+        }
+        self.compare_letters(name)
+    }
+
+    fn compare_letters(self, name: &str) -> Sameness {
         if self.plain {
             return match self.contents.eq_ignore_ascii_case(name.as_bytes()) {
                 true if self.contents == name.as_bytes() => Sameness::Exact,

@@ -101,7 +101,7 @@ pub struct Config {
     /// said to all configurations by the latest, since those streams began with an earlier one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stopping: bool,
-    /// See [`Config::tells_apart_by`].
+    /// See [`Config::told_apart_by`].
     #[serde(skip)]
     pub told_apart: Derived<BTreeSet<String>>,
     /// See [`Config::brings_credentials`].
@@ -167,9 +167,8 @@ impl Config {
         })
     }
 
-    /// Whether requests are told apart by the header `name`, in lower case: by budgets, limits or the ledger.
-    #[must_use]
-    pub fn tells_apart_by(&self, name: &str) -> bool {
+    /// The headers that requests are told apart by, in lower case: by budgets, limits or the ledger.
+    pub fn told_apart_by(&self) -> impl Iterator<Item = &str> {
         let names = self.told_apart.0.get_or_init(|| {
             let routes =
                 self.routes.values().flat_map(|route| route.user_headers.iter().chain(&route.limit_headers));
@@ -182,7 +181,7 @@ impl Config {
                 .map(|name| name.to_ascii_lowercase());
             names.chain([USER_HEADER.to_owned()]).collect()
         });
-        names.contains(name)
+        names.iter().map(String::as_str)
     }
 
     /// The backend that a name of something it keeps stands for, without its address.

@@ -7,7 +7,7 @@ use crate::config::{Config, Direct};
 use crate::endpoint::{Body, ClientApi, Endpoint};
 use crate::error::{Error, Kind, no_room};
 use crate::headers::{
-    BACKEND_HEADER, CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER, PREFIX_KEY_HEADER,
+    BACKEND_HEADER, CLUSTER_HEADER, EXTENSION_PREFIX, HeaderEdits, Headers, MODEL_HEADER, PREFIX_KEY_HEADER,
     REPORT_LOSSES_HEADER, STRICT_HEADER, is_internal,
 };
 use crate::kept::Kept;
@@ -27,9 +27,8 @@ const STEERING_HEADERS: &[&str] = &[
     "x-envoy-upstream-rq-timeout-ms",
 ];
 
-fn is_steering(name: &str) -> bool {
-    name.starts_with("x-envoy-") && STEERING_HEADERS.contains(&name)
-}
+/// With what all of [`STEERING_HEADERS`] begin.
+const STEERING_PREFIX: &str = "x-envoy-";
 
 impl Edge {
     /// The request's headers have come; `end` says that it has no body.
@@ -45,7 +44,7 @@ impl Edge {
         identity::check(&self.config, &mut self.exchange.borrow_mut(), &mut edits)?;
         let exchange = &mut *self.exchange.borrow_mut();
         let headers = &exchange.client.headers;
-        for (name, value) in headers.iter().filter(|(name, _)| is_internal(name)) {
+        for (name, value) in headers.beginning_with(EXTENSION_PREFIX).filter(|(name, _)| is_internal(name)) {
             edits.remove(name.to_owned());
             match name {
                 STRICT_HEADER => exchange.client.strict = yes_or_no(name, value)?,
@@ -77,8 +76,10 @@ impl Edge {
             }
             return Err(Error::new(Kind::UnknownPath, format!("unknown path {path}: no endpoint has it")));
         };
-        for (name, _) in headers.iter().filter(|(name, _)| is_steering(name)) {
-            edits.remove(name.to_owned());
+        for (name, _) in headers.beginning_with(STEERING_PREFIX) {
+            if STEERING_HEADERS.contains(&name) {
+                edits.remove(name.to_owned());
+            }
         }
         let taken = endpoint.methods();
         if taken.is_empty() {
