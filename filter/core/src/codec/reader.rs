@@ -3,6 +3,8 @@
 //! For what providers send: it finds its way and checks nothing else, so that whatever a server writes for JSON is
 //! read, `NaN` and `Infinity` included, which those in Python write. Nothing is allocated.
 
+use std::ops::Range;
+
 use memchr::{memchr, memchr2};
 
 use super::key::unescape_name;
@@ -23,6 +25,8 @@ pub(crate) struct Reader<'t> {
 pub(crate) struct Text<'t> {
     /// What stands between its quotes.
     contents: &'t [u8],
+    /// Where that is in the whole text.
+    at: usize,
     is_escaped: bool,
 }
 
@@ -140,6 +144,19 @@ impl<'t> Reader<'t> {
         Some(raw.and_then(|raw| std::str::from_utf8(raw).ok()?.parse().ok()))
     }
 
+    /// Skips a value. Where it is a string, what stands between its quotes is in the place that is returned, and where it
+    /// is a whole number its digits are.
+    pub(crate) fn skip_scalar(&mut self) -> Option<Option<Range<usize>>> {
+        let first = self.peek()?;
+        if first == b'"' {
+            return self.string().map(|text| Some(text.place()));
+        }
+        let start = self.at;
+        self.skip()?;
+        let is_number = self.text.get(start..self.at)?.iter().all(u8::is_ascii_digit);
+        Some(is_number.then_some(start..self.at))
+    }
+
     /// How many bytes the value would have without spaces and escapes.
     pub(crate) fn compact_length(&mut self) -> Option<u64> {
         let mut length = 0;
@@ -219,13 +236,18 @@ impl<'t> Reader<'t> {
         }
         let contents = self.text.get(start..self.at)?;
         self.at += 1;
-        Some(Text { contents, is_escaped })
+        Some(Text { contents, at: start, is_escaped })
     }
 }
 
 impl<'t> Text<'t> {
     pub(crate) fn is_empty(self) -> bool {
         self.contents.is_empty()
+    }
+
+    /// Where it stands between its quotes.
+    pub(crate) fn place(self) -> Range<usize> {
+        self.at..self.at.saturating_add(self.contents.len())
     }
 
     /// The text in UTF-8 if it has at most as many bytes as the buffer, else nothing.

@@ -139,21 +139,22 @@ impl<'a> Stream<'a> {
     }
 
     fn look_at<T>(&self, side: Side, look: impl FnOnce(&[u8]) -> T) -> T {
-        let pieces = self.pieces(side);
+        let Pieces(pieces) = &self.pieces(side);
         // SAFETY: Envoy keeps the pieces until the hook ends or the body is changed. That is not before the
         // filter has returned, and `self` is borrowed for as long as this looks.
         look_at_joined(pieces.iter().map(|piece| unsafe { piece.bytes() }), look)
     }
 
     fn part(&self, side: Side, part: Range<usize>) -> Cow<'_, [u8]> {
-        let pieces = self.pieces(side);
+        let Pieces(pieces) = &self.pieces(side);
         // SAFETY: as in `look_at`, with what is returned borrowed from `self`.
         cut(pieces.iter().map(|piece| unsafe { piece.bytes() }), part)
     }
 
     /// Where the body lies.
-    fn pieces(&self, side: Side) -> Vec<Buffer> {
-        let mut pieces = Vec::new();
+    fn pieces(&self, side: Side) -> Pieces {
+        let mut kept = Pieces::new();
+        let Pieces(pieces) = &mut kept;
         for part in side.parts(self.filter) {
             // SAFETY: `filter` is the one of the running hook.
             let count =
@@ -174,7 +175,7 @@ impl<'a> Stream<'a> {
                 }
             }
         }
-        pieces
+        kept
     }
 
     fn body_size(&self, side: Side) -> usize {
@@ -450,6 +451,30 @@ const KEPT: usize = 4 << 20;
 thread_local! {
     /// Where bodies are put together. Fresh memory for each would cost more than the copying.
     static TABLE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// The room of [`Pieces`], which each event of a stream needs.
+    static ROOM: Cell<Vec<Buffer>> = const { Cell::new(Vec::new()) };
+}
+
+/// The most pieces whose room a worker keeps.
+const KEPT_PIECES: usize = 1 << 10;
+
+/// Where the pieces of a body lie, in room that the worker keeps.
+struct Pieces(Vec<Buffer>);
+
+impl Pieces {
+    fn new() -> Pieces {
+        let mut room = ROOM.take();
+        room.clear();
+        Pieces(room)
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        if self.0.capacity() <= KEPT_PIECES {
+            ROOM.set(std::mem::take(&mut self.0));
+        }
+    }
 }
 
 /// Shows `pieces` as one.

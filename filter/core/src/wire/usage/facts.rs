@@ -4,6 +4,8 @@
 //! a word. The content is measured, not kept: some providers report no usage, and then its bytes are all there is to
 //! count. So it must be found however it is written: any order, spaces and escapes.
 
+use std::ops::Range;
+
 use super::watch::Shape;
 use crate::codec::reader::{Reader, Text};
 
@@ -23,6 +25,31 @@ pub(super) struct Facts<'d> {
     pub(super) choices: Choices,
     /// `choices` is there and empty.
     pub(super) has_no_choices: bool,
+    pub(super) passed_over: PassedOver,
+}
+
+/// Where strings and whole numbers stand that say nothing here: some are others in each event, as ids and numbers are. Of
+/// more than these the rest is not known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PassedOver {
+    places: [Range<usize>; PassedOver::MOST],
+    count: usize,
+}
+
+impl PassedOver {
+    pub(super) const MOST: usize = 6;
+
+    fn add(&mut self, place: Range<usize>) {
+        if let Some(slot) = self.places.get_mut(self.count) {
+            *slot = place;
+            self.count += 1;
+        }
+    }
+
+    /// In their order.
+    pub(super) fn places(&self) -> &[Range<usize>] {
+        self.places.get(..self.count).unwrap_or_default()
+    }
 }
 
 /// What its `type` says of an event.
@@ -90,6 +117,29 @@ pub(super) struct Content {
     pub(super) whole: u64,
     /// There is some, though it may have no bytes that count: the name of a tool, a signature, sound.
     pub(super) is_some: bool,
+    pub(super) told: Told,
+}
+
+/// Where an event tells the content of its pieces.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Told {
+    #[default]
+    Nowhere,
+    /// In one string, between these bytes.
+    Once {
+        start: usize,
+        end: usize,
+    },
+    Otherwise,
+}
+
+impl Told {
+    fn and(self, other: Told) -> Told {
+        match (self, other) {
+            (told, Told::Nowhere) | (Told::Nowhere, told) => told,
+            _ => Told::Otherwise,
+        }
+    }
 }
 
 /// Which choices of a chunk are there, and which say that they are finished: a bit for each index.
@@ -174,7 +224,12 @@ impl<'d> Facts<'d> {
             b"content" if shape == Shape::Messages => whole(reader, &mut facts.content, blocks),
             b"output" if shape == Shape::Responses => whole(reader, &mut facts.content, items),
             b"response" | b"message" => inner.read(reader, shape),
-            _ => reader.skip(),
+            _ => {
+                if let Some(place) = reader.skip_scalar()? {
+                    facts.passed_over.add(place);
+                }
+                Some(())
+            }
         });
         facts.model = facts.model.or(inner.model);
         facts.usage = facts.usage.or(inner.usage);
@@ -185,6 +240,7 @@ impl<'d> Facts<'d> {
         if shape == Shape::Messages || matches!(facts.kind, Kind::None | Kind::Delta | Kind::SoundDelta) {
             facts.content.piece += delta.piece;
             facts.content.is_some |= delta.is_some;
+            facts.content.told = facts.content.told.and(delta.told);
         }
         facts.content.whole += inner.content;
         facts
@@ -225,6 +281,8 @@ impl Content {
         if let Some(text) = text.filter(|text| !text.is_empty()) {
             self.piece += text.length();
             self.is_some = true;
+            let Range { start, end } = text.place();
+            self.told = self.told.and(Told::Once { start, end });
         }
     }
 }
@@ -381,6 +439,7 @@ fn message(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
         }
         thoughts = thoughts.max(thought.piece);
         content.is_some |= thought.is_some;
+        content.told = content.told.and(thought.told);
         Some(())
     });
     content.piece += thoughts;
@@ -411,6 +470,7 @@ fn arguments(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
         // `{}` announces that they follow.
         content.piece += Some(reader.compact_length()?).filter(|length| *length > 2).unwrap_or(0);
         content.is_some = true;
+        content.told = Told::Otherwise;
         return Some(());
     }
     content.add(reader.text()?);

@@ -7,6 +7,7 @@ mod chunk;
 mod count;
 mod facts;
 mod known;
+mod repeated;
 mod shapes;
 mod stream;
 #[cfg(test)]

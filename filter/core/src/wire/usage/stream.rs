@@ -3,6 +3,7 @@
 use super::Observed;
 use super::body::{cohere, model, openai, read};
 use super::facts::{Choices, Facts, Kind};
+use super::repeated::Repeated;
 use super::watch::{Counters as CounterKind, End, Shape, Watch};
 use crate::endpoint::Endpoint;
 use crate::wire::anthropic::usage::{Counters, Totals};
@@ -25,6 +26,7 @@ pub struct StreamObserver {
     is_complete: bool,
     is_over: bool,
     last: Glance,
+    pub(super) repeated: Repeated,
 }
 
 /// What an event is.
@@ -53,12 +55,18 @@ impl StreamObserver {
             is_complete: false,
             is_over: false,
             last: Glance::default(),
+            repeated: Repeated::default(),
         }
     }
 
     /// Looks at the data of one event.
     pub fn event(&mut self, data: &[u8]) {
         self.last = Glance::default();
+        if let Some(text) = self.repeated.text_of(data) {
+            self.pieces = self.pieces.saturating_add(text as u64);
+            self.last.has_content = true;
+            return;
+        }
         let shape = self.watch.shape;
         let has_choices = matches!(shape.end(), End::Done | End::Reasons);
         if data.trim_ascii() == b"[DONE]" {
@@ -86,6 +94,7 @@ impl StreamObserver {
         self.is_complete |= facts.kind.ends();
         self.is_over |= facts.kind.ends();
         self.parse(&facts);
+        self.repeated.learn(data, &facts);
     }
 
     /// Servers that are not OpenAI's may leave out `[DONE]`; when each choice has said why it ended, that says as much.
