@@ -31,7 +31,7 @@ Usage: ./build.sh COMMAND
   test-arm64      the native module, cross-built, in the Arm64 Envoy under QEMU
   image [ARGS...] the filter as OCI images in target/images; with ARGS it is `weir image ARGS`: ./build.sh image --push ghcr.io/me/weir:1.0
   release VERSION all that a release has, in dist/; with Unreleased in place of the version it is a rehearsal
-  bench [ARGS...] Weir beside plain Envoy, and with --peers beside others: ./build.sh bench --help
+  bench [ARGS...] Weir beside bare Envoy, and with --peers beside others: ./build.sh bench --help
 
 Set ENVOY to use an Envoy of your own: 1.35 or later, for the native module 1.38.
 USAGE
@@ -244,6 +244,7 @@ bench() {
   case " $* " in *" --help "* | *" -h "*) exec "$OWN/venv/bin/python" tests/bench/bench.py "$@" ;; esac
   build_gateway build_filters
   build_load
+  case " $* " in *" --instructions "*) have valgrind || apt_install valgrind ;; esac
   case " $* " in *" --peers "*)
     say "installing the peers"
     have npm || apt_install nodejs npm

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The benchmark: Weir, plain Envoy and others side by side, in one run.
+"""The benchmark: Weir, bare Envoy and others side by side, in one run.
 
-Gateways are alive together on one core; the load and the model server have another. Rounds are interleaved, and every ratio is to plain
+Gateways are alive together on one core; the load and the model server have another. Rounds are interleaved, and every ratio is to bare
 Envoy in the same round. See docs/benchmarks/README.md for what is measured and how.
 """
 
@@ -14,20 +14,21 @@ import signal
 import sys
 import tempfile
 
-from driver import machine, parts, rounds, scenarios, special, table
-from driver.gateways import CORE, Failed, PlainEnvoy, WeirModule, WeirWasm
+from driver import instructions, machine, parts, rounds, scenarios, special, table
+from driver.gateways import CORE, BareEnvoy, Failed, WeirModule, WeirWasm
 
 NAMES = [scenario.name for scenario in scenarios.ALL] + ["fixed-rate", "idle", "models"]
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description="Weir, plain Envoy and others side by side")
+    parser = argparse.ArgumentParser(description="Weir, bare Envoy and others side by side")
     parser.add_argument("--quick", action="store_true", help="rounds of a second: for a first look")
     parser.add_argument("--smoke", action="store_true", help="checks that the benchmark works; measures nothing of use")
     parser.add_argument("--peers", action="store_true", help="install and measure the peers, too")
     parser.add_argument("--aigw-extproc", metavar="PATH", help="measure Envoy AI Gateway's external processor, which someone has built")
     parser.add_argument("--scenario", action="append", metavar="NAME", choices=NAMES, help=f"only this one; of {', '.join(NAMES)}")
-    parser.add_argument("--gateway", action="append", metavar="TEXT", help="only gateways whose name contains it, and plain Envoy")
+    parser.add_argument("--gateway", action="append", metavar="TEXT", help="only gateways whose name contains it, and bare Envoy")
+    parser.add_argument("--instructions", action="store_true", help="count instructions under valgrind, which no noise changes, in place of time")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--round-seconds", type=float, help="length of a round (default 3)")
     parser.add_argument("--rate", type=float, help="requests per second of the fixed rate")
@@ -52,7 +53,7 @@ def arguments():
 
 def candidates(options):
     """The classes of all gateways that are wanted."""
-    wanted = [PlainEnvoy, WeirWasm] if options.smoke else list(CORE)
+    wanted = [BareEnvoy, WeirWasm] if options.smoke else list(CORE)
     if options.peers or options.aigw_extproc:
         import peers
 
@@ -66,7 +67,7 @@ def candidates(options):
             wanted.append(built(peers.AiGateway, options.aigw_extproc))
     if options.gateway:
         wanted = [
-            each for each in wanted if each is PlainEnvoy or any(text.lower() in each.name.lower() for text in options.gateway)
+            each for each in wanted if each is BareEnvoy or any(text.lower() in each.name.lower() for text in options.gateway)
         ]
     return wanted
 
@@ -134,6 +135,9 @@ def main():
         with tempfile.TemporaryDirectory(prefix="weir-bench-") as directory:
             stage = rounds.Stage(options, pathlib.Path(directory))
             try:
+                if options.instructions:
+                    print(instructions.page(described, instructions.count(stage, options.scenario)))
+                    return 0
                 results, missing = measure(options, stage)
             finally:
                 stage.close()

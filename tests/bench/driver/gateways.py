@@ -1,7 +1,7 @@
 """The gateways of the core set: Envoy by itself, Envoy with other filters, and Weir.
 
-All are the same Envoy with the configuration that `weir render` writes. What differs is what stands in the two places where Weir has
-its filter: before the router, and in the cluster.
+The first is an Envoy that only proxies, with the least that this takes. All others are the same Envoy with the configuration that
+`weir render` writes. What differs is what stands in the two places where Weir has its filter: before the router, and in the cluster.
 
 A gateway, here and in `peers/`, has a `name`, `missing()` (what must be there before it can be started, None when nothing), `start(upstream_port,
 cpu)` which returns its base URL, `headers` that a client must send, `pids()` of all processes that count, and `stop()`.
@@ -33,6 +33,10 @@ class RenderedEnvoy:
     passes = False
     #: Which form of the filter is rendered.
     form = "wasm"
+    #: A command that Envoy runs under.
+    under = ()
+    #: Seconds until it must listen.
+    patience = 60
 
     def __init__(self, models=0):
         """`models`: how many models the routes name besides those of the scenarios."""
@@ -75,7 +79,7 @@ class RenderedEnvoy:
         """Changes what was rendered."""
 
     def _launch(self, port, cpu):
-        command = ["taskset", "--cpu-list", cpu, parts.envoy(), "--config-path", self._directory / "envoy.json"]
+        command = ["taskset", "--cpu-list", cpu, *self.under, parts.envoy(), "--config-path", self._directory / "envoy.json"]
         command += ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error"]
         # The native module lies beside the command.
         modules = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": os.environ.get("WEIR_MODULE_DIR", str(parts.weir().parent))}
@@ -87,7 +91,7 @@ class RenderedEnvoy:
             return listens(port)
 
         try:
-            wait_for(ready, 60, what=f"start of {self.name}")
+            wait_for(ready, self.patience, what=f"start of {self.name}")
         except Failed as failure:
             raise Failed(f"{failure}\n{self.log()}") from None
 
@@ -162,18 +166,57 @@ def children(node):
     return node if isinstance(node, list) else []
 
 
-class PlainEnvoy(ReplacedFilters):
-    """Only proxying: what every ratio is taken to."""
+class BareEnvoy(RenderedEnvoy):
+    """Only proxying, from one listener to one cluster: what every ratio is taken to."""
 
-    name = "plain Envoy"
+    name = "bare Envoy"
     #: What translation is compared with.
+    passes = True
+
+    def _render(self, port, upstream_port):
+        manager = typed(
+            "filters.network.http_connection_manager.v3.HttpConnectionManager",
+            stat_prefix="bare",
+            route_config={
+                "virtual_hosts": [
+                    {"name": "all", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "models"}}]}
+                ]
+            },
+            http_filters=[{"name": "router", "typed_config": typed("filters.http.router.v3.Router")}],
+        )
+        # Envoy's defaults are less than the connections of some scenarios.
+        limits = dict.fromkeys(["max_connections", "max_pending_requests", "max_requests"], 1_000_000)
+        cluster = {
+            "name": "models",
+            "load_assignment": {
+                "cluster_name": "models",
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": socket_address(upstream_port)}}]}],
+            },
+            "circuit_breakers": {"thresholds": [limits]},
+        }
+        listener = {
+            "address": socket_address(port),
+            "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+        }
+        document = {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+        (self._directory / "envoy.json").write_text(json.dumps(document))
+
+
+def socket_address(port):
+    return {"socket_address": {"address": LOOPBACK, "port_value": port}}
+
+
+class UnfilteredEnvoy(ReplacedFilters):
+    """What is rendered costs something without a filter, too: timeouts, retries, limits, headers."""
+
+    name = "rendered, no filters"
     passes = True
 
 
 class NoopEnvoy(ReplacedFilters):
     """A filter of Envoy's own that does nothing, in both places."""
 
-    name = "Envoy + no-op filters"
+    name = "rendered, no-op filters"
     passes = True
 
     def edge(self):
@@ -228,4 +271,4 @@ class WeirModule(RenderedEnvoy):
 
 
 #: In the order of the tables. The first one is the measure.
-CORE = [PlainEnvoy, NoopEnvoy, AiProtocolManager, WeirModule, WeirWasm]
+CORE = [BareEnvoy, UnfilteredEnvoy, NoopEnvoy, AiProtocolManager, WeirModule, WeirWasm]

@@ -56,7 +56,7 @@ def ratios(by_name, directory):
         logarithmic(axes)
         axes.set_ylim(bottom=0.5)
     axes.set_xticks(range(len(chosen)), [result["name"].replace("-", "\n", 1) for result in chosen])
-    axes.set_ylabel("CPU, plain Envoy = 1")
+    axes.set_ylabel("CPU, bare Envoy = 1")
     axes.legend(frameon=False, fontsize="small")
     return save(figure, directory, "cpu.svg")
 

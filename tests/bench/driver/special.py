@@ -7,7 +7,7 @@ import threading
 import time
 
 from . import machine
-from .gateways import PlainEnvoy
+from .gateways import BareEnvoy
 from .rounds import PATIENCE_LATER, run, say
 from .scenarios import FIXED, IDLE, MODELS
 
@@ -123,10 +123,10 @@ def idle(stage, classes, counts, clock):
         finally:
             if running:
                 stage.stop(running)
-    plain = next((row for row in rows if row["gateway"] == PlainEnvoy.name), {"streams": []})
+    bare = next((row for row in rows if row["gateway"] == BareEnvoy.name), {"streams": []})
     for row in rows:
-        for mine, theirs in zip(row["streams"], plain["streams"]):
-            mine["above_plain"] = mine["bytes_per_stream"] - theirs["bytes_per_stream"]
+        for mine, theirs in zip(row["streams"], bare["streams"]):
+            mine["above_bare"] = mine["bytes_per_stream"] - theirs["bytes_per_stream"]
     return {"name": "idle", "title": "Idle streams: memory of each", "rows": rows}
 
 

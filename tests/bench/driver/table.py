@@ -70,7 +70,7 @@ def idle_table(result):
     counts = next((row["streams"] for row in result["rows"] if row["streams"]), [])
     head = ["gateway"]
     for each in counts:
-        head += [f"kB/stream, {each['from']:,} to {each['to']:,}", "above plain"]
+        head += [f"kB/stream, {each['from']:,} to {each['to']:,}", "above bare"]
     head.append("RSS MB")
     rows, notes = [], []
     for row in result["rows"]:
@@ -82,7 +82,7 @@ def idle_table(result):
         for at in range(len(counts)):
             each = row["streams"][at] if at < len(row["streams"]) else None
             cells += [f"{each['bytes_per_stream'] / 1000:.1f}" if each else ""]
-            cells += [f"{each['above_plain'] / 1000:+.1f}" if each and "above_plain" in each else ""]
+            cells += [f"{each['above_bare'] / 1000:+.1f}" if each and "above_bare" in each else ""]
         rows.append([*cells, megabytes(row["streams"][-1]["memory"])])
     return grid(head, rows) if rows else "", notes
 
@@ -101,7 +101,7 @@ def render(results):
         "# Benchmark",
         f"{machine['date']}, Weir {machine['git']}, Envoy {machine['envoy']}, {machine['cpus']} x {machine['cpu']}, Linux {machine['kernel']}. "
         f"{results['rounds']} rounds of {results['round_seconds']} s. "
-        "Ratio: CPU, to plain Envoy in the same round; the median of all rounds, and their extremes.",
+        "Ratio: CPU, to bare Envoy in the same round; the median of all rounds, and their extremes.",
     ]
     disturbed = others(results)
     if disturbed > 0.03:
