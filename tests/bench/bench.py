@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import pathlib
+import re
 import resource
 import signal
 import sys
@@ -27,7 +28,14 @@ def arguments():
     parser.add_argument("--peers", action="store_true", help="install and measure the peers, too")
     parser.add_argument("--aigw-extproc", metavar="PATH", help="measure Envoy AI Gateway's external processor, which someone has built")
     parser.add_argument("--scenario", action="append", metavar="NAME", choices=NAMES, help=f"only this one; of {', '.join(NAMES)}")
-    parser.add_argument("--gateway", action="append", metavar="TEXT", help="only gateways whose name contains it, and bare Envoy")
+    parser.add_argument(
+        "--gateway",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="only gateways whose name contains it, and bare Envoy; NAME=COMMAND,PORT: one more, which listens on 127.0.0.1:PORT "
+        "and finds the model server on 127.0.0.1:$UPSTREAM_PORT",
+    )
     parser.add_argument("--instructions", action="store_true", help="count instructions under valgrind, which no noise changes, in place of time")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--round-seconds", type=float, help="length of a round (default 3)")
@@ -37,6 +45,9 @@ def arguments():
     parser.add_argument("--gateway-cpu", type=int, default=cpus[0], help="the gateways' core")
     parser.add_argument("--load-cpu", type=int, default=cpus[-1], help="the core of the load and the model server")
     options = parser.parse_args()
+    for text in options.gateway:
+        if "=" in text and not re.fullmatch(r"[^=]+=.+,\d+", text, re.DOTALL):
+            parser.error(f"argument --gateway: {text!r} is not NAME=COMMAND,PORT")
     if options.gateway_cpu == options.load_cpu:
         parser.error("the gateways and the load need a core each")
     if options.smoke:
@@ -54,7 +65,8 @@ def arguments():
 def candidates(options):
     """The classes of all gateways that are wanted."""
     wanted = [BareEnvoy, WeirWasm] if options.smoke else list(CORE)
-    if options.peers or options.aigw_extproc:
+    others = [text for text in options.gateway if "=" in text]
+    if options.peers or options.aigw_extproc or others:
         import peers
 
         if options.peers:
@@ -65,11 +77,10 @@ def candidates(options):
                 wanted.append(peer)
         if options.aigw_extproc:
             wanted.append(built(peers.AiGateway, options.aigw_extproc))
-    if options.gateway:
-        wanted = [
-            each for each in wanted if each is BareEnvoy or any(text.lower() in each.name.lower() for text in options.gateway)
-        ]
-    return wanted
+    texts = [text.lower() for text in options.gateway if text not in others]
+    if texts:
+        wanted = [each for each in wanted if each is BareEnvoy or any(text in each.name.lower() for text in texts)]
+    return wanted + [peers.other(text) for text in others]
 
 
 def built(gateway, path):

@@ -11,11 +11,14 @@ Each is a class with a `name` and these members, which is all that the driver kn
 """
 
 from .ai_gateway import AiGateway
+from .ferrogw import Ferrogw
 from .litellm import LiteLlm
 from .minimal_extproc import MinimalExtProc
+from .other import other
 from .portkey import Portkey
+from .rolter import Rolter
 
 #: Those that `./build.sh bench --peers` installs. `AiGateway(PATH)` needs a program that someone has built.
-PEERS = [MinimalExtProc, LiteLlm, Portkey]
+PEERS = [MinimalExtProc, Rolter, Ferrogw, LiteLlm, Portkey]
 
-__all__ = ["PEERS", "AiGateway", "LiteLlm", "MinimalExtProc", "Portkey"]
+__all__ = ["PEERS", "AiGateway", "Ferrogw", "LiteLlm", "MinimalExtProc", "Portkey", "Rolter", "other"]

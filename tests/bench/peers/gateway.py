@@ -26,6 +26,8 @@ class Gateway:
     """A peer; what it consists of is for the subclass to say in `launch`."""
 
     name = None
+    #: The port that it listens on, where it is not told one.
+    port = None
 
     def __init__(self):
         self.headers = {}
@@ -46,7 +48,7 @@ class Gateway:
         self._cpu = cpu
         self._directory = pathlib.Path(tempfile.mkdtemp(prefix="weir-bench-"))
         try:
-            port = free_port()
+            port = self.port or free_port()
             self.launch(port, upstream_port)
         except BaseException:
             self.stop()
