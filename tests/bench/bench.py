@@ -64,23 +64,26 @@ def arguments():
 
 def candidates(options):
     """The classes of all gateways that are wanted."""
-    wanted = [BareEnvoy, WeirWasm] if options.smoke else list(CORE)
     others = [text for text in options.gateway if "=" in text]
+    texts = [text.lower() for text in options.gateway if text not in others]
+
+    def is_wanted(each):
+        return not texts or each is BareEnvoy or any(text in each.name.lower() for text in texts)
+
+    wanted = [each for each in ([BareEnvoy, WeirWasm] if options.smoke else CORE) if is_wanted(each)]
     if options.peers or options.aigw_extproc or others:
         import peers
 
         if options.peers:
-            for peer in peers.PEERS:
+            for peer in filter(is_wanted, peers.PEERS):
                 if peer.missing():
                     rounds.say(f"installing {peer.name}")
                     peer.install()
                 wanted.append(peer)
         if options.aigw_extproc:
             wanted.append(built(peers.AiGateway, options.aigw_extproc))
-    texts = [text.lower() for text in options.gateway if text not in others]
-    if texts:
-        wanted = [each for each in wanted if each is BareEnvoy or any(text in each.name.lower() for text in texts)]
-    return wanted + [peers.other(text) for text in others]
+        wanted += [peers.other(text) for text in others]
+    return wanted
 
 
 def built(gateway, path):

@@ -2,10 +2,11 @@
 
 from .gateway import LOOPBACK, listens
 from .pypi import FromPypi
+from .rolter import MODELS
 
 CONFIGURATION = """\
 strategy: {mode: single}
-targets: [{virtual_key: openai}]
+targets: [{virtual_key: ollama}]
 """
 
 
@@ -17,10 +18,12 @@ class Ferrogw(FromPypi):
         environment = {
             "GOMAXPROCS": "1",
             "GATEWAY_CONFIG": str(self.write("config.yaml", CONFIGURATION)),
-            "OPENAI_API_KEY": "sk-of-the-benchmark",
-            "OPENAI_BASE_URL": f"http://{LOOPBACK}:{upstream_port}",
+            # Its provider of OpenAI takes no other models than OpenAI's; this one speaks the same API.
+            "OLLAMA_HOST": f"http://{LOOPBACK}:{upstream_port}",
+            "OLLAMA_MODELS": ",".join(MODELS),
             "ALLOW_UNAUTHENTICATED_PROXY": "true",
             "LOG_LEVEL": "error",
+            "RATE_LIMIT_RPS": "1000000",
             "PORT": str(port),
         }
         self.spawn(self.program(), "serve", env=environment)
