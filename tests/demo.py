@@ -60,7 +60,7 @@ def start_model(python):
     return start([python, ROOT / "tests" / "real_model" / "serve.py", folder], ["model"])
 
 
-SMALL_BUDGETS = "Each user has 25 tokens per hour and model here, so the third request or so is a 429."
+SMALL_BUDGETS = "Each user has 25 tokens per hour and model here, 20 of them for the answers: the second or third request is a 429."
 LARGE_BUDGETS = "Both names of open models are one real, small model here, which answers through either API."
 
 
