@@ -9,6 +9,7 @@ mod shard;
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use bytemuck::{Pod, Zeroable, must_cast_mut, must_cast_ref};
 use serde::Serialize;
 
 use self::shard::Shard;
@@ -33,7 +34,8 @@ pub struct Key<'a> {
 }
 
 /// Sums over requests; tokens, except where the name says otherwise.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Zeroable, Pod)]
+#[repr(C)]
 pub struct Totals {
     /// Requests that used something. One that two backends were at work on counts at each.
     pub requests: u64,
@@ -52,6 +54,9 @@ pub struct Totals {
     /// See [`super::Usage::total_or_sum`].
     pub total_tokens: u64,
 }
+
+/// [`Totals`], one after the other.
+type Numbers = [u64; size_of::<Totals>() / size_of::<u64>()];
 
 impl Totals {
     fn of(record: &Record) -> Totals {
@@ -78,52 +83,13 @@ impl Totals {
         })
     }
 
-    /// How many numbers it has.
-    const NUMBERS: usize = 8;
-
-    fn numbers(&self) -> [u64; Totals::NUMBERS] {
-        [
-            self.requests,
-            self.uncertain_requests,
-            self.input_tokens,
-            self.cached_input_tokens,
-            self.cache_creation_input_tokens,
-            self.output_tokens,
-            self.reasoning_tokens,
-            self.total_tokens,
-        ]
-    }
-
-    fn of_numbers(numbers: [u64; Totals::NUMBERS]) -> Totals {
-        let [
-            requests,
-            uncertain_requests,
-            input_tokens,
-            cached_input_tokens,
-            cache_creation_input_tokens,
-            output_tokens,
-            reasoning_tokens,
-            total_tokens,
-        ] = numbers;
-        Totals {
-            requests,
-            uncertain_requests,
-            input_tokens,
-            cached_input_tokens,
-            cache_creation_input_tokens,
-            output_tokens,
-            reasoning_tokens,
-            total_tokens,
-        }
-    }
-
     /// Adds `other`; sums stop at the largest number instead of wrapping.
     pub fn add(&mut self, other: &Totals) {
-        let mut sums = self.numbers();
-        for (sum, more) in sums.iter_mut().zip(other.numbers()) {
-            *sum = sum.saturating_add(more);
+        let sums: &mut Numbers = must_cast_mut(self);
+        let more: &Numbers = must_cast_ref(other);
+        for (sum, more) in sums.iter_mut().zip(more) {
+            *sum = sum.saturating_add(*more);
         }
-        *self = Totals::of_numbers(sums);
     }
 }
 

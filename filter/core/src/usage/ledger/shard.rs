@@ -1,9 +1,10 @@
 //! A shard of the ledger as it lies in shared data.
 //!
 //! Numbers have fixed places, so what a request used is added where it stands, and of the other entries nothing is read
-//! but their names: a shard may hold many, and each request writes one. Layout, numbers in little endian:
-//! [`VERSION`]; the evicted [`Totals`]; then for each entry when it was last used (8 bytes, seconds since 1970), its
-//! [`Totals`], the lengths of its three names (2 bytes each), and these.
+//! but their names: a shard may hold many, and each request writes one. Layout: [`VERSION`]; the evicted [`Totals`]; then
+//! for each entry its [`Fixed`] part and its names.
+
+use bytemuck::{Pod, Zeroable, bytes_of, try_pod_read_unaligned};
 
 use super::{Key, Totals};
 
@@ -11,15 +12,11 @@ use super::{Key, Totals};
 const VERSION: u8 = 0xf1;
 
 /// How many keys one shard holds.
-pub(super) const ENTRIES: usize = 64;
+const ENTRIES: usize = 64;
 
-const NUMBER: usize = size_of::<u64>();
-const TOTALS: usize = Totals::NUMBERS * NUMBER;
-const LENGTH: usize = size_of::<u16>();
-const NAMES: usize = 3;
-const HEAD: usize = 1 + TOTALS;
-/// What stands before an entry's names.
-const FIXED: usize = NUMBER + TOTALS + NAMES * LENGTH;
+/// Where the evicted totals lie.
+const EVICTED: usize = 1;
+const HEAD: usize = EVICTED + size_of::<Totals>();
 
 /// More than most entries take, in bytes.
 const ROOM: usize = 192;
@@ -27,12 +24,23 @@ const ROOM: usize = 192;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shard(Vec<u8>);
 
+/// What stands before an entry's names.
+#[derive(Debug, Clone, Copy, Zeroable, Pod)]
+#[repr(C)]
+struct Fixed {
+    /// Seconds since 1970.
+    last_used: u64,
+    totals: Totals,
+    /// Of the names, in bytes. The last is 0: with it there is no gap in this.
+    lengths: [u16; 4],
+}
+
 /// Where an entry lies, and what is in it.
-pub(super) struct Entry<'a> {
+struct Entry<'a> {
     at: usize,
     end: usize,
-    last_used: u64,
-    names: [&'a [u8]; NAMES],
+    fixed: Fixed,
+    names: [&'a [u8]; 3],
 }
 
 impl Shard {
@@ -56,50 +64,53 @@ impl Shard {
 
     pub(super) fn add(&mut self, key: &Key<'_>, totals: &Totals, now: u64) {
         let names = key.names();
-        let mut oldest: Option<(u64, usize, usize)> = None;
-        let mut count = 0_usize;
+        let (mut count, mut end) = (0_usize, HEAD);
+        let mut oldest: Option<(Fixed, usize, usize)> = None;
         let mut found = None;
         for entry in self.entries() {
             if entry.names == names {
-                found = Some(entry.at);
+                found = Some((entry.at, entry.fixed));
                 break;
             }
-            count += 1;
-            if oldest.is_none_or(|(last_used, ..)| entry.last_used < last_used) {
-                oldest = Some((entry.last_used, entry.at, entry.end));
+            (count, end) = (count + 1, entry.end);
+            if oldest.is_none_or(|(fixed, ..)| entry.fixed.last_used < fixed.last_used) {
+                oldest = Some((entry.fixed, entry.at, entry.end));
             }
         }
-        if let Some(at) = found {
-            self.write(at, now);
-            self.add_at(at + NUMBER, totals);
+        if let Some((at, mut fixed)) = found {
+            fixed.last_used = now;
+            fixed.totals.add(totals);
+            self.write(at, &fixed);
             return;
         }
-        if let Some((_, at, end)) = oldest.filter(|_| count >= ENTRIES) {
-            let evicted = self.totals(at + NUMBER);
-            self.add_at(1, &evicted);
+        // What can no longer be read would hide what is added behind it.
+        self.0.truncate(end);
+        if let Some((fixed, at, end)) = oldest.filter(|_| count >= ENTRIES) {
+            let mut evicted = self.evicted();
+            evicted.add(&fixed.totals);
+            self.write(EVICTED, &evicted);
             self.0.drain(at..end);
         }
-        self.0.extend_from_slice(&now.to_le_bytes());
-        totals.numbers().iter().for_each(|number| self.0.extend_from_slice(&number.to_le_bytes()));
+        let [user, model, backend] = names;
         // Names are clipped to less than a length can say.
-        let length = |name: &[u8]| u16::try_from(name.len()).unwrap_or(u16::MAX);
-        names.iter().for_each(|name| self.0.extend_from_slice(&length(name).to_le_bytes()));
+        let lengths = [user, model, backend, b""].map(|name| u16::try_from(name.len()).unwrap_or(u16::MAX));
+        self.0.extend_from_slice(bytes_of(&Fixed { last_used: now, totals: *totals, lengths }));
         names.iter().for_each(|name| self.0.extend_from_slice(name));
     }
 
     pub(super) fn evicted(&self) -> Totals {
-        self.totals(1)
+        self.read(EVICTED).unwrap_or_default()
     }
 
     /// All entries, in no order.
     pub(super) fn lines(&self) -> impl Iterator<Item = (Key<'_>, Totals)> {
         self.entries().map(|entry| {
             let [user, model, backend] = entry.names.map(String::from_utf8_lossy);
-            (Key { user, model, backend }, self.totals(entry.at + NUMBER))
+            (Key { user, model, backend }, entry.fixed.totals)
         })
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+    fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
         let mut at = HEAD;
         std::iter::from_fn(move || {
             let entry = self.entry(at)?;
@@ -109,38 +120,25 @@ impl Shard {
     }
 
     fn entry(&self, at: usize) -> Option<Entry<'_>> {
-        let names_at = at.checked_add(FIXED)?;
-        let lengths = self.0.get(names_at.checked_sub(NAMES * LENGTH)?..names_at)?;
-        let mut end = names_at;
-        let mut names: [&[u8]; NAMES] = [b""; NAMES];
-        for (name, length) in names.iter_mut().zip(lengths.as_chunks::<LENGTH>().0) {
-            let next = end.checked_add(u16::from_le_bytes(*length).into())?;
+        let fixed: Fixed = self.read(at)?;
+        let mut end = at.checked_add(size_of::<Fixed>())?;
+        let mut names: [&[u8]; 3] = [b""; 3];
+        for (name, length) in names.iter_mut().zip(fixed.lengths) {
+            let next = end.checked_add(length.into())?;
             *name = self.0.get(end..next)?;
             end = next;
         }
-        Some(Entry { at, end, last_used: self.read(at), names })
+        Some(Entry { at, end, fixed, names })
     }
 
-    fn totals(&self, at: usize) -> Totals {
-        Totals::of_numbers(std::array::from_fn(|index| self.read(at + index * NUMBER)))
+    fn read<T: Pod>(&self, at: usize) -> Option<T> {
+        let end = at.checked_add(size_of::<T>())?;
+        try_pod_read_unaligned(self.0.get(at..end)?).ok()
     }
 
-    fn add_at(&mut self, at: usize, more: &Totals) {
-        let mut totals = self.totals(at);
-        totals.add(more);
-        for (index, number) in totals.numbers().into_iter().enumerate() {
-            self.write(at + index * NUMBER, number);
-        }
-    }
-
-    fn read(&self, at: usize) -> u64 {
-        self.0.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes))
-    }
-
-    fn write(&mut self, at: usize, number: u64) {
-        if let Some(place) = self.0.get_mut(at..).and_then(<[u8]>::first_chunk_mut) {
-            *place = number.to_le_bytes();
-        }
+    fn write<T: Pod>(&mut self, at: usize, value: &T) {
+        let place = self.0.iter_mut().skip(at);
+        place.zip(bytes_of(value)).for_each(|(place, byte)| *place = *byte);
     }
 }
 
@@ -159,7 +157,7 @@ mod tests {
             let totals = Totals { requests: 1, input_tokens: user, ..Totals::default() };
             shard.add(&key(&user.to_string()), &totals, user);
         }
-        let mut last_used: Vec<u64> = shard.entries().map(|entry| entry.last_used).collect();
+        let mut last_used: Vec<u64> = shard.entries().map(|entry| entry.fixed.last_used).collect();
         last_used.sort_unstable();
         assert_eq!(last_used, (36..100).collect::<Vec<u64>>(), "the oldest go first");
         let kept: u64 = shard.lines().map(|(_, totals)| totals.input_tokens).sum();
@@ -170,7 +168,8 @@ mod tests {
     #[test]
     fn what_is_added_to_an_entry_changes_no_other() {
         let mut shard = Shard::of(None);
-        let one = Totals::of_numbers([1, 2, 3, 4, 5, 6, 7, 8]);
+        let numbers = |numbers: [u64; 8]| -> Totals { bytemuck::must_cast(numbers) };
+        let one = numbers([1, 2, 3, 4, 5, 6, 7, 8]);
         for user in ["ann", "", "bob"] {
             shard.add(&key(user), &one, 7);
         }
@@ -178,9 +177,9 @@ mod tests {
         let mut shard = Shard::of(Some(&before));
         shard.add(&key(""), &Totals { total_tokens: u64::MAX, ..one }, 9);
         let lines: Vec<(Key<'_>, Totals)> = shard.lines().collect();
-        let doubled = Totals { total_tokens: u64::MAX, ..Totals::of_numbers([2, 4, 6, 8, 10, 12, 14, 0]) };
+        let doubled = Totals { total_tokens: u64::MAX, ..numbers([2, 4, 6, 8, 10, 12, 14, 0]) };
         assert_eq!(lines, [(key("ann"), one), (key(""), doubled), (key("bob"), one)]);
-        let times: Vec<u64> = shard.entries().map(|entry| entry.last_used).collect();
+        let times: Vec<u64> = shard.entries().map(|entry| entry.fixed.last_used).collect();
         assert_eq!(times, [7, 9, 7]);
         assert_eq!(shard.0.len(), before.len());
     }
@@ -210,8 +209,11 @@ mod tests {
         ["ann", "bob"].iter().for_each(|user| shard.add(&key(user), &Totals::default(), 1));
         let whole = shard.into_bytes();
         for length in 0..whole.len() {
-            let lines = Shard::of(whole.get(..length)).lines().count();
+            let mut shard = Shard::of(whole.get(..length));
+            let lines = shard.lines().count();
             assert!(lines < 2, "{length}");
+            shard.add(&key("eve"), &Totals::default(), 1);
+            assert_eq!(shard.lines().count(), lines + 1, "{length}");
         }
     }
 }
