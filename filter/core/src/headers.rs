@@ -200,11 +200,8 @@ impl Headers {
     #[must_use]
     pub fn path_and_query(&self) -> (&str, Option<&str>) {
         let path = self.get(":path").unwrap_or_default();
-        let mark = memchr::memchr(b'?', path.as_bytes());
-        match mark.and_then(|mark| Some((path.get(..mark)?, path.get(mark.checked_add(1)?..)?))) {
-            Some((path, query)) => (path, Some(query)),
-            None => (path, None),
-        }
+        let end = memchr::memchr(b'?', path.as_bytes()).unwrap_or(path.len());
+        (path.get(..end).unwrap_or_default(), path.get(end.saturating_add(1)..))
     }
 }
 
