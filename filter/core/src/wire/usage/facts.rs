@@ -6,11 +6,9 @@
 
 use std::ops::Range;
 
+use super::content::{Content, block, blocks, items, message, part, whole};
 use super::watch::Shape;
-use crate::codec::reader::{Reader, Text};
-
-/// How deep the parts of a content may stand inside of each other.
-const MAX_PARTS: u32 = 8;
+use crate::codec::reader::Reader;
 
 /// What an event says.
 #[derive(Debug, Default)]
@@ -37,7 +35,7 @@ pub(super) struct PassedOver {
 }
 
 impl PassedOver {
-    pub(super) const MOST: usize = 6;
+    const MOST: usize = 6;
 
     fn add(&mut self, place: Range<usize>) {
         if let Some(slot) = self.places.get_mut(self.count) {
@@ -105,40 +103,6 @@ impl Kind {
 
     pub(super) fn ends(self) -> bool {
         matches!(self, Kind::End | Kind::Failed)
-    }
-}
-
-/// Content, in bytes of UTF-8.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Content {
-    /// What is new.
-    pub(super) piece: u64,
-    /// What says all of it, or all so far, beside its pieces.
-    pub(super) whole: u64,
-    /// There is some, though it may have no bytes that count: the name of a tool, a signature, sound.
-    pub(super) is_some: bool,
-    pub(super) told: Told,
-}
-
-/// Where an event tells the content of its pieces.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Told {
-    #[default]
-    Nowhere,
-    /// In one string, between these bytes.
-    Once {
-        start: usize,
-        end: usize,
-    },
-    Otherwise,
-}
-
-impl Told {
-    fn and(self, other: Told) -> Told {
-        match (self, other) {
-            (told, Told::Nowhere) | (Told::Nowhere, told) => told,
-            _ => Told::Otherwise,
-        }
     }
 }
 
@@ -276,28 +240,6 @@ impl<'d> Inner<'d> {
     }
 }
 
-impl Content {
-    fn add(&mut self, text: Option<Text<'_>>) {
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
-            self.piece += text.length();
-            self.is_some = true;
-            let Range { start, end } = text.place();
-            self.told = self.told.and(Told::Once { start, end });
-        }
-    }
-}
-
-type Read = fn(&mut Reader<'_>, &mut Content) -> Option<()>;
-
-/// What `read` finds is not a piece, but all of it.
-fn whole(reader: &mut Reader<'_>, content: &mut Content, read: Read) -> Option<()> {
-    let mut all = Content::default();
-    let done = read(reader, &mut all);
-    content.whole += all.piece;
-    content.is_some |= all.is_some;
-    done
-}
-
 /// A choice of a chat completion or a completion. Some servers send what has been said so far beside each piece.
 fn choice(reader: &mut Reader<'_>, shape: Shape, position: u32, facts: &mut Facts<'_>) -> Option<()> {
     let content = &mut facts.content;
@@ -373,141 +315,6 @@ fn blocked(reader: &mut Reader<'_>, choices: &mut Choices) -> Option<()> {
     })
 }
 
-/// A part of a candidate's content.
-fn part(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
-    reader.members(|reader, name| match name {
-        b"text" => {
-            content.add(reader.text()?);
-            Some(())
-        }
-        b"functionCall" => {
-            content.is_some = true;
-            reader.members(|reader, name| match name {
-                b"args" => arguments(reader, content),
-                _ => reader.skip(),
-            })
-        }
-        b"executableCode" => reader.members(|reader, name| match name {
-            b"code" => {
-                content.add(reader.text()?);
-                Some(())
-            }
-            _ => reader.skip(),
-        }),
-        b"inlineData" | b"fileData" | b"thoughtSignature" => {
-            content.is_some |= reader.raw()?.is_some();
-            Some(())
-        }
-        _ => reader.skip(),
-    })
-}
-
-/// A message of a chat completion or of Cohere's chat, or a piece of one.
-fn message(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
-    // The same thoughts under several names, since servers do not agree on one and some send two.
-    let mut thoughts = 0;
-    let done = reader.members(|reader, name| {
-        let mut thought = Content::default();
-        match name {
-            b"content" | b"refusal" | b"tool_plan" => parts(reader, content, MAX_PARTS)?,
-            b"reasoning_content" | b"reasoning" | b"reasoning_text" | b"reasoning_details"
-            | b"thinking_blocks" => {
-                parts(reader, &mut thought, MAX_PARTS)?;
-            }
-            // An event of Cohere's brings one.
-            b"tool_calls" if reader.peek()? == b'{' => {
-                content.is_some = true;
-                call(reader, content)?;
-            }
-            b"tool_calls" => reader.elements(|reader| {
-                content.is_some = true;
-                call(reader, content)
-            })?,
-            b"function_call" => function(reader, content)?,
-            b"audio" => reader.members(|reader, name| match name {
-                b"transcript" => {
-                    content.add(reader.text()?);
-                    Some(())
-                }
-                b"data" => {
-                    content.is_some |= reader.text()?.is_some_and(|data| !data.is_empty());
-                    Some(())
-                }
-                _ => reader.skip(),
-            })?,
-            _ => reader.skip()?,
-        }
-        thoughts = thoughts.max(thought.piece);
-        content.is_some |= thought.is_some;
-        content.told = content.told.and(thought.told);
-        Some(())
-    });
-    content.piece += thoughts;
-    done
-}
-
-fn call(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
-    reader.members(|reader, name| match name {
-        b"function" | b"custom" => function(reader, content),
-        _ => reader.skip(),
-    })
-}
-
-fn function(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
-    reader.members(|reader, name| match name {
-        b"arguments" | b"input" => arguments(reader, content),
-        b"name" => {
-            content.is_some |= reader.text()?.is_some_and(|name| !name.is_empty());
-            Some(())
-        }
-        _ => reader.skip(),
-    })
-}
-
-/// Arguments as a text or, in some APIs, as what that text would say.
-fn arguments(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
-    if reader.peek()? == b'{' {
-        // `{}` announces that they follow.
-        content.piece += Some(reader.compact_length()?).filter(|length| *length > 2).unwrap_or(0);
-        content.is_some = true;
-        content.told = Told::Otherwise;
-        return Some(());
-    }
-    content.add(reader.text()?);
-    Some(())
-}
-
-/// A text, or parts with texts in them.
-fn parts(reader: &mut Reader<'_>, content: &mut Content, depth: u32) -> Option<()> {
-    let Some(deeper) = depth.checked_sub(1) else { return reader.skip() };
-    match reader.peek()? {
-        b'[' => reader.elements(|reader| parts(reader, content, deeper)),
-        b'{' => reader.members(|reader, name| match name {
-            b"text" | b"thinking" | b"refusal" | b"content" | b"summary" => parts(reader, content, deeper),
-            b"transcript" => {
-                content.add(reader.text()?);
-                Some(())
-            }
-            _ => reader.skip(),
-        }),
-        _ => {
-            content.add(reader.text()?);
-            Some(())
-        }
-    }
-}
-
-/// The items of a response.
-fn items(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
-    reader.elements(|reader| {
-        reader.members(|reader, name| match name {
-            b"content" | b"summary" | b"code" => parts(reader, content, MAX_PARTS),
-            b"arguments" | b"input" => arguments(reader, content),
-            _ => reader.skip(),
-        })
-    })
-}
-
 /// What an event of Cohere's brings, or says of the end. True where that may be an error.
 fn cohere_delta<'d>(reader: &mut Reader<'d>, content: &mut Content, inner: &mut Inner<'d>) -> Option<bool> {
     let mut may_be_error = false;
@@ -525,25 +332,4 @@ fn cohere_delta<'d>(reader: &mut Reader<'d>, content: &mut Content, inner: &mut 
         Some(())
     })?;
     Some(may_be_error)
-}
-
-/// The blocks of a message.
-fn blocks(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
-    reader.elements(|reader| block(reader, content))
-}
-
-/// A block of a message, or a piece of one.
-fn block(reader: &mut Reader<'_>, content: &mut Content) -> Option<()> {
-    reader.members(|reader, name| match name {
-        b"text" | b"thinking" | b"partial_json" => {
-            content.add(reader.text()?);
-            Some(())
-        }
-        b"input" => arguments(reader, content),
-        b"signature" => {
-            content.is_some |= reader.text()?.is_some_and(|signature| !signature.is_empty());
-            Some(())
-        }
-        _ => reader.skip(),
-    })
 }

@@ -4,6 +4,7 @@
 
 mod body;
 mod chunk;
+mod content;
 mod count;
 mod facts;
 mod known;

@@ -2,7 +2,8 @@
 
 use memchr::memchr2;
 
-use super::facts::{Facts, Told};
+use super::content::Told;
+use super::facts::Facts;
 
 /// An event that said nothing but a piece of text. Those after it are the same in most streams but for the text, an id and
 /// a number, and need not be read again.
