@@ -36,7 +36,7 @@ def arguments():
         help="only gateways whose name contains it, and bare Envoy; NAME=COMMAND,PORT: one more, which listens on 127.0.0.1:PORT "
         "and finds the model server on 127.0.0.1:$UPSTREAM_PORT",
     )
-    parser.add_argument("--instructions", action="store_true", help="count instructions under valgrind, which no noise changes, in place of time")
+    parser.add_argument("--instructions", action="store_true", help="count instructions under valgrind in place of time")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--round-seconds", type=float, help="length of a round (default 3)")
     parser.add_argument("--rate", type=float, help="requests per second of the fixed rate")
@@ -48,6 +48,8 @@ def arguments():
     for text in options.gateway:
         if "=" in text and not re.fullmatch(r"[^=]+=.+,\d+", text, re.DOTALL):
             parser.error(f"argument --gateway: {text!r} is not NAME=COMMAND,PORT")
+    if options.instructions and not set(options.scenario or []) <= {scenario.name for scenario in scenarios.ALL}:
+        parser.error("--instructions counts those of scenarios with rounds only")
     if options.gateway_cpu == options.load_cpu:
         parser.error("the gateways and the load need a core each")
     if options.smoke:
@@ -155,7 +157,7 @@ def main():
                 results, missing = measure(options, stage)
             finally:
                 stage.close()
-    except parts.Missing as missing:
+    except (parts.Missing, Failed) as missing:
         raise SystemExit(f"bench: {missing}") from None
     told = {
         "machine": described,

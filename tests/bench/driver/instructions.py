@@ -1,6 +1,6 @@
-"""Instructions of a request, or of an event of a stream, counted by callgrind: a figure that is the same on a busy machine.
+"""Instructions of a request, or of an event of a stream, counted by callgrind.
 
-Only those of the process itself are counted, none of the kernel's. A wasm filter's are not: V8 makes new code as it runs.
+Those of a request are the same on a busy machine. Of events fewer come at a time where there is time for each. Only those of the process itself are counted, none of the kernel's. A wasm filter's are not: V8 makes new code as it runs.
 """
 
 import http.client
@@ -123,14 +123,16 @@ def of_streams(running, scenario, counter):
     readers = [threading.Thread(target=read, args=(at,)) for at in range(STREAMS)]
     for reader in readers:
         reader.start()
-    wait_for(lambda: all(events), what="an event on each stream")
-    counter.begin()
-    before = sum(events)
-    time.sleep(STREAM_SECONDS)
-    counted, after = counter.end(), sum(events)
-    stop.set()
-    for reader in readers:
-        reader.join()
+    try:
+        wait_for(lambda: all(events), what="an event on each stream")
+        counter.begin()
+        before = sum(events)
+        time.sleep(STREAM_SECONDS)
+        counted, after = counter.end(), sum(events)
+    finally:
+        stop.set()
+        for reader in readers:
+            reader.join()
     return counted / (after - before)
 
 
