@@ -244,7 +244,7 @@ bench() {
   case " $* " in *" --help "* | *" -h "*) exec "$OWN/venv/bin/python" tests/bench/bench.py "$@" ;; esac
   build_gateway build_filters
   build_load
-  case " $* " in *" --instructions "*) have valgrind || apt_install valgrind ;; esac
+  case " $* " in *" --instructions "* | *" --smoke "*) need_valgrind ;; esac
   case " $* " in *" --peers "*)
     say "installing the peers"
     have npm || apt_install nodejs npm
@@ -253,6 +253,9 @@ bench() {
   esac
   exec "$OWN/venv/bin/python" tests/bench/bench.py "$@"
 }
+
+# What counts instructions and calls.
+need_valgrind() { have valgrind || apt_install valgrind; }
 
 # What a release has of Weir itself, without what it runs on.
 build_parts() {

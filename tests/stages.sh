@@ -113,6 +113,7 @@ end_beside() {
 
 need_packages() {
   need_redis
+  need_valgrind
   { have node && have npm; } || apt_install nodejs npm
 }
 

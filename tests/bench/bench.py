@@ -15,7 +15,7 @@ import signal
 import sys
 import tempfile
 
-from driver import instructions, machine, parts, rounds, scenarios, special, table
+from driver import calls, instructions, machine, parts, rounds, scenarios, special, table
 from driver.gateways import CORE, BareEnvoy, Failed, WeirModule, WeirWasm
 
 NAMES = [scenario.name for scenario in scenarios.ALL] + ["fixed-rate", "idle", "models"]
@@ -24,7 +24,7 @@ NAMES = [scenario.name for scenario in scenarios.ALL] + ["fixed-rate", "idle", "
 def arguments():
     parser = argparse.ArgumentParser(description="Weir, bare Envoy and others side by side")
     parser.add_argument("--quick", action="store_true", help="rounds of a second: for a first look")
-    parser.add_argument("--smoke", action="store_true", help="checks that the benchmark works; measures nothing of use")
+    parser.add_argument("--smoke", action="store_true", help="checks that the benchmark works, and the number of calls and allocations of a request; measures no time of use")
     parser.add_argument("--peers", action="store_true", help="install and measure the peers, too")
     parser.add_argument("--aigw-extproc", metavar="PATH", help="measure Envoy AI Gateway's external processor, which someone has built")
     parser.add_argument("--scenario", action="append", metavar="NAME", choices=NAMES, help=f"only this one; of {', '.join(NAMES)}")
@@ -155,6 +155,8 @@ def main():
                     print(instructions.page(described, instructions.count(stage, options.scenario)))
                     return 0
                 results, missing = measure(options, stage)
+                # These are exact, so they can be held.
+                costly = calls.check(stage) if options.smoke else []
             finally:
                 stage.close()
     except (parts.Missing, Failed) as missing:
@@ -171,7 +173,7 @@ def main():
     page = table.render(told)
     print(page)
     if options.smoke:
-        return smoke_outcome(results)
+        return smoke_outcome(results, costly)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "results.json").write_text(json.dumps(told, indent=1) + "\n")
     (options.out / "results.md").write_text(page)
@@ -182,8 +184,8 @@ def main():
     return 0
 
 
-def smoke_outcome(results):
-    """Whether every gateway was measured in every scenario."""
+def smoke_outcome(results, costly):
+    """Whether every gateway was measured in every scenario, and no request took more calls than it may."""
     wrong = [f"{result['name']}: {row['gateway']}: {row['note']}" for result in results for row in result["rows"] if row.get("note")]
     empty = [
         f"{result['name']}: {row['gateway']}: nothing was measured"
@@ -191,9 +193,9 @@ def smoke_outcome(results):
         for row in result["rows"]
         if not row.get("note") and not row.get("median") and not row.get("streams")
     ]
-    for line in wrong + empty:
+    for line in wrong + empty + costly:
         rounds.say(f"bench: {line}")
-    return 1 if wrong or empty or not results else 0
+    return 1 if wrong or empty or costly or not results else 0
 
 
 if __name__ == "__main__":

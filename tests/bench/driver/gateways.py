@@ -33,8 +33,9 @@ class RenderedEnvoy:
     passes = False
     #: Which form of the filter is rendered.
     form = "wasm"
-    #: A command that Envoy runs under.
+    #: A command that Envoy runs under, and more options of Envoy's.
     under = ()
+    options = ()
     #: Seconds until it must listen.
     patience = 60
 
@@ -80,7 +81,7 @@ class RenderedEnvoy:
 
     def _launch(self, port, cpu):
         command = ["taskset", "--cpu-list", cpu, *self.under, parts.envoy(), "--config-path", self._directory / "envoy.json"]
-        command += ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error"]
+        command += ["--concurrency", "1", "--use-dynamic-base-id", "--log-level", "error", *self.options]
         # The native module lies beside the command.
         modules = {"ENVOY_DYNAMIC_MODULES_SEARCH_PATH": os.environ.get("WEIR_MODULE_DIR", str(parts.weir().parent))}
         self._process = Process(command, env={**manifest.CREDENTIALS, **modules}, cwd=self._directory)
@@ -98,6 +99,10 @@ class RenderedEnvoy:
     def log(self):
         """The end of what it said."""
         return self._process.output[-3000:] if self._process else ""
+
+    def lines(self):
+        """All lines that it has said."""
+        return self._process.lines
 
     def pids(self):
         return [self._process.pid, *descendants(self._process.pid)]

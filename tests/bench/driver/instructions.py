@@ -3,6 +3,7 @@
 Those of a request are the same on a busy machine. Of events fewer come at a time where there is time for each. Only those of the process itself are counted, none of the kernel's. A wasm filter's are not: V8 makes new code as it runs.
 """
 
+import contextlib
 import http.client
 import re
 import subprocess
@@ -21,6 +22,7 @@ FIRST, COUNTED = 100, 300
 STREAMS, STREAM_SECONDS = 10, 4
 #: Not those that sign, as valgrind lacks the instructions for SHA-256; nor large bodies, of whose copies it counts each byte.
 NAMES = ["chat-16", "paced"]
+TOTALS = re.compile(r"^totals: (\d+)$", re.MULTILINE)
 GATEWAYS = [BareEnvoy, UnfilteredEnvoy, WeirModule]
 
 
@@ -38,6 +40,15 @@ def count(stage, names=None):
 
 
 def of_one(stage, make, scenario):
+    with counting(stage, make, scenario) as (running, counter):
+        if scenario.endless:
+            return of_streams(running, scenario, counter)
+        return total(of_requests(running, scenario, counter, COUNTED)) / COUNTED
+
+
+@contextlib.contextmanager
+def counting(stage, make, scenario):
+    """A gateway under callgrind that serves, and its counter."""
     out = stage.directory / "callgrind"
     valgrind = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
     slow = type(make.__name__, (make,), {"under": valgrind, "patience": 300})
@@ -47,8 +58,7 @@ def of_one(stage, make, scenario):
         if wrong:
             raise Failed(f"{running.name}: {scenario.name}: {wrong}")
         with Counter(running, out) as counter:
-            work = of_streams if scenario.endless else of_requests
-            return work(running, scenario, counter)
+            yield running, counter
     finally:
         stage.stop(running)
 
@@ -72,10 +82,11 @@ class Counter:
         self._tell("--zero")
 
     def end(self):
+        """What callgrind has written."""
         self._tell("--dump")
-        totals = wait_for(self._totals, what="callgrind's totals")
+        written = wait_for(self._written, what="callgrind's totals")
         self._tell("--instr=off")
-        return totals
+        return written
 
     def _tell(self, what):
         subprocess.run(["callgrind_control", what, str(self._pid)], check=True, capture_output=True, timeout=120)
@@ -83,9 +94,14 @@ class Counter:
     def _files(self):
         return sorted(self._out.parent.glob(f"{self._out.name}*"))
 
-    def _totals(self):
-        found = [re.search(r"^totals: (\d+)$", file.read_text(errors="replace"), re.MULTILINE) for file in self._files()]
-        return next((int(match[1]) for match in found if match), None)
+    def _written(self):
+        texts = [file.read_text(errors="replace") for file in self._files()]
+        return next((text for text in texts if TOTALS.search(text)), None)
+
+
+def total(written):
+    """All instructions."""
+    return int(TOTALS.search(written)[1])
 
 
 def connection(running):
@@ -98,16 +114,17 @@ def ask(client, running, scenario):
     return client.getresponse()
 
 
-def of_requests(running, scenario, counter):
+def of_requests(running, scenario, counter, count):
+    """What callgrind writes of so many, one after another."""
     client = connection(running)
     for _ in range(FIRST):
         ask(client, running, scenario).read()
     counter.begin()
-    for _ in range(COUNTED):
+    for _ in range(count):
         ask(client, running, scenario).read()
-    counted = counter.end() / COUNTED
+    written = counter.end()
     client.close()
-    return counted
+    return written
 
 
 def of_streams(running, scenario, counter):
@@ -128,7 +145,7 @@ def of_streams(running, scenario, counter):
         counter.begin()
         before = sum(events)
         time.sleep(STREAM_SECONDS)
-        counted, after = counter.end(), sum(events)
+        counted, after = total(counter.end()), sum(events)
     finally:
         stop.set()
         for reader in readers:
