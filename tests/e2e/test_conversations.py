@@ -72,7 +72,7 @@ class Way:
 
 WAYS = [
     Way(api, schema, model, stream)
-    for api in (sdks.OpenAI, sdks.Anthropic, sdks.Gemini, sdks.Cohere)
+    for api in (sdks.OpenAI, sdks.Responses, sdks.Anthropic, sdks.Gemini, sdks.Cohere)
     for schema, (*_, models) in SCHEMAS.items()
     for model in models
     for stream in (False, True)

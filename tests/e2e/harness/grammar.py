@@ -36,6 +36,68 @@ def of_completion(stream):
     assert (finish == "tool_calls") == (begun > 0)
 
 
+#: By type of an item: the list that its parts are in, and the events that such a part, or the item itself, grows by.
+_PARTS = {"message": ("content", "content_index"), "reasoning": ("summary", "summary_index"), "function_call": (None, None)}
+_GROWS = {"output_text.delta": "text", "refusal.delta": "refusal", "reasoning_summary_text.delta": "text"}
+
+
+def of_response(stream):
+    """Checks a stream of OpenAI's responses. `stream` is its text."""
+    events = []
+    # A comment is a sign of life.
+    for block in (block for block in _blocks(stream) if not block.startswith(":")):
+        name, data = block.split("\n")
+        events.append(json.loads(_behind("data: ", data)))
+        assert events[-1]["type"] == _behind("event: ", name)
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    created, going, *events, last = events
+    assert [event["type"] for event in (created, going)] == ["response.created", "response.in_progress"]
+    assert created["response"]["usage"] is None and created["response"]["output"] == []
+    assert last["type"] == f"response.{last['response']['status']}"
+    assert {event["response"]["id"] for event in (created, going, last)} == {created["response"]["id"]}
+    items, done = [], []
+    for event in events:
+        kind = event["type"].removeprefix("response.")
+        index = event["output_index"]
+        if kind == "output_item.added":
+            assert index == len(items) == len(done), "an item begins before the last one has ended"
+            items.append(event["item"])
+        elif kind == "output_item.done":
+            assert index == len(done) and event["item"]["id"] == items[index]["id"]
+            member = _PARTS[event["item"]["type"]][0] or "arguments"
+            assert items[index][member] == event["item"][member]
+            done.append(event["item"])
+        else:
+            assert index == len(items) - 1 == len(done) and event["item_id"] == items[index]["id"]
+            _grow(items[index], kind, event)
+    assert done and last["response"]["output"] == done and last["response"]["usage"]["total_tokens"]
+
+
+def _grow(item, kind, event):
+    """What an event adds to an item."""
+    if kind == "function_call_arguments.delta":
+        item["arguments"] += event["delta"]
+        return
+    if kind == "function_call_arguments.done":
+        assert item["arguments"] == event["arguments"]
+        return
+    name, index = _PARTS[item["type"]]
+    parts = item[name]
+    if kind in ("content_part.added", "reasoning_summary_part.added"):
+        assert event[index] == len(parts)
+        parts.append(event["part"])
+        return
+    part = parts[event[index]]
+    assert part is parts[-1]
+    if kind in _GROWS:
+        part[_GROWS[kind]] += event["delta"]
+    elif kind in ("content_part.done", "reasoning_summary_part.done"):
+        assert part == event["part"]
+    else:
+        member = _GROWS[kind.replace(".done", ".delta")]
+        assert part[member] == event[member]
+
+
 #: What may be in a block of each type, and the member of a delta that has it.
 _DELTAS = {
     "text": {"text_delta": "text", "citations_delta": "citation"},

@@ -97,6 +97,43 @@ def as_history(message):
     return said
 
 
+class Responses(_Client):
+    """OpenAI's responses."""
+
+    TOOL = {"type": "function", "strict": False, **WEATHER}
+    FORCED = "required"
+    ENDS = {"text": "completed", "call": "completed"}
+
+    def __init__(self, gateway, user, stream, strict=True):
+        super().__init__(openai, gateway.openai, user, stream, strict)
+
+    def ask(self, messages, **asked):
+        """`messages` are texts as others have them, and what the client itself gave as history: as many items as it came in."""
+        asked["input"] = [item for message in messages for item in (message if isinstance(message, list) else [message])]
+        if self._stream:
+            with self._client.responses.stream(**asked) as events:
+                answer = events.get_final_response()
+            grammar.of_response(self._streamed())
+        else:
+            answer = self._client.responses.create(**asked)
+        calls = [item for item in answer.output if item.type == "function_call"]
+        # The SDK's helper for streams adds what is parsed.
+        made = {"parsed_arguments": True, "content": {"__all__": {"parsed"}}}
+        return Turn(
+            model=answer.model,
+            text=answer.output_text,
+            calls=[(call.name, json.loads(call.arguments)) for call in calls],
+            end=answer.status,
+            usage=(answer.usage.input_tokens, answer.usage.output_tokens),
+            said=[item.model_dump(exclude_none=True, exclude=made) for item in answer.output],
+            call_id=calls[0].call_id if calls else None,
+        )
+
+    @staticmethod
+    def result(turn, text):
+        return [{"type": "function_call_output", "call_id": turn.call_id, "output": text}]
+
+
 class Anthropic(_Client):
     """Anthropic's messages."""
 
