@@ -74,8 +74,9 @@ class Heard:
     """A streamed answer, with the time at which each piece came."""
 
     def __init__(self, gateway, model, api="openai", **more):
-        path = "/v1/chat/completions" if api == "openai" else "/anthropic/v1/messages"
-        body = {"model": model, "messages": HELLO, "max_tokens": 50, "stream": True, **more}
+        path = {"openai": "/v1/chat/completions", "responses": "/v1/responses", "anthropic": "/anthropic/v1/messages"}[api]
+        asked = {"input": HELLO} if api == "responses" else {"messages": HELLO, "max_tokens": 50}
+        body = {"model": model, **asked, "stream": True, **more}
         started = time.monotonic()
         self.pieces, self.broken = [], False
         with httpx.stream("POST", gateway.url + path, json=body, timeout=60) as answer:
@@ -190,6 +191,28 @@ class TestSilence:
         assert "sent nothing for 3 s" in error["error"]["message"]
         assert error["type"] == "error"
         assert ("event: error\n" in heard.text) == (api == "anthropic")
+
+    @pytest.mark.parametrize("model", ["short", "claude-short"])
+    def test_it_ends_a_response_with_an_event_of_its_own(self, gateway, providers, model):
+        """Which has the number that comes next, whoever wrote the others."""
+        if model == "short":
+            events = [
+                {"type": "response.created", "sequence_number": 0, "response": {"id": "resp_1", "output": []}},
+                {"type": "response.output_text.delta", "sequence_number": 1, "item_id": "i", "delta": "at last"},
+            ]
+            begin = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+        else:
+            begin = CLAUDES[: CLAUDES.index("event: message_delta")]
+        provider = providers["qwen3" if model == "short" else "claude"]
+        provider.script({"text": begin}, {"hang": True}, headers=SSE)
+        heard = Heard(gateway, model, "responses")
+        assert heard.status == 200 and "at last" in heard.text
+        name, data = heard.text.rstrip().rsplit("\n\n", 1)[1].split("\n")
+        error = json.loads(data.removeprefix("data: "))
+        assert name == "event: error" and error["type"] == "error"
+        assert "sent nothing for 3 s" in error["message"]
+        assert error["error"]["message"] == error["message"], "by which the SDK raises it"
+        assert error["sequence_number"] == heard.text.count("data: ") - 1
 
     @pytest.mark.parametrize("api", ["openai", "anthropic"])
     def test_before_the_first_event(self, gateway, providers, api):

@@ -30,6 +30,8 @@ pub struct Pulse {
     pub told_ms: u64,
     /// When the answer had said its last word, in the words of its API.
     pub over_ms: Option<u64>,
+    /// The number of the next event, in a stream that counts them.
+    pub number: Option<u64>,
 }
 
 /// What is due in a stream.
@@ -65,7 +67,7 @@ impl Pulse {
     /// The headers of a stream are gone.
     #[must_use]
     pub fn new(now_ms: u64) -> Pulse {
-        Pulse { heard_ms: now_ms, told_ms: now_ms, over_ms: None }
+        Pulse { heard_ms: now_ms, told_ms: now_ms, over_ms: None, number: None }
     }
 
     /// What is due at `now_ms`; the client is taken to get it.
@@ -84,7 +86,7 @@ impl Pulse {
             let said = Duration::from_millis(silence);
             let error =
                 Error::new(Kind::Timeout, format!("the backend sent nothing for {} s", said.as_secs()));
-            return Beat::End(api.api().error_event(&error));
+            return Beat::End(api.api().error_event(&error, self.number));
         }
         let quiet = now_ms.saturating_sub(self.told_ms);
         if config.keepalive_ms > 0 && quiet >= config.keepalive_ms {
@@ -103,7 +105,7 @@ impl Pulse {
             return Beat::End(Vec::new());
         }
         let error = Error::new(Kind::Unavailable, "the gateway is stopping, and ends this answer; try again");
-        Beat::End(api.api().error_event(&error))
+        Beat::End(api.api().error_event(&error, self.number))
     }
 }
 

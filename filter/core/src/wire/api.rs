@@ -27,8 +27,9 @@ pub trait Api: fmt::Debug + Sync {
     /// The body of an answer that is an error.
     fn error(&self, error: &Error) -> Value;
 
-    /// The same as an event of a stream that has begun and passes untranslated.
-    fn error_event(&self, error: &Error) -> Vec<u8> {
+    /// The same as an event of a stream that has begun, by who has not written the others. With it goes its number,
+    /// in a stream that counts its events.
+    fn error_event(&self, error: &Error, _: Option<u64>) -> Vec<u8> {
         format!("data: {}\n\n", self.error(error)).into_bytes()
     }
 
@@ -108,6 +109,11 @@ pub trait EventWriter: fmt::Debug {
 
     /// True after the end of the answer or an error: nothing more will be written.
     fn is_closed(&self) -> bool;
+
+    /// The number of the next event, in an API that counts them.
+    fn next_number(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// What the codecs of an answer need of the question.

@@ -328,12 +328,21 @@ impl Stream {
             return;
         }
         let pulse = progress.pulse.get_or_insert(Pulse::new(now_ms));
+        pulse.number = self.next_number();
         if is_over {
             pulse.over_ms.get_or_insert(now_ms);
         }
         pulse.heard_ms = now_ms;
         if !matches!(chunk, Chunk::Replace(made) if made.is_empty()) {
             pulse.told_ms = now_ms;
+        }
+    }
+
+    /// That of the next event, if they are numbered.
+    fn next_number(&self) -> Option<u64> {
+        match &self.mode {
+            Mode::Watch(observer) => observer.next_number(),
+            Mode::Translate(translation) => translation.writer.next_number(),
         }
     }
 
@@ -375,9 +384,10 @@ impl Stream {
         self.broken = true;
         if !std::mem::replace(&mut self.ended, true) {
             let error = self.secrets.blanked_error(error);
+            let number = self.next_number();
             let out = out.bytes();
             match &mut self.mode {
-                Mode::Watch(_) => out.extend_from_slice(&self.api.api().error_event(&error)),
+                Mode::Watch(_) => out.extend_from_slice(&self.api.api().error_event(&error, number)),
                 // It knows what was said before.
                 Mode::Translate(translation) => {
                     translation.writer.event(&chat::Event::Error(error), &mut Losses::default(), out);
@@ -487,7 +497,8 @@ impl Attempt {
         let Some(stream) = &mut self.answer.stream else { return HeldHeaders::Over };
         let held = stream.held(now_ms);
         if matches!(held, HeldHeaders::Release(_)) {
-            self.exchange.borrow_mut().attempt.pulse = Some(Pulse::new(now_ms));
+            let pulse = Pulse { number: stream.next_number(), ..Pulse::new(now_ms) };
+            self.exchange.borrow_mut().attempt.pulse = Some(pulse);
         }
         held
     }

@@ -200,6 +200,14 @@ impl Api for OpenAiApi {
         })
     }
 
+    /// Only responses count their events, and they have an event of their own for it.
+    fn error_event(&self, error: &Error, number: Option<u64>) -> Vec<u8> {
+        match number {
+            Some(number) => responses::error_event(error, number),
+            None => format!("data: {}\n\n", self.error(error)).into_bytes(),
+        }
+    }
+
     /// <https://platform.openai.com/docs/guides/error-codes>. Anthropic's is another, though it has the same members.
     fn is_error(&self, body: &Value) -> bool {
         super::error::has_type_and_message(body) && body.get("type").is_none()

@@ -1,5 +1,7 @@
 //! Streamed answers, event by event.
 
+use serde::Deserialize;
+
 use super::Observed;
 use super::body::{cohere, model, openai, read};
 use super::facts::{Choices, Facts, Kind};
@@ -27,6 +29,9 @@ pub struct StreamObserver {
     is_over: bool,
     last: Glance,
     pub(super) repeated: Repeated,
+    /// So many events came, and the number of the first, where they have any.
+    events: u64,
+    first_number: Option<u64>,
 }
 
 /// What an event is.
@@ -56,12 +61,15 @@ impl StreamObserver {
             is_over: false,
             last: Glance::default(),
             repeated: Repeated::default(),
+            events: 0,
+            first_number: None,
         }
     }
 
     /// Looks at the data of one event.
     pub fn event(&mut self, data: &[u8]) {
         self.last = Glance::default();
+        self.events = self.events.saturating_add(1);
         if let Some(text) = self.repeated.text_of(data) {
             self.pieces = self.pieces.saturating_add(text as u64);
             self.last.has_content = true;
@@ -73,6 +81,9 @@ impl StreamObserver {
             self.is_complete = true;
             self.is_over |= shape.end() == End::Done;
             return;
+        }
+        if shape == Shape::Responses && self.events == 1 {
+            self.first_number = number(data);
         }
         let facts = Facts::of(shape, data);
         self.pieces = self.pieces.saturating_add(facts.content.piece);
@@ -107,6 +118,16 @@ impl StreamObserver {
     #[must_use]
     pub fn last(&self) -> Glance {
         self.last
+    }
+
+    /// The number of the next event, in a stream that counts them: one that is taken up again does not begin at 0.
+    #[must_use]
+    pub fn next_number(&self) -> Option<u64> {
+        let first = match self.watch.shape {
+            Shape::Responses if self.events == 0 => Some(0),
+            _ => self.first_number,
+        };
+        first.map(|first| first.saturating_add(self.events))
     }
 
     /// The content so far, in bytes of UTF-8: texts, thoughts and arguments of calls.
@@ -165,6 +186,15 @@ impl StreamObserver {
         }
         self.observed.usage = self.totals.usage();
     }
+}
+
+/// That of an event of responses.
+fn number(data: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Event {
+        sequence_number: u64,
+    }
+    serde_json::from_slice(data).ok().map(|Event { sequence_number }| sequence_number)
 }
 
 #[cfg(test)]
@@ -284,6 +314,22 @@ mod tests {
             let error = observer.observed().error.as_ref().map(|error| error.message());
             assert_eq!(error, Some(message), "{data}");
         }
+    }
+
+    #[test]
+    fn the_next_number_follows_from_the_first() {
+        let next = |endpoint, events: &[&str]| {
+            let mut observer = StreamObserver::new(endpoint, 1);
+            events.iter().for_each(|event| observer.event(event.as_bytes()));
+            observer.next_number()
+        };
+        let created = r#"{"type":"response.created","sequence_number":0,"response":{}}"#;
+        let delta = r#"{"type":"response.output_text.delta","sequence_number":41,"delta":"x"}"#;
+        assert_eq!(next(Endpoint::Responses, &[]), Some(0));
+        assert_eq!(next(Endpoint::Responses, &[created, delta, delta]), Some(3));
+        assert_eq!(next(Endpoint::StoredResponse, &[delta, delta]), Some(43), "taken up again");
+        assert_eq!(next(Endpoint::Responses, &[r#"{"type":"response.created"}"#]), None);
+        assert_eq!(next(Endpoint::ChatCompletions, &[r#"{"sequence_number":1,"choices":[]}"#]), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use weir_core::backend::{AnswerHeaders, Attempt, Begin, Chunk, Place};
 use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, OpenAI};
 use weir_core::exchange::{Answer as AnswerState, Exchange};
@@ -111,6 +112,34 @@ fn a_stream_that_breaks_ends_with_an_error_event() {
         assert!(last_event(&outcome).contains(message), "{}", outcome.text());
         assert!(!outcome.text().contains("[DONE]"), "{}", outcome.text());
         assert!(outcome.record.output_tokens > Some(0));
+    }
+}
+
+#[test]
+fn a_response_that_breaks_ends_with_an_event_of_its_own() {
+    let events = [
+        r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","output":[]}}"#,
+        r#"{"type":"response.output_text.delta","sequence_number":1,"item_id":"i","delta":"x"}"#,
+    ];
+    let body = r#"{"model":"m","input":"hi","stream":true}"#;
+    for (schema, answer, number) in [
+        (OpenAI, Answer::sse(&named_sse(&events)), 2),
+        // Created, in progress, a message, its part and its text.
+        (Anthropic, Answer::sse(&named_sse(&MESSAGE_EVENTS[..4])), 5),
+    ] {
+        let outcome =
+            Gateway::new().backend("b", schema).post("/v1/responses", body).answered_by(answer).send();
+        let mut events = outcome.events().into_iter();
+        let told = events.find_map(|event| {
+            let event: Value = serde_json::from_str(&event).unwrap();
+            (event["type"] == "error").then_some(event)
+        });
+        let told = told.unwrap_or_else(|| panic!("no error: {}", outcome.text()));
+        assert_eq!(told["sequence_number"], json!(number));
+        let message = told["message"].as_str().unwrap();
+        assert!(message.contains("answer was complete"), "{message}");
+        assert_eq!(told["error"]["message"], message, "by which the SDKs raise it");
+        assert!(outcome.text().contains("event: error\n"), "{}", outcome.text());
     }
 }
 

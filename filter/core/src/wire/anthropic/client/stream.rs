@@ -297,7 +297,7 @@ impl StreamEncoder {
     }
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
-        out.extend(API.error_event(error));
+        out.extend(API.error_event(error, None));
         self.is_closed = true;
     }
 

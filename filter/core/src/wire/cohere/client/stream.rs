@@ -382,7 +382,7 @@ impl Writer {
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         self.start(out);
-        out.extend(API.error_event(error));
+        out.extend(API.error_event(error, None));
         self.is_closed = true;
     }
 

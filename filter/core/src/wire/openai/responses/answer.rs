@@ -68,6 +68,10 @@ impl EventWriter for StreamEncoder {
     fn is_closed(&self) -> bool {
         self.is_closed
     }
+
+    fn next_number(&self) -> Option<u64> {
+        Some(self.output.events.next())
+    }
 }
 
 /// How an answer ended.

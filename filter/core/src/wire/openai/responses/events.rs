@@ -26,7 +26,19 @@ struct Event<'a, T> {
     body: &'a T,
 }
 
+/// What went wrong, as event `number` of a stream that somebody else has written.
+pub(in crate::wire::openai) fn error_event(error: &Error, number: u64) -> Vec<u8> {
+    let mut out = Vec::new();
+    Events { next: number, is_mute: false }.write("error", &OfError::from(error), &mut out);
+    out
+}
+
 impl Events {
+    /// The number of the next event.
+    pub(super) fn next(&self) -> u64 {
+        self.next
+    }
+
     /// Appends an event. `body` is an object.
     pub(super) fn write(&mut self, kind: &str, body: &impl Serialize, out: &mut Vec<u8>) {
         if self.is_mute {

@@ -29,6 +29,7 @@ mod types;
 
 use answer::{StreamEncoder, encode_reply};
 pub(crate) use count::COUNT;
+pub(super) use events::error_event;
 pub(in crate::wire) use passing::mend;
 use request::decode_request;
 
