@@ -11,7 +11,7 @@ pub(crate) const SIZES: [usize; 3] = [2_000, 100_000, 1_000_000];
 /// How a client API writes the parts of a request.
 struct Words {
     tool: fn(name: String) -> Value,
-    turn: fn(id: String, answer: &str) -> [Value; 4],
+    turn: fn(id: String, answer: &str) -> Vec<Value>,
     whole: fn(system: String, messages: Vec<Value>, tools: Vec<Value>) -> Value,
 }
 
@@ -20,6 +20,7 @@ pub(crate) fn request(endpoint: Endpoint, size: usize) -> Vec<u8> {
     let (text, code) = (unescaped(PROSE), unescaped(CODE));
     let words = match endpoint {
         Endpoint::Messages => MESSAGES,
+        Endpoint::Responses => RESPONSES,
         _ => CHAT,
     };
     let is_small = size < 20_000;
@@ -68,7 +69,7 @@ const CHAT: Words = Words {
     turn: |id, answer| {
         let call =
             json!({"id": id, "type": "function", "function": {"name": "tool_1", "arguments": ARGUMENTS}});
-        [
+        vec![
             json!({"role": "user", "content": ASKED}),
             json!({"role": "assistant", "content": SAID, "tool_calls": [call]}),
             json!({"role": "tool", "tool_call_id": id, "content": answer}),
@@ -89,7 +90,7 @@ const MESSAGES: Words = Words {
         let text = |text| json!({"type": "text", "text": text});
         let call = json!({"type": "tool_use", "id": id, "name": "tool_1", "input": arguments});
         let result = json!({"type": "tool_result", "tool_use_id": id, "content": [text(answer)]});
-        [
+        vec![
             json!({"role": "user", "content": [text(ASKED)]}),
             json!({"role": "assistant", "content": [text(SAID), call]}),
             json!({"role": "user", "content": [result]}),
@@ -99,5 +100,23 @@ const MESSAGES: Words = Words {
     whole: |system, messages, tools| {
         let system = json!([{"type": "text", "text": system, "cache_control": {"type": "ephemeral"}}]);
         json!({"model": "m", "system": system, "messages": messages, "tools": tools, "stream": true, "max_tokens": 8192})
+    },
+};
+
+const RESPONSES: Words = Words {
+    tool: |name| json!({"type": "function", "name": name, "description": ABOUT, "parameters": schema(), "strict": false}),
+    turn: |id, answer| {
+        let said = |kind, text| json!([{"type": kind, "text": text}]);
+        vec![
+            json!({"role": "user", "content": said("input_text", ASKED)}),
+            json!({"type": "message", "role": "assistant", "content": said("output_text", SAID)}),
+            json!({"type": "function_call", "call_id": id, "name": "tool_1", "arguments": ARGUMENTS}),
+            json!({"type": "function_call_output", "call_id": id, "output": answer}),
+            json!({"type": "message", "role": "assistant", "content": said("output_text", SAID)}),
+        ]
+    },
+    whole: |system, messages, tools| {
+        json!({"model": "m", "instructions": system, "input": messages, "tools": tools, "tool_choice": "auto",
+            "stream": true, "store": false, "max_output_tokens": 8192})
     },
 };

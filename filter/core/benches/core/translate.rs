@@ -28,11 +28,26 @@ const CHAT_TO_ANTHROPIC: Pair = Pair(Endpoint::ChatCompletions, SchemaName::Anth
 const CHAT_TO_CONVERSE: Pair =
     Pair(Endpoint::ChatCompletions, SchemaName::AWSBedrock, "amazon.nova-pro-v1:0");
 const CHAT_TO_GEMINI: Pair = Pair(Endpoint::ChatCompletions, SchemaName::GCPVertexAI, "gemini-3-flash");
+const CHAT_TO_COHERE: Pair = Pair(Endpoint::ChatCompletions, SchemaName::Cohere, "command-a-03-2025");
 const MESSAGES_TO_OPENAI: Pair = Pair(Endpoint::Messages, SchemaName::OpenAI, "gpt-5");
+const MESSAGES_TO_CONVERSE: Pair = Pair(Endpoint::Messages, SchemaName::AWSBedrock, "amazon.nova-pro-v1:0");
 const MESSAGES_TO_GEMINI: Pair = Pair(Endpoint::Messages, SchemaName::GCPVertexAI, "gemini-3-flash");
+const RESPONSES_TO_CHAT: Pair = Pair(Endpoint::Responses, SchemaName::OpenAIChat, "gpt-5");
+const RESPONSES_TO_ANTHROPIC: Pair = Pair(Endpoint::Responses, SchemaName::Anthropic, "claude-sonnet-4-5");
 
-const REQUESTS: [Pair; 4] = [CHAT_TO_ANTHROPIC, CHAT_TO_CONVERSE, CHAT_TO_GEMINI, MESSAGES_TO_OPENAI];
-const STREAMS: [Pair; 4] = [CHAT_TO_ANTHROPIC, CHAT_TO_CONVERSE, MESSAGES_TO_OPENAI, MESSAGES_TO_GEMINI];
+const REQUESTS: [Pair; 9] = [
+    CHAT_TO_ANTHROPIC,
+    CHAT_TO_CONVERSE,
+    CHAT_TO_GEMINI,
+    CHAT_TO_COHERE,
+    MESSAGES_TO_OPENAI,
+    MESSAGES_TO_CONVERSE,
+    MESSAGES_TO_GEMINI,
+    RESPONSES_TO_CHAT,
+    RESPONSES_TO_ANTHROPIC,
+];
+const STREAMS: [Pair; 5] =
+    [CHAT_TO_ANTHROPIC, CHAT_TO_CONVERSE, CHAT_TO_GEMINI, MESSAGES_TO_OPENAI, MESSAGES_TO_GEMINI];
 
 fn request(bencher: Bencher<'_, '_>, Pair(endpoint, name, model): Pair, size: usize) {
     let schema = Schema { name, prefix: None, version: None };
