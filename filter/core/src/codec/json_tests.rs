@@ -3,8 +3,9 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::*;
+use crate::codec::scanner::COMMA_OR_BRACKET;
 use crate::codec::testing::{mutate, mutation};
-use crate::codec::vector::plain_words;
+use crate::codec::vector::{plain_words, simple_prefix};
 
 fn model(body: &str) -> Result<Option<String>, ScanError> {
     let scan = scan(body.as_bytes(), ["model"])?;

@@ -1,13 +1,16 @@
 //! Compares the keys of an object the way backends do: with escapes resolved, and some of them without case.
 
+use std::borrow::Cow;
 use std::str::Chars;
+
+use memchr::memchr;
 
 /// What stands between the quotes of a key.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Key<'b> {
+pub(crate) struct Key<'b> {
     contents: &'b [u8],
     /// ASCII without escapes.
-    plain: bool,
+    pub(crate) plain: bool,
 }
 
 /// Whether a key is a name.
@@ -23,6 +26,11 @@ impl<'b> Key<'b> {
     /// A key whose contents were checked to be those of a JSON string.
     pub(super) fn new(contents: &'b [u8], plain: bool) -> Self {
         Self { contents, plain }
+    }
+
+    /// How many bytes its contents have, with escapes as they are.
+    pub(crate) fn len(self) -> usize {
+        self.contents.len()
     }
 
     /// Most keys are told from most names by their length.
@@ -66,6 +74,27 @@ pub(super) fn unescape_name<'n>(contents: &[u8], buffer: &'n mut [u8]) -> &'n [u
         length = end;
     }
     buffer.get(..length).unwrap_or_default()
+}
+
+/// What stands between the quotes of a checked string, with its escapes resolved.
+pub(crate) fn unescaped(contents: &str) -> Cow<'_, str> {
+    let first = memchr(b'\\', contents.as_bytes());
+    let mut text = String::with_capacity(if first.is_some() { contents.len() } else { 0 });
+    let (mut rest, mut next) = (contents, first);
+    while let Some((plain, escape)) = next.and_then(|at| rest.split_at_checked(at)) {
+        text.push_str(plain);
+        let mut letters = Letters(escape.chars());
+        if let Some(letter) = letters.next() {
+            text.push(letter);
+        }
+        rest = letters.0.as_str();
+        next = memchr(b'\\', rest.as_bytes());
+    }
+    if first.is_none() {
+        return Cow::Borrowed(contents);
+    }
+    text.push_str(rest);
+    Cow::Owned(text)
 }
 
 /// Lower case as Go's encoding/json compares keys: ASCII, and the two letters outside it that fold into ASCII.
@@ -193,7 +222,8 @@ mod tests {
             }
             let read: String = serde_json::from_str(&format!("\"{contents}\"")).unwrap();
             prop_assert_eq!(&read, &text);
-            prop_assert_eq!(Letters(contents.chars()).collect::<String>(), read);
+            prop_assert_eq!(Letters(contents.chars()).collect::<String>(), text);
+            prop_assert_eq!(unescaped(&contents), read);
         }
     }
 }

@@ -303,23 +303,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::codec::testing::written;
-
-    fn value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<String>().prop_map(Value::from),
-        ];
-        leaf.prop_recursive(4, 32, 5, |inner| {
-            prop_oneof![
-                proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-                proptest::collection::vec(("\\PC{0,9}|[\"\\\\a-c\n]{0,9}", inner), 0..5)
-                    .prop_map(|members| Value::Object(members.into_iter().collect())),
-            ]
-        })
-    }
+    use crate::codec::testing::{value, written};
 
     /// Reads a value and builds it again.
     fn read(reader: &mut Reader<'_>) -> Option<Value> {

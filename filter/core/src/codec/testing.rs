@@ -57,6 +57,23 @@ pub(crate) fn mutate(mut input: Vec<u8>, mutations: &[Mutation]) -> Vec<u8> {
     input
 }
 
+/// Any JSON, with names that need escapes.
+pub(crate) fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 5, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            proptest::collection::vec(("\\PC{0,9}|[\"\\\\a-c\n]{0,9}", inner), 0..5)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
 /// A value in one of the ways to write it: spaces, escapes and the order of members as `seed` has it.
 pub(crate) fn written(value: &Value, seed: u64) -> String {
     let mut writer = Writer { out: String::new(), state: seed };

@@ -1,16 +1,15 @@
 //! Reading a peer's JSON field by field: a mistake is reported with its path, and what nobody took is a loss.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
 
-use serde::de::DeserializeSeed as _;
 use serde_json::{Map, Value};
 
 use crate::chat::{Content, Extra, Family, Losses, Origin, Request, Tool};
 use crate::codec::text::{with_whole_characters, without_mark};
 use crate::error::{Error, Kind, Result};
-use crate::wire::json::{Json, MAX_VALUES, Member, Shape, Tree};
+use crate::wire::json::{Json, Member, Shape};
+use crate::wire::tree::{MAX_VALUES, NoTree, tree};
 
 /// A request's body as it can be parsed. What is JSON but no text, half of a surrogate pair, becomes U+FFFD and is a
 /// loss.
@@ -24,28 +23,18 @@ pub(crate) fn readable<'b>(body: &'b [u8], losses: &mut Losses) -> Cow<'b, [u8]>
 
 /// The JSON of a request to `path`, in which what `shape` says stays text.
 pub(crate) fn parse<'j>(path: &str, shape: &Shape, body: &'j [u8]) -> Result<Json<'j>> {
-    let count = Cell::new(0);
-    let tree = Tree::new(shape, &count);
-    let parsed = match simdutf8::basic::from_utf8(body) {
-        Ok(text) => whole(tree, serde_json::Deserializer::from_str(text)),
-        // Its error says where.
-        Err(_) => whole(tree, serde_json::Deserializer::from_slice(body)),
-    };
-    parsed.map_err(|error| {
-        if count.get() > MAX_VALUES {
-            let message = format!("the request has more than {MAX_VALUES} JSON values");
-            return Error::new(Kind::TooLarge, message);
+    let text = simdutf8::basic::from_utf8(body).map_err(|_| NoTree::NotJson);
+    text.and_then(|text| tree(text, shape)).map_err(|why| match why {
+        NoTree::TooManyValues => {
+            Error::new(Kind::TooLarge, format!("the request has more than {MAX_VALUES} JSON values"))
         }
-        Error::bad_request(format!("malformed request: failed to parse JSON for {path}: {error}"))
+        NoTree::NotJson => {
+            // It knows lines and columns.
+            let error = serde_json::from_slice::<Value>(body).err();
+            let error = error.map_or_else(|| "it is no JSON".to_owned(), |error| error.to_string());
+            Error::bad_request(format!("malformed request: failed to parse JSON for {path}: {error}"))
+        }
     })
-}
-
-fn whole<'j, R: serde_json::de::Read<'j>>(
-    tree: Tree<'_>,
-    mut deserializer: serde_json::Deserializer<R>,
-) -> serde_json::Result<Json<'j>> {
-    let value = tree.deserialize(&mut deserializer)?;
-    deserializer.end().map(|()| value)
 }
 
 /// Where a value is. Built on the stack on the way down, and turned into text only when something is wrong.

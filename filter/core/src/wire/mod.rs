@@ -84,6 +84,7 @@ mod raw;
 mod rule;
 pub mod schema;
 mod translate;
+mod tree;
 pub mod usage;
 
 use serde::Serialize;

@@ -7,7 +7,6 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::json::Name;
 use crate::codec::text::with_whole_characters;
 
 /// The members of an object in their order, each value as its own text.
@@ -48,6 +47,11 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
+/// The name of a member, borrowed where it has no escapes.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
 /// A struct of an object's members that keeps in `rest` those it has no field for, so that they can be told. Of those
 /// in the list behind it nobody misses anything. `null` is nothing, as everywhere.
 macro_rules! with_rest {
@@ -73,7 +77,7 @@ macro_rules! with_rest {
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut object: A) -> std::result::Result<Self::Value, A::Error> {
                         const UNSAID: &[&str] = $unsaid;
                         let mut read = $struct::default();
-                        while let Some(crate::wire::json::Name(name)) = object.next_key()? {
+                        while let Some(crate::wire::raw::Name(name)) = object.next_key()? {
                             match &*name {
                                 $($name => read.$field = object.next_value()?,)*
                                 unsaid if UNSAID.contains(&unsaid) => {

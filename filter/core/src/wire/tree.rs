@@ -1,0 +1,339 @@
+//! Builds the tree of a request's JSON, in one scan that checks all of it.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+use memchr::memchr2;
+use serde::Deserialize as _;
+use serde_json::value::RawValue;
+
+use super::json::{Json, Member, Shape};
+use crate::codec::json::{MAX_DEPTH, ScanError};
+use crate::codec::key::{Key, unescaped};
+use crate::codec::scanner::Scanner;
+
+/// The most JSON values of a request, names included. A value of one byte takes some sixty once it is parsed, so
+/// without this limit a body that passes the limit on bytes could still use up the worker's memory. Long conversations
+/// have thousands.
+pub(super) const MAX_VALUES: usize = 500_000;
+
+/// Why there is no tree of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NoTree {
+    /// It has more than [`MAX_VALUES`].
+    TooManyValues,
+    /// It is not JSON.
+    NotJson,
+}
+
+impl From<ScanError> for NoTree {
+    fn from(_: ScanError) -> Self {
+        NoTree::NotJson
+    }
+}
+
+/// The tree of `text`, which must be what serde_json takes. An escaped half of a surrogate pair is read as U+FFFD.
+pub(super) fn tree<'j>(text: &'j str, shape: &Shape) -> Result<Json<'j>, NoTree> {
+    let mut builder = Builder { text, scanner: Scanner::new(text.as_bytes(), 0, false), count: 0 };
+    let value = builder.value(shape, 0)?;
+    match builder.scanner.skip_whitespace() {
+        None => Ok(value),
+        Some(_) => Err(NoTree::NotJson),
+    }
+}
+
+struct Builder<'j> {
+    text: &'j str,
+    scanner: Scanner<'j>,
+    /// How many values there were, names included.
+    count: usize,
+}
+
+impl<'j> Builder<'j> {
+    /// The next value, which is in `depth` objects and lists. Where another type stands than the shape has, all of it
+    /// is tree.
+    fn value(&mut self, shape: &Shape, depth: u32) -> Result<Json<'j>, NoTree> {
+        let first = self.scanner.skip_whitespace();
+        if matches!(shape, Shape::Text) {
+            return self.raw();
+        }
+        self.count(1)?;
+        match first {
+            Some(b'"') => self.string().map(Json::String),
+            Some(b'{') => self.object(shape, depth),
+            Some(b'[') => self.array(shape, depth),
+            Some(b't') => self.word(b"true", Json::Bool(true)),
+            Some(b'f') => self.word(b"false", Json::Bool(false)),
+            Some(b'n') => self.word(b"null", Json::Null),
+            _ => self.number(),
+        }
+    }
+
+    fn object(&mut self, shape: &Shape, depth: u32) -> Result<Json<'j>, NoTree> {
+        let shapes = if let Shape::Members(shapes) = shape { *shapes } else { &[] };
+        let mut members = Vec::new();
+        let mut is_over = self.begins(b'}', depth)?;
+        while !is_over {
+            let name = self.name()?;
+            let shape = shapes.iter().find(|(known, _)| *known == name);
+            let shape = shape.map_or(&Shape::Tree, |(_, shape)| shape);
+            members.push((name, self.value(shape, depth.saturating_add(1))?));
+            is_over = self.ends(b'}')?;
+        }
+        Ok(Json::Object(without_doubles(members)))
+    }
+
+    fn array(&mut self, shape: &Shape, depth: u32) -> Result<Json<'j>, NoTree> {
+        let shape = if let Shape::Elements(shape) = shape { shape } else { &Shape::Tree };
+        let mut elements = Vec::new();
+        let mut is_over = self.begins(b']', depth)?;
+        while !is_over {
+            elements.push(self.value(shape, depth.saturating_add(1))?);
+            is_over = self.ends(b']')?;
+        }
+        Ok(Json::Array(elements))
+    }
+
+    /// Goes behind an opening bracket; true where the next one closes it, and behind that, too.
+    fn begins(&mut self, close: u8, depth: u32) -> Result<bool, NoTree> {
+        if depth >= MAX_DEPTH {
+            return Err(NoTree::NotJson);
+        }
+        self.scanner.at += 1;
+        let is_empty = self.scanner.skip_whitespace() == Some(close);
+        self.scanner.at += usize::from(is_empty);
+        Ok(is_empty)
+    }
+
+    /// Goes behind what follows an element: a comma, or the bracket that ends them.
+    fn ends(&mut self, close: u8) -> Result<bool, NoTree> {
+        let found = self.scanner.skip_whitespace();
+        let is_over = found == Some(close);
+        if !is_over && found != Some(b',') {
+            return Err(NoTree::NotJson);
+        }
+        self.scanner.at += 1;
+        Ok(is_over)
+    }
+
+    fn name(&mut self) -> Result<Cow<'j, str>, NoTree> {
+        self.count(1)?;
+        self.scanner.skip_whitespace();
+        let (quote, key) = self.scanner.key()?;
+        Ok(self.contents(quote, key))
+    }
+
+    fn string(&mut self) -> Result<Cow<'j, str>, NoTree> {
+        let quote = self.scanner.at;
+        let string = self.scanner.string()?;
+        Ok(self.contents(quote, string))
+    }
+
+    /// What a string says whose first quote is at `quote`.
+    fn contents(&self, quote: usize, string: Key<'_>) -> Cow<'j, str> {
+        let start = quote.saturating_add(1);
+        let contents = self.text.get(start..start.saturating_add(string.len())).unwrap_or_default();
+        if string.plain { Cow::Borrowed(contents) } else { unescaped(contents) }
+    }
+
+    fn word(&mut self, word: &'static [u8], value: Json<'j>) -> Result<Json<'j>, NoTree> {
+        self.scanner.word(word)?;
+        Ok(value)
+    }
+
+    fn number(&mut self) -> Result<Json<'j>, NoTree> {
+        let start = self.scanner.at;
+        self.scanner.number()?;
+        let number = self.text.get(start..self.scanner.at).unwrap_or_default();
+        serde_json::from_str(number).map(Json::Number).map_err(|_| NoTree::NotJson)
+    }
+
+    /// A value that stays text.
+    fn raw(&mut self) -> Result<Json<'j>, NoTree> {
+        let rest = self.text.get(self.scanner.at..).unwrap_or_default();
+        let raw = <&RawValue>::deserialize(&mut serde_json::Deserializer::from_str(rest));
+        let raw = raw.map_err(|_| NoTree::NotJson)?;
+        self.count(self.values_in(raw.get().as_bytes()))?;
+        self.scanner.at += raw.get().len();
+        Ok(if raw.get() == "null" { Json::Null } else { Json::Text(raw) })
+    }
+
+    /// How many values `json` has, or none where there cannot be too many: each of them takes a byte.
+    fn values_in(&self, json: &[u8]) -> usize {
+        if self.text.len() <= MAX_VALUES { 0 } else { count_values(json) }
+    }
+
+    fn count(&mut self, values: usize) -> Result<(), NoTree> {
+        self.count = self.count.saturating_add(values);
+        if self.count > MAX_VALUES { Err(NoTree::TooManyValues) } else { Ok(()) }
+    }
+}
+
+/// The most members that are compared with each other one by one.
+const FEW: usize = 16;
+
+/// Of the members of one name the last one counts, at the place of the first, as in most parsers.
+fn without_doubles(members: Vec<Member<'_>>) -> Vec<Member<'_>> {
+    let names = || members.iter().map(|(name, _)| name);
+    let is_unique = if members.len() <= FEW {
+        names().enumerate().all(|(at, name)| names().take(at).all(|before| before != name))
+    } else {
+        let mut seen = HashSet::with_capacity(members.len());
+        names().all(|name| seen.insert(name))
+    };
+    if is_unique {
+        return members;
+    }
+    let mut places = HashMap::new();
+    let mut unique: Vec<Member<'_>> = Vec::with_capacity(members.len());
+    for (name, value) in members {
+        let place = *places.entry(name.clone()).or_insert(unique.len());
+        match unique.get_mut(place) {
+            Some((_, earlier)) => *earlier = value,
+            None => unique.push((name, value)),
+        }
+    }
+    unique
+}
+
+/// How many values `json` has at most: each but the first comes after one of `[{,:`, and in a string these do not
+/// count.
+fn count_values(json: &[u8]) -> usize {
+    let mut count: usize = 1;
+    let mut rest = json;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'[' | b'{' | b',' | b':' => count = count.saturating_add(1),
+            b'"' => rest = after_string(rest),
+            _ => {}
+        }
+    }
+    count
+}
+
+/// What follows the string whose opening quote was just read.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(found) = memchr2(b'"', b'\\', rest) {
+        let (is_end, skip) = match rest.get(found) {
+            Some(b'\\') => (false, 2),
+            _ => (true, 1),
+        };
+        rest = rest.get(found.saturating_add(skip)..).unwrap_or_default();
+        if is_end {
+            return rest;
+        }
+    }
+    &[]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::codec::testing::{mutate, mutation, value, written};
+    use crate::codec::text::with_whole_characters;
+
+    proptest! {
+        /// And reads the same in it.
+        #[test]
+        fn it_takes_what_serde_json_takes(
+            value in value(),
+            seed: u64,
+            mutations in proptest::collection::vec(mutation(b"{}[]\",:\\ \nu0123456789.-+eEtrufalsn\x7f\x1f"), 0..4),
+        ) {
+            let text = mutate(written(&value, seed).into_bytes(), &mutations);
+            let text = String::from_utf8_lossy(&text);
+            let text = with_whole_characters(text.as_bytes());
+            let text = std::str::from_utf8(&text).unwrap();
+            let (expected, found) = (serde_json::from_str::<Value>(text), tree(text, &Shape::Tree));
+            prop_assert_eq!(expected.is_ok(), found.is_ok(), "{}", text);
+            if let (Ok(expected), Ok(found)) = (expected, found) {
+                prop_assert!(found == expected, "{}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn depth_ends_where_serde_json_ends() {
+        for depth in [127, 128] {
+            let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+            assert_eq!(
+                tree(&text, &Shape::Tree).is_ok(),
+                serde_json::from_str::<Value>(&text).is_ok(),
+                "{depth}"
+            );
+        }
+    }
+
+    #[test]
+    fn numbers_are_those_of_serde_json() {
+        for number in [
+            "0",
+            "-0",
+            "1",
+            "-1",
+            "18446744073709551615",
+            "18446744073709551616",
+            "1.5",
+            "1e400",
+            "01",
+            "1.",
+            "-",
+        ] {
+            let (expected, found) = (serde_json::from_str::<Value>(number), tree(number, &Shape::Tree));
+            assert_eq!(expected.ok(), found.ok().map(Value::from), "{number}");
+        }
+    }
+
+    fn parsed<'j>(shape: &Shape, json: &'j str) -> Json<'j> {
+        tree(json, shape).unwrap()
+    }
+
+    #[test]
+    fn values_in_strings_do_not_count() {
+        assert_eq!(count_values(br#"{"a,b":[1,2,{"c":"\\"}],"d":"[\",,,"}"#), 10);
+        assert_eq!(count_values(b"\"open ,,,\\"), 1);
+    }
+
+    #[test]
+    fn what_has_no_escapes_stays_in_the_body() {
+        let Json::Object(members) = parsed(&Shape::Tree, r#"{"a":"b","\u0063":"\n"}"#) else { panic!() };
+        let is_borrowed = |text: &Cow<'_, str>| matches!(text, Cow::Borrowed(_));
+        let found: Vec<(bool, bool)> = members
+            .iter()
+            .map(|(name, value)| {
+                (is_borrowed(name), matches!(value, Json::String(text) if is_borrowed(text)))
+            })
+            .collect();
+        assert_eq!(found, [(true, true), (false, false)]);
+    }
+
+    #[test]
+    fn what_stays_text_keeps_every_character() {
+        static SHAPE: Shape = Shape::Members(&[
+            ("a", Shape::Elements(&Shape::Members(&[("raw", Shape::Text)]))),
+            ("n", Shape::Text),
+        ]);
+        let json = r#"{"a":[{"raw":{"max":18446744073709551616, "min":-0,"big":1e400,"one":1.0,"s":"\u0041"},"tree":[1,null]}],"n":null,"raw":{"x":1.50}}"#;
+        let value = parsed(&SHAPE, json);
+        let raw = r#"{"max":18446744073709551616, "min":-0,"big":1e400,"one":1.0,"s":"\u0041"}"#;
+        assert_eq!(value.to_string(), json.replace("1.50", "1.5").replace(", ", ","));
+        let Some(Json::Array(a)) = value.get("a") else { panic!() };
+        assert!(matches!(a[0].get("raw"), Some(Json::Text(text)) if text.get() == raw));
+        assert!(a[0].get("tree").is_some_and(|tree| *tree == json!([1, null])));
+        assert!(matches!((value.get("n"), value.get("raw")), (Some(Json::Null), Some(Json::Object(_)))));
+    }
+
+    #[test]
+    fn of_the_members_of_one_name_the_last_one_counts() {
+        let many: Vec<String> = (0..FEW).map(|number| format!(r#""{number}":0"#)).collect();
+        for rest in [String::new(), format!(",{}", many.join(","))] {
+            let json = format!(r#"{{"a":1,"b":2,"\u0061":[3],"a":4,"c":5{rest}}}"#);
+            let expected = format!(r#"{{"a":4,"b":2,"c":5{rest}}}"#);
+            assert_eq!(parsed(&Shape::Tree, &json).to_string(), expected);
+        }
+    }
+}
