@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Deref;
 
 use serde_json::value::RawValue;
 
@@ -142,6 +143,30 @@ impl Extra {
     pub fn get(&self, name: &str) -> Option<&RawValue> {
         let (_, json) = self.members.iter().find(|(member, _)| member == name)?;
         serde_json::from_str(json).ok()
+    }
+}
+
+/// JSON that was read as such, as it was written: to be sent on without another look at it.
+#[derive(Debug, Clone)]
+pub struct Verbatim(Box<RawValue>);
+
+impl From<Box<RawValue>> for Verbatim {
+    fn from(json: Box<RawValue>) -> Self {
+        Self(json)
+    }
+}
+
+impl Deref for Verbatim {
+    type Target = RawValue;
+
+    fn deref(&self) -> &RawValue {
+        &self.0
+    }
+}
+
+impl PartialEq for Verbatim {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
     }
 }
 

@@ -12,7 +12,7 @@ mod reply;
 mod request;
 
 pub use event::{BlockStart, Delta, Event};
-pub use family::{Annotation, Extra, Family, Foreign, Origin, Seal};
+pub use family::{Annotation, Extra, Family, Foreign, Origin, Seal, Verbatim};
 pub use loss::{Loss, Losses, MAX_LOSSES};
 pub use reply::{Choice, FinishReason, Reply, TokenLogprob};
 pub use request::{

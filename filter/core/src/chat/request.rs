@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{Annotation, Extra, Family, Foreign, Origin, Seal};
+use super::{Annotation, Extra, Family, Foreign, Origin, Seal, Verbatim};
 
 /// What a client asks of a model.
 ///
@@ -299,7 +299,7 @@ pub struct Function {
     pub description: Option<String>,
     /// JSON Schema of its arguments, always an object, as the client's own text: numbers may have more digits than 64
     /// bits hold. `None`: it takes none.
-    pub parameters: Option<String>,
+    pub parameters: Option<Verbatim>,
     /// Arguments must follow the schema exactly.
     pub strict: Option<bool>,
     /// The tools up to this one may be cached.

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::chat::{Content, Extra, Family, Losses, Origin, Request, Tool};
+use crate::chat::{Content, Extra, Family, Losses, Origin, Request, Tool, Verbatim};
 use crate::codec::text::{with_whole_characters, without_mark};
 use crate::error::{Error, Kind, Result};
 use crate::wire::json::{Json, Member, Shape};
@@ -229,9 +230,18 @@ impl<'p> Fields<'p> {
 
     /// An object that stayed text, see [`Shape::Text`].
     pub(crate) fn object_text(&mut self, key: &str) -> Result<Option<String>> {
+        Ok(self.raw_object(key)?.map(|object| object.get().to_owned()))
+    }
+
+    /// The same to be sent on.
+    pub(crate) fn verbatim_object(&mut self, key: &str) -> Result<Option<Verbatim>> {
+        Ok(self.raw_object(key)?.map(|object| object.to_owned().into()))
+    }
+
+    fn raw_object(&mut self, key: &str) -> Result<Option<&'p RawValue>> {
         match self.take(key) {
             None => Ok(None),
-            Some(Json::Text(text)) if text.get().starts_with('{') => Ok(Some(text.get().to_owned())),
+            Some(Json::Text(text)) if text.get().starts_with('{') => Ok(Some(text)),
             Some(other) => Err(self.path(key).wrong_type("an object", &other)),
         }
     }

@@ -6,26 +6,71 @@ use std::borrow::Cow;
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::rules::Rule;
+use super::rules::{Rule, takes_property};
 use crate::chat::Losses;
+use crate::codec::reader::Reader;
 use crate::wire::fields::Path;
 use crate::wire::raw::Members;
 
-/// The members of `input_schema`.
-pub(in crate::wire) struct InputSchema<'a>(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>);
+/// `input_schema`.
+pub(in crate::wire) enum InputSchema<'a> {
+    /// As the client wrote it.
+    Same(Seen<'a>),
+    /// Its members, where some are not the client's.
+    Changed(Vec<(Cow<'a, str>, Cow<'a, RawValue>)>),
+}
 
 impl InputSchema<'_> {
-    /// The first property at its top of which `is_taken` says no.
-    pub(super) fn property(&self, is_taken: impl Fn(&str) -> bool) -> Option<String> {
-        let (_, properties) = self.0.iter().find(|(key, _)| key == "properties")?;
-        let mut names = Members::of(properties.get()).0.into_iter().map(|(name, _)| name);
-        names.find(|name| !is_taken(name)).map(Cow::into_owned)
+    /// The first property at its top that Claude does not take.
+    pub(super) fn odd_property(&self) -> Option<String> {
+        let properties = match self {
+            InputSchema::Same(seen) if !seen.has_odd_property => return None,
+            InputSchema::Same(seen) => Members::of(seen.schema.get()).get("properties")?.get(),
+            InputSchema::Changed(members) => members.iter().find(|(key, _)| key == "properties")?.1.get(),
+        };
+        let mut names = Members::of(properties).0.into_iter().map(|(name, _)| name);
+        names.find(|name| !takes_property(name)).map(Cow::into_owned)
+    }
+}
+
+/// What there is to know of a schema, found in one look at it.
+pub(in crate::wire) struct Seen<'a> {
+    schema: &'a RawValue,
+    /// Anthropic takes it as it is: an object's, without a union at its top.
+    is_plain: bool,
+    has_odd_property: bool,
+}
+
+impl<'a> Seen<'a> {
+    fn of(schema: &'a RawValue) -> Self {
+        let (mut is_object, mut has_union, mut has_odd_property) = (None, false, false);
+        let read = Reader::new(schema.get().as_bytes()).members(|reader, name| match name {
+            b"type" => {
+                is_object = is_object.or(Some(reader.raw()? == Some(br#""object""#)));
+                Some(())
+            }
+            b"properties" => reader.members(|reader, name| {
+                has_odd_property |= !std::str::from_utf8(name).is_ok_and(takes_property);
+                reader.skip()
+            }),
+            name => {
+                has_union |= UNIONS.iter().any(|union| union.as_bytes() == name);
+                reader.skip()
+            }
+        });
+        let is_plain = read.is_some() && is_object == Some(true) && !has_union;
+        Self { schema, is_plain, has_odd_property }
     }
 }
 
 impl Serialize for InputSchema<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+        match self {
+            InputSchema::Same(seen) => seen.schema.serialize(serializer),
+            InputSchema::Changed(members) => {
+                serializer.collect_map(members.iter().map(|(key, value)| (key, value)))
+            }
+        }
     }
 }
 
@@ -35,10 +80,13 @@ const UNIONS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 /// that the model still knows of each; which go together it is not told any more.
 pub(in crate::wire) fn input_schema<'a>(
     path: &Path<'_>,
-    parameters: Option<&'a str>,
+    parameters: Option<&'a RawValue>,
     losses: &mut Losses,
 ) -> InputSchema<'a> {
-    let members = Members::of(parameters.unwrap_or(r#"{"properties":{}}"#));
+    if let Some(seen) = parameters.map(Seen::of).filter(|seen| seen.is_plain) {
+        return InputSchema::Same(seen);
+    }
+    let members = Members::of(parameters.map_or(r#"{"properties":{}}"#, RawValue::get));
     let mut out = Vec::with_capacity(members.0.len().saturating_add(1));
     let kind = members.get("type");
     let is_object = kind.is_some_and(|kind| kind.get() == r#""object""#);
@@ -68,7 +116,7 @@ pub(in crate::wire) fn input_schema<'a>(
             out.push((Cow::Borrowed("required"), owned(&joined.required)));
         }
     }
-    InputSchema(out)
+    InputSchema::Changed(out)
 }
 
 fn owned<'a>(value: impl Serialize) -> Cow<'a, RawValue> {
@@ -124,6 +172,7 @@ mod tests {
 
     fn sent(parameters: Option<&str>) -> (String, usize) {
         let mut losses = Losses::default();
+        let parameters = parameters.map(|json| serde_json::from_str(json).unwrap());
         let schema = input_schema(&Path::Root, parameters, &mut losses);
         (serde_json::to_string(&schema).unwrap(), losses.count())
     }

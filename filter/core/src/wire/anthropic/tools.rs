@@ -55,7 +55,7 @@ pub(in crate::wire) fn tools<'a>(
         }
         let encoded_tool = self::tool(&path, name, tool, losses);
         if envelope.is_of_claude()
-            && let Some(name) = encoded_tool.input_schema.property(rules::takes_property)
+            && let Some(name) = encoded_tool.input_schema.odd_property()
         {
             let path = Path::Key(&path, "parameters");
             let path = Path::Key(&path, "properties");

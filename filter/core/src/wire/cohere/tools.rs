@@ -78,7 +78,7 @@ fn tool(function: &chat::Function) -> Option<Tool<'_>> {
         function: Function {
             name: &function.name,
             description: function.description.as_deref(),
-            parameters: raw(function.parameters.as_deref().unwrap_or(NO_PARAMETERS))?,
+            parameters: function.parameters.as_deref().or_else(|| raw(NO_PARAMETERS))?,
         },
     })
 }
@@ -109,7 +109,7 @@ fn are_strict(request: &Request, chosen: &[&chat::Function], losses: &mut Losses
 
 /// Its schema has parameters and demands none of them.
 fn is_all_optional(function: &chat::Function) -> bool {
-    let schema = Members::of(function.parameters.as_deref().unwrap_or(NO_PARAMETERS));
+    let schema = Members::of(function.parameters.as_deref().map_or(NO_PARAMETERS, RawValue::get));
     let properties = schema.get("properties").map(|json| Members::of(json.get())).unwrap_or_default();
     let required = schema.get("required");
     let required: Vec<&RawValue> =

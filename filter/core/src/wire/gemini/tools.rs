@@ -85,10 +85,8 @@ fn declaration<'a>(
     let mut declaration =
         FunctionDeclaration { name, description, parameters_json_schema: None, parameters: None };
     match given {
-        Some(text) if model.takes_json_schema() => {
-            declaration.parameters_json_schema = serde_json::from_str(text).ok()
-        }
-        Some(text) => declaration.parameters = Some(schema::for_older(&path, text, losses)?),
+        Some(schema) if model.takes_json_schema() => declaration.parameters_json_schema = Some(schema),
+        Some(schema) => declaration.parameters = Some(schema::for_older(&path, schema.get(), losses)?),
         None => {}
     }
     Ok(declaration)

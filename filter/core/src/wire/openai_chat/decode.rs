@@ -186,7 +186,7 @@ pub(in crate::wire) fn decode_function(mut fields: Fields<'_>, losses: &mut Loss
     let mut tool = Function {
         name: function.required_string("name")?,
         description: function.string("description")?,
-        parameters: function.object_text("parameters")?,
+        parameters: function.verbatim_object("parameters")?,
         strict: function.bool("strict")?,
         cache_control: cache_control(&mut function, losses)?,
         extra: None,

@@ -18,7 +18,7 @@ pub(super) fn decode_tool(path: &Path<'_>, tool: Json<'_>, losses: &mut Losses) 
     let function = Function {
         name: fields.required_string("name")?,
         description: fields.string("description")?,
-        parameters: fields.object_text("input_schema")?,
+        parameters: fields.verbatim_object("input_schema")?,
         strict: fields.bool("strict")?,
         cache_control: cache_control(&mut fields, losses)?,
         extra: None,

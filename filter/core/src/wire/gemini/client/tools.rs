@@ -1,9 +1,11 @@
 //! The tools of a client's request, from Gemini's words, and whether they must be called.
 
+use serde_json::value::RawValue;
+
 use super::names::{fields, word};
 use super::request::keep;
 use super::schema::to_json_schema;
-use crate::chat::{Family, Function, Losses, Tool, ToolChoice};
+use crate::chat::{Family, Function, Losses, Tool, ToolChoice, Verbatim};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 use crate::wire::json::Json;
@@ -35,12 +37,13 @@ fn decode_function(path: &Path<'_>, function: Json<'_>) -> Result<Function> {
     Ok(Function { name, description, parameters, strict: None, cache_control: None, extra })
 }
 
-fn parameters(function: &mut Fields<'_>) -> Result<Option<String>> {
-    if let Some(schema) = function.object_text("parametersJsonSchema")? {
+fn parameters(function: &mut Fields<'_>) -> Result<Option<Verbatim>> {
+    if let Some(schema) = function.verbatim_object("parametersJsonSchema")? {
         return Ok(Some(schema));
     }
-    let schema = function.take("parameters");
-    schema.map(|schema| to_json_schema(&function.path("parameters"), schema)).transpose()
+    let Some(schema) = function.take("parameters") else { return Ok(None) };
+    let schema = to_json_schema(&function.path("parameters"), schema)?;
+    Ok(RawValue::from_string(schema).ok().map(Verbatim::from))
 }
 
 /// `google.genai.types.FunctionCallingConfigMode`

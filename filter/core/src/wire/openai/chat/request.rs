@@ -162,7 +162,7 @@ fn tools<'a>(request: &'a Request, server: Server, losses: &mut Losses) -> Vec<T
             function: Function {
                 name,
                 description: function.description.as_deref(),
-                parameters: function.parameters.as_deref().and_then(raw),
+                parameters: function.parameters.as_deref(),
                 strict: function.strict,
             },
             cache_control: mark(&path, function.cache_control.as_ref(), server, losses),

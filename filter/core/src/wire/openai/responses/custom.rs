@@ -3,15 +3,19 @@
 
 use serde::Deserialize;
 use serde_json::json;
+use serde_json::value::to_raw_value;
+
+use crate::chat::Verbatim;
 
 /// The name of the argument.
 const INPUT: &str = "input";
 
 /// The arguments of the function that stands for a custom tool.
-pub(super) fn parameters() -> String {
+pub(super) fn parameters() -> Option<Verbatim> {
     let members = json!({ INPUT: { "type": "string" } });
-    json!({"type": "object", "properties": members, "required": [INPUT], "additionalProperties": false})
-        .to_string()
+    let schema =
+        json!({"type": "object", "properties": members, "required": [INPUT], "additionalProperties": false});
+    to_raw_value(&schema).ok().map(Verbatim::from)
 }
 
 /// The arguments that say `input`.

@@ -34,7 +34,7 @@ fn decode_function(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Functi
     let function = Function {
         name: fields.required_string("name")?,
         description: fields.string("description")?,
-        parameters: fields.object_text("parameters")?,
+        parameters: fields.verbatim_object("parameters")?,
         strict: fields.bool("strict")?,
         // An extension, for Claude's cache.
         cache_control: cache_control(&mut fields, losses)?,
@@ -60,7 +60,7 @@ fn decode_custom(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Function
         }
         format.finish(losses);
     }
-    let parameters = Some(custom::parameters());
+    let parameters = custom::parameters();
     let extra = fields.extra(Family::OpenAi);
     Ok(Function { name, description, parameters, extra, ..Function::default() })
 }

@@ -184,7 +184,7 @@ fn tools_are_functions_or_of_openai() {
     assert_eq!((f.name.as_str(), f.strict), ("f", Some(true)));
     assert_eq!(f.extra.as_ref().unwrap().members[0].0, "defer_loading");
     assert_eq!(patch.description.as_deref(), Some("P\n\nThe input follows this grammar (lark):\nstart: X"));
-    assert!(plain.parameters.as_ref().unwrap().contains("input"));
+    assert!(plain.parameters.as_ref().unwrap().get().contains("input"));
     assert_eq!((web.family, web.kind.as_str()), (Family::OpenAi, "web_search"));
     assert_eq!(google.family, Family::Google);
     let names = vec!["f".to_owned(), "patch".to_owned()];
