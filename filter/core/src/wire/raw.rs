@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr2;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
@@ -107,17 +108,48 @@ impl Serialize for Members<'_> {
 
 /// JSON without the space between its tokens; the tokens stay as the provider wrote them.
 pub(crate) fn compact(json: &RawValue) -> String {
-    let json = json.get();
+    compact_text(json.get())
+}
+
+/// The same of a text that is known to be JSON.
+pub(crate) fn compact_text(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
-    let (mut in_string, mut is_escaped) = (false, false);
-    for character in json.chars() {
-        if in_string || !character.is_ascii_whitespace() {
-            out.push(character);
-        }
-        in_string ^= character == '"' && !is_escaped;
-        is_escaped = character == '\\' && !is_escaped;
+    let mut rest = json;
+    // Most has no space at all, and is copied in one piece.
+    while let Some((tokens, behind)) = rest.split_at_checked(before_space(rest)).filter(|_| !rest.is_empty())
+    {
+        out.push_str(tokens);
+        rest = behind.trim_ascii_start();
     }
     out
+}
+
+/// Where the first space between tokens is.
+fn before_space(json: &str) -> usize {
+    let mut rest = json.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        match byte {
+            b'"' => rest = after_string(after),
+            b' ' | b'\n' | b'\t' | b'\r' => break,
+            _ => rest = after,
+        }
+    }
+    json.len().saturating_sub(rest.len())
+}
+
+/// What follows the string whose opening quote was just read.
+pub(super) fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(found) = memchr2(b'"', b'\\', rest) {
+        let (is_end, skip) = match rest.get(found) {
+            Some(b'\\') => (false, 2),
+            _ => (true, 1),
+        };
+        rest = rest.get(found.saturating_add(skip)..).unwrap_or_default();
+        if is_end {
+            return rest;
+        }
+    }
+    &[]
 }
 
 /// Why the arguments of a call are not what the client wrote.

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use memchr::memchr2;
 use serde::Deserialize as _;
 use serde_json::value::RawValue;
 
 use super::json::{Json, Member, Shape};
+use super::raw::after_string;
 use crate::codec::json::{MAX_DEPTH, ScanError};
 use crate::codec::key::{Key, unescaped};
 use crate::codec::scanner::Scanner;
@@ -210,21 +210,6 @@ fn count_values(json: &[u8]) -> usize {
         }
     }
     count
-}
-
-/// What follows the string whose opening quote was just read.
-fn after_string(mut rest: &[u8]) -> &[u8] {
-    while let Some(found) = memchr2(b'"', b'\\', rest) {
-        let (is_end, skip) = match rest.get(found) {
-            Some(b'\\') => (false, 2),
-            _ => (true, 1),
-        };
-        rest = rest.get(found.saturating_add(skip)..).unwrap_or_default();
-        if is_end {
-            return rest;
-        }
-    }
-    &[]
 }
 
 #[cfg(test)]

@@ -1,17 +1,16 @@
 //! A client's request, from Responses' words.
 
-use serde_json::value::RawValue;
-
 use super::input::decode_input;
 use super::tools::{decode_tool, decode_tool_choice};
 use crate::chat::{
     Family, Losses, Message, Origin, Part, Request, ResponseFormat, Role, Thinking, ThinkingMode,
 };
+use crate::codec::reader::Reader;
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path, parse, readable};
 use crate::wire::json::{Json, Shape};
 use crate::wire::openai_chat::first_of;
-use crate::wire::raw::{Members, compact};
+use crate::wire::raw::compact_text;
 
 /// Schemas stay text, since a backend reads them and nobody here.
 static SCHEMAS: Shape = Shape::Members(&[
@@ -184,10 +183,16 @@ fn decode_reasoning(path: &Path<'_>, reasoning: Json<'_>, losses: &mut Losses) -
 }
 
 fn repeated(body: &[u8]) -> Vec<(&'static str, String)> {
-    let members = Members::of(std::str::from_utf8(body).unwrap_or_default());
-    let said = |name: &str| {
-        let (_, value) = members.0.iter().rfind(|(member, _)| *member == *name)?;
-        Some(*value).filter(|value: &&RawValue| value.get() != "null")
-    };
-    REPEATED.iter().filter_map(|(name, _)| Some((*name, compact(said(name)?)))).collect()
+    let mut said = [None; REPEATED.len()];
+    // The last of a name counts, and it is JSON: it was read before.
+    let _ = Reader::new(body).members(|reader, name| {
+        let mut repeated = REPEATED.iter().zip(&mut said);
+        match repeated.find(|((known, _), _)| known.as_bytes() == name) {
+            Some((_, said)) => *said = reader.raw()?,
+            None => reader.skip()?,
+        }
+        Some(())
+    });
+    let said = said.iter().map(|said| said.and_then(|json| std::str::from_utf8(json).ok()));
+    REPEATED.iter().zip(said).filter_map(|((name, _), json)| Some((*name, compact_text(json?)))).collect()
 }
