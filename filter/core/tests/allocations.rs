@@ -167,7 +167,7 @@ fn an_event_allocates_no_more_than_it_did() {
         ("a chunk that passes", chat(SchemaName::OpenAI, "n", 0), &[][..], chunk, 0),
         ("an event that passes", messages(SchemaName::Anthropic, CLAUDE, 0), &[start, block], delta, 0),
         ("one of Claude to a chat", chat(SchemaName::Anthropic, CLAUDE, 0), &[start, block], delta, 3),
-        ("a chunk to messages", messages(SchemaName::OpenAI, "n", 0), &[], chunk, 9),
+        ("a chunk to messages", messages(SchemaName::OpenAI, "n", 0), &[], chunk, 7),
     ] {
         let found = asked.allocations_for(begin, event);
         assert!(found <= most, "{case}: {found}");

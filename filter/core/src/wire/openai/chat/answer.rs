@@ -3,6 +3,7 @@
 //! Compatible servers agree on where things are, and hardly on their types: `null` for a list, parts for a text, an
 //! object for the JSON of arguments. What is odd counts as not said and never costs the rest.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -18,13 +19,16 @@ use crate::wire::usage::Count;
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Answer<'a> {
-    pub(super) id: Word,
-    pub(super) model: Word,
+    #[serde(borrow)]
+    pub(super) id: Word<'a>,
+    #[serde(borrow)]
+    pub(super) model: Word<'a>,
     #[serde(borrow)]
     pub(super) choices: Option<Vec<Choice<'a>>>,
     #[serde(borrow)]
     pub(super) usage: Option<&'a RawValue>,
-    pub(super) service_tier: Word,
+    #[serde(borrow)]
+    pub(super) service_tier: Word<'a>,
 }
 
 #[derive(Default, Deserialize)]
@@ -35,9 +39,11 @@ pub(super) struct Choice<'a> {
     pub(super) message: Option<Message<'a>>,
     #[serde(borrow)]
     pub(super) delta: Option<Message<'a>>,
-    pub(super) finish_reason: Word,
+    #[serde(borrow)]
+    pub(super) finish_reason: Word<'a>,
     /// vLLM's: the stop text that the model came to.
-    pub(super) stop_reason: Word,
+    #[serde(borrow)]
+    pub(super) stop_reason: Word<'a>,
     #[serde(borrow)]
     pub(super) logprobs: Option<&'a RawValue>,
     /// Azure's.
@@ -49,7 +55,8 @@ pub(super) struct Choice<'a> {
 #[serde(default)]
 pub(super) struct Message<'a> {
     pub(super) content: Said,
-    pub(super) refusal: Word,
+    #[serde(borrow)]
+    pub(super) refusal: Word<'a>,
     /// The same thoughts under several names: servers do not agree on one, and some send two.
     pub(super) reasoning_content: Said,
     pub(super) reasoning: Said,
@@ -60,23 +67,27 @@ pub(super) struct Message<'a> {
     pub(super) function_call: Option<Function<'a>>,
     #[serde(borrow)]
     pub(super) annotations: Option<&'a RawValue>,
-    pub(super) audio: Option<Audio>,
+    #[serde(borrow)]
+    pub(super) audio: Option<Audio<'a>>,
     #[serde(borrow)]
     pub(super) images: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Audio {
-    pub(super) transcript: Word,
-    pub(super) data: Word,
+pub(super) struct Audio<'a> {
+    #[serde(borrow)]
+    pub(super) transcript: Word<'a>,
+    #[serde(borrow)]
+    pub(super) data: Word<'a>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Call<'a> {
     pub(super) index: Count,
-    pub(super) id: Word,
+    #[serde(borrow)]
+    pub(super) id: Word<'a>,
     #[serde(borrow)]
     pub(super) function: Option<Function<'a>>,
     #[serde(borrow)]
@@ -86,7 +97,8 @@ pub(super) struct Call<'a> {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Function<'a> {
-    pub(super) name: Word,
+    #[serde(borrow)]
+    pub(super) name: Word<'a>,
     #[serde(borrow)]
     pub(super) arguments: Option<&'a RawValue>,
 }
@@ -133,12 +145,16 @@ impl Call<'_> {
 
 /// A text. Anything that is none counts as not said.
 #[derive(Debug, Default)]
-pub(super) struct Word(Option<String>);
+pub(super) struct Word<'a>(Option<Cow<'a, str>>);
 
-impl Word {
+impl Word<'_> {
     /// The text, if there is something in it.
     pub(super) fn said(self) -> Option<String> {
-        self.0.filter(|text| !text.is_empty())
+        self.0.filter(|text| !text.is_empty()).map(Cow::into_owned)
+    }
+
+    pub(super) fn is_said(&self) -> bool {
+        !self.as_str().is_empty()
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -173,21 +189,21 @@ impl Said {
 }
 
 /// Builds a value from a text or a list, and its default from anything else.
-struct Lenient<T>(fn(String) -> T, fn(Vec<Value>) -> T);
+struct Lenient<'de, T>(fn(Cow<'de, str>) -> T, fn(Vec<Value>) -> T);
 
-impl<'de, T: Default> Visitor<'de> for Lenient<T> {
+impl<'de, T: Default> Visitor<'de> for Lenient<'de, T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any value")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<T, E> {
-        Ok(self.0(text.to_owned()))
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<T, E> {
+        Ok(self.0(Cow::Borrowed(text)))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<T, E> {
-        Ok(self.0(text))
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok(self.0(Cow::Owned(text.to_owned())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<T, A::Error> {
@@ -224,7 +240,7 @@ impl<'de, T: Default> Visitor<'de> for Lenient<T> {
     }
 }
 
-impl<'de> Deserialize<'de> for Word {
+impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Lenient(|text| Word(Some(text)), |_| Word(None)))
     }
@@ -237,13 +253,16 @@ impl<'de> Deserialize<'de> for Said {
             parts.iter().for_each(|part| said.add(part));
             said
         };
-        deserializer.deserialize_any(Lenient(|text| Said { text, thoughts: String::new() }, of_parts))
+        deserializer.deserialize_any(Lenient(
+            |text| Said { text: text.into_owned(), thoughts: String::new() },
+            of_parts,
+        ))
     }
 }
 
 /// Why the model stopped, where `reason` says so. `has_calls`: it called tools, which servers say otherwise where a
 /// call was forced.
-pub(super) fn finish_reason(reason: Word, stop: Word, has_calls: bool) -> Option<FinishReason> {
+pub(super) fn finish_reason(reason: Word<'_>, stop: Word<'_>, has_calls: bool) -> Option<FinishReason> {
     // An empty one is no reason: some servers have it in every chunk.
     let reason = reason.said()?;
     Some(match reason.as_str() {
@@ -290,18 +309,21 @@ pub(super) fn logprobs(json: Option<&RawValue>) -> Vec<TokenLogprob> {
 /// What is said of the text. OpenAI counts in characters: <https://platform.openai.com/docs/guides/tools-web-search>.
 pub(super) fn annotations(json: Option<&RawValue>) -> Vec<Annotation> {
     #[derive(Deserialize)]
-    struct Wire {
+    struct Wire<'a> {
         #[serde(rename = "type", default)]
         kind: String,
-        url_citation: Option<Citation>,
+        #[serde(borrow)]
+        url_citation: Option<Citation<'a>>,
     }
     #[derive(Default, Deserialize)]
     #[serde(default)]
-    struct Citation {
+    struct Citation<'a> {
         start_index: Option<usize>,
         end_index: Option<usize>,
-        title: Word,
-        url: Word,
+        #[serde(borrow)]
+        title: Word<'a>,
+        #[serde(borrow)]
+        url: Word<'a>,
     }
     let list: Option<Vec<&RawValue>> = json.and_then(|json| serde_json::from_str(json.get()).ok());
     let annotations = list.unwrap_or_default().into_iter().filter_map(|raw| {
@@ -369,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_reason_is_what_it_comes_to() {
-        let word = |text: &str| Word(Some(text.to_owned()));
+        let word = |text| Word(Some(Cow::Borrowed(text)));
         let reason = |reason, has_calls| finish_reason(word(reason), Word(None), has_calls);
         assert_eq!(reason("", true), None);
         assert_eq!(reason("stop", false), Some(FinishReason::Stop));

@@ -105,18 +105,17 @@ impl Reader {
             ))
         })?;
         let choices = chunk.choices.unwrap_or_default();
-        let id = chunk.id.said();
         let usage = chunk.usage.map(|usage| openai_usage(usage.get().as_bytes()));
         let usage = usage.filter(|usage| !usage.is_empty());
-        let tier = chunk.service_tier.said();
         // Azure begins with what its filters say of the prompt, in a chunk that names nothing.
-        let says_something = id.is_some() || tier.is_some() || usage.is_some() || !choices.is_empty();
+        let says_something =
+            chunk.id.is_said() || chunk.service_tier.is_said() || usage.is_some() || !choices.is_empty();
         if !self.is_started && says_something {
             self.is_started = true;
-            out.push(Event::Start { id, model: chunk.model.said() });
+            out.push(Event::Start { id: chunk.id.said(), model: chunk.model.said() });
         }
-        if let Some(tier) = tier
-            && self.service_tier.as_ref() != Some(&tier)
+        if self.service_tier.as_deref() != Some(chunk.service_tier.as_str())
+            && let Some(tier) = chunk.service_tier.said()
         {
             out.push(Event::ServiceTier(tier.clone()));
             self.service_tier = Some(tier);
