@@ -302,6 +302,8 @@ pub struct Function {
     pub parameters: Option<Verbatim>,
     /// Arguments must follow the schema exactly.
     pub strict: Option<bool>,
+    /// It stands for a custom tool: the client wants the text that is its one argument.
+    pub is_custom: bool,
     /// The tools up to this one may be cached.
     pub cache_control: Option<CacheControl>,
     /// Members that the neutral form has no word for.

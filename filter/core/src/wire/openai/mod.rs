@@ -5,6 +5,7 @@
 pub(crate) mod azure;
 pub(crate) mod bedrock;
 pub(in crate::wire) mod chat;
+pub(in crate::wire) mod custom;
 mod embeddings;
 mod rerank;
 pub(crate) mod responses;

@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::wire::fields::{Fields, Path, parse, readable};
 use crate::wire::json::{Json, Shape};
 use crate::wire::names::camel;
+use crate::wire::openai::custom;
 
 /// Schemas stay text, since a backend reads them and nobody here.
 static SCHEMAS: Shape = Shape::Members(&[
@@ -143,11 +144,17 @@ const GOOGLES: &[(&str, &str)] = &[
     ("url_context", "urlContext"),
 ];
 
+/// The types of tools that run at the client. What a tool is, is in the member that is called as its type.
+pub(in crate::wire) const FUNCTION: &str = "function";
+pub(super) const CUSTOM: &str = "custom";
+
 fn decode_tool(path: &Path<'_>, tool: Json<'_>, losses: &mut Losses) -> Result<Tool> {
     let mut fields = Fields::new(path, tool)?;
-    let kind = fields.text("type")?.unwrap_or(Cow::Borrowed("function"));
-    if kind == "function" {
-        return decode_function(fields, losses).map(Tool::Function);
+    let kind = fields.text("type")?.unwrap_or(Cow::Borrowed(FUNCTION));
+    match &*kind {
+        FUNCTION => return decode_function(fields, losses).map(Tool::Function),
+        CUSTOM => return tool_below(CUSTOM, fields, decode_custom, losses).map(Tool::Function),
+        _ => {}
     }
     let Some(tool) = googles_tool(&kind, &mut fields)? else {
         let path = fields.path("type");
@@ -177,27 +184,44 @@ fn in_camel_case(value: Value) -> Value {
 }
 
 /// The function that is a tool, without the tool's type.
-pub(in crate::wire) fn decode_function(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Function> {
-    let Some(function) = fields.take("function") else {
-        return Err(fields.path("function").unprocessable("field is required"));
+pub(in crate::wire) fn decode_function(fields: Fields<'_>, losses: &mut Losses) -> Result<Function> {
+    let read = |function: &mut Fields<'_>, _: &mut Losses| {
+        Ok(Function {
+            name: function.required_string("name")?,
+            description: function.string("description")?,
+            parameters: function.verbatim_object("parameters")?,
+            strict: function.bool("strict")?,
+            ..Function::default()
+        })
     };
-    let function_path = fields.path("function");
-    let mut function = Fields::new(&function_path, function)?;
-    let mut tool = Function {
-        name: function.required_string("name")?,
-        description: function.string("description")?,
-        parameters: function.verbatim_object("parameters")?,
-        strict: function.bool("strict")?,
-        cache_control: cache_control(&mut function, losses)?,
-        extra: None,
+    tool_below(FUNCTION, fields, read, losses)
+}
+
+fn decode_custom(custom: &mut Fields<'_>, losses: &mut Losses) -> Result<Function> {
+    custom::function(custom, Some("grammar"), losses)
+}
+
+/// The tool that `read` finds in this member.
+fn tool_below(
+    member: &str,
+    mut fields: Fields<'_>,
+    read: impl Fn(&mut Fields<'_>, &mut Losses) -> Result<Function>,
+    losses: &mut Losses,
+) -> Result<Function> {
+    let Some(tool) = fields.take(member) else {
+        return Err(fields.path(member).unprocessable("field is required"));
     };
-    tool.extra = function.extra(Family::OpenAi);
+    let path = fields.path(member);
+    let mut tool = Fields::new(&path, tool)?;
+    let function = read(&mut tool, losses)?;
+    let inner = cache_control(&mut tool, losses)?;
+    let extra = tool.extra(Family::OpenAi);
     let mark = cache_control(&mut fields, losses)?;
-    let path = fields.path("function");
+    let path = fields.path(member);
     let path = Path::Key(&path, "cache_control");
-    tool.cache_control = prefer(mark, tool.cache_control.take(), "the tool's own", &path, losses);
+    let cache_control = prefer(mark, inner, "the tool's own", &path, losses);
     fields.finish(losses);
-    Ok(tool)
+    Ok(Function { cache_control, extra, ..function })
 }
 
 fn decode_tool_choice(path: &Path<'_>, choice: Json<'_>, losses: &mut Losses) -> Result<ToolChoice> {
@@ -212,7 +236,7 @@ fn decode_tool_choice(path: &Path<'_>, choice: Json<'_>, losses: &mut Losses) ->
     let mut fields = Fields::new(path, choice)?;
     let kind = fields.required_text("type")?;
     let choice = match &*kind {
-        "function" => ToolChoice::Tool(decode_name(&mut fields, losses)?),
+        FUNCTION | CUSTOM => ToolChoice::Tool(decode_name(&kind, &mut fields, losses)?),
         "allowed_tools" => decode_allowed_tools(&mut fields, losses)?,
         _ => {
             let path = fields.path("type");
@@ -223,13 +247,13 @@ fn decode_tool_choice(path: &Path<'_>, choice: Json<'_>, losses: &mut Losses) ->
     Ok(choice)
 }
 
-/// `function: {name}`
-fn decode_name(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<String> {
-    let function = fields.take("function").ok_or_else(|| fields.missing("function"))?;
-    let path = fields.path("function");
-    let mut function = Fields::new(&path, function)?;
-    let name = function.required_string("name")?;
-    function.finish(losses);
+/// `function: {name}` of the type `function`, and as well of the other.
+fn decode_name(kind: &str, fields: &mut Fields<'_>, losses: &mut Losses) -> Result<String> {
+    let tool = fields.take(kind).ok_or_else(|| fields.missing(kind))?;
+    let path = fields.path(kind);
+    let mut tool = Fields::new(&path, tool)?;
+    let name = tool.required_string("name")?;
+    tool.finish(losses);
     Ok(name)
 }
 
@@ -250,8 +274,12 @@ fn decode_allowed_tools(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<
         let list = allowed.path("tools");
         let path = Path::Index(&list, index);
         let mut tool = Fields::new(&path, tool)?;
-        tool.take_if("type", |kind| *kind == json!("function"));
-        names.push(decode_name(&mut tool, losses)?);
+        let kind = tool.text("type")?.unwrap_or(Cow::Borrowed(FUNCTION));
+        if !matches!(&*kind, FUNCTION | CUSTOM) {
+            let path = tool.path("type");
+            return Err(path.unprocessable(format_args!("tools of type {kind:?} are not supported here")));
+        }
+        names.push(decode_name(&kind, &mut tool, losses)?);
         tool.finish(losses);
     }
     allowed.finish(losses);

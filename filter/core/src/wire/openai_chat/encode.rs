@@ -1,10 +1,11 @@
 //! A whole answer, in OpenAI's words.
 
 use super::types::{
-    Choice, Completion, ExtraContent, Function, Logprobs, Marked, Message, OwnWords, Place, ThinkingBlock,
-    Thought, ToolCall, UrlCitation, finish_reason, lose_extra,
+    Called, Choice, Completion, Custom, ExtraContent, Function, Logprobs, Marked, Message, OwnWords, Place,
+    ThinkingBlock, Thought, ToolCall, UrlCitation, finish_reason, lose_extra,
 };
-use crate::chat::{self, Content, Losses, Part, Reply};
+use crate::chat::{self, Content, Losses, Part, Reply, Tool};
+use crate::wire::openai::custom;
 use crate::wire::{Asked, to_json};
 
 /// Writes a `chat.completion`. What `reply` leaves out comes from `asked`: strict SDKs reject an answer with holes.
@@ -20,24 +21,24 @@ pub fn encode_reply(asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8
             .choices
             .iter()
             .enumerate()
-            .map(|(index, choice)| self::choice(index, choice, losses))
+            .map(|(index, choice)| self::choice(index, choice, &asked.request.tools, losses))
             .collect(),
         usage: reply.usage.into(),
         service_tier: reply.service_tier.as_deref(),
     })
 }
 
-fn choice<'a>(index: usize, choice: &'a chat::Choice, losses: &mut Losses) -> Choice<'a> {
+fn choice<'a>(index: usize, choice: &'a chat::Choice, tools: &[Tool], losses: &mut Losses) -> Choice<'a> {
     let own = OwnWords::of("answer", choice.extra.as_deref(), losses);
     Choice {
         index,
-        message: Message { own, ..message(&choice.content, losses) },
+        message: Message { own, ..message(&choice.content, tools, losses) },
         logprobs: Logprobs::of(&choice.logprobs),
         finish_reason: finish_reason(&choice.finish_reason, losses),
     }
 }
 
-fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
+fn message<'a>(parts: &'a [Part], tools: &[Tool], losses: &mut Losses) -> Message<'a> {
     let mut message = Message {
         role: "assistant",
         content: None,
@@ -86,13 +87,16 @@ fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
                 let block = thought.map(|thought| ThinkingBlock { index: None, thought, place });
                 message.thinking_blocks.extend(block);
             }
-            Content::ToolCall { id, name, arguments } => message.tool_calls.push(ToolCall {
-                index: None,
-                id: Some(id),
-                kind: Some("function"),
-                function: Function { name: Some(name), arguments },
-                extra_content: part.seal.as_ref().and_then(ExtraContent::of),
-            }),
+            Content::ToolCall { id, name, arguments } => {
+                let called = called(name, arguments, tools);
+                message.tool_calls.push(ToolCall {
+                    index: None,
+                    id: Some(id),
+                    kind: Some(called.kind()),
+                    called,
+                    extra_content: part.seal.as_ref().and_then(ExtraContent::of),
+                });
+            }
             Content::Media { .. } => {
                 losses.add(format_args!("answer.content[{position}]"), "this API answers with text only");
             }
@@ -109,6 +113,15 @@ fn message<'a>(parts: &'a [Part], losses: &mut Losses) -> Message<'a> {
         message.content = Some(String::new());
     }
     message
+}
+
+fn called<'a>(name: &'a str, arguments: &'a str, tools: &[Tool]) -> Called<'a> {
+    let name = Some(name);
+    if name.is_some_and(|name| custom::is_custom(tools, name)) {
+        Called::Custom(Custom { name, input: custom::input(arguments) })
+    } else {
+        Called::Function(Function { name, arguments })
+    }
 }
 
 /// A source that this API has no word for.

@@ -6,11 +6,13 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::content::{Allowed, cache_control, decode_content, prefer};
+use super::decode::{CUSTOM, FUNCTION};
 use super::thoughts::{put_together, take_thoughts};
 use crate::chat::{Content, Family, Losses, Message, Origin, Part, Role, Seal};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 use crate::wire::json::Json;
+use crate::wire::openai::custom;
 use crate::wire::to_json;
 
 /// Reads one element of `messages`.
@@ -55,7 +57,7 @@ fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Mess
     let mut calls = Vec::with_capacity(list.len());
     for (index, call) in list.into_iter().enumerate() {
         let list = fields.path("tool_calls");
-        let call = decode_tool_call(&Path::Index(&list, index), call, losses)?;
+        let call = decode_tool_call(&Path::Index(&list, index), call, &[FUNCTION, CUSTOM], losses)?;
         calls.push(Part { origin: Origin::new("tool_calls", index), ..call });
     }
     // Clients that echo an answer send back what Google said of it; no model is told that.
@@ -70,16 +72,16 @@ fn decode_assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Mess
 /// Where an assistant's message has the words of its refusal.
 const REFUSAL: Origin = Origin { member: "refusal", index: None };
 
-/// Reads one element of `tool_calls`.
+/// Reads one element of `tool_calls`, of one of these types of tools.
 pub(in crate::wire) fn decode_tool_call(
     path: &Path<'_>,
     call: Json<'_>,
+    kinds: &[&str],
     losses: &mut Losses,
 ) -> Result<Part> {
     let mut fields = Fields::new(path, call)?;
-    if let Some(kind) = fields.text("type")?
-        && kind != "function"
-    {
+    let kind = fields.text("type")?.unwrap_or(Cow::Borrowed(FUNCTION));
+    if !kinds.contains(&&*kind) {
         let path = fields.path("type");
         return Err(path.unprocessable(format_args!("tool calls of type {kind:?} are not supported")));
     }
@@ -87,12 +89,15 @@ pub(in crate::wire) fn decode_tool_call(
         return Err(fields.path("id").unprocessable("field is required"));
     };
     let cache_control = cache_control(&mut fields, losses)?;
-    let function = fields.take("function").ok_or_else(|| fields.missing("function"))?;
-    let function_path = fields.path("function");
-    let mut function = Fields::new(&function_path, function)?;
-    let name = function.required_string("name")?;
-    let arguments = function.string("arguments")?.unwrap_or_default();
-    function.finish(losses);
+    let tool = fields.take(&kind).ok_or_else(|| fields.missing(&kind))?;
+    let tool_path = fields.path(&kind);
+    let mut tool = Fields::new(&tool_path, tool)?;
+    let name = tool.required_string("name")?;
+    let arguments = match &*kind {
+        CUSTOM => custom::arguments(&tool.required_string("input")?),
+        _ => tool.string("arguments")?.unwrap_or_default(),
+    };
+    tool.finish(losses);
     // Streaming clients that echo what they received leave the chunk's index in.
     fields.take("index");
     let told = signature(&mut fields, losses)?;

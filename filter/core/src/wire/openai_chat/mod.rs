@@ -9,6 +9,8 @@ mod decode;
 mod encode;
 mod message;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod thoughts;
 mod tokenize;
 mod types;
@@ -21,7 +23,7 @@ use crate::wire::{Asked, ClientCodec, EventWriter};
 pub(crate) use completions::COMPLETIONS;
 pub(in crate::wire) use content::{cache_control, decode_audio, decode_image, file_of, first_of, picture_at};
 pub use decode::decode_request;
-pub(in crate::wire) use decode::{decode_function, googles_tool};
+pub(in crate::wire) use decode::{FUNCTION, decode_function, googles_tool};
 pub use encode::encode_reply;
 pub(in crate::wire) use message::{decode_tool_call, saying_error, says_error};
 pub use stream::StreamEncoder;

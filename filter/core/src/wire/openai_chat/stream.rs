@@ -4,13 +4,13 @@ use serde::Serialize;
 
 use super::encode::lose_source;
 use super::types::{
-    ChunkDelta, CompletionUsage, ExtraContent, Function, Logprobs, Marked, OwnWords, Place, ThinkingBlock,
-    Thought, ToolCall, UrlCitation, finish_reason,
+    Called, ChunkDelta, CompletionUsage, Custom, ExtraContent, Function, Logprobs, Marked, OwnWords, Place,
+    ThinkingBlock, Thought, ToolCall, UrlCitation, finish_reason,
 };
 use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, Seal};
 use crate::usage::Usage;
 use crate::wire::api::Api as _;
-use crate::wire::openai::API;
+use crate::wire::openai::{API, custom};
 use crate::wire::{Asked, EventWriter, write_json};
 
 /// Blocks that may be open at once, and choices of one answer. A provider that goes beyond does not follow its API,
@@ -61,6 +61,8 @@ enum BlockKind {
     ToolCall {
         index: u32,
         has_arguments: bool,
+        /// The arguments so far of a custom tool: its text is within them, and told once they are whole.
+        custom: Option<String>,
     },
 }
 
@@ -162,6 +164,7 @@ impl StreamEncoder {
         if self.blocks.len() >= MAX_OPEN {
             return;
         }
+        let request = self.asked.request.clone();
         let Some(choice) = self.choice(choice_index) else { return };
         let mut delta = ChunkDelta::default();
         let kind = match block {
@@ -190,14 +193,16 @@ impl StreamEncoder {
             BlockStart::ToolCall { id, name } => {
                 let index = choice.tool_calls;
                 choice.tool_calls = index.saturating_add(1);
+                let is_custom = custom::is_custom(&request.tools, name);
+                let called = Called::nothing(is_custom, Some(name));
                 delta.tool_calls = Some([ToolCall {
                     index: Some(index),
                     id: Some(id),
-                    kind: Some("function"),
-                    function: Function { name: Some(name), arguments: "" },
+                    kind: Some(called.kind()),
+                    called,
                     extra_content: None,
                 }]);
-                BlockKind::ToolCall { index, has_arguments: false }
+                BlockKind::ToolCall { index, has_arguments: false, custom: is_custom.then(String::new) }
             }
         };
         self.blocks.push(OpenBlock { index, choice: choice_index, kind });
@@ -231,19 +236,11 @@ impl StreamEncoder {
                 seal.data.push_str(more);
                 return;
             }
-            (Delta::Seal(by, data), BlockKind::ToolCall { index, .. }) => {
+            (Delta::Seal(by, data), BlockKind::ToolCall { index, custom, .. }) => {
                 let seal = Seal { by: *by, data: data.clone() };
                 let Some(extra_content) = ExtraContent::of(&seal) else { return };
-                let function = Function { name: None, arguments: "" };
-                let call = ToolCall {
-                    index: Some(*index),
-                    id: None,
-                    kind: None,
-                    function,
-                    extra_content: Some(extra_content),
-                };
-                let delta = ChunkDelta { tool_calls: Some([call]), ..ChunkDelta::default() };
-                return self.content(choice, delta, out);
+                let (index, called) = (*index, Called::nothing(custom.is_some(), None));
+                return self.content(choice, call_delta(index, called, Some(extra_content)), out);
             }
             (Delta::Seal(..), _) => return,
             (Delta::Annotation(annotation), BlockKind::Message { before, .. }) => {
@@ -256,7 +253,11 @@ impl StreamEncoder {
                 ChunkDelta { annotations: Some([citation]), ..ChunkDelta::default() }
             }
             (Delta::Annotation(_), _) => return lose_source(index, losses),
-            (Delta::Arguments(arguments), BlockKind::ToolCall { index, has_arguments }) => {
+            (Delta::Arguments(more), BlockKind::ToolCall { custom: Some(arguments), .. }) => {
+                arguments.push_str(more);
+                return;
+            }
+            (Delta::Arguments(arguments), BlockKind::ToolCall { index, has_arguments, .. }) => {
                 *has_arguments = true;
                 arguments_delta(*index, arguments)
             }
@@ -269,8 +270,12 @@ impl StreamEncoder {
         let Some(position) = self.blocks.iter().rposition(|block| block.index == index) else { return };
         let block = self.blocks.remove(position);
         match block.kind {
+            BlockKind::ToolCall { index, custom: Some(arguments), .. } => {
+                let called = Called::Custom(Custom { name: None, input: custom::input(&arguments) });
+                self.content(block.choice, call_delta(index, called, None), out);
+            }
             // Clients parse the arguments of a finished call, and nothing is not JSON.
-            BlockKind::ToolCall { index, has_arguments: false } => {
+            BlockKind::ToolCall { index, has_arguments: false, .. } => {
                 self.content(block.choice, arguments_delta(index, "{}"), out);
             }
             BlockKind::Thinking { text, seal, place } => {
@@ -406,7 +411,11 @@ impl Choice {
 }
 
 fn arguments_delta(index: u32, arguments: &str) -> ChunkDelta<'_> {
-    let function = Function { name: None, arguments };
-    let call = ToolCall { index: Some(index), id: None, kind: None, function, extra_content: None };
+    call_delta(index, Called::Function(Function { name: None, arguments }), None)
+}
+
+/// What is new of a call.
+fn call_delta<'a>(index: u32, called: Called<'a>, extra_content: Option<ExtraContent<'a>>) -> ChunkDelta<'a> {
+    let call = ToolCall { index: Some(index), id: None, kind: None, called, extra_content };
     ChunkDelta { tool_calls: Some([call]), ..ChunkDelta::default() }
 }

@@ -3,11 +3,13 @@
 //! Members that OpenAI's own SDKs require are always there, `null` where there is nothing to say; those of the
 //! gateways' extensions only when there is.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::decode::{CUSTOM, FUNCTION};
 use crate::chat::{self, Annotation, Family, FinishReason, Losses, Seal};
 use crate::usage::Usage;
 
@@ -228,9 +230,37 @@ pub(super) struct ToolCall<'a> {
     pub(super) id: Option<&'a str>,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub(super) kind: Option<&'static str>,
-    pub(super) function: Function<'a>,
+    #[serde(flatten)]
+    pub(super) called: Called<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) extra_content: Option<ExtraContent<'a>>,
+}
+
+/// What is called, and with what: a member that is called as the tool's type.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Called<'a> {
+    Function(Function<'a>),
+    Custom(Custom<'a>),
+}
+
+impl<'a> Called<'a> {
+    /// The type of the tool.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Called::Function(_) => FUNCTION,
+            Called::Custom(_) => CUSTOM,
+        }
+    }
+
+    /// A call, or a piece of it, without what the tool is given.
+    pub(super) fn nothing(is_custom: bool, name: Option<&'a str>) -> Self {
+        if is_custom {
+            Called::Custom(Custom { name, input: Cow::Borrowed("") })
+        } else {
+            Called::Function(Function { name, arguments: "" })
+        }
+    }
 }
 
 /// The signature of a call where Google's own clients look for it.
@@ -257,6 +287,13 @@ pub(super) struct Function<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) name: Option<&'a str>,
     pub(super) arguments: &'a str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Custom<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<&'a str>,
+    pub(super) input: Cow<'a, str>,
 }
 
 /// What a `chat.completion.chunk` adds to a message.

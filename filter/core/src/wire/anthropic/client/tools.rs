@@ -21,7 +21,7 @@ pub(super) fn decode_tool(path: &Path<'_>, tool: Json<'_>, losses: &mut Losses) 
         parameters: fields.verbatim_object("input_schema")?,
         strict: fields.bool("strict")?,
         cache_control: cache_control(&mut fields, losses)?,
-        extra: None,
+        ..Function::default()
     };
     Ok(Tool::Function(Function { extra: fields.extra(Family::Anthropic), ..function }))
 }

@@ -4,7 +4,7 @@ use crate::chat::{Content, Family, Losses, Message, Origin, Part, Role, Seal};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 use crate::wire::json::Json;
-use crate::wire::openai_chat::{decode_image, decode_tool_call, says_error};
+use crate::wire::openai_chat::{FUNCTION, decode_image, decode_tool_call, says_error};
 
 use super::document::text_of;
 
@@ -49,7 +49,7 @@ fn assistant(fields: &mut Fields<'_>, losses: &mut Losses) -> Result<Vec<Part>> 
     let calls = fields.list("tool_calls")?;
     let list = fields.path("tool_calls");
     for (index, call) in calls.into_iter().enumerate() {
-        let call = decode_tool_call(&Path::Index(&list, index), call, losses)?;
+        let call = decode_tool_call(&Path::Index(&list, index), call, &[FUNCTION], losses)?;
         said.push(Part { origin: Origin::new("tool_calls", index), ..call });
     }
     if !fields.list("citations")?.is_empty() {

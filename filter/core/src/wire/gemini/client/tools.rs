@@ -34,7 +34,7 @@ fn decode_function(path: &Path<'_>, function: Json<'_>) -> Result<Function> {
     let parameters = parameters(&mut function)?;
     // What its answers look like, and whether they are waited for, is for Gemini to know.
     let extra = function.extra(Family::Google);
-    Ok(Function { name, description, parameters, strict: None, cache_control: None, extra })
+    Ok(Function { name, description, parameters, extra, ..Function::default() })
 }
 
 fn parameters(function: &mut Fields<'_>) -> Result<Option<Verbatim>> {

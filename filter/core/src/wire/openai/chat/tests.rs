@@ -334,6 +334,12 @@ fn bare(mut request: Request) -> Request {
     request.thinking.include_thoughts.take_if(|include| *include);
     // One that says nothing.
     request.messages.retain(|message| !message.content.is_empty() || message.role != Role::Assistant);
+    for tool in &mut request.tools {
+        if let Tool::Function(function) = tool {
+            // A function that stands for another tool is one to its server.
+            function.is_custom = false;
+        }
+    }
     for message in &mut request.messages {
         message.origin = crate::chat::Origin::default();
         strip(&mut message.content, if message.role == Role::Assistant { "" } else { "\n" });

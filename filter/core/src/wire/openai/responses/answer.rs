@@ -1,6 +1,5 @@
 //! An answer, in Responses' words: as a stream, or whole, which is what its stream would end with.
 
-use super::custom;
 use super::events::{OfError, OfResponse};
 use super::ids::Id;
 use super::output::{AROUND, Block, Kind, Output, lose_signature, lose_source};
@@ -83,11 +82,9 @@ impl StreamEncoder {
     /// An encoder for one answer.
     #[must_use]
     pub(super) fn new(asked: &Asked) -> Self {
-        let tools = asked.request.repeated.iter().find(|(name, _)| *name == "tools");
-        let custom = tools.map(|(_, tools)| custom::names(tools)).unwrap_or_default();
         Self {
             asked: asked.clone(),
-            output: Output::new(Id::new(asked, None), custom),
+            output: Output::new(Id::new(asked, None), asked.request.clone()),
             is_started: false,
             is_closed: false,
             blocks: Vec::new(),

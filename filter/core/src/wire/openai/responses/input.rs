@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::content::{decode_content, foreign, kind_of};
-use super::{custom, seals};
+use super::seals;
 use crate::chat::{Content, Extra, Family, Losses, Message, Origin, Part, Role, Seal};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 use crate::wire::json::Json;
+use crate::wire::openai::custom;
 use crate::wire::openai_chat::says_error;
 
 /// Reads `input`, a string or a list of items, which stands behind `messages`.

@@ -10,7 +10,6 @@
 mod answer;
 mod content;
 mod count;
-mod custom;
 mod events;
 #[cfg(test)]
 mod grammar;

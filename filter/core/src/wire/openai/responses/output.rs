@@ -1,12 +1,14 @@
 //! The items of an answer, made of the blocks of the neutral form, with the events that tell of them.
 
+use std::rc::Rc;
+
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::custom;
 use super::events::{Detail, Events, OfItem};
 use super::ids::Id;
 use super::item::{Content, Open, Part, Text, UrlCitation};
-use crate::chat::{Annotation, Losses, Seal, TokenLogprob};
+use crate::chat::{Annotation, Losses, Request, Seal, TokenLogprob};
+use crate::wire::openai::custom;
 use crate::wire::openai_chat;
 
 /// About what an item or a part has around its content, in bytes.
@@ -19,8 +21,8 @@ pub(super) struct Output {
     pub(super) events: Events,
     /// There is a message or a call.
     pub(super) is_said: bool,
-    /// The names of the tools that are given a text.
-    custom: Vec<String>,
+    /// Its tools tell which calls are of custom ones.
+    asked: Rc<Request>,
     /// Items that are not complete, or may not be: what comes next says so.
     open: Vec<Open>,
     /// Items by their place in the answer, those that are complete.
@@ -49,10 +51,10 @@ pub(super) enum Kind {
 }
 
 impl Output {
-    pub(super) fn new(id: Id, custom: Vec<String>) -> Self {
+    pub(super) fn new(id: Id, asked: Rc<Request>) -> Self {
         let events = Events::default();
         let (open, items, logprobs) = (Vec::new(), Vec::new(), Vec::new());
-        Self { id, events, is_said: false, custom, open, items, logprobs }
+        Self { id, events, is_said: false, asked, open, items, logprobs }
     }
 
     /// The items that are complete, in their order.
@@ -221,7 +223,7 @@ impl Output {
                     call_id: sealed.into_owned(),
                     name: name.clone(),
                     given: String::new(),
-                    is_custom: self.custom.contains(name),
+                    is_custom: custom::is_custom(&self.asked.tools, name),
                 };
                 block.item = Some(self.item(content, out));
             }
@@ -364,7 +366,7 @@ fn end_of(item: &mut Open, events: &mut Events, out: &mut Vec<u8>) {
             events.write("response.function_call_arguments.done", &detail, out);
         }
         Content::Call { given, is_custom: true, .. } => {
-            *given = custom::input(std::mem::take(given));
+            *given = custom::input(given).into_owned();
             let detail = Detail { delta: Some(given), ..of(&place) };
             events.write("response.custom_tool_call_input.delta", &detail, out);
             let detail = Detail { input: Some(given), ..of(&place) };

@@ -1,11 +1,11 @@
 //! The tools of a client's request, from Responses' words.
 
 use super::content::{foreign, kind_of};
-use super::custom;
 use crate::chat::{Family, Function, Losses, Tool, ToolChoice};
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 use crate::wire::json::Json;
+use crate::wire::openai::custom;
 use crate::wire::openai_chat::{cache_control, googles_tool};
 
 /// A function, a custom tool, or a tool that its provider runs.
@@ -38,31 +38,15 @@ fn decode_function(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Functi
         strict: fields.bool("strict")?,
         // An extension, for Claude's cache.
         cache_control: cache_control(&mut fields, losses)?,
-        extra: None,
+        ..Function::default()
     };
     Ok(Function { extra: fields.extra(Family::OpenAi), ..function })
 }
 
 fn decode_custom(mut fields: Fields<'_>, losses: &mut Losses) -> Result<Function> {
     fields.take("type");
-    let name = fields.required_string("name")?;
-    let mut description = fields.string("description")?;
-    if let Some(format) = fields.take("format") {
-        let path = fields.path("format");
-        let mut format = Fields::new(&path, format)?;
-        let kind = format.required_text("type")?;
-        if kind == "grammar" {
-            let (syntax, grammar) =
-                (format.required_string("syntax")?, format.required_string("definition")?);
-            let before = description.map(|description| format!("{description}\n\n")).unwrap_or_default();
-            description = Some(format!("{before}The input follows this grammar ({syntax}):\n{grammar}"));
-            losses.add(path, "the model is told the grammar and may stray from it");
-        }
-        format.finish(losses);
-    }
-    let parameters = custom::parameters();
-    let extra = fields.extra(Family::OpenAi);
-    Ok(Function { name, description, parameters, extra, ..Function::default() })
+    let function = custom::function(&mut fields, None, losses)?;
+    Ok(Function { extra: fields.extra(Family::OpenAi), ..function })
 }
 
 /// `None` where only OpenAI has what is chosen.
