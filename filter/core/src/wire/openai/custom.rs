@@ -15,6 +15,10 @@ use crate::wire::names::functions;
 /// The name of the argument.
 const INPUT: &str = "input";
 
+/// The arguments that say a text which comes in pieces: before it, and behind.
+pub(in crate::wire) const BEFORE: &str = "{\"input\":\"";
+pub(in crate::wire) const BEHIND: &str = "\"}";
+
 /// The function that stands for the custom tool in `fields`. `grammar_in`: the member of its format that has the
 /// grammar, where that is not the format itself.
 pub(in crate::wire) fn function(
@@ -63,6 +67,13 @@ pub(in crate::wire) fn arguments(input: &str) -> String {
     json!({ INPUT: input }).to_string()
 }
 
+/// A piece of the text as it stands between [`BEFORE`] and [`BEHIND`].
+pub(in crate::wire) fn piece(text: &str) -> String {
+    let mut quoted = json!(text).to_string();
+    quoted.pop();
+    quoted.split_off(1)
+}
+
 /// What the arguments say: the text, or what the model wrote in its place.
 pub(in crate::wire) fn input(arguments: &str) -> Cow<'_, str> {
     #[derive(Deserialize)]
@@ -86,6 +97,8 @@ mod tests {
     fn what_goes_in_comes_out() {
         for text in ["", "*** Begin Patch\n\"x\"\n", "{\"input\": 1}", "é\u{1f600}\\"] {
             assert_eq!(input(&arguments(text)), text);
+            let pieces: String = text.chars().map(|char| piece(&char.to_string())).collect();
+            assert_eq!(format!("{BEFORE}{pieces}{BEHIND}"), arguments(text));
         }
         for other in ["", "plain", "{\"inp", "{\"input\": 1}", "{\"text\": \"x\"}"] {
             assert_eq!(input(other), other);

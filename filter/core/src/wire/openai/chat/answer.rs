@@ -91,6 +91,8 @@ pub(super) struct Call<'a> {
     #[serde(borrow)]
     pub(super) function: Option<Function<'a>>,
     #[serde(borrow)]
+    pub(super) custom: Option<Custom<'a>>,
+    #[serde(borrow)]
     pub(super) extra_content: Option<&'a RawValue>,
 }
 
@@ -101,6 +103,16 @@ pub(super) struct Function<'a> {
     pub(super) name: Word<'a>,
     #[serde(borrow)]
     pub(super) arguments: Option<&'a RawValue>,
+}
+
+/// A tool that is given a text. No request from here has one, but a server may have tools of its own.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Custom<'a> {
+    #[serde(borrow)]
+    pub(super) name: Word<'a>,
+    #[serde(borrow)]
+    pub(super) input: Word<'a>,
 }
 
 impl Message<'_> {

@@ -8,6 +8,7 @@
 use super::answer::Call;
 use crate::chat::{BlockStart, Delta, Event, Seal};
 use crate::error::{Error, Result};
+use crate::wire::openai::custom;
 
 /// Calls of one choice. A server that goes beyond does not follow its API.
 const MAX_CALLS: usize = 256;
@@ -63,6 +64,8 @@ struct OneCall {
     block: Option<u32>,
     /// Arguments that were not told yet.
     arguments: String,
+    /// They say the text that a custom tool is given, which has no end of its own.
+    is_custom: bool,
     json: Json,
 }
 
@@ -86,10 +89,14 @@ impl Calls {
         out: &mut Vec<Event>,
     ) -> Result<()> {
         let seal = piece.seal();
-        let Call { index, id, function, .. } = piece;
-        let function = function.unwrap_or_default();
-        let arguments = function.arguments();
-        let (id, name) = (id.said(), function.name.said());
+        let Call { index, id, function, custom, .. } = piece;
+        let is_custom = function.is_none() && custom.is_some();
+        let (mut arguments, name) = match (function, custom) {
+            (Some(function), _) => (function.arguments(), function.name.said()),
+            (None, Some(custom)) => (custom::piece(custom.input.as_str()), custom.name.said()),
+            (None, None) => (String::new(), None),
+        };
+        let id = id.said();
         let position = self.position(index.get(), id.as_deref(), name.is_some());
         let position = match position {
             Some(position) => position,
@@ -116,6 +123,9 @@ impl Calls {
         call.id = call.id.take().or(id);
         call.name = call.name.take().or_else(|| name.map(name_of));
         call.seal = call.seal.take().or(seal);
+        if is_custom && !std::mem::replace(&mut call.is_custom, true) {
+            arguments.insert_str(0, custom::BEFORE);
+        }
         call.json.read(&arguments);
         call.arguments.push_str(&arguments);
         self.waiting = self.waiting.saturating_add(arguments.len());
@@ -140,7 +150,8 @@ impl Calls {
         let call = self.calls.get(position)?;
         // Another id says that it is another call, unless the one before still has something to come: some servers
         // make a new id for every piece.
-        let is_other = is_named && id.is_some() && call.id.is_some() && call.json.is_complete();
+        let may_be_whole = call.is_custom || call.json.is_complete();
+        let is_other = is_named && id.is_some() && call.id.is_some() && may_be_whole;
         (!is_other).then_some(position)
     }
 
@@ -165,6 +176,9 @@ impl Calls {
     /// Nothing follows: tells the rest.
     pub(super) fn finish(&mut self, choice: u32, numbers: &mut Numbers, out: &mut Vec<Event>) {
         for (position, call) in self.calls.iter_mut().enumerate().skip(self.first_open) {
+            if call.is_custom {
+                call.arguments.push_str(custom::BEHIND);
+            }
             if call.start(choice, numbers, out) {
                 call.flush(out);
                 call.stop(out);
@@ -243,7 +257,13 @@ impl Json {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::CODEC;
+    use super::super::tests::asked;
     use super::*;
+    use crate::chat::{Content, Losses};
+    use crate::wire::BackendCodec as _;
 
     #[test]
     fn an_object_is_complete_at_its_last_brace() {
@@ -257,6 +277,48 @@ mod tests {
         }
         for pieces in [&[""][..], &["{"], &["{\"a\":\"}"], &["{\"a\\\"}"], &["7"]] {
             assert!(!complete(pieces), "{pieces:?}");
+        }
+    }
+
+    /// The text that a server's own tool is given is read as the argument of a function, whole and streamed.
+    #[test]
+    fn a_custom_call_says_its_text() {
+        let piece = |index: Value, id: Option<&str>, input: &str| {
+            let name = id.map(|_| "x");
+            json!({"index": index, "id": id, "type": "custom", "custom": {"name": name, "input": input}})
+        };
+        let indices: [fn(usize) -> Value; 2] = [|number| json!(number), |_| Value::Null];
+        for index in indices {
+            let pieces = json!([
+                piece(index(0), Some("c1"), ""),
+                piece(index(0), None, "a\"}"),
+                piece(index(0), None, "\n\\"),
+                piece(index(1), Some("c2"), "b"),
+            ]);
+            let whole = json!([piece(index(0), Some("c1"), "a\"}\n\\"), piece(index(1), Some("c2"), "b")]);
+            let answer = json!({"choices": [{"message": {"tool_calls": whole}}]}).to_string();
+            let mut losses = Losses::default();
+            let reply = CODEC.reply(&asked(), answer.as_bytes(), &mut losses).unwrap();
+            let (mut reader, mut events) = (CODEC.events(&asked()), Vec::new());
+            for piece in pieces.as_array().unwrap() {
+                let chunk = json!({"id": "c", "choices": [{"delta": {"tool_calls": [piece]}}]}).to_string();
+                reader.event(None, chunk.as_bytes(), &mut losses, &mut events);
+            }
+            reader.event(None, b"[DONE]", &mut losses, &mut events);
+            assert!(losses.is_empty());
+            let mut arguments = vec![String::new(); 2];
+            for event in &events {
+                if let Event::BlockDelta { index, delta: Delta::Arguments(more) } = event {
+                    arguments[usize::try_from(*index).unwrap()].push_str(more);
+                }
+            }
+            let [one, other] = [r#"{"input":"a\"}\n\\"}"#, r#"{"input":"b"}"#];
+            assert_eq!(arguments, [one, other]);
+            let told = reply.choices[0].content.iter().map(|part| match &part.content {
+                Content::ToolCall { arguments, .. } => arguments.as_str(),
+                _ => "",
+            });
+            assert_eq!(told.collect::<Vec<_>>(), [one, other]);
         }
     }
 }

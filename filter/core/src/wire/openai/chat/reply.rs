@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::wire::Asked;
 use crate::wire::error::event_error;
 use crate::wire::names::StandIns;
+use crate::wire::openai::custom;
 use crate::wire::usage::openai_usage;
 
 /// Reads a `chat.completion`.
@@ -92,19 +93,22 @@ fn content(
     let older = message.function_call.map(|function| Call { function: Some(function), ..Call::default() });
     for call in message.tool_calls.unwrap_or_default().into_iter().chain(older) {
         let seal = call.seal();
-        let Some(function) = call.function else {
-            losses.add(
-                format_args!("answer.tool_calls[{calls}]"),
-                "calls of this type are not known to this gateway",
-            );
-            continue;
+        let (mut arguments, name) = match (call.function, call.custom) {
+            (Some(function), _) => (function.arguments(), function.name),
+            (None, Some(custom)) => (custom::arguments(custom.input.as_str()), custom.name),
+            (None, None) => {
+                losses.add(
+                    format_args!("answer.tool_calls[{calls}]"),
+                    "calls of this type are not known to this gateway",
+                );
+                continue;
+            }
         };
-        let mut arguments = function.arguments();
         if arguments.is_empty() {
             // Clients parse it, and nothing is not JSON.
             arguments.push_str("{}");
         }
-        let Some(name) = function.name.said() else {
+        let Some(name) = name.said() else {
             losses.add(format_args!("answer.tool_calls[{calls}]"), NAMELESS);
             continue;
         };
