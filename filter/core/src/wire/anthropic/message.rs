@@ -7,21 +7,25 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
 use super::client::SEARCH_RESULT;
+use super::models::ModelNames;
 use super::rules::{self, Rule};
 use super::types::{Block, CacheControl, Message, Own, Source, Tool, unmark};
-use super::{Envelope, citations, picture};
+use super::{Envelope, citations, instructions, picture};
 use crate::chat::{self, Content, Family, Foreign, Losses, MediaKind, Part, Role};
 use crate::error::{Error, Result};
 use crate::wire::converse;
 use crate::wire::fields::Path;
 use crate::wire::raw::Members;
 
-/// The system prompt, which Anthropic keeps apart, and the rest of the conversation.
+/// The system prompt, which Anthropic keeps apart, and the rest of the conversation. Instructions within it stay there
+/// where the model takes any, see [`instructions::place`].
 pub(in crate::wire) fn encode_messages<'a>(
     messages: &'a [chat::Message],
     envelope: Envelope<'_>,
+    names: ModelNames<'_>,
     losses: &mut Losses,
 ) -> Result<(Vec<Block<'a>>, Vec<Message<'a>>)> {
+    let takes_instructions = names.takes_instructions_within(envelope);
     let mut system = Vec::new();
     let mut encoded: Vec<Message<'a>> = Vec::with_capacity(messages.len());
     for (index, message) in messages.iter().enumerate() {
@@ -30,9 +34,22 @@ pub(in crate::wire) fn encode_messages<'a>(
             losses.add(Path::Key(&path, "name"), "speakers have no names at Anthropic");
         }
         let role = match message.role {
+            Role::System | Role::Developer if takes_instructions && !encoded.is_empty() => {
+                let mut content = Vec::new();
+                instructions::blocks(&path, message, &mut content, losses);
+                let count = content.len();
+                content.retain(|block| !matches!(block, Block::Text { text, .. } if rules::is_blank(text)));
+                if content.len() < count {
+                    losses.add(path, Rule::BlankText);
+                }
+                if !content.is_empty() {
+                    encoded.push(Message { role: instructions::SYSTEM, content, origin: index });
+                }
+                continue;
+            }
             Role::System | Role::Developer => {
                 let before = system.len();
-                system_blocks(&path, message, &mut system, losses);
+                instructions::blocks(&path, message, &mut system, losses);
                 if !encoded.is_empty() && system.len() > before {
                     losses.add(path, Rule::InstructionsMoved);
                 }
@@ -64,44 +81,8 @@ pub(in crate::wire) fn encode_messages<'a>(
     Ok((system, encoded))
 }
 
-/// The texts of a message become one block, but for a mark: with it a block ends, as what follows may change with every
-/// request.
-fn system_blocks<'a>(
-    path: &Path<'_>,
-    message: &'a chat::Message,
-    system: &mut Vec<Block<'a>>,
-    losses: &mut Losses,
-) {
-    let mut is_open = false;
-    for part in &message.content {
-        let Content::Text { text: more, .. } = &part.content else {
-            losses.add(Path::At(path, part.origin), "Anthropic takes only texts in a system prompt");
-            continue;
-        };
-        let mark = cache_control(part.cache_control.as_ref());
-        if more.is_empty() {
-            mark_on_nothing(&Path::At(path, part.origin), part, losses);
-            continue;
-        }
-        let ends = mark.is_some();
-        match system.last_mut() {
-            Some(Block::Text { text, cache_control, .. }) if is_open => {
-                text.to_mut().push_str(more);
-                *cache_control = mark;
-            }
-            _ => system.push(Block::Text {
-                text: Cow::Borrowed(more),
-                citations: Vec::new(),
-                cache_control: mark,
-                own: Own::of(part.extra.as_deref()),
-            }),
-        }
-        is_open = !ends;
-    }
-}
-
 /// A mark that its part cannot carry.
-fn mark_on_nothing(path: &Path<'_>, part: &Part, losses: &mut Losses) {
+pub(super) fn mark_on_nothing(path: &Path<'_>, part: &Part, losses: &mut Losses) {
     if part.cache_control.is_some() {
         losses.add(Path::Key(path, "cache_control"), "Anthropic takes no mark on thoughts and empty texts");
     }

@@ -11,6 +11,7 @@ mod citations;
 pub mod client;
 pub(super) mod clouds;
 pub(super) mod encode;
+mod instructions;
 pub(super) mod message;
 pub(super) mod models;
 mod passing;

@@ -44,6 +44,10 @@ const BETWEEN_TOOLS: &[&str] = &["sonnet-5-5"];
 /// Models that do not turn thinking off beside an effort of `xhigh` or `max`.
 const HIGH_EFFORT_THINKS: &[&str] = &["opus-5", "sonnet-5-5"];
 
+/// Models that take instructions within the conversation, by
+/// <https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages>; Sonnet 5 is none of them.
+const INSTRUCTIONS_WITHIN: &[&str] = &["opus-4-8", "opus-5", "sonnet-5-5", "fable-5", "mythos-5"];
+
 /// Models that reject `tool_choice` of type `any` and `tool`, by
 /// <https://platform.claude.com/docs/en/build-with-claude/thinking#response-prefill-and-forced-tool-use>.
 const NO_FORCED_CALL: &[&str] =
@@ -116,6 +120,16 @@ impl ModelNames<'_> {
 
     pub(in crate::wire) fn can_be_made_to_call(self) -> bool {
         !self.is_one_of(NO_FORCED_CALL)
+    }
+
+    /// Whether it takes messages of the role `system`. Converse takes instructions before the conversation only:
+    /// <https://platform.claude.com/docs/en/build-with-claude/claude-on-amazon-bedrock-legacy>.
+    pub(in crate::wire) fn takes_instructions_within(self, envelope: Envelope<'_>) -> bool {
+        let is_taken = match envelope {
+            Envelope::Native | Envelope::Bedrock { .. } | Envelope::Vertex { .. } => true,
+            Envelope::Converse { .. } => false,
+        };
+        is_taken && self.is_one_of(INSTRUCTIONS_WITHIN)
     }
 
     /// The most tokens of an answer, where that is known.

@@ -17,6 +17,8 @@ const DEFINE_TOOLS: &str = "https://platform.claude.com/docs/en/agents-and-tools
 const MIGRATION: &str = "https://platform.claude.com/docs/en/about-claude/models/migration-guide";
 const THINKING: &str = "https://platform.claude.com/docs/en/build-with-claude/thinking";
 const EXTENDED: &str = "https://platform.claude.com/docs/en/build-with-claude/extended-thinking";
+const INSTRUCTIONS: &str =
+    "https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages";
 const REJECTED: &str = "https://platform.claude.com/docs/en/build-with-claude/thinking-troubleshooting";
 
 rules! {
@@ -26,7 +28,9 @@ rules! {
     NoMessage: "Anthropic takes no system prompt alone: it is sent as the user's message",
         MESSAGES;
     InstructionsMoved: "not every model takes instructions within the conversation: they were moved before it",
-        "https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages";
+        INSTRUCTIONS;
+    InstructionsPlace: "Claude takes instructions only between a user's message and an answer: they were moved to the front",
+        INSTRUCTIONS;
     AssistantFirst: "Anthropic wants a user's message first: one was put before it",
         "https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html";
     AssistantLast: "this model continues no assistant message: a user's message was put behind it",

@@ -67,7 +67,7 @@ fn encode<'a>(to: &To<'_>, request: &'a Request, losses: &mut Losses) -> Result<
     lose_extra(request, &fields::taken(&model), losses);
     let (names, envelope) = (model.names(), model.envelope());
     let format = Format::of(&model, request, losses);
-    let (mut system_prompt, mut conversation) = encode_messages(&request.messages, envelope, losses)?;
+    let (mut system_prompt, mut conversation) = encode_messages(&request.messages, envelope, names, losses)?;
     conversation = calls::pair(conversation, &request.messages, envelope, losses)?;
     let mut tools = told(&model, request, &conversation, &format, losses)?;
 

@@ -2,9 +2,13 @@
 
 use serde_json::Value;
 
+use super::Rules;
 use super::tools::is_name;
 
-pub(super) fn messages(messages: Option<&Value>, latest: bool) -> Result<(), String> {
+/// Models that take instructions within the conversation.
+const INSTRUCTIONS_WITHIN: [&str; 5] = ["opus-4-8", "opus-5", "sonnet-5-5", "fable-5", "mythos-5"];
+
+pub(super) fn messages(messages: Option<&Value>, rules: Rules<'_>) -> Result<(), String> {
     let Some(messages) = messages.and_then(Value::as_array) else {
         return Err("messages: Field required".to_owned());
     };
@@ -16,8 +20,10 @@ pub(super) fn messages(messages: Option<&Value>, latest: bool) -> Result<(), Str
     for (index, message) in messages.iter().enumerate() {
         let at = format!("messages.{index}");
         let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
-        if !matches!(role, "user" | "assistant") {
-            return Err(format!("{at}.role: Input should be 'user' or 'assistant'"));
+        match role {
+            "user" | "assistant" => {}
+            "system" => instructions(messages, index, rules.model)?,
+            _ => return Err(format!("{at}.role: Input should be 'user', 'assistant' or 'system'")),
         }
         let is_prefill = index + 1 == messages.len() && role == "assistant";
         if is_prefill && last_text(message).is_some_and(|text| text.ends_with(char::is_whitespace)) {
@@ -27,21 +33,21 @@ pub(super) fn messages(messages: Option<&Value>, latest: bool) -> Result<(), Str
             return Err(format!("{at}: first message must use the \"user\" role"));
         }
         let content = message.get("content").unwrap_or(&Value::Null);
-        let kinds: &[&str] = if role == "user" {
-            &["text", "image", "document", "tool_result", "search_result"]
-        } else {
-            &[
+        let kinds: &[&str] = match role {
+            "user" => &["text", "image", "document", "tool_result", "search_result"],
+            "system" => &["text"],
+            _ => &[
                 "text",
                 "tool_use",
                 "thinking",
                 "redacted_thinking",
                 "server_tool_use",
                 "web_search_tool_result",
-            ]
+            ],
         };
         blocks(&format!("{at}.content"), content, kinds)?;
         let documents = |block: &Value| block.get("type").and_then(Value::as_str) == Some("document");
-        if latest
+        if rules.latest
             && role == "assistant"
             && content.as_array().is_some_and(|blocks| blocks.iter().any(documents))
         {
@@ -137,6 +143,22 @@ pub(super) fn blocks(at: &str, content: &Value, kinds: &[&str]) -> Result<(), St
         }
     }
     Ok(())
+}
+
+/// <https://platform.claude.com/docs/en/build-with-claude/mid-conversation-system-messages>
+fn instructions(messages: &[Value], index: usize, model: &str) -> Result<(), String> {
+    let role = |at: Option<usize>| messages.get(at?)?.get("role")?.as_str();
+    if !INSTRUCTIONS_WITHIN.iter().any(|name| model.contains(name)) {
+        return Err("role 'system' is not supported on this model".to_owned());
+    }
+    match (role(index.checked_sub(1)), role(index.checked_add(1))) {
+        (Some("user"), None | Some("assistant")) => Ok(()),
+        (None, _) => Err("messages.0: use the top-level 'system' parameter".to_owned()),
+        (Some("user"), _) => {
+            Err(format!("messages.{index}: role 'system' must precede an 'assistant' message"))
+        }
+        _ => Err(format!("messages.{index}: role 'system' must follow a 'user' message")),
+    }
 }
 
 fn last_text(message: &Value) -> Option<&str> {

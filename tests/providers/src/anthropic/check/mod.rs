@@ -117,7 +117,7 @@ pub(crate) fn check(body: &Value, rules: Rules<'_>) -> Result<(), String> {
         blocks("system", system, &["text"])?;
     }
     marks(body)?;
-    messages(fields.get("messages"), rules.latest)?;
+    messages(fields.get("messages"), rules)?;
     thoughts(body)
 }
 

@@ -113,6 +113,29 @@ fn what_only_some_take_is_refused() {
     }
 }
 
+#[test]
+fn instructions_stand_between_a_user_and_an_answer() {
+    let told = |roles: &[&str], model| {
+        let messages: Vec<_> = roles.iter().map(|role| json!({"role": role, "content": "x"})).collect();
+        check(&json!({"model": model, "max_tokens": 1, "messages": messages}), Rules { model, ..NATIVE })
+    };
+    for roles in [&["user", "system"][..], &["user", "system", "assistant", "user"]] {
+        assert_eq!(told(roles, "claude-opus-4-8"), Ok(()));
+        assert_eq!(
+            told(roles, "claude-sonnet-5"),
+            Err("role 'system' is not supported on this model".to_owned())
+        );
+    }
+    for roles in [
+        &["system", "user"][..],
+        &["user", "system", "user"],
+        &["user", "system", "system"],
+        &["user", "assistant", "system"],
+    ] {
+        assert!(told(roles, "claude-opus-4-8").is_err(), "{roles:?}");
+    }
+}
+
 /// What is refused for its model, with a word of the real API's message.
 #[test]
 fn models_differ_in_what_they_take() {

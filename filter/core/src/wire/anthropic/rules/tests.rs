@@ -72,6 +72,12 @@ fn case(rule: Rule) -> Case {
             "/system",
             json!([{"type": "text", "text": "A"}, {"type": "text", "text": "B"}]),
         ),
+        Rule::InstructionsPlace => (
+            json!({"model": "claude-opus-4-8", "messages": [hi(), text("developer", "B"), text("user", "Go")]}),
+            "messages[1]",
+            "/system",
+            json!([{"type": "text", "text": "B"}]),
+        ),
         Rule::AssistantFirst => {
             (history(&[text("assistant", "Hello!"), hi()]), "messages[0]", "/messages/0/role", json!("user"))
         }
