@@ -83,19 +83,19 @@ fn the_betas_of_the_header_are_claudes_fields() {
 #[test]
 fn what_claude_alone_knows_is_among_its_fields() {
     let body = r#"{"model":"m","max_tokens":50,"messages":[{"role":"user","content":"Hi"}],
-        "context_management":{"edits":[{}]},"container":"c","speed":"fast","anthropic_beta":["pdfs-2024-09-25"],
-        "output_config":{"new":1},"additionalModelRequestFields":{"container":"d"},"metadata":{"new":1}}"#;
+        "context_management":{"edits":[{}]},"container":"c","new":"c","speed":"fast","anthropic_beta":["pdfs-2024-09-25"],
+        "output_config":{"new":1},"additionalModelRequestFields":{"new":"d"},"metadata":{"new":1}}"#;
     let betas = "pdfs-2024-09-25,context-1m-2025-08-07";
     let gateway = claude();
     let call = gateway.post(PATHS[0], body).header("anthropic-beta", betas);
     let outcome = call.answered_by(Answer::json(200, CONVERSED)).send();
     let sent = outcome.sent[0].json();
-    let fields = json!({"anthropic_beta": ["pdfs-2024-09-25", "context-1m-2025-08-07"], "container": "d",
+    let fields = json!({"anthropic_beta": ["pdfs-2024-09-25", "context-1m-2025-08-07"], "new": "d",
         "context_management": {"edits": [{}]}, "output_config": {"new": 1}});
     assert_eq!(sent["additionalModelRequestFields"], fields);
     let mut lost: Vec<_> = outcome.record.losses.iter().filter_map(|loss| loss.split(':').next()).collect();
     lost.sort_unstable();
-    assert_eq!(lost, ["container", "metadata.new", "speed"]);
+    assert_eq!(lost, ["container", "metadata.new", "new", "speed"]);
 }
 
 #[test]

@@ -71,6 +71,8 @@ const UNKNOWN: &[Unknown] = &[
     },
     Unknown { name: "mcp_servers", place: Place::Body, to: Cloud::Bedrock, source: MCP },
     Unknown { name: "mcp_servers", place: Place::Body, to: Cloud::Vertex, source: MCP },
+    Unknown { name: "container", place: Place::Body, to: Cloud::Bedrock, source: CODE_EXECUTION },
+    Unknown { name: "container", place: Place::Body, to: Cloud::Vertex, source: CODE_EXECUTION },
     Unknown { name: "speed", place: Place::Body, to: Cloud::Bedrock, source: FAST_MODE },
     Unknown { name: "inference_geo", place: Place::Body, to: Cloud::Bedrock, source: DATA_RESIDENCY },
     Unknown { name: "inference_geo", place: Place::Body, to: Cloud::Vertex, source: DATA_RESIDENCY },
@@ -83,6 +85,9 @@ const UNKNOWN: &[Unknown] = &[
 ];
 /// Among its platforms are neither Bedrock nor the models on Google Cloud that Google manages.
 const MCP: &str = "https://platform.claude.com/docs/en/agents-and-tools/mcp-connector";
+/// "Code execution is not currently available on Amazon Bedrock or Google Cloud", and containers are what it runs in.
+const CODE_EXECUTION: &str =
+    "https://platform.claude.com/docs/en/agents-and-tools/tool-use/code-execution-tool#platform-availability";
 /// Among its platforms is Google Cloud, and not Bedrock.
 const FAST_MODE: &str = "https://platform.claude.com/docs/en/build-with-claude/fast-mode";
 /// "On third-party platforms (AWS Bedrock, Google Vertex AI) [..] `inference_geo` is not applicable."
@@ -198,7 +203,7 @@ mod tests {
             assert!(unknown.source.starts_with("https://"), "{}", unknown.name);
         }
         let (body, losses) = stripped(
-            r#"{"speed":"fast","mcp_servers":[{"type":"url"}],"tools":[{"name":"f", "eager_input_streaming":true,"input_schema":{"type":"object","properties":{"scope":{"minimum":1.00}}}},{"name":"g","cache_control":{"type":"ephemeral","scope":"global"}}],"system":[{"type":"text","text":"say \"scope\"","cache_control":{"scope":"global","type":"ephemeral"}}],"messages":[{"role":"user","content":[{"type":"tool_use","input":{"scope":1,"cache_control":{"scope":2}}},{"type":"tool_result","content":[{"type":"text","cache_control":{"type":"ephemeral","scope":"x"}}]}]},{"role":"user","content":"hi"}]}"#,
+            r#"{"speed":"fast","mcp_servers":[{"type":"url"}],"container":"c","tools":[{"name":"f", "eager_input_streaming":true,"input_schema":{"type":"object","properties":{"scope":{"minimum":1.00}}}},{"name":"g","cache_control":{"type":"ephemeral","scope":"global"}}],"system":[{"type":"text","text":"say \"scope\"","cache_control":{"scope":"global","type":"ephemeral"}}],"messages":[{"role":"user","content":[{"type":"tool_use","input":{"scope":1,"cache_control":{"scope":2}}},{"type":"tool_result","content":[{"type":"text","cache_control":{"type":"ephemeral","scope":"x"}}]}]},{"role":"user","content":"hi"}]}"#,
         );
         assert_eq!(
             body,
@@ -208,6 +213,7 @@ mod tests {
             losses,
             [
                 "mcp_servers",
+                "container",
                 "speed",
                 "tools[0].eager_input_streaming",
                 "tools[1].cache_control.scope",
@@ -219,7 +225,7 @@ mod tests {
 
     #[test]
     fn vertex_refuses_other_things() {
-        let body = br#"{"mcp_servers":[{"name":"m"}],"speed":"fast","inference_geo":"us","output_format":{},"tools":[{"eager_input_streaming":true}],"messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral","scope":"global"}}]}]}"#;
+        let body = br#"{"mcp_servers":[{"name":"m"}],"container":{"id":"c"},"speed":"fast","inference_geo":"us","output_format":{},"tools":[{"eager_input_streaming":true}],"messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral","scope":"global"}}]}]}"#;
         let mut losses = Losses::default();
         let edits = edits_for(Cloud::Vertex, body, &mut losses);
         let body = splice::edit(body, &edits).unwrap();
@@ -227,7 +233,7 @@ mod tests {
             String::from_utf8(body).unwrap(),
             r#"{"speed":"fast","tools":[{"eager_input_streaming":true}],"messages":[{"role":"user","content":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}]}]}"#
         );
-        assert_eq!(losses.count(), 4);
+        assert_eq!(losses.count(), 5);
         assert!(losses.iter().all(|loss| loss.reason == "not known to Vertex AI"));
     }
 
