@@ -7,7 +7,7 @@ use crate::config::Model;
 use crate::endpoint::{Body, ClientApi, Operation, Path};
 use crate::error::Error;
 use crate::wire::api::{Api, ModelsList};
-use crate::wire::error::{anthropics_word, has_type_and_message, is_prompt_too_long};
+use crate::wire::error::{NO_ROOM, anthropics_word, has_type_and_message, is_prompt_too_long};
 use crate::wire::glance;
 use crate::wire::job::Asks;
 use crate::wire::usage::{Counters, Shape, Tokens, Watch};
@@ -88,7 +88,10 @@ impl Api for AnthropicApi {
 
     fn error(&self, error: &Error) -> Value {
         let message = error.message();
-        let message = if is_prompt_too_long(error) && !message.starts_with(TOO_LONG) {
+        // The other words are Anthropic's own as well: agents ask for a shorter answer where they read them,
+        // <https://github.com/charmbracelet/crush/blob/71c728fe/internal/llm/provider/anthropic.go>.
+        let is_told = message.starts_with(TOO_LONG) || message.contains(NO_ROOM);
+        let message = if is_prompt_too_long(error) && !is_told {
             format!("{TOO_LONG}: {message}")
         } else {
             message.to_owned()

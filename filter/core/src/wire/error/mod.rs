@@ -15,7 +15,7 @@ use crate::endpoint::ClientApi;
 use crate::error::Error;
 
 use words::status_of_type;
-pub(super) use words::{anthropics_word, is_prompt_too_long, openais_word};
+pub(super) use words::{NO_ROOM, anthropics_word, is_prompt_too_long, openais_word};
 
 /// The longest message that is passed on, in bytes. A backend's error page may be anything.
 const MAX_MESSAGE: usize = 4096;
@@ -312,9 +312,15 @@ mod tests {
             assert_eq!(body["error"]["message"], format!("prompt is too long: {words}"));
         }
 
-        let claudes = Error::provider(400, None, "prompt is too long: 227255 tokens > 200000 maximum");
-        let body: Value = serde_json::from_slice(&claudes.body(ClientApi::Anthropic)).unwrap();
-        assert_eq!(body["error"]["message"], claudes.message());
+        for words in [
+            "prompt is too long: 227255 tokens > 200000 maximum",
+            "The model returned the following errors: input length and `max_tokens` exceed context limit: 186433 + 20000 > 200000, decrease input length or `max_tokens` and try again",
+        ] {
+            let claudes = Error::provider(400, None, words);
+            let body: Value = serde_json::from_slice(&claudes.body(ClientApi::Anthropic)).unwrap();
+            assert_eq!(body["error"]["message"], words);
+            assert_eq!(shown(&claudes)["code"], "context_length_exceeded");
+        }
         for other in [
             Error::provider(400, None, "tools.0.name is too long"),
             Error::provider(500, None, "prompt is too long"),

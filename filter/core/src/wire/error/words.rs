@@ -28,7 +28,11 @@ const TOO_LONG: &[(&str, &str)] = &[
     ("maximum context length is", "https://github.com/vllm-project/vllm/issues/20409"),
     ("exceeds the context window", "https://github.com/anomalyco/opencode/issues/6071"),
     ("too many tokens: ", "https://github.com/cohere-ai/sandbox-topically/issues/4"),
+    (NO_ROOM, "https://github.com/anthropics/claude-code/issues/476"),
 ];
+
+/// How Claude refuses a prompt that leaves too little of its context for the answer, at Anthropic and on Bedrock.
+pub(in crate::wire) const NO_ROOM: &str = "input length and `max_tokens` exceed context limit";
 
 /// Whether the provider refused a prompt because it is too long for the model.
 pub(in crate::wire) fn is_prompt_too_long(error: &Error) -> bool {
