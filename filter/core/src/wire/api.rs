@@ -12,6 +12,7 @@ use crate::chat::{Event, Losses, Reply, Request};
 use crate::config::Model;
 use crate::error::{Error, Result};
 use crate::wire::prompt::Prompt;
+use crate::wire::translate::reworded;
 
 /// The conventions of a client API. Its values are static, see [`super::ClientApi::api`].
 pub trait Api: fmt::Debug + Sync {
@@ -82,6 +83,11 @@ pub trait ClientCodec: fmt::Debug + Sync {
     /// name that begins with a dot stands at the end of a path, any other at its beginning; `[]` is any element of a
     /// list. Messages and their parts know their places themselves, see [`crate::chat::Origin`].
     fn words(&self) -> &'static [(&'static str, &'static str)];
+
+    /// What the client calls what is at `path` in `request`, where that is something else.
+    fn place(&self, _: &Request, path: &str) -> Option<String> {
+        reworded(path, self.words())
+    }
 
     /// Writes a whole answer. What the API cannot express is recorded in `losses`.
     fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8>;

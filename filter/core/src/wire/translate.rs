@@ -35,13 +35,13 @@ pub fn translate(
     }
     let body = backend
         .encode(to, &request, &mut of_backend)
-        .map_err(|error| error.map_place(|path| reworded(path, client.words())))?;
-    losses.append(of_backend, |path| reworded(path, client.words()));
+        .map_err(|error| error.map_place(|path| client.place(&request, path)))?;
+    losses.append(of_backend, |path| client.place(&request, path));
     Ok(Translated { body, request, losses })
 }
 
 /// A path of the neutral form in the client's words, see [`ClientCodec::words`].
-fn reworded(path: &str, words: &[(&str, &str)]) -> Option<String> {
+pub(super) fn reworded(path: &str, words: &[(&str, &str)]) -> Option<String> {
     words.iter().find_map(|(ours, theirs)| {
         if ours.starts_with('.') {
             return Some(format!("{}{theirs}", path.strip_suffix(ours)?));

@@ -15,9 +15,10 @@ mod thoughts;
 mod tokenize;
 mod types;
 
-use crate::chat::{Losses, Reply, Request};
+use crate::chat::{Losses, Reply, Request, Tool};
 use crate::error::Result;
 use crate::wire::prompt::Prompt;
+use crate::wire::translate::reworded;
 use crate::wire::{Asked, ClientCodec, EventWriter};
 
 pub(crate) use completions::COMPLETIONS;
@@ -47,6 +48,19 @@ impl ClientCodec for Client {
             ("tools[].", "tools[].function."),
             (".arguments", ".function.arguments"),
         ]
+    }
+
+    /// What is said of a function that stands for a custom tool is said of that.
+    fn place(&self, request: &Request, path: &str) -> Option<String> {
+        let place = reworded(path, self.words())?;
+        let index = path.strip_prefix("tools[").and_then(|rest| rest.split_once(']'));
+        let tool = index.and_then(|(index, _)| request.tools.get(index.parse::<usize>().ok()?));
+        match tool {
+            Some(Tool::Function(function)) if function.is_custom => {
+                Some(place.replacen(".function.", ".custom.", 1))
+            }
+            _ => Some(place),
+        }
     }
 
     fn prompt(&self) -> Option<Prompt> {

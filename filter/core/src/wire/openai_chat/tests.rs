@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{StreamEncoder, decode_request, encode_reply};
+use super::{CLIENT, StreamEncoder, decode_request, encode_reply};
 use crate::chat::{
     Choice, Content, Event, Family, FinishReason, Losses, Part, Reply, Request, Seal, ToolChoice,
 };
 use crate::error::Result;
-use crate::wire::{Asked, EventWriter as _};
+use crate::wire::{Asked, ClientCodec as _, EventWriter as _};
 
 fn decoded(mut body: Value) -> Result<(Request, Vec<String>)> {
     body["model"] = json!("m");
@@ -147,6 +147,20 @@ fn what_is_wrong_with_a_custom_tool_is_told_with_its_place() {
     ] {
         let error = decoded(body).unwrap_err();
         assert!(error.status() == status && error.message().contains(words), "{}", error.message());
+    }
+}
+
+#[test]
+fn what_a_backend_says_of_a_tool_names_its_member() {
+    let (request, _) = decoded(json!({"tools": tools()})).unwrap();
+    for (path, expected) in [
+        ("tools[0].name", Some("tools[0].custom.name")),
+        ("tools[1].parameters.function.x", Some("tools[1].function.parameters.function.x")),
+        ("tools[2].name", Some("tools[2].function.name")),
+        ("tools[0]", None),
+        ("seed", None),
+    ] {
+        assert_eq!(CLIENT.place(&request, path).as_deref(), expected);
     }
 }
 
