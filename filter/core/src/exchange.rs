@@ -18,8 +18,8 @@ use crate::headers::{Headers, MODEL_HEADER, Text, USER_HEADER};
 use crate::kept::Kept;
 use crate::limit::{Claim, Standing};
 use crate::pulse::Pulse;
-use crate::usage::Usage;
 use crate::usage::record::{Abandoned, Record, UsageStatus};
+use crate::usage::{Counter, Usage};
 use crate::wire::usage::Tokens;
 
 /// The longest name of a model that is taken from an answer into a record, in characters.
@@ -277,7 +277,7 @@ impl Exchange {
         self.attempts.abandoned.push(Abandoned {
             backend: self.attempts.backend.clone(),
             request_model: self.attempts.request_model.clone(),
-            input_tokens: usage.input,
+            input_tokens: usage.input(),
         });
     }
 
@@ -323,7 +323,7 @@ impl Exchange {
         let seen_output = if has_output { tokens(self.attempt.seen_output_bytes) } else { 0 };
         let mut usage =
             if has_tokens { self.attempt.usage.deduced(seen_output > 0) } else { self.attempt.usage };
-        let is_missing = has_tokens && (usage.input.is_none() || has_output && usage.output.is_none());
+        let is_missing = has_tokens && (usage.input().is_none() || has_output && usage.output().is_none());
         let status = match self.attempt.answer {
             Answer::None => return (Usage::default(), UsageStatus::None),
             _ if !has_tokens && usage.is_empty() => return (usage, UsageStatus::None),
@@ -334,15 +334,15 @@ impl Exchange {
         if !has_tokens {
             return (usage, status);
         }
-        let input = usage.input.unwrap_or_else(|| tokens(self.client.body_size as u64));
-        usage.input = Some(input);
+        let input = usage.input().unwrap_or_else(|| tokens(self.client.body_size as u64));
+        usage.set(Counter::Input, Some(input));
         let mut sum = input;
         if has_output {
-            let output = usage.output.unwrap_or(0).max(seen_output);
-            usage.output = Some(output);
+            let output = usage.output().unwrap_or(0).max(seen_output);
+            usage.set(Counter::Output, Some(output));
             sum = sum.saturating_add(output);
         }
-        usage.total = Some(usage.total.unwrap_or(0).max(sum));
+        usage.set(Counter::Total, Some(usage.total().unwrap_or(0).max(sum)));
         (usage, status)
     }
 
@@ -365,12 +365,7 @@ impl Exchange {
             route: take(&mut self.routed.route_name),
             attempts: self.attempts.sent,
             status,
-            input_tokens: None,
-            cached_input_tokens: None,
-            cache_creation_input_tokens: None,
-            output_tokens: None,
-            reasoning_tokens: None,
-            total_tokens: None,
+            usage: Usage::default(),
             usage_status: UsageStatus::None,
             abandoned: take(&mut self.attempts.abandoned),
             losses: take(&mut self.attempt.losses).lines(),
@@ -403,27 +398,27 @@ mod tests {
     #[test]
     fn what_is_charged_depends_on_how_far_the_answer_came() {
         let mut exchange = chat();
-        exchange.attempt.usage.input = Some(7);
+        exchange.attempt.usage.set(Counter::Input, Some(7));
         assert_eq!(exchange.settle(), (Usage::default(), UsageStatus::None), "no answer, no charge");
 
         exchange.attempt.answer = Answer::Begun;
         exchange.attempt.seen_output_bytes = 9;
         let (usage, status) = exchange.settle();
-        assert_eq!((usage.input, usage.output, usage.total), (Some(7), Some(3), Some(10)));
+        assert_eq!((usage.input(), usage.output(), usage.total()), (Some(7), Some(3), Some(10)));
         assert_eq!(status, UsageStatus::Partial);
 
         exchange.attempt.usage = Usage::default();
         let (usage, status) = exchange.settle();
-        assert_eq!((usage.input, usage.output), (Some(101), Some(3)));
+        assert_eq!((usage.input(), usage.output()), (Some(101), Some(3)));
         assert_eq!(status, UsageStatus::Partial);
 
-        exchange.attempt.usage.output = Some(9);
+        exchange.attempt.usage.set(Counter::Output, Some(9));
         exchange.attempt.answer = Answer::Complete;
         let (usage, status) = exchange.settle();
-        assert_eq!((usage.input, usage.output), (Some(101), Some(9)), "half a report is no report");
+        assert_eq!((usage.input(), usage.output()), (Some(101), Some(9)), "half a report is no report");
         assert_eq!(status, UsageStatus::Estimated);
 
-        exchange.attempt.usage.input = Some(7);
+        exchange.attempt.usage.set(Counter::Input, Some(7));
         assert_eq!(exchange.settle(), (exchange.attempt.usage, UsageStatus::Complete));
     }
 
@@ -435,7 +430,7 @@ mod tests {
             change(&mut exchange);
             exchange.count_abandoned(status);
             let (usage, status) = exchange.settle();
-            (usage.input, usage.output, status)
+            (usage.input(), usage.output(), status)
         };
         for status in [504, 0] {
             assert_eq!(settled(status, |_| {}), (Some(101), Some(0), UsageStatus::Partial));
@@ -455,9 +450,9 @@ mod tests {
         (exchange.client.body_size, exchange.attempt.seen_output_bytes, exchange.attempt.answer) =
             (40, 5_000, Answer::Complete);
         let (usage, status) = exchange.settle();
-        assert_eq!((usage.input, usage.output, usage.total), (Some(10), None, Some(10)));
+        assert_eq!((usage.input(), usage.output(), usage.total()), (Some(10), None, Some(10)));
         assert_eq!(status, UsageStatus::Estimated);
-        exchange.attempt.usage.input = Some(8);
+        exchange.attempt.usage.set(Counter::Input, Some(8));
         assert_eq!(exchange.settle(), (exchange.attempt.usage, UsageStatus::Complete));
     }
 

@@ -196,7 +196,7 @@ fn usage_of_what_passes() {
         known.end_of_document(&body);
         known.document(&[b"[", body.as_slice(), b",", body.as_slice(), b"]"].concat());
         let usage = known.observed().usage;
-        assert!(usage.total >= usage.input && usage.total >= usage.output, "{usage:?}");
+        assert!(usage.total() >= usage.input() && usage.total() >= usage.output(), "{usage:?}");
     });
 }
 

@@ -94,7 +94,7 @@ fn usage_observer(bencher: Bencher<'_, '_>) {
         for event in &events {
             observer.event(black_box(event.as_bytes()));
         }
-        assert!(observer.observed().usage.total == Some(2_270));
+        assert!(observer.observed().usage.total() == Some(2_270));
     });
 }
 

@@ -14,8 +14,8 @@ use weir_core::edge::{Closing, Edge, Request, Response};
 use weir_core::exchange::{Answer, Exchange, SharedExchange};
 use weir_core::headers::Headers;
 use weir_core::store::{Conflict, Store, Versioned};
-use weir_core::usage::ledger;
 use weir_core::usage::record::Record;
+use weir_core::usage::{Counter, ledger};
 
 use crate::sample::{SIZES, Text, chat, chat_events, completion, pieces, sse};
 
@@ -282,8 +282,8 @@ fn ledger_enter(bencher: Bencher<'_, '_>, users: usize) {
     let store = Memory::default();
     let mut exchange = Exchange::new(headers(REQUEST_HEADERS), NOW_MS);
     exchange.attempt.answer = Answer::Complete;
-    exchange.attempt.usage.input = Some(270);
-    exchange.attempt.usage.output = Some(210);
+    exchange.attempt.usage.set(Counter::Input, Some(270));
+    exchange.attempt.usage.set(Counter::Output, Some(210));
     let records: Vec<Record> = (0..users)
         .map(|user| Record { user: format!("user-{user}"), ..exchange.take_record(200, NOW_MS) })
         .collect();

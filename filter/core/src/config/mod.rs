@@ -334,15 +334,15 @@ pub struct Cost {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(clippy::enum_variant_names, reason = "the resource's own words")]
 pub enum CostType {
-    /// [`crate::usage::Usage::input`]
+    /// [`crate::usage::Counter::Input`]
     InputToken,
-    /// [`crate::usage::Usage::cached_input`]
+    /// [`crate::usage::Counter::CachedInput`]
     CachedInputToken,
-    /// [`crate::usage::Usage::cache_creation_input`]
+    /// [`crate::usage::Counter::CacheCreationInput`]
     CacheCreationInputToken,
-    /// [`crate::usage::Usage::output`]
+    /// [`crate::usage::Counter::Output`]
     OutputToken,
-    /// [`crate::usage::Usage::reasoning`]
+    /// [`crate::usage::Counter::Reasoning`]
     ReasoningToken,
     /// [`crate::usage::Usage::total_or_sum`]
     TotalToken,

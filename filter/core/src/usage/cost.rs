@@ -1,17 +1,17 @@
 //! Costs: the numbers that limits charge, computed from usage.
 
-use super::Usage;
+use super::{Counter, Usage};
 use crate::config::{Cost, CostType};
 
 /// The value of `cost`; a counter that the provider did not report counts 0.
 #[must_use]
 pub fn value(cost: &Cost, usage: &Usage) -> u64 {
     match cost.kind {
-        CostType::InputToken => usage.input,
-        CostType::CachedInputToken => usage.cached_input,
-        CostType::CacheCreationInputToken => usage.cache_creation_input,
-        CostType::OutputToken => usage.output,
-        CostType::ReasoningToken => usage.reasoning,
+        CostType::InputToken => usage.input(),
+        CostType::CachedInputToken => usage.get(Counter::CachedInput),
+        CostType::CacheCreationInputToken => usage.get(Counter::CacheCreationInput),
+        CostType::OutputToken => usage.output(),
+        CostType::ReasoningToken => usage.get(Counter::Reasoning),
         CostType::TotalToken => usage.total_or_sum(),
     }
     .unwrap_or(0)
@@ -39,14 +39,13 @@ mod tests {
 
     #[test]
     fn each_type_takes_its_counter() {
-        let usage = Usage {
-            input: Some(10),
-            cached_input: Some(4),
-            cache_creation_input: Some(3),
-            output: Some(20),
-            reasoning: Some(5),
-            total: None,
-        };
+        let usage = Usage::of([
+            (Counter::Input, Some(10)),
+            (Counter::CachedInput, Some(4)),
+            (Counter::CacheCreationInput, Some(3)),
+            (Counter::Output, Some(20)),
+            (Counter::Reasoning, Some(5)),
+        ]);
         let cost = |kind| value(&Cost { key: "k".to_owned(), kind }, &usage);
         assert_eq!(cost(CostType::InputToken), 10);
         assert_eq!(cost(CostType::CachedInputToken), 4);

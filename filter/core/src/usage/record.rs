@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use super::Usage;
+use super::{Counter, Usage};
 
 /// How far the usage of a record can be trusted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -34,7 +34,7 @@ impl Abandoned {
     /// What is charged for it.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        Usage { input: self.input_tokens, ..Usage::default() }
+        Usage::of([(Counter::Input, self.input_tokens)])
     }
 }
 
@@ -64,18 +64,9 @@ pub struct Record {
     pub attempts: u32,
     /// The HTTP status that the client got; 0 when it left before.
     pub status: u16,
-    /// See [`Usage::input`].
-    pub input_tokens: Option<u64>,
-    /// See [`Usage::cached_input`].
-    pub cached_input_tokens: Option<u64>,
-    /// See [`Usage::cache_creation_input`].
-    pub cache_creation_input_tokens: Option<u64>,
-    /// See [`Usage::output`].
-    pub output_tokens: Option<u64>,
-    /// See [`Usage::reasoning`].
-    pub reasoning_tokens: Option<u64>,
-    /// See [`Usage::total_or_sum`].
-    pub total_tokens: Option<u64>,
+    /// What it used, with the total of [`Usage::total_or_sum`].
+    #[serde(flatten)]
+    pub usage: Usage,
     /// How far the counters can be trusted.
     pub usage_status: UsageStatus,
     /// Attempts that had all the time there is, and no answer by then. Another one followed.
@@ -91,12 +82,7 @@ pub struct Record {
 impl Record {
     /// Enters `usage` and how far it can be trusted.
     pub fn set_usage(&mut self, usage: &Usage, status: UsageStatus) {
-        self.input_tokens = usage.input;
-        self.cached_input_tokens = usage.cached_input;
-        self.cache_creation_input_tokens = usage.cache_creation_input;
-        self.output_tokens = usage.output;
-        self.reasoning_tokens = usage.reasoning;
-        self.total_tokens = usage.total_or_sum();
+        self.usage = usage.with_total();
         self.usage_status = status;
     }
 
@@ -128,12 +114,7 @@ impl Record {
             route: "default/r/rule/0".to_owned(),
             attempts: 1,
             status: 200,
-            input_tokens: None,
-            cached_input_tokens: None,
-            cache_creation_input_tokens: None,
-            output_tokens: None,
-            reasoning_tokens: None,
-            total_tokens: None,
+            usage: Usage::default(),
             usage_status: UsageStatus::None,
             abandoned: Vec::new(),
             losses: Vec::new(),

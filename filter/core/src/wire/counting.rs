@@ -6,7 +6,7 @@ use super::Asked;
 use super::schema::{BackendCodec, EventReader, To};
 use crate::chat::{Losses, Reply, Request};
 use crate::error::{Error, Result};
-use crate::usage::Usage;
+use crate::usage::{self, Usage};
 
 /// What counts for a schema.
 #[derive(Debug)]
@@ -43,5 +43,5 @@ fn decode(body: &[u8], member: &str) -> Result<Reply> {
     let answer: Value = serde_json::from_slice(body).map_err(|error| wrong(&error.to_string()))?;
     let count =
         answer.get(member).and_then(Value::as_u64).ok_or_else(|| wrong(&format!("it has no {member}")))?;
-    Ok(Reply { usage: Usage { input: Some(count), ..Usage::default() }, ..Reply::default() })
+    Ok(Reply { usage: Usage::of([(usage::Counter::Input, Some(count))]), ..Reply::default() })
 }

@@ -10,7 +10,7 @@ use super::*;
 use crate::chat::{Event, Losses, Reply, Request};
 use crate::endpoint::Endpoint;
 use crate::error::Result;
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::usage::{StreamObserver, observe_body};
 
 const BACKEND: anthropic::Params<'_> = anthropic::Params {
@@ -170,14 +170,7 @@ proptest! {
             "input_tokens": input, "cache_read_input_tokens": read, "cache_creation_input_tokens": write,
             "output_tokens": output, "output_tokens_details": {"thinking_tokens": thinking},
         });
-        let reported = Usage {
-            input: Some(input + read + write),
-            cached_input: Some(read),
-            cache_creation_input: Some(write),
-            output: Some(output),
-            reasoning: Some(thinking),
-            total: Some(input + read + write + output),
-        };
+        let reported = Usage::of([(Counter::Input, Some(input + read + write)), (Counter::CachedInput, Some(read)), (Counter::CacheCreationInput, Some(write)), (Counter::Output, Some(output)), (Counter::Reasoning, Some(thinking)), (Counter::Total, Some(input + read + write + output))]);
         let (whole, events) = answer(&blocks, &counters, stop_reason, pings);
         let (whole, events): (String, Vec<String>) =
             (whole.to_string(), events.iter().map(Value::to_string).collect());
@@ -196,7 +189,7 @@ proptest! {
         prop_assert!(observer.is_complete());
 
         // What the client is told is what is charged; a write of 0 is not told.
-        let told = Usage { cache_creation_input: Some(write).filter(|write| *write > 0), ..reported };
+        let told = reported.with([(Counter::CacheCreationInput, Some(write).filter(|write| *write > 0))]);
         prop_assert_eq!(observe_body(Endpoint::ChatCompletions, &completion).unwrap().usage, told);
         let mut observer = StreamObserver::new(Endpoint::ChatCompletions, 1);
         sse_data(&stream).iter().for_each(|event| observer.event(event.as_bytes()));

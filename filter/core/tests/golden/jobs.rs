@@ -95,7 +95,7 @@ fn answered(endpoint: Endpoint, column: &Column, asked: &Value, case: &Path) -> 
     match sent.question.answered(&seen, &read(case), &mut losses) {
         Ok(answered) => {
             let lines: String = lost(&losses).map(|line| format!("\n{line}")).collect();
-            let (input, total) = (answered.usage.input, answered.usage.total);
+            let (input, total) = (answered.usage.input(), answered.usage.total());
             format!("{}\nused: {input:?} of {total:?}{lines}", String::from_utf8(answered.body).unwrap())
         }
         Err(error) => format!("{} {}", error.status(), error.message()),

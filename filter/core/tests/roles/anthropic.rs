@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use weir_core::config::Betas;
 use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, Cohere, GCPAnthropic, GCPVertexAI, OpenAI};
+use weir_core::usage::Counter;
 
 use crate::answer::{Answer, MESSAGE, MESSAGE_EVENTS, named_sse};
 use crate::gateway::Gateway;
@@ -27,7 +28,7 @@ fn at_anthropic_everything_passes() {
     assert_eq!(sent.headers.get("anthropic-version"), Some("2023-06-01"));
     assert_eq!(sent.headers.get("anthropic-beta"), Some("files-api-2025-04-14"));
     assert_eq!(outcome.text(), MESSAGE);
-    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(25), Some(1)));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(25), Some(1)));
 
     let stream = named_sse(MESSAGE_EVENTS);
     let outcome = gateway
@@ -37,7 +38,7 @@ fn at_anthropic_everything_passes() {
         .send();
     assert_eq!(outcome.sent[0].headers.get("anthropic-version"), Some("2099-01-01"));
     assert_eq!(outcome.text(), stream);
-    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(29), Some(5)));
 
     let counted = r#"{"input_tokens":17}"#;
     let outcome = gateway
@@ -73,7 +74,10 @@ fn at_bedrock_model_and_stream_are_in_the_path_and_the_rest_stays() {
     assert_eq!(sent.headers.get("anthropic-beta"), None);
     assert_eq!(sent.headers.get("accept"), Some("application/json"));
     assert_eq!(outcome.text(), MESSAGE);
-    assert_eq!((outcome.record.input_tokens, outcome.record.cached_input_tokens), (Some(25), Some(20)));
+    assert_eq!(
+        (outcome.record.usage.input(), outcome.record.usage.get(Counter::CachedInput)),
+        (Some(25), Some(20))
+    );
     assert_eq!(outcome.record.losses, ["anthropic-beta.files-api-2025-04-14: not known to AWS Bedrock"]);
 }
 
@@ -164,7 +168,7 @@ fn frames_become_the_events_that_anthropic_would_send() {
     assert_eq!(sent.json(), json!({"messages": [], "anthropic_version": "bedrock-2023-05-31"}));
     assert_eq!(outcome.text(), named_sse(MESSAGE_EVENTS));
     assert_eq!(outcome.headers.media_type(), "text/event-stream");
-    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(29), Some(5)));
     assert_eq!(outcome.record.response_model, "claude-x");
 }
 
@@ -211,7 +215,7 @@ fn a_conversation_is_counted_where_it_would_be_answered() {
             let outcome = gateway.post(asked, body).answered_by(Answer::json(200, answer)).send();
             let sent = &outcome.sent[0];
             assert_eq!((sent.path(), outcome.json()), (path, told), "{schema:?} {asked}");
-            assert_eq!(outcome.record.input_tokens, Some(7));
+            assert_eq!(outcome.record.usage.input(), Some(7));
             assert!(outcome.record.losses.is_empty(), "{:?}", outcome.record.losses);
             let counted = match sent.json()["input"]["invokeModel"]["body"].as_str() {
                 None => sent.json(),

@@ -56,7 +56,7 @@ fn a_whole_answer_is_a_completion() {
         assert_eq!(answer["choices"][0]["finish_reason"], "length");
         assert_eq!(answer["usage"]["prompt_tokens"], 25);
         assert_eq!(outcome.headers.get("content-type"), Some("application/json"));
-        assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(25), Some(1)));
+        assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(25), Some(1)));
         assert_eq!(outcome.record.response_model, "claude-x");
     }
 }
@@ -69,7 +69,7 @@ fn a_stream_is_a_stream_of_chunks() {
         assert_eq!(outcome.headers.media_type(), "text/event-stream");
         assert_eq!(content(&outcome), "Grüß Gott");
         assert!(!outcome.text().contains("\"usage\""), "the client did not ask for it");
-        assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+        assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(29), Some(5)));
 
         let body = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"Hi"}]}"#;
         let outcome = gateway.post(CHAT, body).answered_by(stream_of(schema, MESSAGE_EVENTS)).send();
@@ -89,7 +89,7 @@ fn an_error_in_mid_stream_is_told_in_the_clients_words() {
         let events = outcome.events();
         let last: Value = serde_json::from_str(events.last().unwrap()).unwrap();
         assert_eq!((outcome.status, &last["error"]["message"]), (200, &json!("Overloaded")));
-        assert!(outcome.record.output_tokens > Some(0));
+        assert!(outcome.record.usage.output() > Some(0));
     }
 }
 

@@ -39,7 +39,7 @@ fn a_whole_answer_is_a_completion() {
     assert_eq!(answer["choices"][0]["message"]["content"], "Hello");
     assert_eq!(answer["choices"][0]["finish_reason"], "length");
     assert_eq!(answer["usage"]["prompt_tokens"], 25);
-    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(25), Some(1)));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(25), Some(1)));
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn a_stream_is_a_stream_of_chunks() {
     assert_eq!(text.collect::<String>(), "Grüß Gott");
     assert_eq!(chunks.last().unwrap()["usage"]["total_tokens"], 34);
     assert_eq!(outcome.events().last().map(String::as_str), Some("[DONE]"));
-    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(29), Some(5)));
 }
 
 /// "a stream may end without a metadata frame": usage is not known then, and the client's stream ends properly.
@@ -144,7 +144,7 @@ fn a_conversation_is_counted() {
             json!({"messages": [{"role": "user", "content": [{"text": "Hi"}]}], "system": [{"text": "S"}]});
         assert_eq!(outcome.sent[0].json(), json!({"input": {"converse": asked}}));
         assert_eq!((outcome.status, &outcome.json()["count"]), (200, &json!(7)));
-        assert_eq!(outcome.record.input_tokens, Some(7));
+        assert_eq!(outcome.record.usage.input(), Some(7));
     }
     let gateway = Gateway::new().backend("b", weir_core::config::SchemaName::Anthropic);
     let outcome = gateway

@@ -161,7 +161,7 @@ proptest! {
         if matches!(fault, Fault::None) {
             prop_assert_eq!(whole.status, 200);
             let is_chat = matches!(pair.schema, OpenAI | OpenAIChat);
-            prop_assert_eq!(whole.record.input_tokens, Some(if is_chat { 11 } else { 29 }));
+            prop_assert_eq!(whole.record.usage.input(), Some(if is_chat { 11 } else { 29 }));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use weir_core::config::SchemaName::{AWSBedrock, Anthropic, Cohere, GCPVertexAI, OpenAI};
+use weir_core::usage::Counter;
 use weir_core::usage::record::UsageStatus;
 
 use crate::answer::{
@@ -55,8 +56,8 @@ fn a_whole_answer_is_the_clients() {
             );
         }
         let record = &outcome.record;
-        assert_eq!((record.input_tokens, record.output_tokens), (Some(29), Some(5)));
-        assert_eq!(record.cached_input_tokens, Some(20));
+        assert_eq!((record.usage.input(), record.usage.output()), (Some(29), Some(5)));
+        assert_eq!(record.usage.get(Counter::CachedInput), Some(20));
     }
 }
 
@@ -77,7 +78,7 @@ fn a_stream_is_the_clients() {
         let told = outcome.events();
         assert!(told.iter().any(|event| event.contains("Grüß")), "{told:?}");
         assert!(told.last().unwrap().contains(if path == CHAT { "[DONE]" } else { "message_stop" }));
-        assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+        assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(29), Some(5)));
         assert_eq!(outcome.cost("llm_total_token"), Some(34));
     }
 }
@@ -96,7 +97,7 @@ fn an_error_is_told_in_the_clients_words() {
         let outcome = gateway().post(path, body(true)).answered_by(Answer::sse(&named_sse(&events))).send();
         let last: Value = serde_json::from_str(outcome.events().last().unwrap()).unwrap();
         assert_eq!((outcome.status, &last["error"]["message"]), (200, &json!("out of memory")));
-        assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(7)));
+        assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(29), Some(7)));
     }
 }
 
@@ -133,7 +134,7 @@ fn coheres_own_clients_reach_it_to_the_byte() {
     assert_eq!(outcome.text(), ANSWER);
     let record = &outcome.record;
     assert_eq!(
-        (record.input_tokens, record.output_tokens, record.cached_input_tokens),
+        (record.usage.input(), record.usage.output(), record.usage.get(Counter::CachedInput)),
         (Some(29), Some(5), Some(20))
     );
     assert_eq!(record.usage_status, UsageStatus::Complete);
@@ -141,7 +142,7 @@ fn coheres_own_clients_reach_it_to_the_byte() {
     let events = named_sse(COHERE_EVENTS);
     let outcome = gateway().post(OWN, self::body(true)).answered_by(Answer::sse(&events)).send();
     assert_eq!(outcome.text(), events);
-    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(29), Some(5)));
     assert_eq!(outcome.record.usage_status, UsageStatus::Complete);
 }
 
@@ -180,10 +181,11 @@ fn coheres_clients_reach_every_other_api() {
         assert_eq!((said.is_empty(), &end["type"]), (false, &json!("message-end")), "{schema:?} {text}");
         let tokens = &end["delta"]["usage"]["tokens"];
         let record = &outcome.record;
-        assert_eq!(tokens["input_tokens"].as_u64(), record.input_tokens);
-        assert_eq!(tokens["output_tokens"].as_u64(), record.output_tokens);
+        assert_eq!(tokens["input_tokens"].as_u64(), record.usage.input());
+        assert_eq!(tokens["output_tokens"].as_u64(), record.usage.output());
         assert!(
-            usage.is_none_or(|usage| usage == (record.input_tokens.unwrap(), record.output_tokens.unwrap()))
+            usage
+                .is_none_or(|usage| usage == (record.usage.input().unwrap(), record.usage.output().unwrap()))
         );
         assert_eq!(record.usage_status, UsageStatus::Complete);
     }

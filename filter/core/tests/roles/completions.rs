@@ -31,7 +31,7 @@ fn a_prompt_is_a_message_where_there_is_nothing_but_chat() {
     assert_eq!((&told["object"], &told["choices"][0]["text"]), (&json!("text_completion"), &json!("upon")));
     assert_eq!(told["choices"][0]["finish_reason"], "length");
     assert_eq!(told["usage"]["total_tokens"], 13);
-    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(9), Some(4)));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(9), Some(4)));
 }
 
 #[test]
@@ -66,8 +66,8 @@ fn a_stream_tells_usage_if_it_is_asked_for() {
             let record = &outcome.record;
             if is_asked {
                 let usage = chunks.pop().unwrap()["usage"].take();
-                assert_eq!(usage["prompt_tokens"].as_u64(), record.input_tokens);
-                assert_eq!(usage["completion_tokens"].as_u64(), record.output_tokens);
+                assert_eq!(usage["prompt_tokens"].as_u64(), record.usage.input());
+                assert_eq!(usage["completion_tokens"].as_u64(), record.usage.output());
             }
             assert!(
                 chunks

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use weir_core::config::Model;
 use weir_core::config::SchemaName::{AWSBedrock, Anthropic, Cohere, GCPVertexAI, OpenAI};
+use weir_core::usage::Counter;
 use weir_core::usage::record::UsageStatus;
 
 use crate::answer::{
@@ -55,7 +56,10 @@ fn the_model_is_in_the_path_and_becomes_the_backends() {
         assert_eq!(outcome.record.original_model, "m");
         assert_eq!(outcome.record.request_model, "qwen3-8b");
         assert_eq!(outcome.json()["candidates"][0]["finishReason"], "STOP");
-        assert_eq!(outcome.json()["usageMetadata"]["promptTokenCount"], outcome.record.input_tokens.unwrap());
+        assert_eq!(
+            outcome.json()["usageMetadata"]["promptTokenCount"],
+            outcome.record.usage.input().unwrap()
+        );
     }
 }
 
@@ -78,7 +82,7 @@ fn what_gemini_itself_says_passes() {
     assert_eq!((outcome.sent[0].text(), outcome.text()), (BODY, GEMINI_EVENTS[1]));
     let record = &outcome.record;
     assert_eq!(
-        (record.input_tokens, record.output_tokens, record.reasoning_tokens),
+        (record.usage.input(), record.usage.output(), record.usage.get(Counter::Reasoning)),
         (Some(9), Some(7), Some(2))
     );
     assert_eq!(record.response_model, "gemini-2.5-pro");
@@ -89,7 +93,7 @@ fn what_gemini_itself_says_passes() {
     assert_eq!(outcome.sent[0].path(), format!("{}?alt=sse", vertex("streamGenerateContent")));
     assert_eq!((outcome.text(), outcome.headers.media_type().as_str()), (told.as_str(), "text/event-stream"));
     let record = &outcome.record;
-    assert_eq!((record.input_tokens, record.output_tokens), (Some(9), Some(7)));
+    assert_eq!((record.usage.input(), record.usage.output()), (Some(9), Some(7)));
     assert_eq!(record.usage_status, UsageStatus::Complete);
 
     let outcome = gemini()
@@ -97,7 +101,7 @@ fn what_gemini_itself_says_passes() {
         .answered_by(Answer::json(200, r#"{"totalTokens":7,"totalBillableCharacters":2}"#))
         .send();
     assert_eq!(outcome.sent[0].path(), vertex("countTokens"));
-    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(7), None));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(7), None));
 }
 
 #[test]
@@ -120,7 +124,7 @@ fn a_stream_is_an_array_unless_events_are_asked_for() {
             assert_eq!(array.headers.get("content-length"), None);
             assert_eq!(array.json(), json!(expected), "{}", array.text());
             assert!(array.text().contains("},\r\n{"), "{}", array.text());
-            assert_eq!(array.record.output_tokens, events.record.output_tokens);
+            assert_eq!(array.record.usage.output(), events.record.usage.output());
             assert_eq!(array.record.usage_status, UsageStatus::Complete);
         }
         assert!(!text_of(&expected).is_empty());
@@ -188,7 +192,7 @@ fn a_count_is_for_those_who_can() {
     let gateway = Gateway::new().backend("nova", AWSBedrock).model("amazon.nova-pro-v1:0");
     let outcome = gateway.post(COUNT, BODY).answered_by(Answer::json(200, r#"{"inputTokens":7}"#)).send();
     assert_eq!((outcome.status, outcome.text()), (200, r#"{"totalTokens":7}"#));
-    assert_eq!(outcome.record.input_tokens, Some(7));
+    assert_eq!(outcome.record.usage.input(), Some(7));
     let outcome = Gateway::new()
         .backend("cohere", Cohere)
         .post(COUNT, BODY)

@@ -23,7 +23,7 @@ fn vectors_are_on_the_books_of_their_model() {
     assert!(authorization.contains(&format!("/{REGION}/bedrock/aws4_request")), "{authorization}");
     assert_eq!(outcome.json()["data"][0]["embedding"], json!([0.5, -0.25]));
     let record = &outcome.record;
-    assert_eq!((record.input_tokens, record.output_tokens, record.total_tokens), (Some(4), None, Some(4)));
+    assert_eq!((record.usage.input(), record.usage.output(), record.usage.total()), (Some(4), None, Some(4)));
     assert_eq!((record.usage_status, record.endpoint), (UsageStatus::Complete, "embeddings"));
     assert_eq!(record.request_model, TITAN);
 }
@@ -38,7 +38,7 @@ fn what_bedrock_says_in_headers_only_is_counted_too() {
     let outcome = gateway.post(EMBEDDINGS, body).answered_by(answer().header(count, "7")).send();
     assert_eq!(outcome.json()["usage"], json!({"prompt_tokens": 7, "total_tokens": 7}));
     assert_eq!(outcome.json()["data"][0]["embedding"], "AAAAPw==");
-    assert_eq!((outcome.record.input_tokens, outcome.record.usage_status), (Some(7), UsageStatus::Complete));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage_status), (Some(7), UsageStatus::Complete));
 
     let outcome = gateway.post(EMBEDDINGS, body).answered_by(answer()).send();
     assert_eq!(outcome.json()["usage"], json!({"prompt_tokens": 0, "total_tokens": 0}));
@@ -159,7 +159,7 @@ fn documents_are_ranked_by_servers_of_openais_api() {
         r#"{"id":"r-1","results":[{"index":2,"relevance_score":0.90},{"index":0,"relevance_score":0.10}],"meta":{"api_version":{"version":"2"},"tokens":{"input_tokens":12}}}"#
     );
     let record = &outcome.record;
-    assert_eq!((record.input_tokens, record.usage_status), (Some(12), UsageStatus::Complete));
+    assert_eq!((record.usage.input(), record.usage_status), (Some(12), UsageStatus::Complete));
     assert_eq!(record.response_model, "bge-v2");
 }
 
@@ -221,7 +221,7 @@ fn a_moderation_without_a_model_has_openais_own() {
         let record = &outcome.record;
         assert_eq!(record.original_model, "omni-moderation-latest");
         assert_eq!(record.response_model, "omni-moderation-2024-09-26");
-        assert_eq!((record.total_tokens, record.usage_status), (None, UsageStatus::None));
+        assert_eq!((record.usage.total(), record.usage_status), (None, UsageStatus::None));
     }
     let gateway = gateway.model("other");
     let outcome =
@@ -249,7 +249,7 @@ fn pictures_go_as_the_form_that_they_are() {
             assert_eq!(outcome.sent[0].text(), form("gpt-image-1.5", name));
             assert_eq!(outcome.text(), used);
             let record = &outcome.record;
-            assert_eq!((record.input_tokens, record.output_tokens), (Some(9), Some(272)));
+            assert_eq!((record.usage.input(), record.usage.output()), (Some(9), Some(272)));
             assert_eq!(record.usage_status, UsageStatus::Complete);
         }
         let call = gateway.post(path, form("pictures", "file")).header("content-type", media);
@@ -263,10 +263,10 @@ fn pictures_go_as_the_form_that_they_are() {
         gateway.post("/v1/images/edits", json("pictures")).header("content-type", "application/json; a=b");
     let outcome = call.answered_by(Answer::json(200, used)).send();
     assert_eq!(outcome.sent[0].text(), json("gpt-image-1.5"));
-    assert_eq!(outcome.record.input_tokens, Some(9));
+    assert_eq!(outcome.record.usage.input(), Some(9));
     let call = gateway.post("/v1/images/variations", json("m")).header("content-type", "application/json");
     assert_eq!(call.send().status, 400, "variations have no JSON");
     let call = gateway.post("/v1/images/variations", form("m", "image")).header("content-type", media);
     let outcome = call.answered_by(Answer::json(200, r#"{"created":1,"data":[]}"#)).send();
-    assert_eq!((outcome.record.total_tokens, outcome.record.usage_status), (None, UsageStatus::None));
+    assert_eq!((outcome.record.usage.total(), outcome.record.usage_status), (None, UsageStatus::None));
 }

@@ -57,7 +57,7 @@ fn a_response_says_who_keeps_it_and_the_next_request_goes_there_alone() {
     assert_eq!(told["previous_response_id"], name("resp_0", "one"));
     assert_eq!(told["conversation"]["id"], name("conv_1", "one"));
     assert_eq!(told["output"][0]["id"], "msg_1");
-    assert_eq!(first.record.output_tokens, Some(4));
+    assert_eq!(first.record.usage.output(), Some(4));
 
     for backend in ["one", "two"] {
         let fields = json!({"previous_response_id": name("resp_1", backend)});
@@ -171,7 +171,7 @@ fn what_is_stored_is_asked_for_where_it_is() {
         assert_eq!((sent.headers.get("content-type"), sent.body.len()), (None, 0));
         assert_eq!(outcome.json()["id"], name("resp_1", "two"));
         assert_eq!(outcome.record.original_model, "gpt");
-        assert_eq!((outcome.record.total_tokens, outcome.costs.len()), (None, 0), "it was charged before");
+        assert_eq!((outcome.record.usage.total(), outcome.costs.len()), (None, 0), "it was charged before");
     }
 }
 
@@ -218,7 +218,7 @@ fn a_compaction_goes_where_its_response_is() {
     let outcome = call.answered_by(Answer::json(200, &answer.to_string())).send();
     assert_eq!(outcome.sent[0].path(), "/v1/responses/compact");
     assert_eq!(outcome.sent[0].json()["previous_response_id"], "resp_1");
-    assert_eq!((outcome.record.backend.as_str(), outcome.record.total_tokens), ("default/one", Some(11)));
+    assert_eq!((outcome.record.backend.as_str(), outcome.record.usage.total()), ("default/one", Some(11)));
 }
 
 #[test]

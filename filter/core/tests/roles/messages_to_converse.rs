@@ -42,7 +42,7 @@ fn a_whole_answer_is_a_message() {
         assert_eq!(message["stop_reason"], "max_tokens");
         let usage = &message["usage"];
         assert_eq!((&usage["input_tokens"], &usage["cache_read_input_tokens"]), (&json!(5), &json!(20)));
-        assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(25), Some(1)));
+        assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(25), Some(1)));
     }
 }
 
@@ -59,7 +59,7 @@ fn a_stream_is_a_stream_of_events() {
         // What Converse tells behind its last word.
         assert_eq!((&stop["type"], &stop["usage"]["output_tokens"]), (&json!("message_delta"), &json!(5)));
         assert_eq!(end["type"], "message_stop");
-        assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(29), Some(5)));
+        assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(29), Some(5)));
     }
 }
 
@@ -135,7 +135,7 @@ fn a_conversation_is_counted() {
         });
         assert_eq!(outcome.sent[0].json(), json!({"input": {"converse": asked}}));
         assert_eq!((outcome.status, outcome.text()), (200, r#"{"input_tokens":7}"#));
-        assert_eq!(outcome.record.input_tokens, Some(7));
+        assert_eq!(outcome.record.usage.input(), Some(7));
     }
     let call = gateway.post("/v1/messages/count_tokens", body);
     let outcome = call.answered_by(Answer::json(400, r#"{"message":"no counts for this model"}"#)).send();

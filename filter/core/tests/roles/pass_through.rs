@@ -73,7 +73,7 @@ fn usage_is_asked_for_and_kept_from_a_client_that_did_not_ask() {
         assert_eq!(outcome.sent[0].json()["stream_options"]["include_usage"], true);
         assert!(outcome.sent[0].text().contains(asked));
         assert_eq!(outcome.text(), chat_sse(&CHAT_CHUNKS[..4]), "the usage chunk is not for the client");
-        assert_eq!(outcome.record.total_tokens, Some(13));
+        assert_eq!(outcome.record.usage.total(), Some(13));
     }
     let body = r#"{"model":"m","stream":true,"stream_options":{"include_usage":true}}"#;
     let outcome = gateway.post(CHAT, body).answered_by(Answer::sse(&stream)).send();
@@ -90,7 +90,7 @@ fn a_backend_that_may_not_be_asked_for_usage_is_not() {
         let outcome = gateway.post(CHAT, &body).answered_by(Answer::sse(&chat_sse(&CHAT_CHUNKS[..4]))).send();
         assert_eq!(outcome.sent[0].text(), r#"{"model":"m","stream":true}"#);
         assert_eq!(outcome.record.usage_status, UsageStatus::Estimated);
-        assert!(outcome.record.output_tokens > Some(0));
+        assert!(outcome.record.usage.output() > Some(0));
     }
 }
 
@@ -104,7 +104,7 @@ fn a_last_event_with_choices_is_never_hidden() {
         .answered_by(Answer::sse(&stream).header("content-length", &stream.len().to_string()))
         .send();
     assert_eq!(outcome.text(), stream);
-    assert_eq!((outcome.record.input_tokens, outcome.record.output_tokens), (Some(1), Some(1)));
+    assert_eq!((outcome.record.usage.input(), outcome.record.usage.output()), (Some(1), Some(1)));
 }
 
 #[test]
@@ -227,7 +227,7 @@ fn a_stream_is_known_by_its_first_bytes() {
                 gateway.post(CHAT, body).answered_by(Answer::new(200, media_type, first).then(rest)).send();
             assert_eq!((outcome.status, outcome.text()), (200, stream.as_str()), "{media_type} {cut}");
             assert_eq!(outcome.headers.get("content-type"), Some("text/event-stream"), "{media_type} {cut}");
-            assert_eq!(outcome.record.total_tokens, Some(13));
+            assert_eq!(outcome.record.usage.total(), Some(13));
         }
     }
     // It goes on event by event.
@@ -245,7 +245,7 @@ fn a_whole_answer_is_known_by_its_first_bytes_too() {
         let outcome =
             gateway.post(CHAT, asked).answered_by(Answer::new(200, media_type, first).then(rest)).send();
         assert_eq!((outcome.status, outcome.text()), (200, COMPLETION), "{media_type}");
-        assert_eq!(outcome.record.total_tokens, Some(13), "{media_type}");
+        assert_eq!(outcome.record.usage.total(), Some(13), "{media_type}");
         let error = r#"{"error":{"message":"slow down","code":429}}"#;
         let outcome = gateway.post(CHAT, asked).answered_by(Answer::new(200, media_type, error)).send();
         assert_eq!((outcome.status, outcome.error()), (429, "slow down".to_owned()), "{media_type}");
@@ -262,12 +262,12 @@ fn numbers_that_json_does_not_have_pass_whole_and_streamed() {
     let gateway = gateway();
     let body = r#"{"model":"x","choices":[{"message":{"content":"a"},"logprobs":[NaN,-Infinity,Infinity]}],"usage":{"prompt_tokens":5,"completion_tokens":2}}"#;
     let outcome = gateway.post(CHAT, r#"{"model":"m"}"#).answered_by(Answer::json(200, body)).send();
-    assert_eq!((outcome.status, outcome.text(), outcome.record.total_tokens), (200, body, Some(7)));
+    assert_eq!((outcome.status, outcome.text(), outcome.record.usage.total()), (200, body, Some(7)));
     let stream = chat_sse(&[&body.replace("\"message\"", "\"finish_reason\":\"stop\",\"delta\"")]);
     let outcome =
         gateway.post(CHAT, r#"{"model":"m","stream":true}"#).answered_by(Answer::sse(&stream)).send();
     assert_eq!(
-        (outcome.status, outcome.text(), outcome.record.total_tokens),
+        (outcome.status, outcome.text(), outcome.record.usage.total()),
         (200, stream.as_str(), Some(7))
     );
 }

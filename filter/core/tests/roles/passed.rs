@@ -39,7 +39,7 @@ fn method_path_query_and_body_pass_and_the_prefix_goes() {
         assert_eq!(outcome.headers.get("content-type"), Some("text/y"));
         let record = &outcome.record;
         assert_eq!((record.endpoint, record.backend.as_str()), ("pass_through", "default/azure"));
-        assert_eq!((record.usage_status, record.total_tokens), (UsageStatus::None, None));
+        assert_eq!((record.usage_status, record.usage.total()), (UsageStatus::None, None));
         assert_eq!((record.user.as_str(), record.status, record.attempts), ("ann", 201, 1));
     }
 }
@@ -120,7 +120,7 @@ fn usage_is_counted_where_it_is_recognised() {
         assert_eq!(outcome.body, answer.body());
         assert_eq!(outcome.sent[0].text(), body);
         let record = &outcome.record;
-        assert_eq!((record.usage_status, record.total_tokens), (UsageStatus::Complete, Some(13)));
+        assert_eq!((record.usage_status, record.usage.total()), (UsageStatus::Complete, Some(13)));
         assert_eq!((record.original_model.as_str(), record.response_model.as_str()), ("qwen3", "qwen3-8b"));
         assert!(outcome.costs.contains(&("llm_total_token".to_owned(), 13)), "{:?}", outcome.costs);
     }
@@ -145,7 +145,10 @@ fn streams_pass_to_the_byte_and_are_counted() {
     assert_eq!(outcome.text(), sse);
     assert_eq!(outcome.sent[0].headers.get("anthropic-version"), Some("2023-06-01"));
     let record = &outcome.record;
-    assert_eq!((record.input_tokens, record.output_tokens, record.total_tokens), (Some(7), Some(2), Some(9)));
+    assert_eq!(
+        (record.usage.input(), record.usage.output(), record.usage.total()),
+        (Some(7), Some(2), Some(9))
+    );
     assert_eq!((record.usage_status, record.response_model.as_str()), (UsageStatus::Complete, "claude"));
 
     // However it is cut into chunks.
@@ -165,7 +168,7 @@ fn streams_pass_to_the_byte_and_are_counted() {
                     gateway.post(path, "{}").answered_by(answer.clone().in_chunks(chunks, true)).send();
                 assert_eq!(outcome.body, answer.body());
                 assert_eq!(
-                    (outcome.record.total_tokens, outcome.record.usage_status),
+                    (outcome.record.usage.total(), outcome.record.usage_status),
                     (Some(9), UsageStatus::Complete)
                 );
             }
@@ -175,19 +178,19 @@ fn streams_pass_to_the_byte_and_are_counted() {
     // The client leaves in the midst of it.
     let begun = Answer::sse(&format!("data: {}\n\n", MESSAGE[0])).breaks();
     let outcome = gateway.post("/claude/v1/messages", "{}").answered_by(begun).send();
-    assert_eq!((outcome.record.usage_status, outcome.record.input_tokens), (UsageStatus::Partial, Some(7)));
+    assert_eq!((outcome.record.usage_status, outcome.record.usage.input()), (UsageStatus::Partial, Some(7)));
 
     let gateway = passing("/aws", "bedrock", AWSBedrock, "");
     let path = "/aws/model/claude/invoke-with-response-stream";
     let outcome = gateway.post(path, "{}").answered_by(Answer::frames(&MESSAGE)).send();
-    assert_eq!(outcome.record.total_tokens, Some(9));
+    assert_eq!(outcome.record.usage.total(), Some(9));
     assert_eq!(outcome.record.original_model, "claude");
     let events = [
         r#"metadata {"usage":{"inputTokens":7,"outputTokens":2,"totalTokens":9},"metrics":{"latencyMs":1}}"#,
     ];
     let outcome =
         gateway.post("/aws/model/m/converse-stream", "{}").answered_by(Answer::named_frames(&events)).send();
-    assert_eq!(outcome.record.total_tokens, Some(9));
+    assert_eq!(outcome.record.usage.total(), Some(9));
 }
 
 #[test]

@@ -117,7 +117,7 @@ fn who_took_too_long_is_on_the_books_beside_who_answered() {
     let record = &closing.record;
     assert_eq!(named(&closing), [abandoned("one", "llama")]);
     assert_eq!((record.attempts, record.usage_status), (2, UsageStatus::Complete), "the answer's own");
-    assert_eq!((record.input_tokens, record.total_tokens), (Some(11), Some(13)));
+    assert_eq!((record.usage.input(), record.usage.total()), (Some(11), Some(13)));
     assert_eq!(lines, [line("one", 1, 100), line("two", 0, 13)]);
     let cost =
         |closing: &Closing, key: &str| closing.costs.iter().find(|cost| cost.0 == key).map(|cost| cost.1);
@@ -129,7 +129,10 @@ fn who_took_too_long_is_on_the_books_beside_who_answered() {
 
     let (closing, lines) = books(&[Nothing, Nothing], chat, 504);
     assert_eq!(named(&closing), [abandoned("one", "llama")], "the last one is the record's own");
-    assert_eq!((closing.record.usage_status, closing.record.total_tokens), (UsageStatus::Partial, Some(100)));
+    assert_eq!(
+        (closing.record.usage_status, closing.record.usage.total()),
+        (UsageStatus::Partial, Some(100))
+    );
     assert_eq!((cost(&closing, "llm_total_token"), lines.len()), (Some(200), 2));
 
     let (closing, lines) = books(&[Nothing, Error], chat, 503);

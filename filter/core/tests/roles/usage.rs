@@ -12,8 +12,8 @@ const STREAM: &str = r#"{"model":"m","stream":true}"#;
 
 fn tokens(outcome: &Outcome) -> (UsageStatus, Option<u64>, Option<u64>, Option<u64>) {
     let record = &outcome.record;
-    assert_eq!(outcome.cost("llm_input_token"), record.input_tokens.filter(|_| !outcome.costs.is_empty()));
-    (record.usage_status, record.input_tokens, record.output_tokens, record.total_tokens)
+    assert_eq!(outcome.cost("llm_input_token"), record.usage.input().filter(|_| !outcome.costs.is_empty()));
+    (record.usage_status, record.usage.input(), record.usage.output(), record.usage.total())
 }
 
 #[test]

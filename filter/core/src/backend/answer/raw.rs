@@ -9,7 +9,7 @@ use crate::codec::event_stream::{self, EventStreamDecoder, invoke_payload};
 use crate::codec::sse::SseDecoder;
 use crate::exchange::Answer;
 use crate::headers::{HeaderEdits, Headers as HeaderMap};
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::usage::{END, Recognizer};
 
 /// The largest document, or event, that is read, in bytes. A larger document is vectors or images, and only its end is
@@ -127,8 +127,8 @@ impl Attempt {
         // Where Bedrock's InvokeModel says it of every model.
         let count = |name: &str| headers.get(name).and_then(|count| count.parse().ok());
         let output = count("x-amzn-bedrock-output-token-count");
-        let mut usage = Usage { input: self.answer.input_tokens, output, ..Usage::default() };
-        usage.total = usage.total_or_sum();
+        let usage = Usage::of([(Counter::Input, self.answer.input_tokens), (Counter::Output, output)]);
+        let usage = usage.with_total();
         progress.usage = usage;
         self.answer.watched = Some(Box::new(watched));
         Headers::Watch(HeaderEdits::default())

@@ -169,7 +169,7 @@ impl Attempt {
     /// Whether the content of a whole answer is needed for the books: only where its output is not reported.
     fn is_measured(&self, usage: &Usage) -> bool {
         let has_output = self.endpoint.watch().tokens == Tokens::InputAndOutput;
-        has_output && usage.output.is_none_or(|output| output == 0)
+        has_output && usage.output().is_none_or(|output| output == 0)
     }
 
     /// Enters what an answer with so many bytes of content used.

@@ -13,6 +13,7 @@ use bytemuck::{Pod, Zeroable, must_cast_mut, must_cast_ref};
 use serde::Serialize;
 
 use self::shard::Shard;
+use super::Counter;
 use super::record::{Abandoned, Record, UsageStatus};
 use crate::store::{Store, update};
 
@@ -41,15 +42,15 @@ pub struct Totals {
     pub requests: u64,
     /// Those of `requests` whose usage is partial or estimated.
     pub uncertain_requests: u64,
-    /// See [`super::Usage::input`].
+    /// See [`Counter::Input`].
     pub input_tokens: u64,
-    /// See [`super::Usage::cached_input`].
+    /// See [`Counter::CachedInput`].
     pub cached_input_tokens: u64,
-    /// See [`super::Usage::cache_creation_input`].
+    /// See [`Counter::CacheCreationInput`].
     pub cache_creation_input_tokens: u64,
-    /// See [`super::Usage::output`].
+    /// See [`Counter::Output`].
     pub output_tokens: u64,
-    /// See [`super::Usage::reasoning`].
+    /// See [`Counter::Reasoning`].
     pub reasoning_tokens: u64,
     /// See [`super::Usage::total_or_sum`].
     pub total_tokens: u64,
@@ -60,15 +61,16 @@ type Numbers = [u64; size_of::<Totals>() / size_of::<u64>()];
 
 impl Totals {
     fn of(record: &Record) -> Totals {
+        let count = |counter| record.usage.get(counter).unwrap_or(0);
         Totals {
             requests: 1,
             uncertain_requests: u64::from(record.usage_status != UsageStatus::Complete),
-            input_tokens: record.input_tokens.unwrap_or(0),
-            cached_input_tokens: record.cached_input_tokens.unwrap_or(0),
-            cache_creation_input_tokens: record.cache_creation_input_tokens.unwrap_or(0),
-            output_tokens: record.output_tokens.unwrap_or(0),
-            reasoning_tokens: record.reasoning_tokens.unwrap_or(0),
-            total_tokens: record.total_tokens.unwrap_or(0),
+            input_tokens: count(Counter::Input),
+            cached_input_tokens: count(Counter::CachedInput),
+            cache_creation_input_tokens: count(Counter::CacheCreationInput),
+            output_tokens: count(Counter::Output),
+            reasoning_tokens: count(Counter::Reasoning),
+            total_tokens: count(Counter::Total),
         }
     }
 
@@ -192,7 +194,7 @@ mod tests {
     fn record(user: &str, input: u64, status: UsageStatus) -> Record {
         let mut record = Record::for_tests();
         record.user = user.to_owned();
-        record.set_usage(&Usage { input: Some(input), output: Some(1), ..Usage::default() }, status);
+        record.set_usage(&Usage::of([(Counter::Input, Some(input)), (Counter::Output, Some(1))]), status);
         record
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::SCHEMA;
 use super::tests::asked;
 use crate::chat::{Event, Losses};
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::BackendCodec;
 use crate::wire::accumulate::{accumulate, flatten, sse_data};
 use crate::wire::openai::chat::properties::{follows_the_grammar, translated};
@@ -53,10 +53,7 @@ proptest! {
             "billed_units": {"input_tokens": 1, "output_tokens": 1},
             "tokens": {"input_tokens": input, "output_tokens": output}, "cached_tokens": cached,
         });
-        let reported = Usage {
-            input: Some(input), cached_input: Some(cached), output: Some(output), total: Some(input + output),
-            ..Usage::default()
-        };
+        let reported = Usage::of([(Counter::Input, Some(input)), (Counter::CachedInput, Some(cached)), (Counter::Output, Some(output)), (Counter::Total, Some(input + output))]);
         let call = |index: usize, (name, arguments): &(String, String)| {
             json!({"id": format!("c{index}"), "type": "function", "function": {"name": name, "arguments": arguments}})
         };

@@ -13,6 +13,7 @@ use crate::codec::splice::{self, Edit};
 use crate::error::Result;
 use crate::job::Answer;
 use crate::job::rerank::{Document, Kept, Ranked, Request, Rerank};
+use crate::usage::Counter;
 use crate::wire::fields::{Fields, Path, parse, readable};
 use crate::wire::job::{self, ClientJob, Rule, Seen, lose};
 use crate::wire::json::{Json, Shape};
@@ -52,7 +53,7 @@ impl ClientJob<Rerank> for Client {
     fn answer(&self, seen: &Seen<'_>, _: &Kept, answer: &Answer<Vec<Ranked<'_>>>) -> Vec<u8> {
         let results = answer.content.iter();
         let results = results.map(|ranked| Item { index: ranked.index, relevance_score: ranked.score });
-        let tokens = answer.usage.input.map(|input_tokens| Tokens { input_tokens });
+        let tokens = answer.usage.input().map(|input_tokens| Tokens { input_tokens });
         to_json(&Reply {
             id: answer.id.as_deref().unwrap_or(seen.id),
             results: results.collect(),
@@ -208,7 +209,7 @@ pub(in crate::wire) fn read(body: &[u8]) -> Result<Answer<Vec<Ranked<'_>>>> {
         (None, None) => Default::default(),
     };
     // All that it reads is input. vLLM says only how much it is.
-    usage.input = usage.input.or(usage.total);
+    usage.set(Counter::Input, usage.input().or(usage.total()));
     let content = said.results.iter();
     let content = content.map(|item| Ranked { index: item.index, score: item.relevance_score });
     let [id, model] = [said.id, said.model].map(|name| name.map(Cow::into_owned));

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::usage::Count;
 
 /// `usage` of an answer and of the event `metadata`.
@@ -32,14 +32,13 @@ impl Counters {
         let parts = [self.input_tokens.get(), read, write];
         let input = parts.iter().flatten().copied().reduce(u64::saturating_add);
         let output = self.output_tokens.get();
-        Usage {
-            input,
-            cached_input: read,
-            cache_creation_input: write,
-            output,
-            reasoning: None,
-            total: input.zip(output).map(|(input, output)| input.saturating_add(output)),
-        }
+        Usage::of([
+            (Counter::Input, input),
+            (Counter::CachedInput, read),
+            (Counter::CacheCreationInput, write),
+            (Counter::Output, output),
+            (Counter::Total, input.zip(output).map(|(input, output)| input.saturating_add(output))),
+        ])
     }
 }
 
@@ -58,12 +57,15 @@ mod tests {
         let all = usage(
             r#"{"inputTokens":10,"outputTokens":3,"totalTokens":13,"cacheReadInputTokens":5,"cacheWriteInputTokens":2}"#,
         );
-        assert_eq!((all.input, all.cached_input, all.cache_creation_input), (Some(17), Some(5), Some(2)));
-        assert_eq!((all.output, all.total), (Some(3), Some(20)));
+        assert_eq!(
+            (all.input(), all.get(Counter::CachedInput), all.get(Counter::CacheCreationInput)),
+            (Some(17), Some(5), Some(2))
+        );
+        assert_eq!((all.output(), all.total()), (Some(3), Some(20)));
         let by_lifetime = usage(
             r#"{"inputTokens":1,"cacheDetails":[{"ttl":"1h","inputTokens":4},{"ttl":"5m","inputTokens":3}]}"#,
         );
-        assert_eq!((by_lifetime.input, by_lifetime.cache_creation_input), (Some(8), Some(7)));
+        assert_eq!((by_lifetime.input(), by_lifetime.get(Counter::CacheCreationInput)), (Some(8), Some(7)));
         assert!(usage("{}").is_empty() && usage(r#"{"inputTokens":null}"#).is_empty());
     }
 }

@@ -11,7 +11,7 @@ use crate::chat::Losses;
 use crate::error::Result;
 use crate::job::Answer;
 use crate::job::embeddings::{Aim, Cut, Embeddings, Input, Kept, Request, Vector};
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::job::{BackendJob, Rule, Seen, lose, parse};
 use crate::wire::schema::To;
 use crate::wire::to_json;
@@ -174,7 +174,7 @@ fn predicted<'a>(kept: &Kept, body: &'a [u8], losses: &mut Losses) -> Result<Ans
     let input = statistics().map(|statistics| statistics.token_count.get());
     let input = input.reduce(|sum, count| Some(sum?.saturating_add(count?))).flatten();
     let content = predictions.into_iter().map(|prediction| prediction.embeddings.values).collect();
-    Ok(Answer { usage: Usage { input, ..Usage::default() }, ..Answer::of(content) })
+    Ok(Answer { usage: Usage::of([(Counter::Input, input)]), ..Answer::of(content) })
 }
 
 #[derive(Serialize)]
@@ -254,6 +254,6 @@ fn of_content<'a>(kept: &Kept, body: &'a [u8], losses: &mut Losses) -> Result<An
     if truncated {
         losses.add(kept.place(0), Rule::WasCut);
     }
-    let usage = Usage { input: usage_metadata.prompt_token_count.get(), ..Usage::default() };
+    let usage = Usage::of([(Counter::Input, usage_metadata.prompt_token_count.get())]);
     Ok(Answer { usage, ..Answer::of(vec![embedding.values]) })
 }

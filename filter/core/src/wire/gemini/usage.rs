@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::usage::Count;
 
 /// `usageMetadata`
@@ -25,14 +25,13 @@ impl Counters {
         let sum = |one: Count, other: Count| {
             [one.get(), other.get()].into_iter().flatten().reduce(u64::saturating_add)
         };
-        Usage {
-            input: sum(self.prompt_token_count, self.tool_use_prompt_token_count),
-            cached_input: self.cached_content_token_count.get(),
-            cache_creation_input: None,
-            output: sum(self.candidates_token_count, self.thoughts_token_count),
-            reasoning: self.thoughts_token_count.get(),
-            total: self.total_token_count.get(),
-        }
+        Usage::of([
+            (Counter::Input, sum(self.prompt_token_count, self.tool_use_prompt_token_count)),
+            (Counter::CachedInput, self.cached_content_token_count.get()),
+            (Counter::Output, sum(self.candidates_token_count, self.thoughts_token_count)),
+            (Counter::Reasoning, self.thoughts_token_count.get()),
+            (Counter::Total, self.total_token_count.get()),
+        ])
     }
 
     /// `google.genai.types.TrafficType` in OpenAI's words.
@@ -63,13 +62,13 @@ pub(super) struct UsageMetadata {
 impl UsageMetadata {
     /// `usage` and the tier it was served from, in OpenAI's words.
     pub(super) fn of(usage: &Usage, tier: Option<&str>) -> Self {
-        let output = usage.output.unwrap_or(0);
+        let (output, reasoning) = (usage.output().unwrap_or(0), usage.get(Counter::Reasoning));
         Self {
-            prompt_token_count: usage.input.unwrap_or(0),
-            candidates_token_count: output.saturating_sub(usage.reasoning.unwrap_or(0)),
+            prompt_token_count: usage.input().unwrap_or(0),
+            candidates_token_count: output.saturating_sub(reasoning.unwrap_or(0)),
             total_token_count: usage.total_or_sum().unwrap_or(0),
-            cached_content_token_count: usage.cached_input,
-            thoughts_token_count: usage.reasoning,
+            cached_content_token_count: usage.get(Counter::CachedInput),
+            thoughts_token_count: reasoning,
             traffic_type: TIERS.iter().find(|(_, known)| Some(*known) == tier).map(|(traffic, _)| *traffic),
         }
     }
@@ -91,14 +90,13 @@ mod tests {
                 "candidatesTokenCount":2,"thoughtsTokenCount":3,"totalTokenCount":20,"trafficType":"ON_DEMAND"}"#,
         )
         .unwrap();
-        let expected = Usage {
-            input: Some(15),
-            cached_input: Some(4),
-            cache_creation_input: None,
-            output: Some(5),
-            reasoning: Some(3),
-            total: Some(20),
-        };
+        let expected = Usage::of([
+            (Counter::Input, Some(15)),
+            (Counter::CachedInput, Some(4)),
+            (Counter::Output, Some(5)),
+            (Counter::Reasoning, Some(3)),
+            (Counter::Total, Some(20)),
+        ]);
         assert_eq!((counters.usage(), counters.service_tier()), (expected, Some("default")));
         assert!(Counters::default().usage().is_empty());
         let told = serde_json::to_vec(&UsageMetadata::of(&expected, Some("default"))).unwrap();

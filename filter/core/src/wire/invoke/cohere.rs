@@ -39,5 +39,5 @@ pub(super) fn encode(request: &Request, version: Version, losses: &mut Losses) -
 
 pub(super) fn decode<'a>(seen: &Seen<'_>, body: &'a [u8]) -> Result<Answer<Vec<Vector<'a>>>> {
     let answer = read(body)?;
-    Ok(Answer { usage: usage(answer.usage.input, seen), ..answer })
+    Ok(Answer { usage: usage(answer.usage.input(), seen), ..answer })
 }

@@ -13,7 +13,7 @@ use crate::chat::Losses;
 use crate::error::{Error, Result};
 use crate::job::Answer;
 use crate::job::embeddings::{Embeddings, Kept, Request, Vector};
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::job::{BackendJob, Seen};
 use crate::wire::schema::To;
 
@@ -72,7 +72,7 @@ fn path(to: &To<'_>) -> String {
 
 /// What was used: what the answer says, else what its headers do.
 fn usage(said: Option<u64>, seen: &Seen<'_>) -> Usage {
-    Usage { input: said.or(seen.input_tokens), ..Usage::default() }
+    Usage::of([(Counter::Input, said.or(seen.input_tokens))])
 }
 
 impl BackendJob<Embeddings> for Embedder {

@@ -8,7 +8,7 @@ use crate::chat::Losses;
 use crate::error::{Error, Result};
 use crate::job::Answer;
 use crate::job::rerank::{Kept, Ranked, Request, Rerank};
-use crate::usage::Usage;
+use crate::usage::Counter;
 use crate::wire::cohere::rerank::{Body, read};
 use crate::wire::job::{BackendJob, Rule, Seen, lose};
 use crate::wire::schema::To;
@@ -55,7 +55,7 @@ impl BackendJob<Rerank> for Reranker {
         _: &mut Losses,
     ) -> Result<Answer<Vec<Ranked<'a>>>> {
         let answer = read(body)?;
-        let input = answer.usage.input.or(seen.input_tokens);
-        Ok(Answer { usage: Usage { input, ..answer.usage }, ..answer })
+        let input = answer.usage.input().or(seen.input_tokens);
+        Ok(Answer { usage: answer.usage.with([(Counter::Input, input)]), ..answer })
     }
 }

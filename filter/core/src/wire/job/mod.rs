@@ -195,8 +195,7 @@ impl<J: Job> Question for Waiting<J> {
             .map_err(|error| event_error(body).unwrap_or(error))?;
         J::settle(&self.kept, &mut answer.content)?;
         let body = self.client.answer(seen, &self.kept, &answer);
-        let usage = Usage { total: answer.usage.total_or_sum(), ..answer.usage };
-        Ok(Answered { body, model: answer.model, usage })
+        Ok(Answered { body, model: answer.model, usage: answer.usage.with_total() })
     }
 }
 

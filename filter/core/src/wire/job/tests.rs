@@ -215,6 +215,6 @@ fn a_loss_of_an_answer_names_the_clients_input() {
     let seen = Seen { id: "own", model: case.model, input_tokens: None };
     let mut losses = Losses::default();
     let answered = question.answered(&seen, answer.as_bytes(), &mut losses).unwrap();
-    assert_eq!(answered.usage.input, Some(7));
+    assert_eq!(answered.usage.input(), Some(7));
     assert_eq!(losses.iter().next().unwrap().path, "input[1]");
 }

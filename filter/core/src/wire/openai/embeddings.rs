@@ -58,12 +58,12 @@ impl ClientJob<Embeddings> for Client {
             Item { object: "embedding", index, embedding }
         });
         // Its clients want numbers. 0 is what is not known; the books have an estimate then.
-        let prompt_tokens = answer.usage.input.unwrap_or_default();
+        let prompt_tokens = answer.usage.input().unwrap_or_default();
         to_json(&List {
             object: "list",
             data: data.collect(),
             model: answer.model.as_deref().unwrap_or(seen.model),
-            usage: Usage { prompt_tokens, total_tokens: answer.usage.total.unwrap_or(prompt_tokens) },
+            usage: Usage { prompt_tokens, total_tokens: answer.usage.total().unwrap_or(prompt_tokens) },
         })
     }
 }

@@ -41,7 +41,7 @@ impl ClientCodec for Tokenize {
 
     /// The tokens themselves and the longest context are known to vLLM only.
     fn reply(&self, _: &Asked, reply: &Reply, _: &mut Losses) -> Vec<u8> {
-        let count = reply.usage.input.unwrap_or(0);
+        let count = reply.usage.input().unwrap_or(0);
         to_json(&json!({ "count": count, "max_model_len": 0, "tokens": [], "token_strs": null }))
     }
 
@@ -72,7 +72,7 @@ fn decode_prompt(body: &[u8], losses: &mut Losses) -> Result<Request> {
 mod tests {
     use super::*;
     use crate::chat::Content;
-    use crate::usage::Usage;
+    use crate::usage::{Counter, Usage};
 
     fn decoded(body: &str) -> Result<(Request, Vec<String>)> {
         let mut losses = Losses::default();
@@ -104,7 +104,7 @@ mod tests {
     fn the_answer_has_what_vllm_says_there_is() {
         let asked =
             Asked { request: Request::default().into(), id: String::new(), model: "m".into(), created: 0 };
-        let reply = Reply { usage: Usage { input: Some(7), ..Usage::default() }, ..Reply::default() };
+        let reply = Reply { usage: Usage::of([(Counter::Input, Some(7))]), ..Reply::default() };
         let shown = TOKENIZE.reply(&asked, &reply, &mut Losses::default());
         assert_eq!(shown, br#"{"count":7,"max_model_len":0,"tokens":[],"token_strs":null}"#);
     }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use super::decode::{CUSTOM, FUNCTION};
 use crate::chat::{self, Annotation, Family, FinishReason, Losses, Seal};
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 
 /// `chat.completion`
 #[derive(Serialize)]
@@ -342,17 +342,18 @@ struct CompletionTokensDetails {
 
 impl From<Usage> for CompletionUsage {
     fn from(usage: Usage) -> Self {
-        let is_cache_reported = usage.cached_input.is_some() || usage.cache_creation_input.is_some();
+        let (read, written) = (usage.get(Counter::CachedInput), usage.get(Counter::CacheCreationInput));
+        let is_cache_reported = read.is_some() || written.is_some();
         Self {
-            prompt_tokens: usage.input.unwrap_or(0),
-            completion_tokens: usage.output.unwrap_or(0),
+            prompt_tokens: usage.input().unwrap_or(0),
+            completion_tokens: usage.output().unwrap_or(0),
             total_tokens: usage.total_or_sum().unwrap_or(0),
             prompt_tokens_details: is_cache_reported.then(|| PromptTokensDetails {
-                cached_tokens: usage.cached_input.unwrap_or(0),
-                cache_creation_input_tokens: usage.cache_creation_input.filter(|tokens| *tokens > 0),
+                cached_tokens: read.unwrap_or(0),
+                cache_creation_input_tokens: written.filter(|tokens| *tokens > 0),
             }),
             completion_tokens_details: usage
-                .reasoning
+                .get(Counter::Reasoning)
                 .map(|reasoning_tokens| CompletionTokensDetails { reasoning_tokens }),
         }
     }

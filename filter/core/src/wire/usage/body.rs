@@ -9,7 +9,7 @@ use super::shapes::{CohereMeta, OpenAiUsage};
 use super::{Count, Counters, Observed};
 use crate::codec::json::{self, Member, ScanError};
 use crate::endpoint::Endpoint;
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::anthropic::usage::{Counters as AnthropicCounters, Totals};
 use crate::wire::error::event_error;
 use crate::wire::gemini;
@@ -114,7 +114,7 @@ fn value<'a, T: Deserialize<'a>>(member: Option<Member>, body: &'a [u8]) -> Opti
 
 /// A count answers how long an input is: that is all it used.
 fn counted(count: Count) -> Usage {
-    Usage { input: count.get(), ..Usage::default() }
+    Usage::of([(Counter::Input, count.get())])
 }
 
 /// How many bytes of content a whole answer has, for one that does not report its usage: texts, thoughts and arguments

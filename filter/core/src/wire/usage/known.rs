@@ -52,7 +52,7 @@ impl Recognizer {
     #[must_use]
     pub fn observed(&self) -> Observed {
         let mut observed = self.observed.clone();
-        observed.usage.total = observed.usage.total_or_sum();
+        observed.usage = observed.usage.with_total();
         observed
     }
 
@@ -150,7 +150,7 @@ mod tests {
         let mut known = Recognizer::default();
         documents.iter().for_each(|document| known.document(document.as_bytes()));
         let Observed { usage, model, .. } = known.observed();
-        (usage.input, usage.output, usage.total, model)
+        (usage.input(), usage.output(), usage.total(), model)
     }
 
     fn counts(
@@ -245,6 +245,6 @@ mod tests {
     fn of_a_large_document_the_end_will_do() {
         let mut known = Recognizer::default();
         known.end_of_document(br#"0.25,0.5]}],"model":"m","usage":{"prompt_tokens":7,"total_tokens":7}}"#);
-        assert_eq!(known.observed().usage.input, Some(7));
+        assert_eq!(known.observed().usage.input(), Some(7));
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Count;
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 
 /// OpenAI's two ways to say it: `prompt_tokens` (chat, completions, embeddings) and `input_tokens` (responses, images,
 /// audio). Compatible servers use either anywhere, so both are read everywhere.
@@ -41,20 +41,16 @@ impl From<OpenAiUsage> for Usage {
     fn from(usage: OpenAiUsage) -> Self {
         let input = usage.prompt_tokens_details.or(usage.input_tokens_details).unwrap_or_default();
         let output = usage.completion_tokens_details.or(usage.output_tokens_details).unwrap_or_default();
-        Usage {
-            input: usage.prompt_tokens.get().or(usage.input_tokens.get()),
-            cached_input: input.cached_tokens.get(),
-            cache_creation_input: [
-                input.cache_creation_input_tokens,
-                input.cache_creation_tokens,
-                input.cache_write_tokens,
-            ]
-            .into_iter()
-            .find_map(Count::get),
-            output: usage.completion_tokens.get().or(usage.output_tokens.get()),
-            reasoning: output.reasoning_tokens.get(),
-            total: usage.total_tokens.get(),
-        }
+        let cache_writes =
+            [input.cache_creation_input_tokens, input.cache_creation_tokens, input.cache_write_tokens];
+        Usage::of([
+            (Counter::Input, usage.prompt_tokens.get().or(usage.input_tokens.get())),
+            (Counter::CachedInput, input.cached_tokens.get()),
+            (Counter::CacheCreationInput, cache_writes.into_iter().find_map(Count::get)),
+            (Counter::Output, usage.completion_tokens.get().or(usage.output_tokens.get())),
+            (Counter::Reasoning, output.reasoning_tokens.get()),
+            (Counter::Total, usage.total_tokens.get()),
+        ])
     }
 }
 
@@ -78,13 +74,11 @@ struct CohereTokens {
 impl From<CohereMeta> for Usage {
     fn from(meta: CohereMeta) -> Self {
         let Some(tokens) = meta.tokens.or(meta.billed_units) else { return Usage::default() };
-        let mut usage = Usage {
-            input: tokens.input_tokens.get(),
-            cached_input: meta.cached_tokens.get(),
-            output: tokens.output_tokens.get(),
-            ..Usage::default()
-        };
-        usage.total = usage.total_or_sum();
-        usage
+        Usage::of([
+            (Counter::Input, tokens.input_tokens.get()),
+            (Counter::CachedInput, meta.cached_tokens.get()),
+            (Counter::Output, tokens.output_tokens.get()),
+        ])
+        .with_total()
     }
 }

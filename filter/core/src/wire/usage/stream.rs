@@ -293,7 +293,7 @@ mod tests {
         observer.event(end.as_bytes());
         assert!(observer.is_complete() && observer.is_over());
         let usage = observer.observed().usage;
-        assert_eq!((usage.input, usage.output, usage.total), (Some(7), Some(3), Some(10)));
+        assert_eq!((usage.input(), usage.output(), usage.total()), (Some(7), Some(3), Some(10)));
         assert!(observer.observed().error.is_none());
         let whole = r#"{"message":{"content":[{"type":"thinking","thinking":"ab"},{"type":"text","text":"c"}],"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}"#;
         assert_eq!(super::super::content_of_body(Endpoint::CohereChat, whole.as_bytes()), 5);

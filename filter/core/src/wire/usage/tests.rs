@@ -6,11 +6,20 @@ use serde_json::json;
 use super::*;
 use crate::codec::testing::written;
 use crate::endpoint::Endpoint;
+use crate::usage::Counter;
 use crate::wire::error::event_error;
 
 /// input, cached input, cache creation, output, reasoning, total
 fn counters(usage: Usage) -> [Option<u64>; 6] {
-    [usage.input, usage.cached_input, usage.cache_creation_input, usage.output, usage.reasoning, usage.total]
+    [
+        Counter::Input,
+        Counter::CachedInput,
+        Counter::CacheCreationInput,
+        Counter::Output,
+        Counter::Reasoning,
+        Counter::Total,
+    ]
+    .map(|counter| usage.get(counter))
 }
 
 #[test]
@@ -106,7 +115,7 @@ fn cache_writes_have_three_names() {
     for name in ["cache_creation_input_tokens", "cache_creation_tokens", "cache_write_tokens"] {
         let body = format!(r#"{{"usage":{{"prompt_tokens":9,"prompt_tokens_details":{{"{name}":4}}}}}}"#);
         let usage = observe_body(Endpoint::ChatCompletions, body.as_bytes()).unwrap().usage;
-        assert_eq!(usage.cache_creation_input, Some(4), "{name}");
+        assert_eq!(usage.get(Counter::CacheCreationInput), Some(4), "{name}");
     }
 }
 
@@ -130,7 +139,7 @@ fn of_a_large_answer_the_ends_say_the_same_as_the_whole() {
         format!(r#"{{"model" : "bge-m3" ,"data":[{vectors}], {usage} ,"x":{{"model":"inner"}} }} "#),
     ] {
         let whole = observe_body(Endpoint::Embeddings, body.as_bytes()).unwrap();
-        assert_eq!((whole.model.as_deref(), whole.usage.input), (Some("bge-m3"), Some(8)));
+        assert_eq!((whole.model.as_deref(), whole.usage.input()), (Some("bge-m3"), Some(8)));
         let (head, tail) = (&body.as_bytes()[..END], &body.as_bytes()[body.len() - END..]);
         assert_eq!(observe_ends(Endpoint::Embeddings, head, tail), Some(whole));
     }
@@ -182,7 +191,7 @@ fn chat_chunks_tell_usage_at_the_end_or_all_along() {
         r#"{"model":"","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
     let two = r#"{"model":"m-1","x":"usage","choices":[{"finish_reason":null},{"finish_reason":"stop"}],"usage" : {"prompt_tokens":9}}"#;
     let (observed, is_complete) = observe(Endpoint::ChatCompletions, &[chunk, two]);
-    assert!(!is_complete && observed.usage.input == Some(9), "one of two choices goes on");
+    assert!(!is_complete && observed.usage.input() == Some(9), "one of two choices goes on");
     let (_, is_complete) = observe(Endpoint::ChatCompletions, &[chunk, finish]);
     assert!(is_complete, "a finish reason is the end for servers that send no [DONE]");
     let (observed, is_complete) = observe(Endpoint::ChatCompletions, &[chunk, finish, usage, "[DONE]"]);
@@ -407,7 +416,7 @@ proptest! {
 fn an_event_with_a_number_that_json_does_not_have_tells_its_usage_all_the_same() {
     let event = r#"{"choices":[{"finish_reason":"stop","logprobs":{"x":[NaN, -Infinity]}}],"usage":{"prompt_tokens":3}}"#;
     let (observed, is_complete) = observe(Endpoint::ChatCompletions, &[event]);
-    assert!(is_complete && observed.usage.input == Some(3));
+    assert!(is_complete && observed.usage.input() == Some(3));
     assert!(is_usage_only_chunk(br#"{"choices":[],"x":NaN,"usage":{"prompt_tokens":3}}"#));
 }
 

@@ -111,7 +111,7 @@ fn a_stream_that_breaks_ends_with_an_error_event() {
         assert_eq!((outcome.status, outcome.answer), (200, AnswerState::Begun), "{}", outcome.text());
         assert!(last_event(&outcome).contains(message), "{}", outcome.text());
         assert!(!outcome.text().contains("[DONE]"), "{}", outcome.text());
-        assert!(outcome.record.output_tokens > Some(0));
+        assert!(outcome.record.usage.output() > Some(0));
     }
 }
 

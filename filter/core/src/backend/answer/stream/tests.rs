@@ -91,7 +91,7 @@ proptest! {
         prop_assert_eq!(&client_gets(&pieces, &mut progress).0, &expected);
         prop_assert_eq!(progress.seen_output_bytes, blocks.iter().filter(|block| block.is_content).count() as u64);
         let is_usage_told = blocks.iter().any(|block| block.is_hidden);
-        prop_assert_eq!(progress.usage.input, is_usage_told.then_some(1));
+        prop_assert_eq!(progress.usage.input(), is_usage_told.then_some(1));
     }
 
     #[test]

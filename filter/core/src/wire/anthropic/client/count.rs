@@ -27,7 +27,7 @@ impl ClientCodec for Count {
     }
 
     fn reply(&self, _: &Asked, reply: &Reply, _: &mut Losses) -> Vec<u8> {
-        to_json(&json!({ "input_tokens": reply.usage.input.unwrap_or(0) }))
+        to_json(&json!({ "input_tokens": reply.usage.input().unwrap_or(0) }))
     }
 
     /// It has no streams.

@@ -13,7 +13,7 @@ use super::types::{
 };
 use crate::chat::{self, BlockStart, Extra, FinishReason, Losses, Seal};
 use crate::error::Error;
-use crate::usage;
+use crate::usage::{self, Counter};
 use crate::wire::anthropic::API;
 use crate::wire::api::Api as _;
 use crate::wire::{Asked, EventWriter};
@@ -163,7 +163,7 @@ impl StreamEncoder {
             return;
         }
         self.is_started = true;
-        let mut usage = Usage::from(usage::Usage { output: None, reasoning: None, ..self.usage });
+        let mut usage = Usage::from(self.usage.with([(Counter::Output, None), (Counter::Reasoning, None)]));
         usage.service_tier = self.service_tier.as_deref().and_then(|tier| service_tier(tier, losses));
         let message = Message {
             id: &self.asked.id,

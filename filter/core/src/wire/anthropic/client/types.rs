@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::chat::{self, Extra, Family, FinishReason, Losses};
-use crate::usage;
+use crate::usage::{self, Counter};
 
 /// A whole answer, or what `message_start` has of one.
 #[derive(Serialize)]
@@ -144,14 +144,15 @@ struct OutputTokensDetails {
 
 impl From<usage::Usage> for Usage {
     fn from(usage: usage::Usage) -> Self {
-        let (read, creation) = (usage.cached_input.unwrap_or(0), usage.cache_creation_input.unwrap_or(0));
+        let [read, creation] = [Counter::CachedInput, Counter::CacheCreationInput]
+            .map(|counter| usage.get(counter).unwrap_or(0));
         Self {
-            input_tokens: usage.input.unwrap_or(0).saturating_sub(read).saturating_sub(creation),
+            input_tokens: usage.input().unwrap_or(0).saturating_sub(read).saturating_sub(creation),
             cache_creation_input_tokens: creation,
             cache_read_input_tokens: read,
-            output_tokens: usage.output.unwrap_or(0),
+            output_tokens: usage.output().unwrap_or(0),
             output_tokens_details: usage
-                .reasoning
+                .get(Counter::Reasoning)
                 .map(|thinking_tokens| OutputTokensDetails { thinking_tokens }),
             service_tier: None,
         }

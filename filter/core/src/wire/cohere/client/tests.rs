@@ -10,7 +10,7 @@ use crate::chat::{
 };
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Kind};
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::cohere::SCHEMA;
 use crate::wire::schema::Schema as _;
 use crate::wire::{Asked, ClientCodec as _};
@@ -41,7 +41,7 @@ fn seal(by: Family, data: &str) -> Option<Seal> {
 
 fn reply(content: Vec<Part>, finish_reason: FinishReason) -> Reply {
     let choice = Choice { content, finish_reason, logprobs: Vec::new(), extra: None };
-    let usage = Usage { input: Some(7), output: Some(3), ..Usage::default() };
+    let usage = Usage::of([(Counter::Input, Some(7)), (Counter::Output, Some(3))]);
     Reply { choices: vec![choice], usage, ..Reply::default() }
 }
 
@@ -390,6 +390,6 @@ proptest! {
         let calls = |reply: &Reply| reply.choices[0].content.iter().filter(|part| matches!(part.content, Content::ToolCall { .. })).cloned().collect::<Vec<_>>();
         prop_assert_eq!(calls(&read), calls(&reply));
         prop_assert_eq!(&read.choices[0].finish_reason, &reason);
-        prop_assert_eq!((read.usage.input, read.usage.output), (Some(7), Some(3)));
+        prop_assert_eq!((read.usage.input(), read.usage.output()), (Some(7), Some(3)));
     }
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::super::types::ToolCall;
 use crate::chat::{Annotation, TokenLogprob};
+use crate::usage::{self, Counter};
 
 /// `V2ChatResponse`
 #[derive(Serialize)]
@@ -137,11 +138,11 @@ struct Tokens {
     output_tokens: u64,
 }
 
-impl From<crate::usage::Usage> for Usage {
-    fn from(usage: crate::usage::Usage) -> Self {
+impl From<usage::Usage> for Usage {
+    fn from(usage: usage::Usage) -> Self {
         let tokens =
-            Tokens { input_tokens: usage.input.unwrap_or(0), output_tokens: usage.output.unwrap_or(0) };
-        Self { billed_units: tokens, tokens, cached_tokens: usage.cached_input }
+            Tokens { input_tokens: usage.input().unwrap_or(0), output_tokens: usage.output().unwrap_or(0) };
+        Self { billed_units: tokens, tokens, cached_tokens: usage.get(Counter::CachedInput) }
     }
 }
 

@@ -97,7 +97,7 @@ impl ClientCodec for Client {
     fn reply(&self, asked: &Asked, reply: &Reply, losses: &mut Losses) -> Vec<u8> {
         match self.asks {
             Asks::Answer | Asks::Stream => reply::encode(asked, reply, losses),
-            Asks::Count => to_json(&json!({ "totalTokens": reply.usage.input.unwrap_or(0) })),
+            Asks::Count => to_json(&json!({ "totalTokens": reply.usage.input().unwrap_or(0) })),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::chat::{
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Kind};
 use crate::headers::Headers;
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::{Asked, ClientCodec as _};
 
 fn asked() -> Asked {
@@ -293,6 +293,6 @@ fn a_count_may_have_a_request_of_its_own() {
         json!({"generateContentRequest": {"model": "models/x", "contents": [{"parts": [{"text": "Hi"}]}]}});
     let read = |body: &Value| COUNT.decode(body.to_string().as_bytes(), &mut Losses::default()).unwrap();
     assert_eq!(read(&bare), read(&nested));
-    let reply = Reply { usage: Usage { input: Some(7), ..Usage::default() }, ..Reply::default() };
+    let reply = Reply { usage: Usage::of([(Counter::Input, Some(7))]), ..Reply::default() };
     assert_eq!(COUNT.reply(&asked(), &reply, &mut Losses::default()), br#"{"totalTokens":7}"#);
 }

@@ -7,7 +7,7 @@ use super::CODEC;
 use super::tests::asked;
 use crate::chat::{Event, Losses};
 use crate::endpoint::Endpoint;
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::accumulate::{accumulate, flatten, sse_data};
 use crate::wire::openai_chat::{StreamEncoder, encode_reply};
 use crate::wire::usage::{StreamObserver, observe_body};
@@ -110,10 +110,7 @@ proptest! {
             "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
             "completion_tokens_details": {"reasoning_tokens": reasoning},
         });
-        let reported = Usage {
-            input: Some(input), cached_input: Some(cached), cache_creation_input: Some(written),
-            output: Some(output), reasoning: Some(reasoning), total: Some(input + output),
-        };
+        let reported = Usage::of([(Counter::Input, Some(input)), (Counter::CachedInput, Some(cached)), (Counter::CacheCreationInput, Some(written)), (Counter::Output, Some(output)), (Counter::Reasoning, Some(reasoning)), (Counter::Total, Some(input + output))]);
         let calls: Vec<Value> = said.calls.iter().enumerate().map(|(index, (name, arguments))| {
             json!({"id": format!("c{index}"), "type": "function", "function": {"name": name, "arguments": arguments}})
         }).collect();

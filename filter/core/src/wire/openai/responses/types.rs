@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 use super::request::REPEATED;
 use crate::chat::{FinishReason, Losses};
 use crate::error::Error;
-use crate::usage;
+use crate::usage::{self, Counter};
 
 /// A whole answer, or how far it is.
 #[derive(Serialize)]
@@ -114,14 +114,15 @@ struct OutputTokensDetails {
 
 impl From<usage::Usage> for Usage {
     fn from(usage: usage::Usage) -> Self {
+        let count = |counter| usage.get(counter).unwrap_or(0);
         Self {
-            input_tokens: usage.input.unwrap_or(0),
+            input_tokens: count(Counter::Input),
             input_tokens_details: InputTokensDetails {
-                cache_write_tokens: usage.cache_creation_input.unwrap_or(0),
-                cached_tokens: usage.cached_input.unwrap_or(0),
+                cache_write_tokens: count(Counter::CacheCreationInput),
+                cached_tokens: count(Counter::CachedInput),
             },
-            output_tokens: usage.output.unwrap_or(0),
-            output_tokens_details: OutputTokensDetails { reasoning_tokens: usage.reasoning.unwrap_or(0) },
+            output_tokens: count(Counter::Output),
+            output_tokens_details: OutputTokensDetails { reasoning_tokens: count(Counter::Reasoning) },
             total_tokens: usage.total_or_sum().unwrap_or(0),
         }
     }

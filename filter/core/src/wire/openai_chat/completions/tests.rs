@@ -6,7 +6,7 @@ use crate::chat::{
     TokenLogprob,
 };
 use crate::error::{Error, Kind, Result};
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 use crate::wire::{Asked, ClientCodec as _};
 
 fn decoded(body: &Value) -> Result<(Request, Vec<String>)> {
@@ -25,7 +25,7 @@ fn choice(content: Vec<Part>, finish_reason: FinishReason) -> Choice {
 }
 
 fn reply(choices: Vec<Choice>) -> Reply {
-    let usage = Usage { input: Some(7), output: Some(3), ..Usage::default() };
+    let usage = Usage::of([(Counter::Input, Some(7)), (Counter::Output, Some(3))]);
     Reply { choices, usage, ..Reply::default() }
 }
 

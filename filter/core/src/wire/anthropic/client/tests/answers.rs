@@ -1,6 +1,7 @@
 //! Answers and streams, case by case.
 
 use super::*;
+use crate::usage::Counter;
 
 fn call(id: &str, arguments: &str) -> Part {
     Part::new(Content::ToolCall { id: id.to_owned(), name: "f".to_owned(), arguments: arguments.to_owned() })
@@ -149,14 +150,14 @@ fn every_reason_to_stop_has_a_word() {
 
 #[test]
 fn usage_has_the_cache_beside_the_input() {
-    let usage = Usage {
-        input: Some(100),
-        cached_input: Some(60),
-        cache_creation_input: Some(30),
-        output: Some(7),
-        reasoning: Some(3),
-        total: Some(107),
-    };
+    let usage = Usage::of([
+        (Counter::Input, Some(100)),
+        (Counter::CachedInput, Some(60)),
+        (Counter::CacheCreationInput, Some(30)),
+        (Counter::Output, Some(7)),
+        (Counter::Reasoning, Some(3)),
+        (Counter::Total, Some(107)),
+    ]);
     let expected = json!({"input_tokens": 10, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 60,
         "output_tokens": 7, "output_tokens_details": {"thinking_tokens": 3}});
     let reply = Reply { usage, service_tier: Some("priority".to_owned()), ..Reply::default() };

@@ -1,6 +1,7 @@
 //! Answers, streamed and not, and errors.
 
 use super::*;
+use crate::usage::Counter;
 
 fn content() -> Vec<Part> {
     let foreign =
@@ -58,7 +59,8 @@ fn events_of(content: &[Part], reason: FinishReason) -> Vec<Event> {
         }
         events.push(Event::BlockStop { index });
     }
-    let usage = Usage { input: Some(5), output: Some(3), reasoning: Some(1), ..Usage::default() };
+    let usage =
+        Usage::of([(Counter::Input, Some(5)), (Counter::Output, Some(3)), (Counter::Reasoning, Some(1))]);
     events.extend([Event::Usage(usage), Event::Finish { choice: 0, reason }, Event::End]);
     events
 }
@@ -80,7 +82,8 @@ fn an_answer_is_whole_streamed_or_not() {
         logprobs: Vec::new(),
         extra: None,
     };
-    let usage = Usage { input: Some(5), output: Some(3), reasoning: Some(1), ..Usage::default() };
+    let usage =
+        Usage::of([(Counter::Input, Some(5)), (Counter::Output, Some(3)), (Counter::Reasoning, Some(1))]);
     let reply = Reply { model: Some("m2".to_owned()), choices: vec![choice], usage, ..Reply::default() };
     let mut losses = Losses::default();
     let whole: Value = serde_json::from_slice(&WHOLE.reply(&asked(), &reply, &mut losses)).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::chat::{Annotation, BlockStart, Delta, Extra, Family, Foreign, MediaKind, Source, TokenLogprob};
 use crate::error::Error;
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 
 #[test]
 fn an_answer_is_whole_whatever_its_provider_leaves_out() {
@@ -131,14 +131,13 @@ fn every_reason_to_stop_has_a_word() {
 
 #[test]
 fn usage_has_its_details() {
-    let usage = Usage {
-        input: Some(100),
-        cached_input: Some(60),
-        cache_creation_input: Some(30),
-        output: Some(7),
-        reasoning: Some(3),
-        total: None,
-    };
+    let usage = Usage::of([
+        (Counter::Input, Some(100)),
+        (Counter::CachedInput, Some(60)),
+        (Counter::CacheCreationInput, Some(30)),
+        (Counter::Output, Some(7)),
+        (Counter::Reasoning, Some(3)),
+    ]);
     let reply = Reply {
         usage,
         id: Some("msg_1".to_owned()),

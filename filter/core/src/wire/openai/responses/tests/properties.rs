@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::chat::{Annotation, BlockStart, Delta, Family, Foreign, MediaKind, Source, TokenLogprob};
 use crate::error::Error;
-use crate::usage::Usage;
+use crate::usage::{Counter, Usage};
 
 fn seal() -> impl Strategy<Value = Option<Seal>> {
     let by = prop::sample::select(Family::ALL.to_vec());
@@ -57,7 +57,7 @@ fn event() -> impl Strategy<Value = Event> {
             .prop_map(|(index, choice, block)| Event::BlockStart { index, choice, id: None, block }),
         12 => (index(), delta).prop_map(|(index, delta)| Event::BlockDelta { index, delta }),
         6 => index().prop_map(|index| Event::BlockStop { index }),
-        1 => Just(Event::Usage(Usage { input: Some(3), ..Usage::default() })),
+        1 => Just(Event::Usage(Usage::of([(Counter::Input, Some(3))]))),
         1 => Just(Event::Ping),
         1 => Just(Event::ServiceTier("flex".to_owned())),
         1 => Just(Event::Logprobs { choice: 0, tokens: vec![TokenLogprob::default()] }),
