@@ -3,7 +3,7 @@
 /// Lists the counters: a new one is a line here, and where a provider's shape is read.
 macro_rules! counters {
     ($($(#[$doc:meta])* $counter:ident = $name:literal,)*) => {
-        /// A counter of [`Usage`](super::Usage). Those of tokens are parts of `Input` or `Output`, and not beside them.
+        /// A counter of [`Usage`](super::Usage). Tokens are part of the input or the output, not beside them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum Counter {
@@ -46,4 +46,42 @@ counters! {
     Reasoning = "reasoning_tokens",
     /// Input and output, or what the provider calls the total.
     Total = "total_tokens",
+    /// Those of the cache writes that are kept for five minutes.
+    CacheCreation5mInput = "cache_creation_5m_input_tokens",
+    /// Those of the cache writes that are kept for an hour.
+    CacheCreation1hInput = "cache_creation_1h_input_tokens",
+    /// Those of the input that tools of the provider brought.
+    ToolUseInput = "tool_use_input_tokens",
+    /// Those of the input that are sound.
+    AudioInput = "audio_input_tokens",
+    /// Those of the input that are pictures.
+    ImageInput = "image_input_tokens",
+    /// Those of the output that are sound.
+    AudioOutput = "audio_output_tokens",
+    /// Those of the output that are pictures.
+    ImageOutput = "image_output_tokens",
+    /// Searches of the web by a tool of the provider.
+    WebSearches = "web_search_requests",
+    /// Pages that a tool of the provider fetched.
+    WebFetches = "web_fetch_requests",
+    /// Runs of code by a tool of the provider.
+    CodeExecutions = "code_execution_requests",
+    /// What rerank is sold by.
+    SearchUnits = "search_units",
+    /// Pictures that were embedded.
+    Images = "images",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_tells_each() {
+        let documentation = include_str!("../../../../docs/operating.md");
+        for counter in Counter::ALL {
+            let row = format!("| `{}` |", counter.name());
+            assert!(documentation.contains(&row), "docs/operating.md has no row of {}", counter.name());
+        }
+    }
 }

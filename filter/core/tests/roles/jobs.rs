@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use weir_core::config::SchemaName::{AWSBedrock, Anthropic, AzureOpenAI, Cohere, GCPVertexAI, OpenAI};
+use weir_core::usage::Counter;
 use weir_core::usage::record::UsageStatus;
 
 use crate::answer::Answer;
@@ -208,6 +209,9 @@ fn cohere_gets_the_second_version_of_what_the_first_one_says() {
     let plain = r#"{"model":"m","query":"q", "documents":["a"]}"#;
     let outcome = gateway.post("/v2/rerank", plain).answered_by(Answer::json(200, answer)).send();
     assert_eq!(outcome.sent[0].text(), plain);
+    let record = outcome.record;
+    assert_eq!((record.usage.total(), record.usage.get(Counter::SearchUnits)), (None, Some(1)));
+    assert_eq!(record.usage_status, UsageStatus::Complete);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::usage::{Counter, Usage};
-use crate::wire::usage::Count;
+use crate::wire::usage::{Count, object, sum};
 
 /// `usage` of an answer, of `message_start` and of `message_delta`.
 #[derive(Debug, Default, Deserialize)]
@@ -12,15 +12,58 @@ pub(crate) struct Counters {
     input_tokens: Count,
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
+    #[serde(deserialize_with = "object")]
+    cache_creation: CacheCreation,
     output_tokens: Count,
-    output_tokens_details: Option<OutputDetails>,
+    #[serde(deserialize_with = "object")]
+    output_tokens_details: OutputDetails,
+    #[serde(deserialize_with = "object")]
+    server_tool_use: ServerToolUse,
     pub(super) service_tier: Option<String>,
+}
+
+/// The writes by how long they are kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct CacheCreation {
+    ephemeral_5m_input_tokens: Count,
+    ephemeral_1h_input_tokens: Count,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct OutputDetails {
     thinking_tokens: Count,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct ServerToolUse {
+    web_search_requests: Count,
+    web_fetch_requests: Count,
+    code_execution_requests: Count,
+}
+
+impl Counters {
+    fn before_output(&self) -> Usage {
+        Usage::of([
+            (Counter::Input, self.input_tokens.get()),
+            (Counter::CachedInput, self.cache_read_input_tokens.get()),
+            (Counter::CacheCreationInput, self.cache_creation_input_tokens.get()),
+            (Counter::CacheCreation5mInput, self.cache_creation.ephemeral_5m_input_tokens.get()),
+            (Counter::CacheCreation1hInput, self.cache_creation.ephemeral_1h_input_tokens.get()),
+            (Counter::WebSearches, self.server_tool_use.web_search_requests.get()),
+            (Counter::WebFetches, self.server_tool_use.web_fetch_requests.get()),
+            (Counter::CodeExecutions, self.server_tool_use.code_execution_requests.get()),
+        ])
+    }
+
+    fn of_output(&self) -> Usage {
+        Usage::of([
+            (Counter::Output, self.output_tokens.get()),
+            (Counter::Reasoning, self.output_tokens_details.thinking_tokens.get()),
+        ])
+    }
 }
 
 /// The counters of one answer so far.
@@ -40,27 +83,19 @@ impl Totals {
 
     /// `message_start` tells the input. Its `output_tokens` is a first estimate and does not count.
     pub(crate) fn start(&mut self, counters: &Counters) {
-        self.told.merge(Usage::of([
-            (Counter::Input, counters.input_tokens.get()),
-            (Counter::CachedInput, counters.cache_read_input_tokens.get()),
-            (Counter::CacheCreationInput, counters.cache_creation_input_tokens.get()),
-        ]));
+        self.told.merge(counters.before_output());
     }
 
     /// `message_delta` tells the output so far, and may tell the input again.
     pub(crate) fn delta(&mut self, counters: &Counters) {
         self.start(counters);
-        let thinking = counters.output_tokens_details.as_ref().map(|details| details.thinking_tokens);
-        self.told.merge(Usage::of([
-            (Counter::Output, counters.output_tokens.get()),
-            (Counter::Reasoning, thinking.and_then(Count::get)),
-        ]));
+        self.told.merge(counters.of_output());
     }
 
     /// In the gateway's own meaning: the input contains what the cache gave and took.
     pub(crate) fn usage(&self) -> Usage {
         let parts = [Counter::Input, Counter::CachedInput, Counter::CacheCreationInput];
-        let input = parts.iter().filter_map(|part| self.told.get(*part)).reduce(u64::saturating_add);
+        let input = sum(parts.map(|part| self.told.get(part)));
         let total = input.zip(self.told.output()).map(|(input, output)| input.saturating_add(output));
         self.told.with([(Counter::Input, input), (Counter::Total, total)])
     }
@@ -94,6 +129,29 @@ mod tests {
         assert_eq!(usage.output(), Some(9));
         assert_eq!(usage.get(Counter::Reasoning), Some(2));
         assert_eq!(usage.total(), Some(44));
+    }
+
+    #[test]
+    fn details_in_another_shape_cost_nothing_else() {
+        for odd in [
+            "null",
+            "7",
+            "-7",
+            "0.5",
+            "\"text\"",
+            "true",
+            "[]",
+            "[1]",
+            "{}",
+            r#"{"a":[]}"#,
+            r#"[{"type":1}]"#,
+        ] {
+            let json = ["cache_creation", "output_tokens_details", "server_tool_use"]
+                .map(|member| format!(r#""{member}":{odd}"#))
+                .join(",");
+            let usage = Totals::of_answer(&counters(&format!(r#"{{"input_tokens":10,{json}}}"#))).usage();
+            assert_eq!(usage, Usage::of([(Counter::Input, Some(10))]), "{odd}");
+        }
     }
 
     #[test]

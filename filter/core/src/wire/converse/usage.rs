@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::usage::{Counter, Usage};
-use crate::wire::usage::Count;
+use crate::wire::usage::{Count, Lenient, Tally, anything, each, sum};
 
 /// `usage` of an answer and of the event `metadata`.
 #[derive(Debug, Default, Deserialize)]
@@ -13,24 +13,64 @@ pub(super) struct Counters {
     output_tokens: Count,
     cache_read_input_tokens: Count,
     cache_write_input_tokens: Count,
-    /// The writes by how long they are kept.
-    cache_details: Option<Vec<CacheDetail>>,
+    #[serde(deserialize_with = "each")]
+    cache_details: Writes,
+}
+
+/// The writes by how long they are kept.
+#[derive(Debug, Default)]
+struct Writes {
+    all: Option<u64>,
+    five_minutes: Option<u64>,
+    hour: Option<u64>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 struct CacheDetail {
+    #[serde(deserialize_with = "anything")]
+    ttl: Ttl,
     input_tokens: Count,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Ttl {
+    FiveMinutes,
+    Hour,
+    #[default]
+    Other,
+}
+
+impl Lenient for Ttl {
+    fn of_text(ttl: &str) -> Self {
+        match ttl {
+            "5m" => Ttl::FiveMinutes,
+            "1h" => Ttl::Hour,
+            _ => Ttl::Other,
+        }
+    }
+}
+
+impl Tally for Writes {
+    type Item = CacheDetail;
+
+    fn add(&mut self, item: CacheDetail) {
+        let tokens = item.input_tokens.get();
+        self.all = sum([self.all, tokens]);
+        match item.ttl {
+            Ttl::FiveMinutes => self.five_minutes = sum([self.five_minutes, tokens]),
+            Ttl::Hour => self.hour = sum([self.hour, tokens]),
+            Ttl::Other => {}
+        }
+    }
 }
 
 impl Counters {
     /// In the gateway's own meaning: the input contains what the cache gave and took.
     pub(super) fn usage(&self) -> Usage {
         let read = self.cache_read_input_tokens.get();
-        let details = self.cache_details.iter().flatten().filter_map(|detail| detail.input_tokens.get());
-        let write = self.cache_write_input_tokens.get().or_else(|| details.reduce(u64::saturating_add));
-        let parts = [self.input_tokens.get(), read, write];
-        let input = parts.iter().flatten().copied().reduce(u64::saturating_add);
+        let write = self.cache_write_input_tokens.get().or(self.cache_details.all);
+        let input = sum([self.input_tokens.get(), read, write]);
         let output = self.output_tokens.get();
         Usage::of([
             (Counter::Input, input),
@@ -38,6 +78,8 @@ impl Counters {
             (Counter::CacheCreationInput, write),
             (Counter::Output, output),
             (Counter::Total, input.zip(output).map(|(input, output)| input.saturating_add(output))),
+            (Counter::CacheCreation5mInput, self.cache_details.five_minutes),
+            (Counter::CacheCreation1hInput, self.cache_details.hour),
         ])
     }
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::usage::{Counter, Usage};
-use crate::wire::usage::Count;
+use crate::wire::usage::{Count, Lenient, Tally, anything, each, sum};
 
 /// `usageMetadata`
 #[derive(Debug, Default, Deserialize)]
@@ -16,21 +16,79 @@ pub(super) struct Counters {
     candidates_token_count: Count,
     thoughts_token_count: Count,
     total_token_count: Count,
+    #[serde(deserialize_with = "each")]
+    prompt_tokens_details: ByModality,
+    #[serde(deserialize_with = "each")]
+    tool_use_prompt_tokens_details: ByModality,
+    #[serde(deserialize_with = "each")]
+    candidates_tokens_details: ByModality,
     traffic_type: Option<String>,
+}
+
+/// A list of `google.genai.types.ModalityTokenCount`.
+#[derive(Debug, Default)]
+struct ByModality {
+    audio: Option<u64>,
+    image: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ModalityTokens {
+    #[serde(deserialize_with = "anything")]
+    modality: Modality,
+    token_count: Count,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Modality {
+    Audio,
+    Image,
+    #[default]
+    Other,
+}
+
+impl Lenient for Modality {
+    fn of_text(modality: &str) -> Self {
+        match modality {
+            "AUDIO" => Modality::Audio,
+            "IMAGE" => Modality::Image,
+            _ => Modality::Other,
+        }
+    }
+}
+
+impl Tally for ByModality {
+    type Item = ModalityTokens;
+
+    fn add(&mut self, item: ModalityTokens) {
+        let counter = match item.modality {
+            Modality::Audio => &mut self.audio,
+            Modality::Image => &mut self.image,
+            Modality::Other => return,
+        };
+        *counter = sum([*counter, item.token_count.get()]);
+    }
 }
 
 impl Counters {
     /// In the gateway's own meaning.
     pub(super) fn usage(&self) -> Usage {
-        let sum = |one: Count, other: Count| {
-            [one.get(), other.get()].into_iter().flatten().reduce(u64::saturating_add)
-        };
+        let [prompt, tools] = [&self.prompt_tokens_details, &self.tool_use_prompt_tokens_details];
+        let candidates = &self.candidates_tokens_details;
+        let from_tools = self.tool_use_prompt_token_count.get();
+        let thoughts = self.thoughts_token_count.get();
         Usage::of([
-            (Counter::Input, sum(self.prompt_token_count, self.tool_use_prompt_token_count)),
+            (Counter::Input, sum([self.prompt_token_count.get(), from_tools])),
             (Counter::CachedInput, self.cached_content_token_count.get()),
-            (Counter::Output, sum(self.candidates_token_count, self.thoughts_token_count)),
-            (Counter::Reasoning, self.thoughts_token_count.get()),
+            (Counter::Output, sum([self.candidates_token_count.get(), thoughts])),
+            (Counter::Reasoning, thoughts),
             (Counter::Total, self.total_token_count.get()),
+            (Counter::ToolUseInput, from_tools),
+            (Counter::AudioInput, sum([prompt.audio, tools.audio])),
+            (Counter::ImageInput, sum([prompt.image, tools.image])),
+            (Counter::AudioOutput, candidates.audio),
+            (Counter::ImageOutput, candidates.image),
         ])
     }
 
@@ -87,7 +145,9 @@ mod tests {
     fn thoughts_are_output_and_what_tools_brought_is_input() {
         let counters: Counters = serde_json::from_str(
             r#"{"promptTokenCount":10,"cachedContentTokenCount":4,"toolUsePromptTokenCount":5,
-                "candidatesTokenCount":2,"thoughtsTokenCount":3,"totalTokenCount":20,"trafficType":"ON_DEMAND"}"#,
+                "candidatesTokenCount":2,"thoughtsTokenCount":3,"totalTokenCount":20,"trafficType":"ON_DEMAND",
+                "promptTokensDetails":[{"modality":"TEXT","tokenCount":3},{"modality":"AUDIO","tokenCount":7}],
+                "candidatesTokensDetails":[{"modality":"IMAGE","tokenCount":1}]}"#,
         )
         .unwrap();
         let expected = Usage::of([
@@ -96,11 +156,19 @@ mod tests {
             (Counter::Output, Some(5)),
             (Counter::Reasoning, Some(3)),
             (Counter::Total, Some(20)),
+            (Counter::ToolUseInput, Some(5)),
+            (Counter::AudioInput, Some(7)),
+            (Counter::ImageOutput, Some(1)),
         ]);
         assert_eq!((counters.usage(), counters.service_tier()), (expected, Some("default")));
         assert!(Counters::default().usage().is_empty());
         let told = serde_json::to_vec(&UsageMetadata::of(&expected, Some("default"))).unwrap();
         let again: Counters = serde_json::from_slice(&told).unwrap();
+        let expected = expected.with([
+            (Counter::ToolUseInput, None),
+            (Counter::AudioInput, None),
+            (Counter::ImageOutput, None),
+        ]);
         assert_eq!((again.usage(), again.service_tier()), (expected, Some("default")));
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 
 use super::facts::Facts;
-use super::shapes::{CohereMeta, OpenAiUsage};
+use super::shapes::{CohereMeta, OpenAiTools, OpenAiUsage};
 use super::{Count, Counters, Observed};
 use crate::codec::json::{self, Member, ScanError};
 use crate::endpoint::Endpoint;
@@ -15,8 +15,17 @@ use crate::wire::error::event_error;
 use crate::wire::gemini;
 
 /// The members that matter.
-const MEMBERS: [&str; 8] =
-    ["model", "usage", "meta", "input_tokens", "count", "modelVersion", "usageMetadata", "totalTokens"];
+const MEMBERS: [&str; 9] = [
+    "model",
+    "usage",
+    "tool_usage",
+    "meta",
+    "input_tokens",
+    "count",
+    "modelVersion",
+    "usageMetadata",
+    "totalTokens",
+];
 
 /// The largest answer that is read from end to end, in bytes. Of a larger one, which is vectors or images, only
 /// its ends are: it takes longer to read than to pass on.
@@ -74,7 +83,7 @@ pub(super) fn ends_of_objects(tail: &[u8], keys: &[&[u8]]) -> impl Iterator<Item
     })
 }
 
-const KEYS: [&[u8]; 3] = [b"\"usage\"", b"\"model\"", b"\"meta\""];
+const KEYS: [&[u8]; 4] = [b"\"usage\"", b"\"tool_usage\"", b"\"model\"", b"\"meta\""];
 
 fn memrmem(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     memchr::memmem::rfind(haystack, needle)
@@ -90,7 +99,7 @@ fn model_of_head(head: &[u8]) -> Option<String> {
 }
 
 fn of_members(endpoint: Endpoint, body: &[u8], members: [Option<Member>; MEMBERS.len()]) -> Observed {
-    let [named, usage, meta, input_tokens, count, version, usage_metadata, total_tokens] = members;
+    let [named, usage, tools, meta, input_tokens, count, version, usage_metadata, total_tokens] = members;
     let usage = match endpoint.watch().counters {
         Counters::Anthropic => {
             value::<AnthropicCounters>(usage, body).map(|counters| Totals::of_answer(&counters).usage())
@@ -101,7 +110,7 @@ fn of_members(endpoint: Endpoint, body: &[u8], members: [Option<Member>; MEMBERS
         Counters::TotalTokens => value(total_tokens, body).map(counted),
         Counters::Gemini => usage_metadata.map(|usage| gemini::usage::read(usage.raw(body))),
         Counters::Nothing => None,
-        Counters::OpenAi => value::<OpenAiUsage>(usage, body).map(Usage::from),
+        Counters::OpenAi => usage.map(|usage| openai(usage.raw(body), tools.map(|tools| tools.raw(body)))),
     };
     let named = if endpoint.watch().counters == Counters::Gemini { version } else { named };
     let model = named.and_then(|named| named.as_str(body).map(Cow::into_owned));
@@ -125,8 +134,17 @@ pub fn content_of_body(endpoint: Endpoint, body: &[u8]) -> u64 {
     content.piece.max(content.whole)
 }
 
+/// `usage` of OpenAI's APIs, and `tool_usage`.
+pub(super) fn openai(usage: &[u8], tools: Option<&[u8]>) -> Usage {
+    let mut used = openai_usage(usage);
+    if let Some(tools) = tools.and_then(read::<OpenAiTools>) {
+        used.merge(tools.into());
+    }
+    used
+}
+
 /// `usage` of OpenAI's APIs.
-pub(in crate::wire) fn openai(usage: &[u8]) -> Usage {
+pub(in crate::wire) fn openai_usage(usage: &[u8]) -> Usage {
     read::<OpenAiUsage>(usage).map(Usage::from).unwrap_or_default()
 }
 

@@ -1,10 +1,11 @@
 //! A counter in a provider's JSON.
 
-use std::fmt;
+use serde::de::{Deserialize, Deserializer};
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use super::lenient::{Lenient, anything};
 
-/// A number of tokens. Anything that is not one counts as not reported, so that an odd counter never costs the others.
+/// A number of tokens, or of what else is counted. Anything that is not one counts as not reported, so that an odd
+/// counter never costs the others.
 ///
 /// A word, without the padding of an `Option`: for a shape of many of those the compiler moves each byte by itself,
 /// which took three times as long as reading the numbers.
@@ -20,6 +21,11 @@ impl Count {
     }
 }
 
+/// What is counted in several places, where one of them told.
+pub(crate) fn sum<const N: usize>(counts: [Option<u64>; N]) -> Option<u64> {
+    counts.into_iter().flatten().reduce(u64::saturating_add)
+}
+
 impl Default for Count {
     fn default() -> Count {
         Count::NONE
@@ -28,21 +34,13 @@ impl Default for Count {
 
 impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CountVisitor)
+        anything(deserializer)
     }
 }
 
-struct CountVisitor;
-
-impl<'de> Visitor<'de> for CountVisitor {
-    type Value = Count;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any value")
-    }
-
-    fn visit_u64<E>(self, count: u64) -> Result<Count, E> {
-        Ok(Count(count))
+impl Lenient for Count {
+    fn of_whole_number(count: u64) -> Count {
+        Count(count)
     }
 
     /// Some servers write `12.0`.
@@ -51,37 +49,11 @@ impl<'de> Visitor<'de> for CountVisitor {
         clippy::cast_sign_loss,
         reason = "checked to be a whole number in range"
     )]
-    fn visit_f64<E>(self, count: f64) -> Result<Count, E> {
+    fn of_fraction(count: f64) -> Count {
         /// Below it every whole number has an exact `f64`.
         const EXACT: f64 = 9_007_199_254_740_992.0;
         let is_count = count.fract() == 0.0 && (0.0..EXACT).contains(&count);
-        Ok(if is_count { Count(count as u64) } else { Count::NONE })
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Count, E> {
-        Ok(Count::NONE)
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
-        Ok(Count::NONE)
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Count, E> {
-        Ok(Count::NONE)
-    }
-
-    fn visit_unit<E>(self) -> Result<Count, E> {
-        Ok(Count::NONE)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Count, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Count::NONE)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Count::NONE)
+        if is_count { Count(count as u64) } else { Count::NONE }
     }
 }
 

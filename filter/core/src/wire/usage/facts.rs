@@ -18,6 +18,8 @@ pub(super) struct Facts<'d> {
     pub(super) model: Option<&'d [u8]>,
     /// As `model`.
     pub(super) usage: Option<&'d [u8]>,
+    /// Of the answer inside of an event.
+    pub(super) tool_usage: Option<&'d [u8]>,
     pub(super) may_be_error: bool,
     pub(super) content: Content,
     pub(super) choices: Choices,
@@ -197,6 +199,7 @@ impl<'d> Facts<'d> {
         });
         facts.model = facts.model.or(inner.model);
         facts.usage = facts.usage.or(inner.usage);
+        facts.tool_usage = inner.tool_usage;
         facts.may_be_error |= matches!(facts.kind, Kind::Error | Kind::Failed);
         if facts.kind == Kind::SoundDelta {
             delta.piece = 0;
@@ -220,6 +223,7 @@ impl<'d> Facts<'d> {
 struct Inner<'d> {
     model: Option<&'d [u8]>,
     usage: Option<&'d [u8]>,
+    tool_usage: Option<&'d [u8]>,
     content: u64,
 }
 
@@ -230,6 +234,7 @@ impl<'d> Inner<'d> {
             match name {
                 b"model" => self.model = reader.raw()?,
                 b"usage" => self.usage = reader.raw()?,
+                b"tool_usage" => self.tool_usage = reader.raw()?,
                 b"output" if shape == Shape::Responses => items(reader, &mut content)?,
                 b"content" if shape == Shape::Messages => blocks(reader, &mut content)?,
                 _ => reader.skip()?,

@@ -13,12 +13,13 @@ use crate::wire::anthropic::usage::{Counters, Totals};
 use crate::wire::{converse, gemini};
 
 /// The members of an answer, or of an event of one, that matter.
-const MEMBERS: [&str; 10] = [
+const MEMBERS: [&str; 11] = [
     "type",
     "object",
     "model",
     "modelVersion",
     "usage",
+    "tool_usage",
     "usageMetadata",
     "meta",
     // Of Anthropic's first event, of the events of Responses, and of Cohere's last one: the answer, or a part of it.
@@ -83,7 +84,8 @@ impl Recognizer {
     /// `outer` are the words of the object that this is in.
     fn object(&mut self, object: &[u8], outer: Option<Words>) {
         let Ok(scan) = json::scan_answer(object, MEMBERS) else { return };
-        let [kind, what, model, version, usage, metadata, meta, message, response, delta] = scan.members;
+        let [kind, what, model, version, usage, tools, metadata, meta, message, response, delta] =
+            scan.members;
         let text =
             |member: Option<Member>| member.and_then(|member| member.as_str(object).map(Cow::into_owned));
         // What a batch has used so far is told by each answer about it.
@@ -99,7 +101,7 @@ impl Recognizer {
             self.observed.model = text(model).or_else(|| text(version)).filter(|model| !model.is_empty());
         }
         if let Some(usage) = usage {
-            self.usage(usage.raw(object), words);
+            self.usage(usage.raw(object), tools.map(|tools| tools.raw(object)), words);
         }
         if let Some(metadata) = metadata {
             self.observed.usage.merge(gemini::usage::read(metadata.raw(object)));
@@ -114,7 +116,7 @@ impl Recognizer {
         }
     }
 
-    fn usage(&mut self, usage: &[u8], words: Words) {
+    fn usage(&mut self, usage: &[u8], tools: Option<&[u8]>, words: Words) {
         let told = match words {
             Words::Anthropic | Words::AnthropicStart => {
                 let counters = read::<Counters>(usage).unwrap_or_default();
@@ -125,26 +127,27 @@ impl Recognizer {
                 }
                 self.claude.usage()
             }
-            Words::Others => of_others(usage),
+            Words::Others => of_others(usage, tools),
         };
         self.observed.usage.merge(told);
     }
 }
 
 /// `usage` of Converse, of Cohere, or in either of OpenAI's ways.
-fn of_others(usage: &[u8]) -> Usage {
+fn of_others(usage: &[u8], tools: Option<&[u8]>) -> Usage {
     const NAMES: [&str; 4] = ["inputTokens", "outputTokens", "tokens", "billed_units"];
     let Ok(scan) = json::scan_answer(usage, NAMES) else { return Usage::default() };
     match scan.members {
         [Some(_), ..] | [_, Some(_), ..] => converse::usage::read(usage),
         [None, None, Some(_), _] | [None, None, _, Some(_)] => cohere(usage),
-        [None, None, None, None] => openai(usage),
+        [None, None, None, None] => openai(usage, tools),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::Counter;
 
     fn seen(documents: &[&str]) -> (Option<u64>, Option<u64>, Option<u64>, Option<String>) {
         let mut known = Recognizer::default();
@@ -210,6 +213,16 @@ mod tests {
         for (document, model) in cases {
             assert_eq!(seen(&[document]), counts(7, 2, model), "{document}");
         }
+    }
+
+    #[test]
+    fn what_the_tools_of_a_response_did_stands_beside_its_usage() {
+        let mut known = Recognizer::default();
+        known.document(
+            br#"{"type":"response.completed","response":{"tool_usage":{"web_search":{"num_requests":2}},"usage":{"input_tokens":7}}}"#,
+        );
+        let usage = known.observed().usage;
+        assert_eq!((usage.input(), usage.get(Counter::WebSearches)), (Some(7), Some(2)));
     }
 
     #[test]

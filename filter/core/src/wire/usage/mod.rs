@@ -8,18 +8,22 @@ mod content;
 mod count;
 mod facts;
 mod known;
+mod lenient;
 mod repeated;
 mod shapes;
 mod stream;
+#[cfg(test)]
+mod table;
 #[cfg(test)]
 mod tests;
 mod watch;
 
 pub use body::{END, MAX_READ, content_of_body, observe_body, observe_ends};
-pub(in crate::wire) use body::{cohere as cohere_usage, openai as openai_usage};
+pub(in crate::wire) use body::{cohere as cohere_usage, openai_usage};
 pub use chunk::is_usage_only_chunk;
-pub(crate) use count::Count;
+pub(crate) use count::{Count, sum};
 pub use known::Recognizer;
+pub(crate) use lenient::{Lenient, Tally, anything, each, object};
 pub use stream::{Glance, StreamObserver};
 pub use watch::{Counters, End, Shape, Tokens, Watch};
 

@@ -150,7 +150,7 @@ impl StreamObserver {
             self.last.is_parsed = true;
         }
         if let Some(usage) = facts.usage {
-            self.usage(facts.kind, usage);
+            self.usage(facts.kind, usage, facts.tool_usage);
             self.last.is_parsed = true;
         }
     }
@@ -167,7 +167,7 @@ impl StreamObserver {
         self.is_complete
     }
 
-    fn usage(&mut self, kind: Kind, usage: &[u8]) {
+    fn usage(&mut self, kind: Kind, usage: &[u8], tools: Option<&[u8]>) {
         match self.watch.counters {
             CounterKind::Anthropic => {}
             CounterKind::Nothing => return,
@@ -176,7 +176,7 @@ impl StreamObserver {
             CounterKind::OpenAi
             | CounterKind::InputTokens
             | CounterKind::Count
-            | CounterKind::TotalTokens => return self.observed.usage.merge(openai(usage)),
+            | CounterKind::TotalTokens => return self.observed.usage.merge(openai(usage, tools)),
         }
         let Some(counters) = read::<Counters>(usage) else { return };
         match kind {
