@@ -54,10 +54,11 @@ impl ClientJob<Rerank> for Client {
         let results = answer.content.iter();
         let results = results.map(|ranked| Item { index: ranked.index, relevance_score: ranked.score });
         let tokens = answer.usage.input().map(|input_tokens| Tokens { input_tokens });
+        let billed_units = answer.usage.get(Counter::SearchUnits).map(|search_units| Units { search_units });
         to_json(&Reply {
             id: answer.id.as_deref().unwrap_or(seen.id),
             results: results.collect(),
-            meta: Meta { api_version: Version { version: "2" }, tokens },
+            meta: Meta { api_version: Version { version: "2" }, billed_units, tokens },
         })
     }
 }
@@ -125,12 +126,19 @@ struct Item<'a> {
 struct Meta {
     api_version: Version,
     #[serde(skip_serializing_if = "Option::is_none")]
+    billed_units: Option<Units>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<Tokens>,
 }
 
 #[derive(Serialize)]
 struct Version {
     version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Units {
+    search_units: u64,
 }
 
 #[derive(Serialize)]

@@ -51,12 +51,15 @@ enum Modality {
 impl Lenient for Modality {
     fn of_text(modality: &str) -> Self {
         match modality {
-            "AUDIO" => Modality::Audio,
-            "IMAGE" => Modality::Image,
+            AUDIO => Modality::Audio,
+            IMAGE => Modality::Image,
             _ => Modality::Other,
         }
     }
 }
+
+const AUDIO: &str = "AUDIO";
+const IMAGE: &str = "IMAGE";
 
 impl Tally for ByModality {
     type Item = ModalityTokens;
@@ -114,19 +117,50 @@ pub(super) struct UsageMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     thoughts_token_count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    tool_use_prompt_token_count: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prompt_tokens_details: Vec<ModalityTokenCount>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates_tokens_details: Vec<ModalityTokenCount>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     traffic_type: Option<&'static str>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ModalityTokenCount {
+    modality: &'static str,
+    token_count: u64,
+}
+
+/// The modalities that are counted by themselves; the rest is nearly always text.
+fn by_modality(counts: [(&'static str, Option<u64>); 2]) -> Vec<ModalityTokenCount> {
+    let told = counts
+        .into_iter()
+        .filter_map(|(modality, count)| Some((modality, count.filter(|count| *count > 0)?)));
+    told.map(|(modality, token_count)| ModalityTokenCount { modality, token_count }).collect()
 }
 
 impl UsageMetadata {
     /// `usage` and the tier it was served from, in OpenAI's words.
     pub(super) fn of(usage: &Usage, tier: Option<&str>) -> Self {
         let (output, reasoning) = (usage.output().unwrap_or(0), usage.get(Counter::Reasoning));
+        let (input, tool_use) = (usage.input().unwrap_or(0), usage.get(Counter::ToolUseInput));
         Self {
-            prompt_token_count: usage.input().unwrap_or(0),
+            prompt_token_count: input.saturating_sub(tool_use.unwrap_or(0)),
             candidates_token_count: output.saturating_sub(reasoning.unwrap_or(0)),
             total_token_count: usage.total_or_sum().unwrap_or(0),
             cached_content_token_count: usage.get(Counter::CachedInput),
             thoughts_token_count: reasoning,
+            tool_use_prompt_token_count: tool_use,
+            prompt_tokens_details: by_modality([
+                (AUDIO, usage.get(Counter::AudioInput)),
+                (IMAGE, usage.get(Counter::ImageInput)),
+            ]),
+            candidates_tokens_details: by_modality([
+                (AUDIO, usage.get(Counter::AudioOutput)),
+                (IMAGE, usage.get(Counter::ImageOutput)),
+            ]),
             traffic_type: TIERS.iter().find(|(_, known)| Some(*known) == tier).map(|(traffic, _)| *traffic),
         }
     }
@@ -164,11 +198,6 @@ mod tests {
         assert!(Counters::default().usage().is_empty());
         let told = serde_json::to_vec(&UsageMetadata::of(&expected, Some("default"))).unwrap();
         let again: Counters = serde_json::from_slice(&told).unwrap();
-        let expected = expected.with([
-            (Counter::ToolUseInput, None),
-            (Counter::AudioInput, None),
-            (Counter::ImageOutput, None),
-        ]);
         assert_eq!((again.usage(), again.service_tier()), (expected, Some("default")));
     }
 }

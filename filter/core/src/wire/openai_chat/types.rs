@@ -333,28 +333,37 @@ struct PromptTokensDetails {
     /// An extension; OpenAI has no cache writes that cost extra.
     #[serde(skip_serializing_if = "Option::is_none")]
     cache_creation_input_tokens: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_tokens: Option<u64>,
 }
 
 #[derive(Serialize)]
 struct CompletionTokensDetails {
     reasoning_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_tokens: Option<u64>,
 }
 
 impl From<Usage> for CompletionUsage {
     fn from(usage: Usage) -> Self {
         let (read, written) = (usage.get(Counter::CachedInput), usage.get(Counter::CacheCreationInput));
-        let is_cache_reported = read.is_some() || written.is_some();
+        let (heard, spoken) = (usage.get(Counter::AudioInput), usage.get(Counter::AudioOutput));
+        let reasoning = usage.get(Counter::Reasoning);
+        let has_input_details = read.is_some() || written.is_some() || heard.is_some();
+        let has_output_details = reasoning.is_some() || spoken.is_some();
         Self {
             prompt_tokens: usage.input().unwrap_or(0),
             completion_tokens: usage.output().unwrap_or(0),
             total_tokens: usage.total_or_sum().unwrap_or(0),
-            prompt_tokens_details: is_cache_reported.then(|| PromptTokensDetails {
+            prompt_tokens_details: has_input_details.then(|| PromptTokensDetails {
                 cached_tokens: read.unwrap_or(0),
                 cache_creation_input_tokens: written.filter(|tokens| *tokens > 0),
+                audio_tokens: heard,
             }),
-            completion_tokens_details: usage
-                .get(Counter::Reasoning)
-                .map(|reasoning_tokens| CompletionTokensDetails { reasoning_tokens }),
+            completion_tokens_details: has_output_details.then(|| CompletionTokensDetails {
+                reasoning_tokens: reasoning.unwrap_or(0),
+                audio_tokens: spoken,
+            }),
         }
     }
 }
@@ -395,4 +404,23 @@ pub(in crate::wire) fn lose_extra(path: impl Display, extra: Option<&chat::Extra
 
 fn lose(path: impl Display, name: &str, losses: &mut Losses) {
     losses.add(format_args!("{path}.{name}"), "not known to this gateway");
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn sound_is_told_where_it_was_reported() {
+        let told = |usage| serde_json::to_value(CompletionUsage::from(usage)).unwrap();
+        let usage = Usage::of([(Counter::Input, Some(9)), (Counter::Output, Some(4))]);
+        let mut expected = json!({"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13});
+        assert_eq!(told(usage), expected);
+        expected["prompt_tokens_details"] = json!({"cached_tokens": 0, "audio_tokens": 5});
+        expected["completion_tokens_details"] = json!({"reasoning_tokens": 0, "audio_tokens": 3});
+        let sound = [(Counter::AudioInput, Some(5)), (Counter::AudioOutput, Some(3))];
+        assert_eq!(told(usage.with(sound)), expected);
+    }
 }

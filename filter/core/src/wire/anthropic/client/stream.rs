@@ -290,7 +290,9 @@ impl StreamEncoder {
         let is_of_delta = |name: &str| matches!(name, "stop_details" | "container");
         let delta = Stop { stop_reason, stop_sequence, own: Own::of(&self.own, is_of_delta) };
         let own = Own::of(&self.own, |name| !is_of_delta(name));
-        Event::MessageDelta { delta, usage: self.usage.into(), own }.write(out);
+        let mut usage = Usage::from(self.usage);
+        usage.cache_creation = None;
+        Event::MessageDelta { delta, usage, own }.write(out);
         Event::MessageStop.write(out);
         self.is_closed = true;
         Ok(())

@@ -130,11 +130,23 @@ pub(super) struct Usage {
     input_tokens: u64,
     cache_creation_input_tokens: u64,
     cache_read_input_tokens: u64,
+    /// No event but the first has a place for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cache_creation: Option<CacheCreation>,
     output_tokens: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     output_tokens_details: Option<OutputTokensDetails>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    server_tool_use: Option<ServerToolUse>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) service_tier: Option<&'static str>,
+}
+
+/// The writes by how long they are kept.
+#[derive(Serialize)]
+pub(super) struct CacheCreation {
+    ephemeral_1h_input_tokens: u64,
+    ephemeral_5m_input_tokens: u64,
 }
 
 #[derive(Serialize)]
@@ -142,18 +154,35 @@ struct OutputTokensDetails {
     thinking_tokens: u64,
 }
 
+#[derive(Serialize)]
+struct ServerToolUse {
+    web_fetch_requests: u64,
+    web_search_requests: u64,
+}
+
 impl From<usage::Usage> for Usage {
     fn from(usage: usage::Usage) -> Self {
-        let [read, creation] = [Counter::CachedInput, Counter::CacheCreationInput]
-            .map(|counter| usage.get(counter).unwrap_or(0));
+        let count = |counter| usage.get(counter).unwrap_or(0);
+        let is_told = |counters: [Counter; 2]| counters.iter().any(|counter| usage.get(*counter).is_some());
+        let (read, creation) = (count(Counter::CachedInput), count(Counter::CacheCreationInput));
+        let kept = [Counter::CacheCreation1hInput, Counter::CacheCreation5mInput];
+        let tools = [Counter::WebFetches, Counter::WebSearches];
         Self {
-            input_tokens: usage.input().unwrap_or(0).saturating_sub(read).saturating_sub(creation),
+            input_tokens: count(Counter::Input).saturating_sub(read).saturating_sub(creation),
             cache_creation_input_tokens: creation,
             cache_read_input_tokens: read,
-            output_tokens: usage.output().unwrap_or(0),
+            cache_creation: is_told(kept).then(|| CacheCreation {
+                ephemeral_1h_input_tokens: count(Counter::CacheCreation1hInput),
+                ephemeral_5m_input_tokens: count(Counter::CacheCreation5mInput),
+            }),
+            output_tokens: count(Counter::Output),
             output_tokens_details: usage
                 .get(Counter::Reasoning)
                 .map(|thinking_tokens| OutputTokensDetails { thinking_tokens }),
+            server_tool_use: is_told(tools).then(|| ServerToolUse {
+                web_fetch_requests: count(Counter::WebFetches),
+                web_search_requests: count(Counter::WebSearches),
+            }),
             service_tier: None,
         }
     }

@@ -175,6 +175,28 @@ fn usage_has_the_cache_beside_the_input() {
 }
 
 #[test]
+fn cache_writes_by_lifetime_and_requests_of_tools_are_told_where_they_have_a_place() {
+    let usage = Usage::of([
+        (Counter::Input, Some(100)),
+        (Counter::CacheCreationInput, Some(30)),
+        (Counter::CacheCreation1hInput, Some(30)),
+        (Counter::WebSearches, Some(2)),
+        (Counter::AudioInput, Some(5)),
+    ]);
+    let mut expected = json!({"input_tokens": 70, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 0,
+        "output_tokens": 0, "server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 0}});
+    let mut events = events_of(&[Part::text("x")], FinishReason::Stop);
+    events.insert(4, Event::Usage(usage));
+    let at_the_end = streamed(&events).0.unwrap();
+    assert_eq!(at_the_end["usage"], expected);
+    expected["cache_creation"] = json!({"ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 30});
+    let reply = Reply { usage, ..Reply::default() };
+    let whole: Value =
+        serde_json::from_slice(&encode_reply(&asked(), &reply, &mut Losses::default())).unwrap();
+    assert_eq!(whole["usage"], expected);
+}
+
+#[test]
 fn what_anthropic_said_of_an_answer_is_told_and_what_others_said_is_a_loss() {
     let extra = |family, name: &str| Extra {
         family,
