@@ -92,6 +92,14 @@ impl Usage {
         self.reported |= later.reported;
     }
 
+    /// Adds what was used beside it; sums stop at the largest number instead of wrapping.
+    pub fn add(&mut self, other: &Usage) {
+        for (sum, more) in self.counts.iter_mut().zip(other.counts) {
+            *sum = sum.saturating_add(more);
+        }
+        self.reported |= other.reported;
+    }
+
     /// True while no counter was reported.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::usage::{Counter, Usage};
-use crate::wire::usage::{Count, object, sum};
+use crate::wire::usage::{Count, Lenient, Tally, anything, each, object, sum};
 
 /// `usage` of an answer, of `message_start` and of `message_delta`.
 #[derive(Debug, Default, Deserialize)]
@@ -19,7 +19,12 @@ pub(crate) struct Counters {
     output_tokens_details: OutputDetails,
     #[serde(deserialize_with = "object")]
     server_tool_use: ServerToolUse,
+    #[serde(deserialize_with = "each")]
+    iterations: Compactions,
     pub(super) service_tier: Option<String>,
+    /// Of an iteration.
+    #[serde(rename = "type", deserialize_with = "anything")]
+    kind: Kind,
 }
 
 /// The writes by how long they are kept.
@@ -42,6 +47,35 @@ struct ServerToolUse {
     web_search_requests: Count,
     web_fetch_requests: Count,
     code_execution_requests: Count,
+}
+
+/// What making a conversation shorter used, as Anthropic counts it. The other counters do not contain it, as they do all
+/// other iterations of the model: `anthropic.types.beta.BetaUsage`.
+#[derive(Debug, Clone, Copy, Default)]
+struct Compactions(Usage);
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    Compaction,
+    #[default]
+    Other,
+}
+
+impl Lenient for Kind {
+    fn of_text(kind: &str) -> Self {
+        if kind == "compaction" { Kind::Compaction } else { Kind::Other }
+    }
+}
+
+impl Tally for Compactions {
+    type Item = Counters;
+
+    fn add(&mut self, item: Counters) {
+        if item.kind == Kind::Compaction {
+            self.0.add(&item.before_output());
+            self.0.add(&item.of_output());
+        }
+    }
 }
 
 impl Counters {
@@ -71,6 +105,8 @@ impl Counters {
 pub(crate) struct Totals {
     /// As Anthropic counts: without the cache in the input.
     told: Usage,
+    /// Most answers have none.
+    compactions: Option<Box<Usage>>,
 }
 
 impl Totals {
@@ -84,6 +120,9 @@ impl Totals {
     /// `message_start` tells the input. Its `output_tokens` is a first estimate and does not count.
     pub(crate) fn start(&mut self, counters: &Counters) {
         self.told.merge(counters.before_output());
+        if !counters.iterations.0.is_empty() {
+            self.compactions.get_or_insert_default().merge(counters.iterations.0);
+        }
     }
 
     /// `message_delta` tells the output so far, and may tell the input again.
@@ -94,10 +133,14 @@ impl Totals {
 
     /// In the gateway's own meaning: the input contains what the cache gave and took.
     pub(crate) fn usage(&self) -> Usage {
+        let mut usage = self.told;
+        if let Some(compactions) = &self.compactions {
+            usage.add(compactions);
+        }
         let parts = [Counter::Input, Counter::CachedInput, Counter::CacheCreationInput];
-        let input = sum(parts.map(|part| self.told.get(part)));
-        let total = input.zip(self.told.output()).map(|(input, output)| input.saturating_add(output));
-        self.told.with([(Counter::Input, input), (Counter::Total, total)])
+        let input = sum(parts.map(|part| usage.get(part)));
+        let total = input.zip(usage.output()).map(|(input, output)| input.saturating_add(output));
+        usage.with([(Counter::Input, input), (Counter::Total, total)])
     }
 }
 
@@ -132,6 +175,29 @@ mod tests {
     }
 
     #[test]
+    fn what_compaction_used_is_beside_the_other_counters() {
+        let json = r#"{"input_tokens":10,"cache_read_input_tokens":5,"output_tokens":7,"iterations":[
+            {"type":"compaction","input_tokens":100,"cache_creation_input_tokens":30,"output_tokens":20,
+             "cache_creation":{"ephemeral_5m_input_tokens":30}},
+            {"type":"compaction","input_tokens":200,"output_tokens":1},
+            {"type":"message","input_tokens":10,"output_tokens":7}]}"#;
+        let mut totals = Totals::default();
+        totals.start(&counters(r#"{"input_tokens":10,"cache_read_input_tokens":5}"#));
+        totals.delta(&counters(json));
+        totals.delta(&counters(json));
+        let expected = Usage::of([
+            (Counter::Input, Some(345)),
+            (Counter::CachedInput, Some(5)),
+            (Counter::CacheCreationInput, Some(30)),
+            (Counter::CacheCreation5mInput, Some(30)),
+            (Counter::Output, Some(28)),
+            (Counter::Total, Some(373)),
+        ]);
+        assert_eq!(totals.usage(), expected);
+        assert_eq!(Totals::of_answer(&counters(json)).usage(), expected);
+    }
+
+    #[test]
     fn details_in_another_shape_cost_nothing_else() {
         for odd in [
             "null",
@@ -146,7 +212,7 @@ mod tests {
             r#"{"a":[]}"#,
             r#"[{"type":1}]"#,
         ] {
-            let json = ["cache_creation", "output_tokens_details", "server_tool_use"]
+            let json = ["cache_creation", "output_tokens_details", "server_tool_use", "iterations"]
                 .map(|member| format!(r#""{member}":{odd}"#))
                 .join(",");
             let usage = Totals::of_answer(&counters(&format!(r#"{{"input_tokens":10,{json}}}"#))).usage();
