@@ -122,6 +122,18 @@ pub trait EventWriter: fmt::Debug {
     }
 }
 
+/// The most bytes that a writer keeps until they can be told, of all blocks together.
+pub(in crate::wire) const MAX_HELD: usize = 4 << 20;
+
+/// So many `more` bytes are `held` by a writer.
+pub(in crate::wire) fn hold(held: &mut usize, more: usize) -> Result<()> {
+    *held = held.saturating_add(more);
+    if *held > MAX_HELD {
+        return Err(Error::bad_answer("the backend's answer has more at once than this gateway holds"));
+    }
+    Ok(())
+}
+
 /// What the codecs of an answer need of the question.
 #[derive(Debug, Clone)]
 pub struct Asked {

@@ -9,7 +9,7 @@ use super::types::{
 };
 use crate::chat::{BlockStart, Delta, Event, FinishReason, Losses, Seal};
 use crate::usage::Usage;
-use crate::wire::api::Api as _;
+use crate::wire::api::{Api as _, hold};
 use crate::wire::openai::{API, custom};
 use crate::wire::{Asked, EventWriter, write_json};
 
@@ -27,6 +27,8 @@ pub struct StreamEncoder {
     /// Everything of a chunk up to its first choice; the same for the whole stream.
     head: Option<Vec<u8>>,
     blocks: Vec<OpenBlock>,
+    /// Bytes that are held until their block ends.
+    held: usize,
     choices: Vec<Choice>,
     usage: Usage,
     service_tier: Option<String>,
@@ -66,6 +68,19 @@ enum BlockKind {
     },
 }
 
+impl BlockKind {
+    /// Bytes of it that are held until it ends.
+    fn held(&self) -> usize {
+        let of_seal = |seal: &Option<Seal>| seal.as_ref().map_or(0, |seal| seal.data.len());
+        match self {
+            BlockKind::Message { seal, .. } => of_seal(seal),
+            BlockKind::Thinking { text, seal, .. } => text.len().saturating_add(of_seal(seal)),
+            BlockKind::ToolCall { custom, .. } => custom.as_ref().map_or(0, String::len),
+            BlockKind::Redacted | BlockKind::Refusal => 0,
+        }
+    }
+}
+
 /// What is known of one element of `choices`.
 #[derive(Debug, Default)]
 struct Choice {
@@ -82,6 +97,9 @@ struct Choice {
 impl EventWriter for StreamEncoder {
     fn event(&mut self, event: &Event, losses: &mut Losses, out: &mut Vec<u8>) {
         self.tell(event, losses, out);
+        if let Err(error) = hold(&mut self.held, 0) {
+            self.tell(&Event::Error(error), losses, out);
+        }
     }
 
     fn is_closed(&self) -> bool {
@@ -97,6 +115,7 @@ impl StreamEncoder {
             asked: asked.clone(),
             head: None,
             blocks: Vec::new(),
+            held: 0,
             choices: Vec::new(),
             usage: Usage::default(),
             service_tier: None,
@@ -228,12 +247,14 @@ impl StreamEncoder {
             (Delta::Thinking(text), kind) => {
                 if let BlockKind::Thinking { text: whole, .. } = kind {
                     whole.push_str(text);
+                    self.held = self.held.saturating_add(text.len());
                 }
                 ChunkDelta { reasoning_content: Some(text), ..ChunkDelta::default() }
             }
             (Delta::Seal(by, more), BlockKind::Thinking { seal, .. } | BlockKind::Message { seal, .. }) => {
                 let seal = seal.get_or_insert_with(|| Seal { by: *by, data: String::new() });
                 seal.data.push_str(more);
+                self.held = self.held.saturating_add(more.len());
                 return;
             }
             (Delta::Seal(by, data), BlockKind::ToolCall { index, custom, .. }) => {
@@ -255,6 +276,7 @@ impl StreamEncoder {
             (Delta::Annotation(_), _) => return lose_source(index, losses),
             (Delta::Arguments(more), BlockKind::ToolCall { custom: Some(arguments), .. }) => {
                 arguments.push_str(more);
+                self.held = self.held.saturating_add(more.len());
                 return;
             }
             (Delta::Arguments(arguments), BlockKind::ToolCall { index, has_arguments, .. }) => {
@@ -269,6 +291,7 @@ impl StreamEncoder {
     fn block_stop(&mut self, index: u32, out: &mut Vec<u8>) {
         let Some(position) = self.blocks.iter().rposition(|block| block.index == index) else { return };
         let block = self.blocks.remove(position);
+        self.held = self.held.saturating_sub(block.kind.held());
         match block.kind {
             BlockKind::ToolCall { index, custom: Some(arguments), .. } => {
                 let called = Called::Custom(Custom { name: None, input: custom::input(&arguments) });

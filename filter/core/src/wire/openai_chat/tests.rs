@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{CLIENT, StreamEncoder, decode_request, encode_reply};
 use crate::chat::{
-    Choice, Content, Event, Family, FinishReason, Losses, Part, Reply, Request, Seal, ToolChoice,
+    BlockStart, Choice, Content, Delta, Event, Family, FinishReason, Losses, Part, Reply, Request, Seal,
+    ToolChoice,
 };
 use crate::error::Result;
 use crate::wire::{Asked, ClientCodec as _, EventWriter as _};
@@ -27,11 +28,14 @@ fn call(id: &str, name: &str, arguments: &str) -> Part {
     Part::new(Content::ToolCall { id, name, arguments })
 }
 
+fn asked() -> Asked {
+    let (request, _) = decoded(json!({"tools": tools()})).unwrap();
+    Asked { request: Asked::remembered(request), id: "own".into(), model: "m".into(), created: 1 }
+}
+
 /// The message of an answer, whole, and as a client puts it together from its chunks.
 fn answered(content: Vec<Part>) -> [Value; 2] {
-    let (request, _) = decoded(json!({"tools": tools()})).unwrap();
-    let asked =
-        Asked { request: Asked::remembered(request), id: "own".into(), model: "m".into(), created: 1 };
+    let asked = asked();
     let choice =
         Choice { content, finish_reason: FinishReason::ToolCalls, logprobs: Vec::new(), extra: None };
     let reply = Reply { choices: vec![choice], ..Reply::default() };
@@ -196,4 +200,36 @@ fn a_custom_tool_is_given_its_text() {
     ]);
     assert_eq!(whole, expected);
     assert_eq!(streamed, expected);
+}
+
+/// What is told whole at its end is kept until then, but not without end.
+#[test]
+fn a_block_that_never_ends_is_given_up() {
+    let custom = BlockStart::ToolCall { id: "c".into(), name: "patch".into() };
+    let piece = "x".repeat(1 << 20);
+    for (block, delta) in [
+        (BlockStart::Thinking, Delta::Thinking(piece.clone())),
+        (BlockStart::Text, Delta::Seal(Family::Anthropic, piece.clone())),
+        (custom, Delta::Arguments(piece)),
+    ] {
+        let mut writer = StreamEncoder::new(&asked());
+        let mut tell = |event: Event| {
+            let mut out = Vec::new();
+            writer.event(&event, &mut Losses::default(), &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        for index in 0..5 {
+            tell(Event::BlockStart { index, choice: 0, id: None, block: block.clone() });
+            for _ in 0..3 {
+                let delta = delta.clone();
+                assert!(!tell(Event::BlockDelta { index, delta }).contains("error"));
+            }
+            tell(Event::BlockStop { index });
+        }
+        tell(Event::BlockStart { index: 9, choice: 0, id: None, block });
+        let told: Vec<String> =
+            (0..6).map(|_| tell(Event::BlockDelta { index: 9, delta: delta.clone() })).collect();
+        assert!(told[4].contains("more at once than this gateway holds"), "{:?}", &told[4]);
+        assert_eq!(told[5], "", "the stream has ended");
+    }
 }

@@ -15,14 +15,11 @@ use crate::chat::{self, BlockStart, Extra, FinishReason, Losses, Seal};
 use crate::error::Error;
 use crate::usage::{self, Counter};
 use crate::wire::anthropic::API;
-use crate::wire::api::Api as _;
+use crate::wire::api::{Api as _, hold};
 use crate::wire::{Asked, EventWriter};
 
 /// Blocks that may be open at once. A provider that goes beyond does not follow its API.
 const MAX_OPEN: usize = 256;
-
-/// The most bytes that wait for their turn, signatures included.
-const MAX_HELD: usize = 4 << 20;
 
 /// Writes `message_start`, the blocks, `message_delta` and `message_stop` as server-sent events.
 ///
@@ -145,7 +142,7 @@ impl StreamEncoder {
             chat::Event::Extra { extra, .. } => {
                 if is_own(extra, losses) {
                     self.own.push(extra.clone());
-                    self.hold(extra.size())?;
+                    hold(&mut self.held, extra.size())?;
                 }
             }
             chat::Event::Ping => {
@@ -244,7 +241,7 @@ impl StreamEncoder {
         let is_open = |block: &Open| block.index == index && !block.is_stopped;
         let Some(position) = self.open.iter().rposition(is_open) else { return Ok(()) };
         if position > 0 || matches!(delta, chat::Delta::Seal(..)) {
-            self.hold(size(delta))?;
+            hold(&mut self.held, size(delta))?;
         }
         let Some(block) = self.open.get_mut(position) else { return Ok(()) };
         if position == 0 {
@@ -277,7 +274,7 @@ impl StreamEncoder {
         }
         self.held = 0;
         let held = self.open.iter().map(Open::size).chain(self.own.iter().map(Extra::size));
-        self.hold(held.fold(0, usize::saturating_add))
+        hold(&mut self.held, held.fold(0, usize::saturating_add))
     }
 
     fn end(&mut self, losses: &mut Losses, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -301,15 +298,6 @@ impl StreamEncoder {
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         out.extend(API.error_event(error, None));
         self.is_closed = true;
-    }
-
-    /// So many more bytes are held.
-    fn hold(&mut self, bytes: usize) -> Result<(), Error> {
-        self.held = self.held.saturating_add(bytes);
-        if self.held > MAX_HELD {
-            return Err(Error::bad_answer("the backend's answer has more at once than this gateway holds"));
-        }
-        Ok(())
     }
 }
 

@@ -15,15 +15,12 @@ use super::types::{
 use crate::chat::{self, Annotation, BlockStart, FinishReason, Losses, Seal, TokenLogprob};
 use crate::error::{Error, Result};
 use crate::usage::Usage;
-use crate::wire::api::Api as _;
+use crate::wire::api::{Api as _, MAX_HELD, hold};
 use crate::wire::openai_chat::{lose_extra, lose_tier};
 use crate::wire::{Asked, EventWriter, write_json};
 
 /// Blocks that may be open at once. A provider that goes beyond does not follow its API.
 const MAX_OPEN: usize = 256;
-
-/// The most bytes that are held of one text for the sake of its citations, and of all that wait for their text.
-const MAX_HELD: usize = 4 << 20;
 
 /// Writes one answer as server-sent events.
 #[derive(Debug)]
@@ -139,7 +136,7 @@ impl Writer {
             chat::Event::Finish { choice: 0, reason } => self.reason = reason.clone(),
             chat::Event::Logprobs { choice: 0, tokens } => {
                 self.logprobs.extend_from_slice(tokens);
-                self.hold(size_of_tokens(tokens))?;
+                hold(&mut self.held, size_of_tokens(tokens))?;
             }
             // Of other choices nothing is told.
             chat::Event::Finish { .. } | chat::Event::Logprobs { .. } => {}
@@ -251,7 +248,7 @@ impl Writer {
             (chat::Delta::Text(_) | chat::Delta::Thinking(_) | chat::Delta::Arguments(_), _) => {}
         }
         self.blocks.push(open);
-        self.hold(held)
+        hold(&mut self.held, held)
     }
 
     fn text(&mut self, text: &mut Text, piece: &str, out: &mut Vec<u8>) {
@@ -384,15 +381,6 @@ impl Writer {
         self.start(out);
         out.extend(API.error_event(error, None));
         self.is_closed = true;
-    }
-
-    /// So many more bytes are held.
-    fn hold(&mut self, bytes: usize) -> Result<()> {
-        self.held = self.held.saturating_add(bytes);
-        if self.held > MAX_HELD {
-            return Err(Error::bad_answer("the backend's answer has more at once than this gateway holds"));
-        }
-        Ok(())
     }
 }
 

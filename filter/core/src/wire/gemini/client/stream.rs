@@ -14,14 +14,11 @@ use super::types::{Beside, Candidate, Citation, Own, Response};
 use crate::chat::{Annotation, BlockStart, Delta, Event, Extra, FinishReason, Losses, Seal, TokenLogprob};
 use crate::error::{Error, Result};
 use crate::usage::Usage;
-use crate::wire::api::Api as _;
+use crate::wire::api::{Api as _, hold};
 use crate::wire::{Asked, EventWriter, write_json};
 
 /// Blocks that may be open at once. A provider that goes beyond does not follow its API.
 const MAX_OPEN: usize = 256;
-
-/// The most bytes that are held: arguments, signatures and what comes at the end.
-const MAX_HELD: usize = 4 << 20;
 
 /// Writes one answer as server-sent events.
 #[derive(Debug)]
@@ -123,12 +120,12 @@ impl Writer {
             Event::Finish { choice, reason } => self.choice(*choice)?.reason = reason.clone(),
             Event::Logprobs { choice, tokens } => {
                 self.choice(*choice)?.logprobs.extend(tokens.iter().cloned());
-                self.hold(TokenLogprob::sizes(tokens))?;
+                hold(&mut self.held, TokenLogprob::sizes(tokens))?;
             }
             Event::ServiceTier(tier) => self.service_tier = Some(tier.clone()),
             Event::Extra { choice, extra } => {
                 self.choice(*choice)?.extras.push(extra.clone());
-                self.hold(extra.size())?;
+                hold(&mut self.held, extra.size())?;
             }
             Event::Ping => out.extend_from_slice(API.sign_of_life()),
             Event::Error(error) => self.fail(error, out),
@@ -205,18 +202,18 @@ impl Writer {
             }
             (Delta::Arguments(piece), Kind::ToolCall { arguments, .. }) => {
                 arguments.push_str(piece);
-                self.hold(piece.len())?;
+                hold(&mut self.held, piece.len())?;
             }
             (Delta::Seal(by, data), _) => {
                 let seal = block.seal.get_or_insert_with(|| Seal { by: *by, data: String::new() });
                 seal.data.push_str(data);
-                self.hold(data.len())?;
+                hold(&mut self.held, data.len())?;
             }
             (Delta::Annotation(annotation), Kind::Text) => {
                 if let Some(state) = self.choices.get_mut(choice) {
                     state.annotations.push((index, (**annotation).clone()));
                 }
-                self.hold(annotation.size())?;
+                hold(&mut self.held, annotation.size())?;
             }
             _ => {}
         }
@@ -302,15 +299,6 @@ impl Writer {
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         out.extend(API.error_event(error, None));
         self.is_closed = true;
-    }
-
-    /// So many more bytes are held.
-    fn hold(&mut self, bytes: usize) -> Result<()> {
-        self.held = self.held.saturating_add(bytes);
-        if self.held > MAX_HELD {
-            return Err(Error::bad_answer("the backend's answer has more at once than this gateway holds"));
-        }
-        Ok(())
     }
 }
 
