@@ -74,6 +74,34 @@ pub enum Event {
     End,
 }
 
+impl Event {
+    /// It comes before the first content, and says none: no text, thought, call, reason for the end, or end.
+    #[must_use]
+    pub fn is_preamble(&self) -> bool {
+        match self {
+            Event::Start { .. }
+            | Event::BlockStop { .. }
+            | Event::Usage(_)
+            | Event::Logprobs { .. }
+            | Event::ServiceTier(_)
+            | Event::Extra { .. }
+            | Event::Ping => true,
+            Event::BlockStart { block, .. } => match block {
+                BlockStart::Text | BlockStart::Thinking | BlockStart::Refusal => true,
+                BlockStart::RedactedThinking(_)
+                | BlockStart::ToolCall { .. }
+                | BlockStart::Media { .. }
+                | BlockStart::Foreign(_) => false,
+            },
+            Event::BlockDelta { delta, .. } => match delta {
+                Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text) => text.is_empty(),
+                Delta::Seal(..) | Delta::Annotation(_) => false,
+            },
+            Event::Finish { .. } | Event::Error(_) | Event::End => false,
+        }
+    }
+}
+
 /// What a block will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BlockStart {
@@ -125,6 +153,49 @@ impl Delta {
         match self {
             Delta::Text(text) | Delta::Thinking(text) | Delta::Arguments(text) => text.len(),
             Delta::Seal(..) | Delta::Annotation(_) => 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    fn start(block: BlockStart) -> Event {
+        Event::BlockStart { index: 0, choice: 0, id: None, block }
+    }
+
+    fn grow(delta: Delta) -> Event {
+        Event::BlockDelta { index: 0, delta }
+    }
+
+    #[test]
+    fn what_announces_is_no_content() {
+        for event in [
+            Event::Start { id: Some("a".to_owned()), model: Some("m".to_owned()) },
+            start(BlockStart::Text),
+            start(BlockStart::Thinking),
+            start(BlockStart::Refusal),
+            grow(Delta::Text(String::new())),
+            grow(Delta::Arguments(String::new())),
+            Event::BlockStop { index: 0 },
+            Event::Usage(Usage { input: Some(3), ..Usage::default() }),
+            Event::ServiceTier("default".to_owned()),
+            Event::Ping,
+        ] {
+            assert!(event.is_preamble(), "{event:?}");
+        }
+        for event in [
+            start(BlockStart::ToolCall { id: "c".to_owned(), name: "f".to_owned() }),
+            grow(Delta::Text("a".to_owned())),
+            grow(Delta::Thinking("a".to_owned())),
+            grow(Delta::Arguments("{".to_owned())),
+            Event::Finish { choice: 1, reason: FinishReason::Stop },
+            Event::Error(Error::bad_answer("broken")),
+            Event::End,
+        ] {
+            assert!(!event.is_preamble(), "{event:?}");
         }
     }
 }

@@ -9,6 +9,7 @@ mod count;
 mod facts;
 mod known;
 mod lenient;
+mod preamble;
 mod repeated;
 mod shapes;
 mod stream;
@@ -24,6 +25,7 @@ pub use chunk::is_usage_only_chunk;
 pub(crate) use count::{Count, sum};
 pub use known::Recognizer;
 pub(crate) use lenient::{Lenient, Tally, anything, each, object};
+pub use preamble::is_preamble;
 pub use stream::{Glance, StreamObserver};
 pub use watch::{Counters, End, Shape, Tokens, Watch};
 
