@@ -421,6 +421,38 @@ fn a_route_that_loses_nothing_says_so() {
 }
 
 #[test]
+fn a_route_whose_streams_are_said_anew_has_a_second_attempt_for_them() {
+    let until_content = |value: &str, spec: &str| {
+        let named = "kind: AIGatewayRoute\nmetadata: {name: chat";
+        let annotated = format!("{named}, annotations: {{weir.dev/repeat-until-content: {value}}}");
+        compiled_with(&[(named, &*annotated)], spec)
+    };
+    let unchanged = "timeout: {http: {requestTimeout: 9s}}";
+    let are_repeated = |value: &str| {
+        let compiled = until_content(value, unchanged);
+        assert!(compiled.warnings.is_empty(), "{:#?}", compiled.warnings);
+        compiled.plan.unwrap().filter.routes.into_values().map(|route| route.repeat_until_content)
+    };
+    assert!(are_repeated("\"true\"").all(|it| it));
+    assert!(!are_repeated("\"false\"").any(|it| it));
+    for (retry, is_vain) in [
+        ("{numRetries: 0}", true),
+        ("{retryOn: {triggers: [retriable-status-codes], httpStatusCodes: [503]}}", true),
+        ("{retryOn: {triggers: [retriable-status-codes], httpStatusCodes: [502]}}", false),
+        ("{retryOn: {triggers: [gateway-error]}}", false),
+    ] {
+        let compiled = until_content("\"true\"", &format!("retry: {retry}"));
+        assert!(compiled.plan.is_some());
+        let fields: Vec<&str> = compiled.warnings.iter().map(|warning| warning.field.as_str()).collect();
+        let warned = fields.contains(&"metadata.annotations[weir.dev/repeat-until-content]");
+        assert_eq!(warned, is_vain, "{retry} {fields:?}");
+    }
+    let errors = until_content("\"yes\"", unchanged).errors;
+    let [error] = errors.as_slice() else { panic!("{errors:#?}") };
+    assert_eq!(error.field, "metadata.annotations[weir.dev/repeat-until-content]");
+}
+
+#[test]
 fn what_passes_is_a_rule_of_its_own() {
     let named = "kind: AIGatewayRoute\nmetadata: {name: chat";
     let annotated = format!(

@@ -1,10 +1,12 @@
 """One filter, not rebuilt, in each Envoy that it is for. What it does there in full is for the latest to show."""
 
 import functools
+import json
 import pathlib
 import re
 
 import anthropic
+import httpx
 import openai
 import pytest
 
@@ -33,7 +35,8 @@ def older(request, shared_providers, start_gateway):
     manifest = resources.standard(shared_providers)
     spare = {"name": "bedrock", "priority": 1, "modelNameOverride": resources.CLAUDE}
     manifest[-1]["spec"]["rules"].append(resources.rule(FAILOVER, "main", spare))
-    on = {"httpStatusCodes": [500, 503], "triggers": ["retriable-status-codes"]}
+    manifest[-1]["metadata"]["annotations"] = {"weir.dev/repeat-until-content": "true"}
+    on = {"httpStatusCodes": [500, 502, 503], "triggers": ["reset", "retriable-status-codes"]}
     manifest.append(resources.traffic(retry={"numRetries": 1, "retryOn": on}))
     gateway = start_gateway(manifest, env={"ENVOY": str(envoy(request.param))})
     gateway.envoy_version = request.param
@@ -111,6 +114,32 @@ def test_a_stream_that_opens_with_an_error(older, providers, user):
     [line] = older.logged(user)
     assert (line["status"], line["attempts"]) == (500, 1)
     assert text_of(ask()) == sentence("main"), "it serves on"
+
+
+@pytest.mark.parametrize("failure", [[], [{"delay_ms": 200}, {"reset": True}]])
+def test_a_stream_that_breaks_before_its_first_content(older, providers, user, failure):
+    """Envoy before 1.37 cannot try another backend then: the client has what came, as it came."""
+    choice = {"index": 0, "delta": {"role": "assistant", "content": ""}, "finish_reason": None}
+    opening = {"id": "gone", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
+    providers["main"].script({"text": f"data: {json.dumps(opening)}\n\n"}, *failure, headers=SSE)
+    body = {"model": FAILOVER, "messages": HELLO, "stream": True}
+    text, broken = "", False
+    with older.http.stream("POST", "/v1/chat/completions", json=body, headers={"x-user-id": user}) as answer:
+        try:
+            for piece in answer.iter_text():
+                text += piece
+        except httpx.RemoteProtocolError:
+            broken = True
+    assert answer.status_code == 200
+    [line] = older.logged(user)
+    if older.envoy_version >= "1.37":
+        assert '"gone"' not in text and text.endswith("data: [DONE]\n\n")
+        assert (broken, line["attempts"], len(line["abandoned"])) == (False, 2, 1)
+        return
+    assert '"gone"' in text
+    assert broken or '"type":"error"' in text
+    assert (line["attempts"], line["usage_status"]) == (1, "partial")
+    assert older.chat(FAILOVER).status_code == 200, "it serves on"
 
 
 def test_errors_in_the_clients_shape(older):

@@ -10,6 +10,7 @@ use weir_core::config::Config;
 
 use crate::plan::{Listener as PlanListener, Plan, VirtualHost};
 use crate::render::listener::DEFAULT_STREAM_IDLE_TIMEOUT;
+use crate::resources::annotations::REPEAT_UNTIL_CONTENT;
 use crate::resources::kinds::Kind;
 use crate::resources::set::Skipped;
 use crate::resources::{Report, Set};
@@ -74,6 +75,7 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     compiler.routes();
     let Compiler { listeners, clusters, filter, secrets, aws_container, .. } = compiler;
     policies.check_costs(&mut report);
+    warn_of_vain_repetition(&set, &listeners, &mut report);
     if set.ai_gateway_routes.is_empty() && set.http_routes.is_empty() && !set.incomplete {
         report.file_error(
             "",
@@ -112,6 +114,21 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     let counts = counts(&set);
     let plan = report.errors.is_empty().then_some(plan);
     Compiled { plan, errors: report.errors, warnings: report.warnings, skipped, counts }
+}
+
+/// What breaks is said anew only where Envoy tries again for it.
+fn warn_of_vain_repetition(set: &Set, listeners: &[Listener<'_>], report: &mut Report) {
+    for route in &set.settings.repeat_until_content {
+        let entries = || listeners.iter().flat_map(|listener| &listener.entries);
+        let mut rules = entries().filter(|entry| entry.route.full_name() == *route).peekable();
+        let Some(first) = rules.peek() else { continue };
+        let id = &first.route;
+        if !rules.any(|entry| retries::repeats_broken_streams(entry.rule.rule.retry.as_ref())) {
+            let message = "has no effect: no rule of the route has a second attempt for a stream that breaks; give one \
+                           several backends, or a policy whose `retry` repeats the status 502";
+            report.warning(id, format!("metadata.annotations[{REPEAT_UNTIL_CONTENT}]"), message);
+        }
+    }
 }
 
 /// One filter serves all listeners: it has the patience of the most patient. 0 is for ever.

@@ -135,6 +135,16 @@ pub fn answers(retry: Option<&Retry>) -> u32 {
     repeated.map_or(1, |retry| retry.count.saturating_add(1))
 }
 
+/// Whether another attempt is made after a stream that broke, which the filter makes a 502 of while it can.
+#[must_use]
+pub fn repeats_broken_streams(retry: Option<&Retry>) -> bool {
+    retry.is_some_and(|retry| {
+        retry.count > 0
+            && (retry.status_codes.contains(&502)
+                || retry.on.iter().any(|word| matches!(word.as_str(), "5xx" | "gateway-error")))
+    })
+}
+
 /// Each backend is asked once, on every failure that another one may not have; where connections fail, some more
 /// attempts are made. A single one is asked again only when the request did not get to it: its 5xx and 429 are the
 /// client's to know, and what it takes too long for it may still finish.

@@ -203,6 +203,8 @@ impl Compiler<'_, '_> {
                     budgets,
                     user_headers,
                     strict: self.set.settings.strict.contains(&draft.route.full_name()),
+                    repeat_until_content: ai.pass_through.is_none()
+                        && self.set.settings.repeat_until_content.contains(&draft.route.full_name()),
                     requires_identity: policy.is_some_and(|policy| policy.requires_identity),
                     pass_through: ai.pass_through.clone(),
                     // For a renderer that leaves the counting to the proxy.

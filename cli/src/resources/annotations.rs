@@ -20,6 +20,8 @@ const KEEPALIVE: &str = "weir.dev/keepalive";
 pub const RESPONSE_KEY: &str = "weir.dev/response-key";
 /// Of AIGatewayRoutes: see [`pass_through`].
 pub const PASS_THROUGH: &str = "weir.dev/pass-through";
+/// Of AIGatewayRoutes.
+pub const REPEAT_UNTIL_CONTENT: &str = "weir.dev/repeat-until-content";
 const REQUIRE_IDENTITY: &str = "weir.dev/require-identity";
 const STRICT: &str = "weir.dev/strict";
 
@@ -40,6 +42,8 @@ pub struct Settings {
     pub chat_only: BTreeSet<String>,
     /// `namespace/name` of the AIGatewayRoutes whose requests lose nothing, or are refused.
     pub strict: BTreeSet<String>,
+    /// `namespace/name` of the AIGatewayRoutes whose streams are said anew where they break before their first content.
+    pub repeat_until_content: BTreeSet<String>,
     /// What AIGatewayRoutes pass to backends as it is, by their `namespace/name`.
     pub pass_through: BTreeMap<String, Vec<PassThrough>>,
     /// The Gateway that said each of the above first, with its words.
@@ -66,7 +70,7 @@ impl Settings {
         let known: &[&'static str] = match kind {
             Kind::Gateway => &[HELD_LIMIT, KEEPALIVE, RESPONSE_KEY],
             Kind::BackendTrafficPolicy => &[REQUIRE_IDENTITY],
-            Kind::AIGatewayRoute => &[PASS_THROUGH, STRICT],
+            Kind::AIGatewayRoute => &[PASS_THROUGH, REPEAT_UNTIL_CONTENT, STRICT],
             Kind::AIServiceBackend => &[CACHE_MARKS, CHAT_ONLY],
             _ => &[],
         };
@@ -102,6 +106,7 @@ impl Settings {
             }
             CACHE_MARKS => name_if(&mut self.cache_marks, id, value)?,
             CHAT_ONLY => name_if(&mut self.chat_only, id, value)?,
+            REPEAT_UNTIL_CONTENT => name_if(&mut self.repeat_until_content, id, value)?,
             REQUIRE_IDENTITY => name_if(&mut self.require_identity, id, value)?,
             _ => name_if(&mut self.strict, id, value)?,
         }

@@ -115,11 +115,11 @@ pub struct Attempts {
     pub begun: u32,
     /// How many have made a request of their backend, less those of which something says that it was not sent.
     pub sent: u32,
-    /// How many of those before the latest were answered with an error, or took too long.
+    /// How many of those before the latest were answered with an error or with a stream that broke, or took too long.
     pub spent: u32,
     /// When the last of them began, in milliseconds since 1970.
     pub started_ms: u64,
-    /// Those that were given up for taking too long.
+    /// Those whose backends were at work when the next one began.
     pub abandoned: Vec<Abandoned>,
     /// `namespace/name` of the backend of the last one.
     pub backend: String,
@@ -141,6 +141,8 @@ pub struct Progress {
     pub is_sent: bool,
     /// The backend has answered with an error.
     pub has_failed: bool,
+    /// Events of its answer came, and the client has none of them: another backend may still answer.
+    pub is_held_back: bool,
     /// The status of an answer that the attempt has just let pass, until the edge role sees it. Only one of success:
     /// Envoy may keep any other to itself and try again.
     pub passing: Option<u16>,
@@ -243,10 +245,11 @@ impl Exchange {
     /// Another attempt begins, at `now_ms`. Whether it is the first. Each may take `limit_ms`.
     pub(crate) fn begin_attempt(&mut self, now_ms: u64, limit_ms: Option<u64>) -> bool {
         let is_overdue = limit_ms.is_some_and(|limit| self.is_overdue(now_ms, limit));
-        if is_overdue || self.attempt.has_failed {
+        let is_at_work = is_overdue || self.attempt.is_held_back;
+        if is_at_work || self.attempt.has_failed {
             self.attempts.spent = self.attempts.spent.saturating_add(1);
         }
-        if is_overdue && self.attempt.is_sent {
+        if is_at_work && self.attempt.is_sent {
             self.abandon();
         }
         self.attempt = Progress::default();
@@ -302,9 +305,11 @@ impl Exchange {
     }
 
     /// Where nobody waited for the backend any longer (`status`: 504, or 0 if the client left), it is at work all the
-    /// same, and what it reads is paid for.
+    /// same, and what it reads is paid for. So is what one has read whose stream broke before the client had any of it.
     pub fn count_abandoned(&mut self, status: u16) {
-        if matches!(status, 0 | 504) && self.attempt.is_sent && self.attempt.is_unanswered() {
+        let has_begun = self.attempt.is_held_back;
+        let is_at_work = has_begun || matches!(status, 0 | 504) && self.attempt.is_unanswered();
+        if is_at_work && self.attempt.is_sent {
             self.attempt.answer = Answer::Begun;
         }
     }
@@ -442,6 +447,27 @@ mod tests {
             );
         }
         assert_eq!(settled(503, |_| {}).2, UsageStatus::None);
+    }
+
+    #[test]
+    fn an_attempt_whose_stream_broke_is_spent_and_paid_for() {
+        let mut exchange = chat();
+        exchange.begin_attempt(1, None);
+        exchange.count_sent();
+        "default/one".clone_into(&mut exchange.attempts.backend);
+        exchange.attempt.is_held_back = true;
+        exchange.attempt.usage.set(Counter::Input, Some(29));
+        exchange.begin_attempt(2, None);
+        let Attempts { spent, abandoned, .. } = &exchange.attempts;
+        let abandoned: Vec<_> =
+            abandoned.iter().map(|one| (one.backend.as_str(), one.input_tokens)).collect();
+        assert_eq!((*spent, abandoned), (1, vec![("default/one", Some(29))]));
+        assert!(!exchange.attempt.is_held_back, "the next one begins anew");
+
+        exchange.count_sent();
+        (exchange.attempt.is_held_back, exchange.attempt.has_failed) = (true, true);
+        exchange.count_abandoned(400);
+        assert_eq!(exchange.settle().1, UsageStatus::Partial, "no other one follows");
     }
 
     #[test]

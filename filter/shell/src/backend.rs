@@ -226,6 +226,9 @@ impl BackendFilter {
         if !unwanted.is_empty() {
             host.edit(Map::Response, &unwanted);
         }
+        if self.may_be_retried && attempt.may_await_content() && !host.retries_held_answers() {
+            attempt.let_go_at_first_event();
+        }
         match attempt.answer_headers(status, headers, end, host.now_ms()) {
             AnswerHeaders::Pass(edits) => {
                 host.edit(Map::Response, &edits);
@@ -301,7 +304,7 @@ impl BackendFilter {
                 let mut step =
                     host.look_at_body(Map::Response, |chunk| attempt.answer_chunk(chunk, end, now_ms));
                 if !self.held.set(attempt.stream_held(), self.config.most_held()) {
-                    step = attempt.end_stream_for_room(step);
+                    step = attempt.end_stream_for_room(step, now_ms);
                 }
                 self.carry_out(step, host)
             }

@@ -161,6 +161,7 @@ impl Delta {
 mod tests {
     use super::*;
     use crate::error::Error;
+    use crate::usage::Counter;
 
     fn start(block: BlockStart) -> Event {
         Event::BlockStart { index: 0, choice: 0, id: None, block }
@@ -180,7 +181,7 @@ mod tests {
             grow(Delta::Text(String::new())),
             grow(Delta::Arguments(String::new())),
             Event::BlockStop { index: 0 },
-            Event::Usage(Usage { input: Some(3), ..Usage::default() }),
+            Event::Usage(Usage::of([(Counter::Input, Some(3))])),
             Event::ServiceTier("default".to_owned()),
             Event::Ping,
         ] {

@@ -28,6 +28,9 @@ pub struct Route {
     /// Requests are refused for what would otherwise be on record as a loss.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub strict: bool,
+    /// A stream that breaks before its first content is a failed attempt, as one is that breaks before its first event.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub repeat_until_content: bool,
     /// The route takes all below a path and passes it to its backend as it is. `None`: it takes models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass_through: Option<PassThrough>,

@@ -18,15 +18,15 @@ pub enum UsageStatus {
     None,
 }
 
-/// An attempt that was given up for taking too long. Its backend is at work all the same, and what it reads is paid
-/// for.
+/// An attempt that another one took the place of, though its backend was at work: it took too long, or its stream broke
+/// before the client had anything of it. What that backend reads is paid for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Abandoned {
     /// `namespace/name` of its AIServiceBackend.
     pub backend: String,
     /// The model that this one was asked for.
     pub request_model: String,
-    /// Estimated, since nothing was reported; `None` where the endpoint has no tokens.
+    /// Reported, or estimated where nothing was; `None` where the endpoint has no tokens.
     pub input_tokens: Option<u64>,
 }
 
@@ -69,7 +69,7 @@ pub struct Record {
     pub usage: Usage,
     /// How far the counters can be trusted.
     pub usage_status: UsageStatus,
-    /// Attempts that had all the time there is, and no answer by then. Another one followed.
+    /// Attempts whose backends were at work when another one followed.
     pub abandoned: Vec<Abandoned>,
     /// What the backend's API could not express: `field: reason`.
     pub losses: Vec<String>,

@@ -43,4 +43,5 @@ mod passed;
 mod prefix;
 mod refused;
 mod repeated;
+mod until_content;
 mod usage;

@@ -28,7 +28,7 @@ use crate::wire::{Asked, Framing, Reach};
 
 use opening::Opening;
 use raw::Watched;
-use stream::{Hold, Stream};
+use stream::{ForContent, Hold, Stream};
 use whole::as_failure;
 
 /// The largest event of a stream, in bytes; an image may come in one.
@@ -107,6 +107,8 @@ pub(super) struct State {
     watched: Option<Box<Watched>>,
     /// Its status and its other headers cannot be changed any more.
     headers_are_gone: bool,
+    /// A stream waits for its first event only, whatever the route says.
+    event_suffices: bool,
 }
 
 /// What a backend was asked, as far as its answer depends on it.
@@ -239,6 +241,17 @@ impl Attempt {
         }))
     }
 
+    /// A stream is not to be held until its first content: the proxy could not try another backend after that.
+    pub fn let_go_at_first_event(&mut self) {
+        self.answer.event_suffices = true;
+    }
+
+    /// Whether a stream may be held until its first content.
+    #[must_use]
+    pub fn may_await_content(&self) -> bool {
+        self.route.repeat_until_content
+    }
+
     /// Whether names in the answer are the client's only once they say where the named is.
     fn names_kept(&self) -> bool {
         self.config.kept_key.is_some()
@@ -262,7 +275,9 @@ impl Attempt {
         } else {
             self.started_ms.saturating_add(self.route.longest_hold_ms())
         };
-        Hold { is_last, until_ms, is_alive: false }
+        let content = (self.route.repeat_until_content && !is_last && !self.answer.event_suffices)
+            .then(|| ForContent::new(now_ms, self.config.keepalive_ms, self.route.longest_hold_ms()).into());
+        Hold { is_last, until_ms, is_alive: false, content }
     }
 
     /// Decodes what `content-encoding` says.

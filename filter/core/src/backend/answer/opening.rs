@@ -3,6 +3,7 @@
 //! Some servers send events as `text/plain`, as JSON, or as nothing at all, and some proxies send one JSON object,
 //! usually an error, as a stream of events. The content type is believed where the bytes say neither.
 
+use super::stream::Due;
 use super::whole::too_large;
 use super::{Chunk, HeldHeaders};
 use crate::backend::Attempt;
@@ -110,11 +111,11 @@ impl Attempt {
     /// content type says: `None` if that is a stream. Else what is due of the headers.
     pub(super) fn open_in_silence(&mut self, opening: Opening, now_ms: u64) -> Option<HeldHeaders> {
         let hold = self.hold(&self.exchange.borrow(), self.answer.headers_ms);
-        let is_stream = self.is_typed_as_stream() && !opening.is_whole && !opening.is_given_up;
-        let wait = hold.until_ms.saturating_sub(now_ms);
+        let may_be_stream = !opening.is_whole && !opening.is_given_up;
+        let is_stream = self.is_typed_as_stream() && may_be_stream;
+        let due = hold.due(now_ms);
         if is_stream
-            && wait == 0
-            && hold.is_last
+            && due == Due::Now
             && let Ok(stream) = self.open_stream(now_ms)
         {
             self.answer.stream = Some(Box::new(stream));
@@ -123,7 +124,12 @@ impl Attempt {
             return None;
         }
         self.answer.opening = Some(opening);
-        Some(if is_stream && wait > 0 { HeldHeaders::Wait(wait) } else { HeldHeaders::Over })
+        match due {
+            Due::In(wait) if is_stream || may_be_stream && hold.content.is_some() => {
+                Some(HeldHeaders::Wait(wait))
+            }
+            Due::In(_) | Due::Never | Due::Now => Some(HeldHeaders::Over),
+        }
     }
 
     fn is_typed_as_stream(&self) -> bool {

@@ -4,6 +4,7 @@
 //! alone.
 
 mod handler;
+mod hold;
 mod out;
 
 use std::fmt::Display;
@@ -19,14 +20,17 @@ use crate::codec::json_array::JsonArray;
 use crate::codec::sse::SseDecoder;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Result, no_room};
-use crate::exchange::{Answer, Progress};
+use crate::exchange::Progress;
 use crate::headers::HeaderEdits;
 use crate::kept::Naming;
 use crate::pulse::Pulse;
 use crate::wire::usage::StreamObserver;
 use crate::wire::{EventReader, EventWriter, Framing, Reach};
 use handler::Handler;
+use hold::MOST_KEPT_BACK;
 use out::{Out, Passed};
+
+pub(super) use hold::{Due, ForContent, Hold};
 
 /// What ends a stream in OpenAI's older APIs.
 const DONE: &[u8] = b"[DONE]";
@@ -54,19 +58,6 @@ pub(super) struct Params {
     /// How its names become the client's, where they do.
     pub(super) naming: Option<Naming>,
     pub(super) hold: Hold,
-}
-
-/// How long the headers wait for the first event, which may be an error: it is told by the status then, or another
-/// backend is tried.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Hold {
-    /// No other backend will be tried. A sign of life is reason enough to let the headers go: the client should have
-    /// it, too.
-    pub(super) is_last: bool,
-    /// When they go: where another could be tried, only those of a backend that lives.
-    pub(super) until_ms: u64,
-    /// There was a comment.
-    pub(super) is_alive: bool,
 }
 
 /// From the backend's API to the client's.
@@ -106,6 +97,8 @@ pub(super) struct Stream {
     mode: Mode,
     hide_usage: bool,
     hold: Hold,
+    /// What waits with the headers, or for the first byte behind them: whole events without content.
+    kept_back: Vec<u8>,
     /// The client has an event, or is about to get one.
     begun: bool,
     retyped: bool,
@@ -146,6 +139,7 @@ impl Stream {
             mode,
             hide_usage: params.hide_usage,
             hold: params.hold,
+            kept_back: Vec::new(),
             begun: false,
             retyped: params.retyped,
             is_array: params.is_array,
@@ -171,6 +165,7 @@ impl Stream {
             _ => Ok(()),
         };
         let bytes = if is_plain { chunk } else { plain.as_slice() };
+        self.hold.hears(chunk, now_ms);
         let mut out = Out::new(bytes);
         // What came out before the encoding broke was good.
         let taken = self.take(bytes, &mut out, progress, now_ms).and(decoded);
@@ -181,11 +176,19 @@ impl Stream {
             }
             self.break_off(&error, &mut out);
         }
-        if self.begun && progress.answer == Answer::None {
-            progress.answer = Answer::Begun;
+        let is_empty = out.is_empty() && self.kept_back.is_empty();
+        let mut passed = out.end();
+        if self.hold.lasts(now_ms) && !end {
+            passed.add_to(bytes, &mut self.kept_back);
+            if self.kept_back.len() <= MOST_KEPT_BACK {
+                return Ok(Chunk::Hold);
+            }
+            passed = Passed::Part(0..0);
         }
-        let is_empty = out.is_empty();
-        let passed = match out.end() {
+        if !is_empty {
+            self.let_go(progress);
+        }
+        let passed = match passed.behind(std::mem::take(&mut self.kept_back), bytes) {
             passed if is_empty && !self.released => passed,
             passed => self.framed(passed, bytes, end, &mut progress.array),
         };
@@ -355,28 +358,12 @@ impl Stream {
             }
     }
 
-    /// What is due of the headers at `now_ms`.
-    fn held(&mut self, now_ms: u64) -> HeldHeaders {
-        if self.released {
-            return HeldHeaders::Over;
-        }
-        let wait = self.hold.until_ms.saturating_sub(now_ms);
-        if wait > 0 {
-            return HeldHeaders::Wait(wait);
-        }
-        if !self.hold.is_last && !self.hold.is_alive {
-            // The next comment lets them go.
-            return HeldHeaders::Over;
-        }
-        self.released = true;
-        HeldHeaders::Release(self.headers())
-    }
-
     fn held_bytes(&self) -> usize {
-        match &self.frames {
+        let unfinished = match &self.frames {
             Frames::Sse(decoder) => decoder.held(),
             Frames::Aws { decoder, .. } => decoder.held(),
-        }
+        };
+        unfinished.saturating_add(self.kept_back.len())
     }
 
     /// Ends the client's stream with an error of its own API.
@@ -435,6 +422,7 @@ impl Attempt {
             stream.ended = true;
             // An error in its place is none.
             stream.is_array = false;
+            stream.kept_back = Vec::new();
             words = stream.words.take();
         }
         let mut failed = self.failed(error);
@@ -461,8 +449,9 @@ impl Attempt {
         self.answer.stream.as_ref().map_or(watched, |stream| stream.held_bytes())
     }
 
-    /// There is no room for what is held of a stream: it ends with an error, behind what `step` says.
-    pub fn end_stream_for_room(&mut self, step: Chunk) -> Chunk {
+    /// There is no room for what is held of a stream: it ends with an error, behind what `step` says. What is only held
+    /// back goes.
+    pub fn end_stream_for_room(&mut self, step: Chunk, now_ms: u64) -> Chunk {
         let error = no_room();
         if self.answer.opening.is_some() {
             return asked_again(self.give_up(&error));
@@ -470,6 +459,10 @@ impl Attempt {
         // It passes all the same.
         self.answer.watched = None;
         let Some(stream) = &mut self.answer.stream else { return step };
+        if !stream.released && !stream.kept_back.is_empty() {
+            let progress = &mut self.exchange.borrow_mut().attempt;
+            return stream.without_holding_back(progress, now_ms);
+        }
         // What is held goes.
         stream.frames = Frames::Sse(SseDecoder::new(MAX_EVENT));
         if !stream.released {
@@ -495,10 +488,10 @@ impl Attempt {
             }
         }
         let Some(stream) = &mut self.answer.stream else { return HeldHeaders::Over };
-        let held = stream.held(now_ms);
+        let progress = &mut self.exchange.borrow_mut().attempt;
+        let held = stream.held(progress, now_ms);
         if matches!(held, HeldHeaders::Release(_)) {
-            let pulse = Pulse { number: stream.next_number(), ..Pulse::new(now_ms) };
-            self.exchange.borrow_mut().attempt.pulse = Some(pulse);
+            progress.pulse = Some(Pulse { number: stream.next_number(), ..Pulse::new(now_ms) });
         }
         held
     }

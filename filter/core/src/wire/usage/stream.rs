@@ -29,9 +29,8 @@ pub struct StreamObserver {
     is_over: bool,
     last: Glance,
     pub(super) repeated: Repeated,
-    /// So many events came, and the number of the first, where they have any.
-    events: u64,
-    first_number: Option<u64>,
+    /// The number of the next event, in a stream that counts them.
+    next_number: Option<u32>,
 }
 
 /// What an event is.
@@ -61,15 +60,15 @@ impl StreamObserver {
             is_over: false,
             last: Glance::default(),
             repeated: Repeated::default(),
-            events: 0,
-            first_number: None,
+            next_number: (endpoint.watch().shape == Shape::Responses).then_some(0),
         }
     }
 
     /// Looks at the data of one event.
     pub fn event(&mut self, data: &[u8]) {
         self.last = Glance::default();
-        self.events = self.events.saturating_add(1);
+        let is_first = self.next_number == Some(0);
+        self.next_number = self.next_number.map(|number| number.saturating_add(1));
         if let Some(text) = self.repeated.text_of(data) {
             self.pieces = self.pieces.saturating_add(text as u64);
             self.last.has_content = true;
@@ -82,8 +81,9 @@ impl StreamObserver {
             self.is_over |= shape.end() == End::Done;
             return;
         }
-        if shape == Shape::Responses && self.events == 1 {
-            self.first_number = number(data);
+        if is_first {
+            // A stream that is taken up again does not begin at 0.
+            self.next_number = number(data).map(|number| number.saturating_add(1));
         }
         let facts = Facts::of(shape, data);
         self.pieces = self.pieces.saturating_add(facts.content.piece);
@@ -120,14 +120,10 @@ impl StreamObserver {
         self.last
     }
 
-    /// The number of the next event, in a stream that counts them: one that is taken up again does not begin at 0.
+    /// The number of the next event, in a stream that counts them.
     #[must_use]
     pub fn next_number(&self) -> Option<u64> {
-        let first = match self.watch.shape {
-            Shape::Responses if self.events == 0 => Some(0),
-            _ => self.first_number,
-        };
-        first.map(|first| first.saturating_add(self.events))
+        self.next_number.map(u64::from)
     }
 
     /// The content so far, in bytes of UTF-8: texts, thoughts and arguments of calls.
@@ -189,10 +185,10 @@ impl StreamObserver {
 }
 
 /// That of an event of responses.
-fn number(data: &[u8]) -> Option<u64> {
+fn number(data: &[u8]) -> Option<u32> {
     #[derive(Deserialize)]
     struct Event {
-        sequence_number: u64,
+        sequence_number: u32,
     }
     serde_json::from_slice(data).ok().map(|Event { sequence_number }| sequence_number)
 }

@@ -39,7 +39,7 @@ fn a_stream_that_finds_no_room_ends_by_status_or_by_event() {
     assert_eq!(first, event.as_bytes());
     let step = attempt.answer_chunk(b"data: {\"half", false, 0);
     assert!(attempt.stream_held() > 0);
-    let Chunk::Replace(end) = attempt.end_stream_for_room(step) else { panic!("nothing said") };
+    let Chunk::Replace(end) = attempt.end_stream_for_room(step, 1) else { panic!("nothing said") };
     let end = String::from_utf8(end).unwrap();
     assert!(end.starts_with("data: {") && end.contains("service_unavailable_error"), "{end}");
     assert_eq!(attempt.stream_held(), 0);
@@ -51,7 +51,7 @@ fn a_stream_that_finds_no_room_ends_by_status_or_by_event() {
         let (mut attempt, _) = begin(CHAT);
         assert_eq!(attempt.answer_headers(200, &sse, false, 0), AnswerHeaders::Stream);
         let step = attempt.answer_chunk(opening.as_bytes(), false, 0);
-        let Chunk::Release(headers, _) = attempt.end_stream_for_room(step) else { panic!("held") };
+        let Chunk::Release(headers, _) = attempt.end_stream_for_room(step, 1) else { panic!("held") };
         assert_eq!(headers.get(":status"), Some(Some("503")));
         assert_eq!(headers.get("retry-after"), Some(Some("1")));
     }
@@ -61,6 +61,45 @@ fn a_stream_that_finds_no_room_ends_by_status_or_by_event() {
     let whole = attempt.whole_without_room();
     assert_eq!(whole.headers.get(":status"), Some(Some("503")));
     assert_eq!(whole.headers.get("retry-after"), Some(Some("1")));
+}
+
+/// What waits for content only need not wait.
+#[test]
+fn a_stream_that_waits_for_content_goes_where_there_is_no_room_or_no_other_attempt() {
+    let config = {
+        let mut gateway = openai().backend("spare", OpenAI);
+        gateway.route.repeat_until_content = true;
+        gateway.config.routes = [("r".to_owned(), Arc::new(gateway.route))].into();
+        Arc::new(gateway.config)
+    };
+    let event = format!("data: {}\n\n", CHAT_CHUNKS[0]);
+    let begin = |is_retried: bool| {
+        let exchange = Rc::new(RefCell::new(Exchange::new(Headers::from([(":path", CHAT)]), 0)));
+        let place = Place { route: "r", target: "0/0/default/gpt" };
+        let Begin::Attempt(mut attempt) = Attempt::begin(&config, &exchange, place, &Memory::default(), 0)
+        else {
+            panic!("refused")
+        };
+        assert!(attempt.may_await_content());
+        if !is_retried {
+            attempt.let_go_at_first_event();
+        }
+        let headers = attempt.answer_headers(200, &Answer::sse("").header_map(), false, 0);
+        assert_eq!(headers, AnswerHeaders::Stream);
+        let step = attempt.answer_chunk(event.as_bytes(), false, 0);
+        (attempt, exchange, step)
+    };
+    let (_, _, step) = begin(false);
+    assert!(matches!(step, Chunk::Release(_, body) if body == event.as_bytes()));
+
+    let (mut attempt, exchange, step) = begin(true);
+    assert_eq!((&step, attempt.stream_held()), (&Chunk::Hold, event.len()));
+    let Chunk::Release(headers, body) = attempt.end_stream_for_room(step, 7) else { panic!("held") };
+    assert_eq!((headers.get(":status"), body.as_slice()), (None, event.as_bytes()));
+    assert_eq!(attempt.stream_held(), 0);
+    let progress = &exchange.borrow().attempt;
+    assert_eq!((progress.answer, progress.is_held_back), (AnswerState::Begun, false));
+    assert_eq!(progress.pulse.map(|pulse| pulse.told_ms), Some(7), "it is kept alive from here on");
 }
 
 /// What a client that speaks `api` reads at the end of a stream that broke.

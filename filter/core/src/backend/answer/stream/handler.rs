@@ -19,7 +19,7 @@ use crate::exchange::{Answer, Progress};
 use crate::kept::Naming;
 use crate::wire;
 use crate::wire::openai::responses::kept;
-use crate::wire::usage::End;
+use crate::wire::usage::{self, End};
 
 /// Whether an event is for the client.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +58,28 @@ impl Handler<'_, '_> {
     /// headers only where another backend could be tried.
     fn passes_comment(&mut self) -> bool {
         self.hold.is_alive = true;
-        self.released || *self.begun || self.hold.is_last || self.now_ms >= self.hold.until_ms
+        self.released
+            || *self.begun
+            || self.hold.has_told()
+            || self.hold.is_last
+            || self.now_ms >= self.hold.until_ms
+    }
+
+    /// An event came, and `is_told`: it says something to the client.
+    fn came(&mut self, is_told: bool) {
+        match &mut self.hold.content {
+            Some(content) => {
+                content.has_event = true;
+                content.has_told |= is_told;
+                self.progress.is_held_back = true;
+            }
+            None => *self.begun |= is_told,
+        }
+    }
+
+    /// Content came: what was held back is the client's.
+    fn content_came(&mut self) {
+        *self.begun |= self.hold.content.take().is_some_and(|content| content.has_told);
     }
 
     /// An event with the bytes it is made of, and where in the chunk they stand, if they do.
@@ -78,7 +99,9 @@ impl Handler<'_, '_> {
         let is_hidden = watched == Watched::Hide;
         // An error that is all there is begins no answer.
         let is_error = *self.ended && self.progress.answer == Answer::None;
-        *self.begun |= !data.is_empty() && !is_hidden && !is_error;
+        if !data.is_empty() && !is_hidden && !is_error {
+            self.came(true);
+        }
         if !is_hidden
             && let Some(naming) = self.naming
             && let Some(named) = kept::event(data, |id| naming.name(id))
@@ -154,7 +177,7 @@ impl Handler<'_, '_> {
             return self.translate(name, &data);
         }
         let watched = self.watch(&data)?;
-        *self.begun = true;
+        self.came(true);
         let blanked = if watched == Watched::Error { self.secrets.blanked(&data) } else { None };
         let data = blanked.as_deref().unwrap_or(&data);
         let own = event::name(data);
@@ -196,7 +219,11 @@ impl Handler<'_, '_> {
                 self.progress.response_model.clone_from(model);
             }
         }
-        if observer.is_complete() {
+        let is_complete = observer.is_complete();
+        if self.hold.content.is_some() && !usage::is_preamble(self.endpoint.watch().shape, data) {
+            self.content_came();
+        }
+        if is_complete {
             self.complete();
         }
         if glance.has_content {
@@ -234,11 +261,15 @@ impl Handler<'_, '_> {
                 chat::Event::End => self.complete(),
                 _ => {}
             }
+            if !event.is_preamble() {
+                self.content_came();
+            }
             if let Mode::Translate(translation) = self.mode {
                 let out = self.out.bytes();
                 let before = out.len();
                 translation.writer.event(event, &mut self.progress.losses, out);
-                *self.begun |= out.len() > before;
+                let is_told = out.len() > before;
+                self.came(is_told);
             }
         }
         Ok(())

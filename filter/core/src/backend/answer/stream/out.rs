@@ -61,6 +61,26 @@ impl<'c> Out<'c> {
     }
 }
 
+impl Passed {
+    /// Adds what goes on of a chunk of these `bytes`.
+    pub(super) fn add_to(self, bytes: &[u8], all: &mut Vec<u8>) {
+        match self {
+            Passed::Whole => all.extend_from_slice(bytes),
+            Passed::Part(part) => all.extend_from_slice(bytes.get(part).unwrap_or_default()),
+            Passed::Made(made) => all.extend(made),
+        }
+    }
+
+    /// The same behind what was there before.
+    pub(super) fn behind(self, mut before: Vec<u8>, bytes: &[u8]) -> Passed {
+        if before.is_empty() {
+            return self;
+        }
+        self.add_to(bytes, &mut before);
+        Passed::Made(before)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,6 +101,15 @@ mod tests {
         assert_eq!(out(&[]), Passed::Part(0..0));
         assert_eq!(out(&[0..3, 5..7, 7..8, 9..10]), Passed::Made(b"0125679".to_vec()));
         assert_eq!(Out::new(b"").end(), Passed::Whole);
+    }
+
+    #[test]
+    fn what_was_there_before_stands_before_it() {
+        let behind = |before: &str, passed: Passed| passed.behind(before.into(), CHUNK);
+        assert_eq!(behind("", Passed::Whole), Passed::Whole, "and nothing is copied");
+        assert_eq!(behind("a", Passed::Whole), Passed::Made(b"a0123456789".to_vec()));
+        assert_eq!(behind("a", Passed::Part(2..4)), Passed::Made(b"a23".to_vec()));
+        assert_eq!(behind("a", Passed::Made(b"b".to_vec())), Passed::Made(b"ab".to_vec()));
     }
 
     #[test]
