@@ -1,5 +1,5 @@
 //! Bytes on the wire, below any API: finding and editing members of a JSON body in place, event streams (SSE and
-//! AWS's binary frames), content encodings and multipart forms.
+//! AWS's binary frames), WebSockets, content encodings and multipart forms.
 //!
 //! Everything here reads what a peer sent, so each decoder is bounded, linear in its input whatever the chunk
 //! boundaries, and answers garbage with a typed error that says what is wrong and where.
@@ -16,6 +16,7 @@ pub mod splice;
 pub mod sse;
 pub mod text;
 pub(crate) mod vector;
+pub mod websocket;
 
 #[cfg(test)]
 pub(crate) mod testing;
