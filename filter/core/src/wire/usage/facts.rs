@@ -60,6 +60,8 @@ pub(super) enum Kind {
     None,
     /// Any other.
     Other,
+    /// One of several answers begins.
+    Created,
     MessageStart,
     MessageDelta,
     /// It brings a piece of content.
@@ -78,11 +80,14 @@ impl Kind {
         match kind {
             b"message_start" => Kind::MessageStart,
             b"message_delta" => Kind::MessageDelta,
+            b"response.created" => Kind::Created,
             b"error" => Kind::Error,
             b"response.failed" => Kind::Failed,
             b"message_stop"
             | b"response.completed"
             | b"response.incomplete"
+            // Of the Realtime API.
+            | b"response.done"
             | b"image_edit.completed"
             | b"image_generation.completed"
             | b"transcript.text.done"

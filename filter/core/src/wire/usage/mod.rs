@@ -12,6 +12,7 @@ mod lenient;
 mod preamble;
 mod repeated;
 mod shapes;
+mod socket;
 mod stream;
 #[cfg(test)]
 mod table;
@@ -26,6 +27,7 @@ pub(crate) use count::{Count, sum};
 pub use known::Recognizer;
 pub(crate) use lenient::{Lenient, Tally, anything, each, object};
 pub use preamble::is_preamble;
+pub use socket::SocketObserver;
 pub use stream::{Glance, StreamObserver};
 pub use watch::{Counters, End, Shape, Tokens, Watch};
 

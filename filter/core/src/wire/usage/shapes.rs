@@ -16,10 +16,11 @@ pub(super) struct OpenAiUsage {
     output_tokens: Count,
     total_tokens: Count,
     prompt_tokens_details: Option<Box<InputDetails>>,
-    /// Transcriptions leave out an `s`.
+    /// Transcriptions and the Realtime API leave out an `s`.
     #[serde(alias = "input_token_details")]
     input_tokens_details: Option<Box<InputDetails>>,
     completion_tokens_details: Option<Box<OutputDetails>>,
+    #[serde(alias = "output_token_details")]
     output_tokens_details: Option<Box<OutputDetails>>,
 }
 
