@@ -50,6 +50,8 @@ impl Operation {
 pub enum Path {
     /// This one.
     Exact(&'static str),
+    /// This one, which is another endpoint's as well, where a WebSocket is asked for.
+    Upgraded(&'static str),
     /// Each of these.
     Any(&'static [&'static str]),
     /// This one, and all below it: the rest is a model's name, slashes included.
@@ -72,7 +74,7 @@ impl Path {
             Path::Any(paths) => paths.contains(&path).then_some(""),
             Path::List(list) => listed(list, path),
             Path::Lists(lists) => lists.iter().find_map(|list| listed(list, path)),
-            Path::Configured => None,
+            Path::Upgraded(_) | Path::Configured => None,
             Path::Method(lists, method) => {
                 let asked = path.strip_suffix(method)?.strip_suffix(':')?;
                 let model = lists.iter().find_map(|list| asked.strip_prefix(list)?.strip_prefix('/'));
@@ -93,7 +95,7 @@ impl Path {
             covered(lists).or_else(|| lists.iter().find(|list| listed(list, prefix).is_some()).copied())
         };
         match self {
-            Path::Exact(exact) => covered(&[exact]),
+            Path::Exact(exact) | Path::Upgraded(exact) => covered(&[exact]),
             Path::Any(paths) => covered(paths),
             Path::List(list) | Path::Named(list, _) => meeting(&[list]),
             Path::Lists(lists) | Path::Method(lists, _) => meeting(&lists),
@@ -127,6 +129,8 @@ pub enum Body {
     Form,
     /// `multipart/form-data`, or JSON where the content type says so.
     FormOrJson,
+    /// A WebSocket's frames, in both directions: a `GET` that asks for one.
+    Socket,
     /// Nothing that matters: what its path names is at a backend, which takes these methods.
     Stored(&'static [&'static str]),
     /// Anything or nothing, by any method.
@@ -178,6 +182,10 @@ endpoints! {
     StoredResponseCancel: openai::STORED_RESPONSE_CANCEL,
     /// `GET /v1/responses/{id}/input_items`
     StoredResponseInput: openai::STORED_RESPONSE_INPUT,
+    /// `GET /v1/responses` as a WebSocket
+    ResponsesSocket: openai::sockets::RESPONSES,
+    /// `GET /v1/realtime`, a WebSocket
+    Realtime: openai::sockets::REALTIME,
     /// `POST /v1/images/generations`
     ImageGenerations: openai::IMAGE_GENERATIONS,
     /// `POST /v1/images/edits`, a multipart form
@@ -229,7 +237,21 @@ impl Endpoint {
     pub fn of_request(headers: &Headers) -> Option<Endpoint> {
         let endpoint = Endpoint::of_path(headers.get(":path")?)?;
         let is_googles = || GOOGLES.iter().any(|name| headers.get(name).is_some());
-        Some(if endpoint == Endpoint::Models && is_googles() { Endpoint::GeminiModels } else { endpoint })
+        Some(match endpoint {
+            Endpoint::Models if is_googles() => Endpoint::GeminiModels,
+            // Only such a request can become a WebSocket (RFC 6455, 4.1).
+            _ if headers.get(":method") == Some("GET") && asks_for_socket(headers) => {
+                endpoint.upgraded().unwrap_or(endpoint)
+            }
+            _ => endpoint,
+        })
+    }
+
+    /// The endpoint of the same path for those who ask for a WebSocket.
+    fn upgraded(self) -> Option<Endpoint> {
+        let Path::Exact(path) = self.operation().path else { return None };
+        let is_it = |endpoint: &&Endpoint| endpoint.operation().path == Path::Upgraded(path);
+        Endpoint::ALL.iter().find(is_it).copied()
     }
 
     /// The endpoint of a `:path`; the query string does not count. `None` for any other path.
@@ -270,7 +292,7 @@ impl Endpoint {
     #[must_use]
     pub fn methods(self) -> &'static [&'static str] {
         match self.operation().body {
-            Body::None => &["GET"],
+            Body::None | Body::Socket => &["GET"],
             Body::Json | Body::Form | Body::FormOrJson => &["POST"],
             Body::Stored(methods) => methods,
             Body::Any => &[],
@@ -283,13 +305,19 @@ impl Endpoint {
         matches!(self.operation().body, Body::Stored(_))
     }
 
+    /// True where its requests become WebSockets.
+    #[must_use]
+    pub fn opens_socket(self) -> bool {
+        self.operation().body == Body::Socket
+    }
+
     /// True when the body of a request with these headers is `multipart/form-data`, not JSON.
     #[must_use]
     pub fn brings_form(self, headers: &Headers) -> bool {
         match self.operation().body {
             Body::Form => true,
             Body::FormOrJson => !glance::is_json(headers),
-            Body::Json | Body::None | Body::Stored(_) | Body::Any => false,
+            Body::Json | Body::None | Body::Socket | Body::Stored(_) | Body::Any => false,
         }
     }
 
@@ -298,6 +326,13 @@ impl Endpoint {
     pub fn watch(self) -> &'static Watch {
         &self.operation().watch
     }
+}
+
+/// Whether a request asks to become a WebSocket. Envoy takes the header off those that cannot.
+#[must_use]
+pub fn asks_for_socket(headers: &Headers) -> bool {
+    let mut protocols = headers.all("upgrade").flat_map(|value| value.split(','));
+    protocols.any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
 }
 
 #[cfg(test)]
@@ -341,7 +376,7 @@ mod tests {
                 Path::Lists([newer, _]) => vec![newer.to_owned()],
                 Path::Method([newer, _], method) => vec![format!("{newer}/org/m:1:{method}")],
                 Path::Named(list, behind) => vec![format!("{list}/resp_1{behind}")],
-                Path::Configured => vec![],
+                Path::Upgraded(_) | Path::Configured => vec![],
             };
             for path in paths {
                 let path = path.as_str();
@@ -368,6 +403,15 @@ mod tests {
         assert_eq!(googles("/v1/models/org/name?x"), Some(Endpoint::GeminiModels));
         assert_eq!(Endpoint::GeminiModels.name_in_path("/v1/models/org/name"), Some("org/name"));
         assert_eq!(googles("/v1/chat/completions"), Some(Endpoint::ChatCompletions));
+        let asked = |method, path, upgrade| {
+            Endpoint::of_request(&Headers::from([(":method", method), (":path", path), ("upgrade", upgrade)]))
+        };
+        let upgraded = |path, upgrade| asked("GET", path, upgrade);
+        assert_eq!(asked("POST", "/v1/responses", "websocket"), Some(Endpoint::Responses));
+        assert_eq!(upgraded("/v1/responses?model=m", "WebSocket"), Some(Endpoint::ResponsesSocket));
+        assert_eq!(upgraded("/v1/responses", "h2c"), Some(Endpoint::Responses));
+        assert_eq!(upgraded("/v1/responses/a", "websocket"), Some(Endpoint::StoredResponse));
+        assert_eq!(upgraded("/v1/realtime", "h2c, websocket"), Some(Endpoint::Realtime));
         assert_eq!(Endpoint::StoredResponseCancel.name_in_path("/v1/responses/a/cancel"), Some("a"));
         for path in
             ["/v1/responses/", "/v1/responses/a/", "/v1/responses//cancel", "/v1/responses/a/b/cancel"]

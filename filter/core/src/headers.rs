@@ -261,6 +261,15 @@ impl HeaderEdits {
         }
     }
 
+    /// These and then `later`.
+    #[must_use]
+    pub fn with(mut self, later: HeaderEdits) -> HeaderEdits {
+        for (name, value) in later.0 {
+            self.put(name, value);
+        }
+        self
+    }
+
     /// What an edit makes of `name`: `None` when it is not touched.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<Option<&str>> {
@@ -301,6 +310,12 @@ mod tests {
         edits.remove("a");
         edits.set("b", "2");
         assert_eq!(edits.iter().collect::<Vec<_>>(), [("a", None), ("b", Some("2"))]);
+        let mut later = HeaderEdits::default();
+        later.set("a", "3");
+        assert_eq!(
+            edits.clone().with(later).iter().collect::<Vec<_>>(),
+            [("a", Some("3")), ("b", Some("2"))]
+        );
         assert_eq!(edits.get("a"), Some(None));
         assert_eq!(edits.get("c"), None);
     }

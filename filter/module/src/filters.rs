@@ -64,9 +64,10 @@ impl HttpFilter for Edge {
     }
 
     fn request_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        let was_waiting = self.0.waits();
         let size = stream.request_body_size();
         let flow = self.0.request_body(&mut Native(stream), size, end);
-        self.request(stream, flow)
+        if was_waiting { flow.into() } else { self.request(stream, flow) }
     }
 
     fn request_trailers(&mut self, stream: &mut Stream<'_>) -> Next {

@@ -129,8 +129,32 @@ impl BackendFilter {
         Flow::Hold
     }
 
+    /// Whether the request becomes a WebSocket.
+    pub(crate) fn opens_socket(&self) -> bool {
+        self.attempt.as_ref().is_some_and(|attempt| attempt.opens_socket())
+    }
+
     /// More of the request's body has come.
     pub fn request_body(&mut self, host: &mut impl Host, end: bool) -> Flow {
+        if let Some(attempt) = self.attempt.as_mut().filter(|attempt| attempt.opens_socket()) {
+            if self.request != Request::Done {
+                // Behind the headers Envoy brings a piece with nothing in it.
+                if host.look_at_body(Map::Request, <[u8]>::is_empty) {
+                    return Flow::Hold;
+                }
+                // What is held would go on unread.
+                let message = "a WebSocket's client speaks once the request is answered";
+                return Reply::of_error(&Error::bad_request(message), ClientApi::default()).into();
+            }
+            let mut step = host.look_at_body(Map::Request, |chunk| attempt.client_chunk(chunk));
+            if !self.held.set(attempt.stream_held(), self.config.most_held()) {
+                step = attempt.end_client_for_room(step);
+            }
+            if let Chunk::Replace(body) = step {
+                host.replace_body(Map::Request, body);
+            }
+            return Flow::Continue;
+        }
         match self.request {
             Request::Done => Flow::Continue,
             Request::Incomplete if end => self.send(host, host.now_ms()),

@@ -79,6 +79,11 @@ impl EdgeFilter {
         match self.edge.insert(edge).request_headers(end) {
             Request::Pass(edits) => {
                 host.edit(Map::Request, &edits);
+                if self.edge.as_ref().is_some_and(Edge::opens_socket) {
+                    let direct =
+                        self.edge.as_ref().and_then(|edge| make_direct(&self.config, edge, host, b""));
+                    return self.send_on(host, direct);
+                }
                 if self.edge.as_ref().is_some_and(Edge::passes_through) {
                     host.choose_route_anew();
                 }
@@ -97,7 +102,9 @@ impl EdgeFilter {
     /// More of the request's body has come, `size` bytes in all.
     pub fn request_body(&mut self, host: &mut impl Host, size: usize, end: bool) -> Flow {
         if !self.holds {
-            return Flow::Continue;
+            // Of a request that goes a direct way and has become a WebSocket.
+            let direct = self.direct.as_mut().filter(|direct| direct.opens_socket());
+            return direct.map_or(Flow::Continue, |direct| direct.request_body(host, end));
         }
         if end {
             return self.finish_request(host);
@@ -137,6 +144,11 @@ impl EdgeFilter {
             Request::Pass(edits) | Request::Hold(edits) => host.edit(Map::Request, &edits),
             Request::Reply(reply) => return self.reply(reply),
         }
+        self.send_on(host, direct)
+    }
+
+    /// The request is known, and so is what is made of it if it goes a direct way.
+    fn send_on(&mut self, host: &mut impl Host, direct: Option<(Option<Box<BackendFilter>>, Made)>) -> Flow {
         let flow = match direct {
             None => {
                 self.show_exchange(host);

@@ -10,6 +10,7 @@ mod brought;
 mod headers;
 mod request;
 mod secrets;
+mod socket;
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -70,6 +71,8 @@ pub struct Attempt {
     reach: Reach,
     started_ms: u64,
     answer: answer::State,
+    /// What passes through a WebSocket, once it is asked for.
+    socket: Option<Box<socket::Socket>>,
 }
 
 impl Attempt {
@@ -213,6 +216,7 @@ impl Attempt {
             reach,
             started_ms: now_ms,
             answer: answer::State::default(),
+            socket: None,
         })
     }
 

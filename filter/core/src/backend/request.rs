@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::answer::Question;
 use super::headers::AttemptHeaders;
 use super::secrets::Secrets;
+use super::socket::Socket;
 use super::{Attempt, refuse};
 use crate::auth::{Credential, KeyHeader, Secret, is_credential_header, query_without_credentials, sigv4};
 use crate::chat::Losses;
@@ -20,6 +21,7 @@ use crate::kept::Kept;
 use crate::wire::anthropic::beta;
 use crate::wire::error::malformed;
 use crate::wire::job::{Sent, Translation};
+use crate::wire::openai::sockets::{self, Models};
 use crate::wire::schema::{ApiHeader, Mend, STORED, segment};
 use crate::wire::{self, ClientApi, Reach, To, Translated, marks, passed, translate};
 
@@ -67,6 +69,9 @@ impl Attempt {
     #[must_use]
     pub fn reads_body(&self) -> bool {
         let is_signed = matches!(self.backend.auth, Some(Auth::AwsSigv4 { .. }));
+        if self.endpoint.opens_socket() {
+            return false;
+        }
         if self.reach == Reach::Raw || self.endpoint.is_of_stored() {
             return is_signed;
         }
@@ -132,8 +137,14 @@ impl Attempt {
         if let Some(new_body) = &new_body {
             headers.set("content-length", new_body.len().to_string());
         }
-        if !brings_form && !self.endpoint.is_of_stored() && self.reach != Reach::Raw {
+        let has_body = !self.endpoint.is_of_stored() && !self.endpoint.opens_socket();
+        if !brings_form && has_body && self.reach != Reach::Raw {
             headers.ensure("content-type", "application/json");
+        }
+        if self.endpoint.opens_socket() {
+            // Without an extension nothing is compressed, so that messages can be read.
+            headers.ensure_none("sec-websocket-extensions");
+            headers.ensure_list("sec-websocket-protocol", sockets::keeps_protocol);
         }
         // Usage must be readable: an answer comes plain, or in the one encoding that both the client and this gateway
         // read.
@@ -175,6 +186,13 @@ impl Attempt {
             authenticate(&mut headers, auth, &signed, identity)?;
         }
         let headers = headers.into_edits();
+        if self.endpoint.opens_socket() {
+            let models = Models {
+                asked: exchange.client.model.clone(),
+                sent: exchange.attempts.request_model.clone(),
+            };
+            self.socket = Some(Box::new(Socket::new(self.endpoint, models)));
+        }
         drop(exchange);
         self.answer.secrets = Secrets::of(&headers);
         Ok(Outgoing { headers, body: new_body })
@@ -182,7 +200,7 @@ impl Attempt {
 
     /// The body for the backend; `None` when it is the client's own.
     pub(super) fn body(&mut self, body: &[u8]) -> Result<Option<Vec<u8>>> {
-        if self.endpoint.is_of_stored() {
+        if self.endpoint.is_of_stored() || self.endpoint.opens_socket() {
             return Ok(None);
         }
         let marked = self.takes_marks().then(|| marks::marked(body)).flatten();
@@ -333,7 +351,11 @@ impl Attempt {
             path = path.replacen(STORED, &segment(name), 1);
         }
         if let (Reach::Same | Reach::Raw, Some(query)) = (self.reach, query) {
-            let query = query_without_credentials(query);
+            let mut query = query_without_credentials(query);
+            if self.endpoint.opens_socket() {
+                let model = &exchange.attempts.request_model;
+                query = sockets::query(self.endpoint, &path, &query, model).into();
+            }
             add_query(&mut path, &query);
         }
         path

@@ -118,7 +118,7 @@ pub(crate) fn elements(
     is_changed.then_some(out)
 }
 
-fn quoted(text: &str) -> Vec<u8> {
+pub(crate) fn quoted(text: &str) -> Vec<u8> {
     // It cannot fail: a text is JSON whatever is in it.
     serde_json::to_vec(text).unwrap_or_default()
 }

@@ -144,6 +144,12 @@ impl Edge {
         self.exchange.borrow().client.endpoint == Some(Endpoint::PassThrough)
     }
 
+    /// Whether the request becomes a WebSocket.
+    #[must_use]
+    pub fn opens_socket(&self) -> bool {
+        self.exchange.borrow().client.endpoint.is_some_and(Endpoint::opens_socket)
+    }
+
     /// The exchange, for the backend role.
     #[must_use]
     pub fn exchange(&self) -> &SharedExchange {

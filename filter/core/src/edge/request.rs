@@ -4,7 +4,7 @@ use super::{Edge, Reply, Request, identity, models, too_large};
 use crate::backend::{Attempt, Place};
 use crate::codec::text::BYTE_ORDER_MARK;
 use crate::config::{Config, Direct};
-use crate::endpoint::{Body, ClientApi, Endpoint};
+use crate::endpoint::{Body, ClientApi, Endpoint, asks_for_socket};
 use crate::error::{Error, Kind, no_room};
 use crate::headers::{
     BACKEND_HEADER, CLUSTER_HEADER, EXTENSION_PREFIX, HeaderEdits, Headers, MODEL_HEADER, PREFIX_KEY_HEADER,
@@ -33,10 +33,15 @@ const STEERING_PREFIX: &str = "x-envoy-";
 impl Edge {
     /// The request's headers have come; `end` says that it has no body.
     pub fn request_headers(&mut self, end: bool) -> Request {
-        match self.check_headers(end) {
-            Ok(request) => request,
-            Err(error) => Request::Reply(self.refuse(&error)),
-        }
+        let checked = self.check_headers(end);
+        // There is no body to wait for, so all that is found there is found here.
+        let opened = match checked {
+            Ok(Request::Pass(edits)) if self.opens_socket() => {
+                self.read(b"").map(|more| Request::Pass(edits.with(more)))
+            }
+            checked => checked,
+        };
+        opened.unwrap_or_else(|error| Request::Reply(self.refuse(&error)))
     }
 
     fn check_headers(&mut self, end: bool) -> Result<Request, Error> {
@@ -81,6 +86,11 @@ impl Edge {
                 edits.remove(name.to_owned());
             }
         }
+        let asks_for_socket = asks_for_socket(headers);
+        if asks_for_socket && !endpoint.opens_socket() {
+            // The proxy takes what follows the headers for a WebSocket's, which is no request's body.
+            return Err(Error::bad_request(format!("{path} is for plain requests, not for a WebSocket")));
+        }
         let taken = endpoint.methods();
         if taken.is_empty() {
             return Ok(if !end && self.may_read(headers) {
@@ -108,6 +118,15 @@ impl Edge {
             };
             exchange.answered_here = true;
             return Ok(Request::Reply(Reply::json(body)));
+        }
+        if body == Body::Socket {
+            if !asks_for_socket {
+                // A 426 must say to what (RFC 9110, 15.5.22), and Envoy takes that header off.
+                return Err(Error::bad_request(format!(
+                    "{path} is for a WebSocket: the request must ask for an upgrade to one"
+                )));
+            }
+            return Ok(Request::Pass(edits));
         }
         if let Some(encoding) =
             headers.get("content-encoding").filter(|value| !value.eq_ignore_ascii_case("identity"))
@@ -146,11 +165,16 @@ impl Edge {
 
     /// The request's body is whole.
     pub fn request_body(&mut self, body: &[u8]) -> Request {
-        let read = self.read_body(body).and_then(|edits| self.rehearse(body).map(|()| edits));
-        match read {
+        match self.read(body) {
             Ok(edits) => Request::Pass(edits),
             Err(error) => Request::Reply(self.refuse(&error)),
         }
+    }
+
+    fn read(&mut self, body: &[u8]) -> Result<HeaderEdits, Error> {
+        let edits = self.read_body(body)?;
+        self.rehearse(body)?;
+        Ok(edits)
     }
 
     fn read_body(&mut self, body: &[u8]) -> Result<HeaderEdits, Error> {
@@ -194,10 +218,11 @@ impl Edge {
             edits.set(PREFIX_KEY_HEADER, key);
         }
         // Envoy answers itself when a backend breaks off an answer that is held, and nothing can give that another
-        // shape.
+        // shape. And the cluster of a direct way may speak HTTP/2, which has no upgrades.
         if let Some(direct) = self.config.direct.get(&seen.model)
             && (direct.only
-                || exchange.client.api == ClientApi::default()
+                || !endpoint.opens_socket()
+                    && exchange.client.api == ClientApi::default()
                     && (self.config.direct_streams || !seen.stream))
         {
             edits.set(CLUSTER_HEADER, direct.cluster.clone());

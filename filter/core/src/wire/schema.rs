@@ -312,6 +312,9 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'+')
     .remove(b'$');
 
+/// What a value in a query does not keep: all but what RFC 3986 has as unreserved.
+pub(crate) const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
 /// A header that an API wants, or wants not.
 #[derive(Debug, Clone, Copy)]
 pub enum ApiHeader {
@@ -496,9 +499,9 @@ mod tests {
             format!("{schema:?}: {}", reached.collect::<Vec<_>>().join(", "))
         });
         insta::assert_snapshot!(lines.collect::<Vec<_>>().join("\n"), @r"
-        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ResponsesCompact Same, StoredResponse Same, StoredResponseCancel Same, StoredResponseInput Same, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, CohereChat Translate, Rerank Translate, PassThrough Raw
-        OpenAIChat: ChatCompletions Same, Completions Same, Embeddings Same, Responses Translate, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, CohereChat Translate, Rerank Translate, PassThrough Raw
-        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ResponsesCompact Same, StoredResponse Same, StoredResponseCancel Same, StoredResponseInput Same, ImageGenerations Same, ImageEdits Same, Speech Same, Transcriptions Same, Translations Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, CohereChat Translate, PassThrough Raw
+        OpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ResponsesCompact Same, StoredResponse Same, StoredResponseCancel Same, StoredResponseInput Same, ResponsesSocket Same, Realtime Same, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, CohereChat Translate, Rerank Translate, PassThrough Raw
+        OpenAIChat: ChatCompletions Same, Completions Same, Embeddings Same, Responses Translate, Realtime Same, ImageGenerations Same, ImageEdits Same, ImageVariations Same, Moderations Same, Speech Same, Transcriptions Same, Translations Same, Tokenize Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, CohereChat Translate, Rerank Translate, PassThrough Raw
+        AzureOpenAI: ChatCompletions Same, Completions Same, Embeddings Same, Responses Same, ResponsesInputTokens Same, ResponsesCompact Same, StoredResponse Same, StoredResponseCancel Same, StoredResponseInput Same, Realtime Same, ImageGenerations Same, ImageEdits Same, Speech Same, Transcriptions Same, Translations Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, CohereChat Translate, PassThrough Raw
         AWSOpenAI: ChatCompletions Same, Completions Translate, Responses Same, ResponsesCompact Same, StoredResponse Same, StoredResponseCancel Same, StoredResponseInput Same, GenerateContent Translate, StreamGenerateContent Translate, Messages Translate, CohereChat Translate, PassThrough Raw
         Anthropic: ChatCompletions Translate, Completions Translate, Responses Translate, GenerateContent Translate, StreamGenerateContent Translate, Messages Same, CountTokens Same, CohereChat Translate, PassThrough Raw
         AWSAnthropic: ChatCompletions Translate, Completions Translate, Responses Translate, ResponsesInputTokens Translate, Tokenize Translate, GenerateContent Translate, StreamGenerateContent Translate, GeminiCountTokens Translate, Messages Envelope, CountTokens Translate, CohereChat Translate, PassThrough Raw

@@ -43,5 +43,6 @@ mod passed;
 mod prefix;
 mod refused;
 mod repeated;
+mod sockets;
 mod until_content;
 mod usage;

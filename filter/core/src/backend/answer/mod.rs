@@ -32,7 +32,10 @@ use stream::{ForContent, Hold, Stream};
 use whole::as_failure;
 
 /// The largest event of a stream, in bytes; an image may come in one.
-const MAX_EVENT: usize = 32 << 20;
+pub(super) const MAX_EVENT: usize = 32 << 20;
+
+/// The status of a WebSocket.
+const SWITCHING_PROTOCOLS: u16 = 101;
 
 /// What to do after an answer's headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,13 +139,22 @@ impl Attempt {
 
     /// The answer goes on, with these changes to its headers.
     fn lets_pass(&self, edits: &HeaderEdits) {
-        let is_success = (200..300).contains(&self.answer.status) && edits.get(":status").is_none();
+        let is_success = self.is_success(self.answer.status) && edits.get(":status").is_none();
         self.exchange.borrow_mut().attempt.passing = is_success.then_some(self.answer.status);
     }
 
+    /// Whether a status says that the request is answered as its client means it.
+    fn is_success(&self, status: u16) -> bool {
+        if self.endpoint.opens_socket() {
+            status == SWITCHING_PROTOCOLS
+        } else {
+            (200..300).contains(&status)
+        }
+    }
+
     fn read_headers(&mut self, status: u16, headers: &HeaderMap, end: bool, now_ms: u64) -> Headers {
+        self.exchange.borrow_mut().attempt.has_failed = !self.is_success(status);
         let state = &mut self.answer;
-        self.exchange.borrow_mut().attempt.has_failed = !(200..300).contains(&status);
         state.headers_ms = now_ms;
         state.status = status;
         state.media_type = headers.media_type();
@@ -166,8 +178,12 @@ impl Attempt {
                 }
             };
         }
-        if !(200..300).contains(&status) {
+        if !self.is_success(status) {
             return Headers::Whole;
+        }
+        if self.endpoint.opens_socket() {
+            self.exchange.borrow_mut().attempt.answer = Answer::Complete;
+            return Headers::Watch(HeaderEdits::default());
         }
         let streams = self.answer.media_type == "text/event-stream"
             || self.answer.media_type == event_stream::CONTENT_TYPE;

@@ -394,6 +394,9 @@ impl Attempt {
         if self.reach == Reach::Raw {
             return self.raw_chunk(chunk, end);
         }
+        if let Some(socket) = &mut self.socket {
+            return socket.servers(chunk, &mut self.exchange.borrow_mut().attempt, now_ms);
+        }
         if let Some(opening) = self.answer.opening.take() {
             return self.open(opening, chunk, end, now_ms);
         }
@@ -441,9 +444,12 @@ impl Attempt {
         whole
     }
 
-    /// So many bytes of a stream are held, of an event that is not whole.
+    /// So many bytes of a stream are held, of an event that is not whole, or of the messages of a WebSocket.
     #[must_use]
     pub fn stream_held(&self) -> usize {
+        if let Some(socket) = &self.socket {
+            return socket.held_bytes();
+        }
         let opening = self.answer.opening.as_ref().map_or(0, Opening::held_bytes);
         let watched = self.answer.watched.as_ref().map_or(opening, |watched| watched.held_bytes());
         self.answer.stream.as_ref().map_or(watched, |stream| stream.held_bytes())
@@ -456,8 +462,11 @@ impl Attempt {
         if self.answer.opening.is_some() {
             return asked_again(self.give_up(&error));
         }
-        // It passes all the same.
+        // These pass all the same.
         self.answer.watched = None;
+        if let Some(socket) = &mut self.socket {
+            socket.forget_message();
+        }
         let Some(stream) = &mut self.answer.stream else { return step };
         if !stream.released && !stream.kept_back.is_empty() {
             let progress = &mut self.exchange.borrow_mut().attempt;

@@ -35,11 +35,11 @@ impl Attempt {
         for (name, _) in headers.iter().filter(|(name, _)| is_unwanted(name)) {
             edits.remove(name.to_owned());
         }
-        if !(200..300).contains(&status) {
+        let is_success = self.is_success(status);
+        if !is_success {
             self.ends_attempts(&mut edits);
         }
         // An answer of success may be an error all the same. It is looked at in the way that takes no time.
-        let is_success = (200..300).contains(&status);
         let secrets = &self.answer.secrets;
         if !secrets.is_empty() {
             for (name, value) in headers.iter().filter(|(name, _)| !name.starts_with(':')) {

@@ -59,7 +59,7 @@ impl Attempt {
         if (400..600).contains(&self.answer.status) {
             return self.read_error(body);
         }
-        if !(200..300).contains(&self.answer.status) {
+        if !self.is_success(self.answer.status) {
             let status = self.answer.status;
             return Err(Error::bad_answer(format!(
                 "the backend answered with status {status}, which its API does not have"
@@ -152,9 +152,7 @@ impl Attempt {
             }
             let blanked = self.answer.secrets.blanked(body);
             let mut whole = replaced(blanked.as_deref().unwrap_or(body));
-            for (name, value) in self.failed_headers(&error).iter() {
-                whole.headers.put(name.to_owned().into(), value.map(|value| value.to_owned().into()));
-            }
+            whole.headers = whole.headers.with(self.failed_headers(&error));
             return Ok(whole);
         }
         let naming = self.naming(&self.exchange.borrow());

@@ -1,11 +1,12 @@
 //! Azure's OpenAI: <https://learn.microsoft.com/azure/foundry/openai/reference>.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
 use super::chat;
+use super::sockets::DEPLOYMENT;
 use crate::config::AuthKind;
 use crate::endpoint::Endpoint;
-use crate::wire::schema::{BackendCodec, Fits, Mend, Native, Schema, To, native};
+use crate::wire::schema::{BackendCodec, Fits, Mend, Native, Schema, To, VALUE, native};
 
 /// Azure OpenAI.
 pub(crate) static SCHEMA: Azure = Azure;
@@ -15,9 +16,7 @@ pub(crate) struct Azure;
 
 const CHAT: &str = "chat/completions";
 const RESPONSES: &str = "responses";
-
-/// What a value in a query does not keep: all but what RFC 3986 has as unreserved.
-const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const REALTIME: &str = "realtime";
 
 impl Schema for Azure {
     fn natives(&self) -> &'static [Native] {
@@ -31,6 +30,7 @@ impl Schema for Azure {
             Native::same(Endpoint::StoredResponse, "responses/{response}"),
             Native::same(Endpoint::StoredResponseCancel, "responses/{response}/cancel"),
             Native::same(Endpoint::StoredResponseInput, "responses/{response}/input_items"),
+            Native::same(Endpoint::Realtime, REALTIME),
             Native::same(Endpoint::ImageGenerations, "images/generations"),
             Native::same(Endpoint::ImageEdits, "images/edits"),
             Native::same(Endpoint::Speech, "audio/speech"),
@@ -56,6 +56,11 @@ impl Schema for Azure {
         }
         if operation.starts_with(RESPONSES) {
             return format!("/openai/{operation}?api-version={query}");
+        }
+        if operation == REALTIME {
+            // https://learn.microsoft.com/azure/foundry/openai/how-to/realtime-audio-websockets
+            let deployment = utf8_percent_encode(to.model, VALUE);
+            return format!("/openai/{operation}?api-version={query}&{DEPLOYMENT}={deployment}");
         }
         format!("/openai/deployments/{}/{operation}?api-version={query}", to.model_segment())
     }
@@ -133,6 +138,8 @@ mod tests {
                 Endpoint::StoredResponseCancel,
                 "/openai/responses/{response}/cancel?api-version=2024-10-21",
             ),
+            (dated, Endpoint::Realtime, "/openai/realtime?api-version=2024-10-21&deployment=gpt%2F4o"),
+            (None, Endpoint::Realtime, "/openai/v1/realtime"),
             (None, Endpoint::StoredResponse, "/openai/v1/responses/{response}"),
             (None, Endpoint::ChatCompletions, "/openai/v1/chat/completions"),
             (None, Endpoint::Responses, "/openai/v1/responses"),

@@ -9,6 +9,7 @@ pub(in crate::wire) mod custom;
 mod embeddings;
 mod rerank;
 pub(crate) mod responses;
+pub(crate) mod sockets;
 
 use serde_json::{Value, json};
 
@@ -267,6 +268,8 @@ const NATIVES: &[Native] = &[
     Native::same(Endpoint::StoredResponse, "responses/{response}"),
     Native::same(Endpoint::StoredResponseCancel, "responses/{response}/cancel"),
     Native::same(Endpoint::StoredResponseInput, "responses/{response}/input_items"),
+    Native::same(Endpoint::ResponsesSocket, "responses"),
+    Native::same(Endpoint::Realtime, "realtime"),
     Native::same(Endpoint::ChatCompletions, "chat/completions"),
     Native::same(Endpoint::Completions, "completions"),
     Native::same(Endpoint::Embeddings, "embeddings"),
@@ -282,7 +285,7 @@ const NATIVES: &[Native] = &[
 ];
 
 /// How many of them are about Responses: the first.
-const RESPONSES_OF_THEM: usize = 6;
+const RESPONSES_OF_THEM: usize = 7;
 
 #[derive(Debug)]
 pub(crate) struct OpenAi {
