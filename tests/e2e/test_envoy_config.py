@@ -169,24 +169,9 @@ def test_bedrock_itself_as_the_comment_says(stand_ins, ratelimit, tmp_path):
 def direct(shared_providers, tmp_path_factory):
     """The single filter, in front of a provider that wants a key."""
     folder = tmp_path_factory.mktemp("direct")
-    relay = Relay("api.openai.com", folder, shared_providers["main"].port)
-    (folder / "openai").write_text(OPENAI_KEY + "\n")
-    port, admin_port = free_port(), free_port()
-    here = {
-        **({PARTS: plain_envoy.parts()} if FORM == "wasm" else {f"{PARTS}/secrets": folder}),
-        address("127.0.0.1", 9901): address("127.0.0.1", admin_port),
-        address("0.0.0.0", 1975): address("127.0.0.1", port),
-        address("api.openai.com", 443): address("127.0.0.1", relay.port),
-        "/etc/ssl/certs/ca-certificates.crt": relay.ca,
-        '"limit": 10000,': f'"limit": {TOTAL},',
-    }
-    file = folder / "envoy.yaml"
-    file.write_text(localized((FOLDER / f"direct-{FORM}.yaml").read_text(), here))
-    running = PlainEnvoy(file, port, environment={"OPENAI_API_KEY": OPENAI_KEY} if FORM == "wasm" else {})
-    running.file, running.admin_port = file, admin_port
+    running = plain_envoy.DirectEnvoy(folder, shared_providers["main"].port, OPENAI_KEY, limit=TOTAL)
     yield running
     running.stop()
-    relay.close()
 
 
 def test_one_filter(direct, providers, user):

@@ -9,8 +9,10 @@ import subprocess
 import httpx
 import yaml
 
+from .ports import free_port
 from .process import Process, wait_for
 from .providers import TARGET, Provider
+from .tls import Relay
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "envoy-config"
@@ -117,6 +119,30 @@ class PlainEnvoy:
 
     def stop(self):
         self.process.stop()
+
+
+class DirectEnvoy(PlainEnvoy):
+    """Envoy with the single filter, in front of a provider at a port of this machine that wants `key`."""
+
+    def __init__(self, folder, provider, key, limit):
+        self.relay = Relay("api.openai.com", folder, provider)
+        (folder / "openai").write_text(key + "\n")
+        port, self.admin_port = free_port(), free_port()
+        here = {
+            **({PARTS: parts()} if FORM == "wasm" else {f"{PARTS}/secrets": folder}),
+            address("127.0.0.1", 9901): address("127.0.0.1", self.admin_port),
+            address("0.0.0.0", 1975): address("127.0.0.1", port),
+            address("api.openai.com", 443): address("127.0.0.1", self.relay.port),
+            "/etc/ssl/certs/ca-certificates.crt": self.relay.ca,
+            '"limit": 10000,': f'"limit": {limit},',
+        }
+        self.file = folder / "envoy.yaml"
+        self.file.write_text(localized((FOLDER / f"direct-{FORM}.yaml").read_text(), here))
+        super().__init__(self.file, port, environment={"OPENAI_API_KEY": key} if FORM == "wasm" else {})
+
+    def stop(self):
+        super().stop()
+        self.relay.close()
 
 
 class StandIns:
