@@ -84,7 +84,7 @@ def test_errors_for_a_client_of_http_1_0(gateway):
     assert json.loads(body)["error"]["message"]
 
 
-@pytest.mark.parametrize("protocol", ["websocket", "h2c", "anything"])
+@pytest.mark.parametrize("protocol", ["h2c", "anything", "web", "websockets"])
 def test_a_wish_for_another_protocol_is_ignored(gateway, protocol):
     head = ["host: gateway", "connection: upgrade, close", f"upgrade: {protocol}"]
     status, _, body = post(gateway, head, body_of())

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::address::Addresses;
 use super::direct::Direct;
-use super::{Options, filter, kept, proto, secrets, traffic};
+use super::{Options, filter, kept, proto, secrets, sockets, traffic};
 use crate::plan::{Cluster, Member, Plan, Tls};
 
 pub(super) const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -28,12 +28,15 @@ pub(super) struct Upstream<'a> {
     pub(super) system_ca: &'a Path,
     /// What endpoints say of where they are.
     pub(super) addresses: &'a Addresses,
+    /// It speaks HTTP/1.1, whatever else its backends would.
+    pub(super) is_http_1: bool,
 }
 
 /// All clusters that can change while Envoy runs.
 pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Vec<Value> {
     let addresses = Addresses::of(plan);
-    let upstream = |role| Upstream { role, system_ca: &options.system_ca, addresses: &addresses };
+    let system_ca = &options.system_ca;
+    let upstream = |role| Upstream { role, system_ca, addresses: &addresses, is_http_1: false };
     let of_one_backend = kept::clusters(plan, options);
     let of_two_roles = plan.clusters.iter().chain(&of_one_backend).map(|cluster| {
         let role = cluster.ai.then(|| filter::discovered(options, "backend"));
@@ -46,7 +49,11 @@ pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> V
         }
         fields
     });
-    let backends = of_two_roles.chain(of_direct_ways);
+    let of_sockets = sockets::clusters(plan).map(|cluster| {
+        let role = Some(filter::discovered(options, "backend"));
+        backends(&cluster, &Upstream { is_http_1: true, ..upstream(role) })
+    });
+    let backends = of_two_roles.chain(of_direct_ways).chain(of_sockets);
     let container = plan.aws_container.iter().map(|it| {
         let sds = options.dir.join(secrets::container_sds_path());
         secrets::container_cluster(it, &sds, &options.system_ca)
@@ -177,7 +184,7 @@ fn endpoints(cluster: &Cluster, index: usize, member: &Member, addresses: &Addre
 }
 
 fn protocol(cluster: &Cluster, upstream: &Upstream<'_>) -> Value {
-    let mut protocol = if all_tls(cluster) {
+    let mut protocol = if all_tls(cluster) && !upstream.is_http_1 {
         // HTTP/2 where the backend offers it: thousands of streams need no thousands of TLS connections.
         json!({"auto_config": {
             "http_protocol_options": {},
@@ -203,7 +210,7 @@ fn protocol(cluster: &Cluster, upstream: &Upstream<'_>) -> Value {
 }
 
 /// `auto_config` needs ALPN on every connection, so it is for clusters that have nothing but TLS.
-fn all_tls(cluster: &Cluster) -> bool {
+pub(super) fn all_tls(cluster: &Cluster) -> bool {
     cluster.members.iter().all(|member| member.tls.is_some())
 }
 

@@ -65,7 +65,7 @@ pub(super) fn ways(plan: &Plan, options: &Options, cluster: &Cluster) -> Vec<(St
 
 #[cfg(test)]
 mod tests {
-    use weir_core::config::{Backend, Schema, SchemaName};
+    use weir_core::config::SchemaName;
 
     use super::super::tests::options;
     use super::super::{CDS, envoy, rds_path, sample};
@@ -80,15 +80,7 @@ mod tests {
             ("local", SchemaName::OpenAI),
         ];
         for (name, schema) in schemas {
-            let backend = Backend {
-                schema: Schema { name: schema, prefix: None, version: None },
-                hosts: vec![name.to_owned()],
-                address: None,
-                auth: None,
-                betas: None,
-                credential_override: None,
-                cache_marks: false,
-            };
+            let backend = sample::backend(name, schema);
             plan.filter.backends.insert(format!("default/{name}"), backend.into());
         }
         plan.filter.kept_key = Some(Key::derived(b"secret"));

@@ -10,7 +10,7 @@ use weir_core::endpoint::ClientApi;
 use weir_core::error::{Error as ClientError, Kind as ErrorKind};
 
 use super::form::SecretsBy;
-use super::{Error, Options, bootstrap, filter, local_limits, proto};
+use super::{Error, Options, bootstrap, filter, local_limits, proto, sockets};
 use crate::plan::{Listener, Plan};
 
 /// How long Envoy waits for the ratelimit service. A charge that takes longer is lost and a request passes without a
@@ -40,9 +40,9 @@ pub(super) fn http_1() -> Value {
         // sends no Host header gets a host name that no route has.
         "accept_http_10": true,
         "default_host_for_http_10": "http-1-0.invalid",
-        // No endpoint changes to another protocol. A server may ignore the wish (RFC 9110, section 7.8); Envoy would
+        // No endpoint changes to any other protocol. A server may ignore the wish (RFC 9110, section 7.8); Envoy would
         // wait for the end of a body that it passes on as another protocol's.
-        "ignore_http_11_upgrade": [{"safe_regex": {"regex": ".*"}}],
+        "ignore_http_11_upgrade": [{"safe_regex": {"regex": sockets::OTHER_PROTOCOLS}}],
     })
 }
 
@@ -163,6 +163,7 @@ fn connection_manager(listener: &Listener, options: &Options) -> Value {
         "request_headers_timeout": proto::duration(HEADERS_TIMEOUT),
         "stream_idle_timeout": proto::duration(listener.stream_idle_timeout.unwrap_or(DEFAULT_STREAM_IDLE_TIMEOUT)),
         "http_protocol_options": http_1(),
+        "upgrade_configs": sockets::upgrades(),
     });
     if let Value::Object(fields) = &mut manager {
         if let Some(timeout) = listener.request_received_timeout {

@@ -29,6 +29,7 @@ mod routes;
 #[cfg(test)]
 mod sample;
 mod secrets;
+mod sockets;
 #[cfg(test)]
 mod tests;
 mod traffic;

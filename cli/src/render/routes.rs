@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
 use super::direct::{self, Direct};
-use super::{Options, kept, listener, proto, ratelimit, traffic};
+use super::{Options, kept, listener, proto, ratelimit, sockets, traffic};
 use crate::plan::{
     Cluster, HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
 };
@@ -106,7 +106,7 @@ impl Context<'_> {
 
     fn list<'r>(&self, rules: impl Iterator<Item = &'r MatchedRule>) -> Vec<Value> {
         let of = |rule| {
-            let others = self.direct_route(rule).into_iter().chain(self.routes_to_one(rule));
+            let others = self.direct_route(rule).into_iter().chain(self.routes_elsewhere(rule));
             others.chain([self.route(rule, false)]).collect::<Vec<_>>()
         };
         rules.flat_map(of).collect()
@@ -127,17 +127,19 @@ impl Context<'_> {
         Some(route)
     }
 
-    /// The rule's routes to one of its backends each.
-    fn routes_to_one(&self, matched: &MatchedRule) -> Vec<Value> {
+    /// The rule's routes to other clusters than its own: for WebSockets, and to one of its backends each.
+    fn routes_elsewhere(&self, matched: &MatchedRule) -> Vec<Value> {
         let cluster = matched.rule.cluster.and_then(|index| self.plan.clusters.get(index));
-        let ways = cluster.map_or_else(Vec::new, |cluster| kept::ways(self.plan, self.options, cluster));
+        let of_sockets = cluster.filter(|_| !matched.passes_through());
+        let of_sockets = of_sockets.and_then(|cluster| sockets::way(self.plan, cluster));
+        let kept = cluster.map_or_else(Vec::new, |cluster| kept::ways(self.plan, self.options, cluster));
         let route = |(cluster, condition): (String, Value)| {
             let mut route = self.route(matched, false);
             add_header_condition(route.get_mut("match")?, condition);
             route.get_mut("route")?.as_object_mut()?.insert("cluster".to_owned(), cluster.into());
             Some(route)
         };
-        ways.into_iter().filter_map(route).collect()
+        of_sockets.into_iter().chain(kept).filter_map(route).collect()
     }
 
     fn route(&self, matched: &MatchedRule, is_direct: bool) -> Value {

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use weir_core::config::{Budget, Config, Selector};
+use weir_core::config::{Backend, Budget, Config, Schema, SchemaName, Selector};
 
 use super::plan::{
     ActiveCheck, AwsContainer, Backoff, CircuitBreaker, Cluster, ConsistentHash, ContainerToken, Endpoint,
@@ -29,6 +29,19 @@ fn cluster(name: &str, members: Vec<Member>) -> Cluster {
         ai: true,
         connect_timeout: Duration::from_secs(10),
         traffic: Traffic::default(),
+    }
+}
+
+/// What the filter knows of a backend.
+pub(super) fn backend(name: &str, schema: SchemaName) -> Backend {
+    Backend {
+        schema: Schema { name: schema, prefix: None, version: None },
+        hosts: vec![name.to_owned()],
+        address: None,
+        auth: None,
+        betas: None,
+        credential_override: None,
+        cache_marks: false,
     }
 }
 

@@ -26,7 +26,7 @@ use serde_json::Value;
 
 pub use self::release::Release;
 use super::kubernetes::{Input, Manifests, Names, kind_of, name_of, namespace_of};
-use super::{Error, Files, Form};
+use super::{Error, Files, Form, sockets};
 use crate::resources::kinds::{AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API};
 use crate::resources::{Report, ResourceId};
 
@@ -143,6 +143,11 @@ pub fn envoy_gateway(input: &Input, options: &Options) -> Result<(Files, Vec<Str
     Ok((renderer.manifests.into_files()?, renderer.notes))
 }
 
+/// Envoy decides whether a request may become a WebSocket by the route that it has before any filter is asked, and the
+/// one that takes all is none to a backend.
+const NO_SOCKETS: &str = "WebSockets (GET /v1/realtime, GET /v1/responses) get a 403 from Envoy Gateway's listeners, which allow \
+                          upgrades on routes alone: the model is not known yet when Envoy looks for one";
+
 /// The work on one set of resources. Mistakes are collected, so that one run shows all of them.
 struct Renderer<'a> {
     input: &'a Input,
@@ -169,6 +174,10 @@ impl<'a> Renderer<'a> {
         let extensions = self.extension(&config)?;
         self.patches(&rules, &routes, &config, &extensions, credentials.is_some())?;
         self.pass_on();
+        let mut members = rules.iter().flat_map(|rule| rule.members());
+        if members.any(|(_, member)| sockets::opens(&self.input.plan, &member.backend)) {
+            self.notes.push(NO_SOCKETS.to_owned());
+        }
         Ok(())
     }
 

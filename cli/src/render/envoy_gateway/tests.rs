@@ -83,6 +83,15 @@ fn a_secret_may_be_in_the_cluster_only() {
 }
 
 #[test]
+fn who_may_want_websockets_is_told() {
+    let (_, notes) = envoy_gateway(&input(BASE), &module()).unwrap();
+    assert!(notes.iter().any(|note| note.contains("/v1/realtime")), "{notes:?}");
+    let other = BASE.replace("name: OpenAI", "name: Cohere");
+    let (_, notes) = envoy_gateway(&input(&other), &module()).unwrap();
+    assert!(!notes.iter().any(|note| note.contains("/v1/realtime")), "{notes:?}");
+}
+
+#[test]
 fn without_patches_there_is_no_file_of_them() {
     assert!(rendered(&direct_only(), &module()).get(PATCHES).is_none());
     assert!(rendered(BASE, &module()).get(PATCHES).is_some());

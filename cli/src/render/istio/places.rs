@@ -109,7 +109,8 @@ impl Place {
         let role = role.then(|| filter::discovered(filter::BACKEND));
         // Secrets are the proxy's environment here, and stay what they are while it runs.
         let addresses = Addresses::default();
-        let upstream = Upstream { role, system_ca: Path::new(SYSTEM_CA), addresses: &addresses };
+        let system_ca = Path::new(SYSTEM_CA);
+        let upstream = Upstream { role, system_ca, addresses: &addresses, is_http_1: false };
         Some(add_cluster(&clusters::backends(&Cluster { name, ..cluster.clone() }, &upstream)))
     }
 }
