@@ -11,7 +11,7 @@
 //!   less.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::Envelope;
 use super::rules::{self, Rule};
@@ -36,7 +36,7 @@ struct Call<'a> {
 
 /// Calls of one id that wait for results: those of each message, the latest message last. Some providers count their
 /// calls anew in each answer.
-type Waiting<'a> = HashMap<Cow<'a, str>, Vec<VecDeque<usize>>>;
+type Waiting<'a> = BTreeMap<Cow<'a, str>, Vec<VecDeque<usize>>>;
 
 /// Puts each result behind its call. `asked` are the messages that `messages` were made of.
 ///
@@ -52,7 +52,7 @@ pub(in crate::wire) fn pair<'a>(
     let place = |index: usize| asked.get(index).map(|message| message.origin).unwrap_or_default();
     let longest = envelope.longest_call_id();
     let mut calls: Vec<Call<'a>> = Vec::new();
-    let mut used = HashSet::new();
+    let mut used = BTreeSet::new();
     let mut waiting = Waiting::new();
     let mut results: Vec<Vec<Block<'a>>> = Vec::with_capacity(messages.len());
     // The last message that was more than results.
@@ -126,7 +126,7 @@ fn register<'a>(
     message: &mut Message<'a>,
     longest: usize,
     calls: &mut Vec<Call<'a>>,
-    used: &mut HashSet<Cow<'a, str>>,
+    used: &mut BTreeSet<Cow<'a, str>>,
     waiting: &mut Waiting<'a>,
 ) {
     let mut number = 0;

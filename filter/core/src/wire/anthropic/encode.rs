@@ -86,14 +86,14 @@ pub(in crate::wire) fn max_tokens(
             .filter(|budget| *budget >= params.default_max_tokens);
         params.default_max_tokens.saturating_add(budget.unwrap_or(0))
     });
-    match names.output_limit() {
-        Some(limit) if wanted > limit => {
+    match names.output_limit(wanted) {
+        Some(limit) => {
             if request.max_tokens.is_some() {
                 losses.add("max_tokens", Rule::MaxTokens);
             }
             limit
         }
-        _ => wanted,
+        None => wanted,
     }
 }
 

@@ -132,9 +132,10 @@ impl ModelNames<'_> {
         is_taken && self.is_one_of(INSTRUCTIONS_WITHIN)
     }
 
-    /// The most tokens of an answer, where that is known.
-    pub(in crate::wire) fn output_limit(self) -> Option<u64> {
-        OUTPUT_LIMITS.iter().find(|(_, models)| self.is_one_of(models)).map(|(limit, _)| *limit)
+    /// The most tokens of an answer, where that is known to be less than `wanted`.
+    pub(in crate::wire) fn output_limit(self, wanted: u64) -> Option<u64> {
+        let mut lower = OUTPUT_LIMITS.iter().filter(|(limit, _)| *limit < wanted);
+        lower.find(|(_, models)| self.is_one_of(models)).map(|(limit, _)| *limit)
     }
 
     pub(in crate::wire) fn always_thinks(self) -> bool {
