@@ -341,12 +341,14 @@ impl Stream {
         }
     }
 
-    /// That of the next event, if they are numbered.
+    /// That of the client's next event, if they are numbered.
     fn next_number(&self) -> Option<u64> {
-        match &self.mode {
+        let next = match &self.mode {
             Mode::Watch(observer) => observer.next_number(),
             Mode::Translate(translation) => translation.writer.next_number(),
-        }
+        };
+        // The client has none of what is kept back.
+        if self.kept_back.is_empty() { next } else { next.map(|_| 0) }
     }
 
     /// Whether the client waits for nothing more: the API's last word has gone to it, or an error.

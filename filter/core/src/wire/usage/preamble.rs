@@ -1,5 +1,11 @@
 //! What comes before the first content of a stream that passes.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
 use super::facts::Facts;
 use super::watch::Shape;
 use crate::codec::json;
@@ -22,8 +28,9 @@ pub fn is_preamble(shape: Shape, data: &[u8]) -> bool {
         return false;
     }
     match shape {
-        // All that is said, is said in choices.
-        Shape::Chat | Shape::Completions | Shape::Gemini => true,
+        Shape::Chat => deltas(data).iter().all(says_nothing),
+        Shape::Completions => true,
+        Shape::Gemini => parts(data).iter().all(says_nothing),
         Shape::Messages => match text_of(data, "type").as_str() {
             "message_start" | "ping" | "content_block_stop" => true,
             "content_block_delta" => matches!(
@@ -53,6 +60,55 @@ pub fn is_preamble(shape: Shape, data: &[u8]) -> bool {
         ),
         Shape::Other => false,
     }
+}
+
+/// The members of a delta or a part.
+type Members<'d> = BTreeMap<Cow<'d, str>, &'d RawValue>;
+
+/// Whether there is nothing but words about it, and members that are empty.
+fn says_nothing(members: &Members<'_>) -> bool {
+    let is_empty = |json: &str| matches!(json, "null" | "\"\"" | "[]" | "{}");
+    members.iter().all(|(name, json)| matches!(&**name, "role" | "thought") || is_empty(json.get()))
+}
+
+/// The deltas of a chat's chunk.
+fn deltas(data: &[u8]) -> Vec<Members<'_>> {
+    #[derive(Deserialize)]
+    struct Chunk<'d> {
+        #[serde(borrow)]
+        choices: Option<Vec<Choice<'d>>>,
+    }
+    #[derive(Deserialize)]
+    struct Choice<'d> {
+        #[serde(borrow)]
+        delta: Option<Members<'d>>,
+    }
+    let chunk: Option<Chunk<'_>> = serde_json::from_slice(data).ok();
+    let choices = chunk.and_then(|chunk| chunk.choices).unwrap_or_default();
+    choices.into_iter().filter_map(|choice| choice.delta).collect()
+}
+
+/// The parts of a piece of Gemini's.
+fn parts(data: &[u8]) -> Vec<Members<'_>> {
+    #[derive(Deserialize)]
+    struct Piece<'d> {
+        #[serde(borrow)]
+        candidates: Option<Vec<Candidate<'d>>>,
+    }
+    #[derive(Deserialize)]
+    struct Candidate<'d> {
+        #[serde(borrow)]
+        content: Option<Content<'d>>,
+    }
+    #[derive(Deserialize)]
+    struct Content<'d> {
+        #[serde(borrow)]
+        parts: Option<Vec<Members<'d>>>,
+    }
+    let piece: Option<Piece<'_>> = serde_json::from_slice(data).ok();
+    let candidates = piece.and_then(|piece| piece.candidates).unwrap_or_default();
+    let contents = candidates.into_iter().filter_map(|candidate| candidate.content?.parts);
+    contents.flatten().collect()
 }
 
 /// The text of a member, empty where it has none.
@@ -95,6 +151,11 @@ mod tests {
         (Shape::Chat, r#"{"choices":[{"index":0,"delta":{},"finish_reason":""}]}"#),
         (Shape::Chat, r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#),
         (Shape::Chat, r#"{"choices":[],"usage":{"prompt_tokens":3}}"#),
+        (Shape::Chat, r#"{"choices":null}"#),
+        (
+            Shape::Chat,
+            r#"{"choices":[{"index":0,"delta":{"role":"assistant","tool_calls":[],"images":[]}}]}"#,
+        ),
         (Shape::Completions, r#"{"choices":[{"index":0,"text":"","finish_reason":null}]}"#),
         (
             Shape::Messages,
@@ -141,6 +202,7 @@ mod tests {
             r#"{"type":"content-start","delta":{"message":{"content":{"type":"text","text":""}}}}"#,
         ),
         (Shape::Gemini, r#"{"candidates":[{"content":{"parts":[{"text":""}],"role":"model"}}]}"#),
+        (Shape::Gemini, r#"{"candidates":[{"content":{"parts":[{"text":"","thought":true}]}}]}"#),
         (Shape::Gemini, r#"{"usageMetadata":{"promptTokenCount":3},"modelVersion":"m"}"#),
         (Shape::Gemini, r#"{"candidates":[{"finishReason":"FINISH_REASON_UNSPECIFIED"}]}"#),
     ];
@@ -150,6 +212,11 @@ mod tests {
         (Shape::Chat, r#"{"choices":[{"index":0,"delta":{}},{"index":1,"delta":{"content":"a"}}]}"#),
         (Shape::Chat, r#"{"choices":[{"delta":{"reasoning_content":"a"}}]}"#),
         (Shape::Chat, r#"{"choices":[{"delta":{"refusal":"a"}}]}"#),
+        (Shape::Chat, r#"{"choices":[{"delta":{"content":"","images":[{"image_url":{"url":"u"}}]}}]}"#),
+        (
+            Shape::Chat,
+            r#"{"choices":[{"delta":{"reasoning_details":[{"type":"reasoning.encrypted","data":"x"}]}}]}"#,
+        ),
         (
             Shape::Chat,
             r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]}}]}"#,
@@ -220,6 +287,11 @@ mod tests {
         (Shape::Gemini, r#"{"candidates":[{"content":{"parts":[{"text":"a","thought":true}]}}]}"#),
         (Shape::Gemini, r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f"}}]}}]}"#),
         (Shape::Gemini, r#"{"candidates":[{"content":{"parts":[{"text":""}]},"finishReason":"STOP"}]}"#),
+        (
+            Shape::Gemini,
+            r#"{"candidates":[{"content":{"parts":[{"codeExecutionResult":{"outcome":"OUTCOME_OK"}}]}}]}"#,
+        ),
+        (Shape::Gemini, r#"{"candidates":[{"content":{"parts":[{"text":"","thoughtSignature":"x"}]}}]}"#),
         (Shape::Gemini, r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#),
         (Shape::Other, r#"{"type":"speech.audio.delta","audio":""}"#),
     ];
