@@ -156,7 +156,7 @@ def main():
                     return 0
                 results, missing = measure(options, stage)
                 # These are exact, so they can be held.
-                costly = calls.check(stage) if options.smoke else []
+                costly = calls.check(stage, options.scenario or NAMES) if options.smoke else []
             finally:
                 stage.close()
     except (parts.Missing, Failed) as missing:
