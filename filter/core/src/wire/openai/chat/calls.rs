@@ -112,7 +112,8 @@ impl Calls {
         let Some(call) = self.calls.get_mut(position) else { return Ok(()) };
         if is_late {
             // Its block has stopped, at its end or because something else began.
-            return if call.json.is_complete() || arguments.trim().is_empty() {
+            let is_nothing = if call.is_custom { arguments.is_empty() } else { arguments.trim().is_empty() };
+            return if call.json.is_complete() || is_nothing {
                 Ok(())
             } else {
                 Err(Error::bad_answer(
