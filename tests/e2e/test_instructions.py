@@ -1,5 +1,5 @@
-"""Instructions within a conversation, from OpenAI's SDK to Claude wherever it is served. The stand-in refuses them at models and in
-places where the real one does."""
+"""Instructions within a conversation, from OpenAI's SDK to Claude wherever it is served. The stand-in refuses them at models
+and in places where the real one does."""
 
 import json
 

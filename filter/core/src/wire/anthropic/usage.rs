@@ -49,8 +49,8 @@ struct ServerToolUse {
     code_execution_requests: Count,
 }
 
-/// What making a conversation shorter used, as Anthropic counts it. The other counters do not contain it, as they do all
-/// other iterations of the model: `anthropic.types.beta.BetaUsage`.
+/// What making a conversation shorter used, as Anthropic counts it. The other counters do not contain it, as they do
+/// all other iterations of the model: `anthropic.types.beta.BetaUsage`.
 #[derive(Debug, Clone, Copy, Default)]
 struct Compactions(Usage);
 

@@ -1,11 +1,11 @@
 //! Cohere Embed on Bedrock: <https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-embed.html>.
 
 use super::titan::wanted_length;
-use super::usage;
 use crate::chat::Losses;
 use crate::error::Result;
 use crate::job::Answer;
 use crate::job::embeddings::{Cut, Request, Vector};
+use crate::usage::Counter;
 use crate::wire::cohere::embed::{Body, CUTS, Cuts, read};
 use crate::wire::job::Seen;
 use crate::wire::to_json;
@@ -39,5 +39,6 @@ pub(super) fn encode(request: &Request, version: Version, losses: &mut Losses) -
 
 pub(super) fn decode<'a>(seen: &Seen<'_>, body: &'a [u8]) -> Result<Answer<Vec<Vector<'a>>>> {
     let answer = read(body)?;
-    Ok(Answer { usage: usage(answer.usage.input(), seen), ..answer })
+    let usage = answer.usage.with([(Counter::Input, answer.usage.input().or(seen.input_tokens))]);
+    Ok(Answer { usage, ..answer })
 }

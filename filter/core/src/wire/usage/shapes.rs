@@ -15,16 +15,22 @@ pub(super) struct OpenAiUsage {
     input_tokens: Count,
     output_tokens: Count,
     total_tokens: Count,
-    prompt_tokens_details: Option<Box<InputDetails>>,
+    #[serde(deserialize_with = "object")]
+    prompt_tokens_details: InputDetails,
+    #[serde(deserialize_with = "object")]
+    input_tokens_details: InputDetails,
     /// Transcriptions and the Realtime API leave out an `s`.
-    #[serde(alias = "input_token_details")]
-    input_tokens_details: Option<Box<InputDetails>>,
-    completion_tokens_details: Option<Box<OutputDetails>>,
-    #[serde(alias = "output_token_details")]
-    output_tokens_details: Option<Box<OutputDetails>>,
+    #[serde(deserialize_with = "object")]
+    input_token_details: InputDetails,
+    #[serde(deserialize_with = "object")]
+    completion_tokens_details: OutputDetails,
+    #[serde(deserialize_with = "object")]
+    output_tokens_details: OutputDetails,
+    #[serde(deserialize_with = "object")]
+    output_token_details: OutputDetails,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default)]
 struct InputDetails {
     cached_tokens: Count,
@@ -36,7 +42,7 @@ struct InputDetails {
     image_tokens: Count,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(default)]
 struct OutputDetails {
     reasoning_tokens: Count,
@@ -46,21 +52,25 @@ struct OutputDetails {
 
 impl From<OpenAiUsage> for Usage {
     fn from(usage: OpenAiUsage) -> Self {
-        let input = usage.prompt_tokens_details.or(usage.input_tokens_details).unwrap_or_default();
-        let output = usage.completion_tokens_details.or(usage.output_tokens_details).unwrap_or_default();
-        let cache_writes =
-            [input.cache_creation_input_tokens, input.cache_creation_tokens, input.cache_write_tokens];
+        let inputs = [usage.prompt_tokens_details, usage.input_tokens_details, usage.input_token_details];
+        let input = |count: fn(&InputDetails) -> Count| inputs.iter().map(count).find_map(Count::get);
+        let outputs =
+            [usage.completion_tokens_details, usage.output_tokens_details, usage.output_token_details];
+        let output = |count: fn(&OutputDetails) -> Count| outputs.iter().map(count).find_map(Count::get);
+        let cache_writes = input(|details| details.cache_creation_input_tokens)
+            .or_else(|| input(|details| details.cache_creation_tokens))
+            .or_else(|| input(|details| details.cache_write_tokens));
         Usage::of([
             (Counter::Input, usage.prompt_tokens.get().or(usage.input_tokens.get())),
-            (Counter::CachedInput, input.cached_tokens.get()),
-            (Counter::CacheCreationInput, cache_writes.into_iter().find_map(Count::get)),
+            (Counter::CachedInput, input(|details| details.cached_tokens)),
+            (Counter::CacheCreationInput, cache_writes),
             (Counter::Output, usage.completion_tokens.get().or(usage.output_tokens.get())),
-            (Counter::Reasoning, output.reasoning_tokens.get()),
+            (Counter::Reasoning, output(|details| details.reasoning_tokens)),
             (Counter::Total, usage.total_tokens.get()),
-            (Counter::AudioInput, input.audio_tokens.get()),
-            (Counter::ImageInput, input.image_tokens.get()),
-            (Counter::AudioOutput, output.audio_tokens.get()),
-            (Counter::ImageOutput, output.image_tokens.get()),
+            (Counter::AudioInput, input(|details| details.audio_tokens)),
+            (Counter::ImageInput, input(|details| details.image_tokens)),
+            (Counter::AudioOutput, output(|details| details.audio_tokens)),
+            (Counter::ImageOutput, output(|details| details.image_tokens)),
         ])
     }
 }
@@ -117,11 +127,17 @@ impl From<CohereMeta> for Usage {
     fn from(meta: CohereMeta) -> Self {
         let CohereUnits { input_tokens, output_tokens, image_tokens, images, search_units } =
             meta.billed_units;
-        let tokens = meta.tokens.unwrap_or(CohereTokens { input_tokens, output_tokens });
+        // Tokens of pictures are billed beside those of texts.
+        let billed =
+            [input_tokens, image_tokens].into_iter().filter_map(Count::get).reduce(u64::saturating_add);
+        let (input, output) = match meta.tokens {
+            Some(tokens) => (tokens.input_tokens.get(), tokens.output_tokens.get()),
+            None => (billed, output_tokens.get()),
+        };
         Usage::of([
-            (Counter::Input, tokens.input_tokens.get()),
+            (Counter::Input, input),
             (Counter::CachedInput, meta.cached_tokens.get()),
-            (Counter::Output, tokens.output_tokens.get()),
+            (Counter::Output, output),
             (Counter::ImageInput, image_tokens.get()),
             (Counter::Images, images.get()),
             (Counter::SearchUnits, search_units.get()),

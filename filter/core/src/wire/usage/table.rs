@@ -94,6 +94,22 @@ fn table() -> Vec<Row> {
             vec![(Input, 10), (Output, 5), (Total, 15), (AudioInput, 10)],
         ),
         (
+            "openai.types.realtime.RealtimeResponseUsage",
+            Of(Endpoint::Responses),
+            json!({"usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15,
+                "input_token_details": {"cached_tokens": 1, "text_tokens": 2, "audio_tokens": 5, "image_tokens": 3},
+                "output_token_details": {"text_tokens": 1, "audio_tokens": 4}}}),
+            vec![
+                (Input, 10),
+                (CachedInput, 1),
+                (Output, 5),
+                (Total, 15),
+                (AudioInput, 5),
+                (ImageInput, 3),
+                (AudioOutput, 4),
+            ],
+        ),
+        (
             "google.genai.types.GenerateContentResponseUsageMetadata",
             Of(Endpoint::GenerateContent),
             json!({"usageMetadata": {"promptTokenCount": 20, "cachedContentTokenCount": 4,
@@ -142,7 +158,7 @@ fn table() -> Vec<Row> {
             "cohere.types.ApiMeta",
             Of(Endpoint::Rerank),
             json!({"meta": {"billed_units": {"search_units": 2.0, "images": 3, "image_tokens": 4}}}),
-            vec![(ImageInput, 4), (SearchUnits, 2), (Images, 3)],
+            vec![(Input, 4), (Total, 4), (ImageInput, 4), (SearchUnits, 2), (Images, 3)],
         ),
     ]
 }
@@ -202,6 +218,16 @@ fn a_response_in_events_tells_what_its_tools_did() {
 fn odd_details_cost_nothing_else() {
     for odd in ["null", "7", "\"text\"", "[]", "[1]", "{}", r#"[{"modality":7,"ttl":[]}]"#] {
         for (endpoint, usage, details) in [
+            (
+                Endpoint::ChatCompletions,
+                r#""usage":{"prompt_tokens":3"#,
+                ["prompt_tokens_details", "completion_tokens_details", "input_tokens_details"],
+            ),
+            (
+                Endpoint::Transcriptions,
+                r#""usage":{"input_tokens":3"#,
+                ["input_token_details", "input_tokens_details", "output_token_details"],
+            ),
             (
                 Endpoint::GenerateContent,
                 r#""usageMetadata":{"promptTokenCount":3"#,
