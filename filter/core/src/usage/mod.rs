@@ -21,9 +21,8 @@ pub use counter::Counter;
 pub struct Usage {
     /// A bit for each counter that was reported.
     reported: u32,
-    /// 0 where nothing was reported. No request comes near the largest number, and streams keep several of these while
-    /// they wait.
-    counts: [u32; Counter::ALL.len()],
+    /// 0 where nothing was reported.
+    counts: [u64; Counter::ALL.len()],
 }
 
 impl Usage {
@@ -44,13 +43,13 @@ impl Usage {
     #[must_use]
     pub fn get(&self, counter: Counter) -> Option<u64> {
         let count = self.counts.get(counter as usize)?;
-        (self.reported & bit(counter) != 0).then_some(u64::from(*count))
+        (self.reported & bit(counter) != 0).then_some(*count)
     }
 
-    /// Says what was reported of `counter`. More than 32 bits hold is as much as they hold.
+    /// Says what was reported of `counter`.
     pub fn set(&mut self, counter: Counter, count: Option<u64>) {
         if let Some(slot) = self.counts.get_mut(counter as usize) {
-            *slot = u32::try_from(count.unwrap_or(0)).unwrap_or(u32::MAX);
+            *slot = count.unwrap_or(0);
         }
         match count {
             Some(_) => self.reported |= bit(counter),
@@ -195,7 +194,7 @@ mod tests {
             (usage(Some(5), Some(5), Some(12)), Some(12)),
             (usage(None, None, Some(7)), Some(7)),
             (usage(None, Some(3), None), Some(3)),
-            (usage(Some(u64::MAX), Some(1), None), Some(u64::from(u32::MAX) + 1)),
+            (usage(Some(u64::MAX), Some(1), None), Some(u64::MAX)),
             (usage(None, None, None), None),
         ] {
             assert_eq!(reported.total_or_sum(), total, "{reported:?}");

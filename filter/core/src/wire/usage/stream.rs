@@ -17,7 +17,8 @@ use crate::wire::gemini;
 #[derive(Debug)]
 pub struct StreamObserver {
     watch: &'static Watch,
-    totals: Totals,
+    /// Of Anthropic's messages.
+    totals: Option<Box<Totals>>,
     observed: Observed,
     /// How many choices were asked for.
     asked_choices: u32,
@@ -50,7 +51,7 @@ impl StreamObserver {
     pub fn new(endpoint: Endpoint, choices: u32) -> Self {
         Self {
             watch: endpoint.watch(),
-            totals: Totals::default(),
+            totals: None,
             observed: Observed::default(),
             asked_choices: choices,
             choices: Choices::default(),
@@ -175,12 +176,13 @@ impl StreamObserver {
             | CounterKind::TotalTokens => return self.observed.usage.merge(openai(usage, tools)),
         }
         let Some(counters) = read::<Counters>(usage) else { return };
+        let totals = self.totals.get_or_insert_default();
         match kind {
-            Kind::MessageStart => self.totals.start(&counters),
-            Kind::MessageDelta => self.totals.delta(&counters),
+            Kind::MessageStart => totals.start(&counters),
+            Kind::MessageDelta => totals.delta(&counters),
             _ => return,
         }
-        self.observed.usage = self.totals.usage();
+        self.observed.usage = totals.usage();
     }
 }
 
