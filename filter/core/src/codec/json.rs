@@ -98,6 +98,13 @@ pub enum ScanError {
         /// The name that was asked for.
         name: String,
     },
+    /// A key that some backend would take for another one, which is not there.
+    Folded {
+        /// The key.
+        at: usize,
+        /// The name that was asked for.
+        name: String,
+    },
 }
 
 impl ScanError {
@@ -108,7 +115,8 @@ impl ScanError {
             | ScanError::Syntax { at, .. }
             | ScanError::TooDeep { at }
             | ScanError::NotAnObject { at }
-            | ScanError::Duplicate { at, .. } => *at = at.saturating_add(offset),
+            | ScanError::Duplicate { at, .. }
+            | ScanError::Folded { at, .. } => *at = at.saturating_add(offset),
         }
         self
     }
@@ -124,6 +132,9 @@ impl fmt::Display for ScanError {
             }
             ScanError::NotAnObject { at } => write!(f, "a JSON object is expected at byte {at}"),
             ScanError::Duplicate { at, name } => write!(f, "the member {name:?} appears again at byte {at}"),
+            ScanError::Folded { at, name } => {
+                write!(f, "the member {name:?} is written in another case at byte {at}")
+            }
         }
     }
 }
@@ -147,7 +158,17 @@ pub(crate) fn member(object: &[u8], name: &str) -> Option<Member> {
 ///
 /// When the body is not exactly one JSON object in UTF-8, is too deep, or has a duplicate of one of `names`.
 pub fn scan<const N: usize>(body: &[u8], names: [&str; N]) -> Result<Scan<N>, ScanError> {
-    scan_with(body, names, false)
+    scan_with(body, names, Takes { nan: false, folded: true })
+}
+
+/// As [`scan`], where a single key in the wrong case is refused as well: what is not named must not be there under
+/// another spelling.
+///
+/// # Errors
+///
+/// As [`scan`], and when there is such a key.
+pub fn scan_to_the_letter<const N: usize>(body: &[u8], names: [&str; N]) -> Result<Scan<N>, ScanError> {
+    scan_with(body, names, Takes { nan: false, folded: false })
 }
 
 /// As [`scan`], of what a provider sent to be passed on: it may have `NaN`, `Infinity` and `-Infinity` for numbers,
@@ -157,13 +178,20 @@ pub fn scan<const N: usize>(body: &[u8], names: [&str; N]) -> Result<Scan<N>, Sc
 ///
 /// As [`scan`].
 pub fn scan_answer<const N: usize>(body: &[u8], names: [&str; N]) -> Result<Scan<N>, ScanError> {
-    scan_with(body, names, true)
+    scan_with(body, names, Takes { nan: true, folded: true })
 }
 
-fn scan_with<const N: usize>(body: &[u8], names: [&str; N], takes_nan: bool) -> Result<Scan<N>, ScanError> {
+/// What else than JSON of exact names is taken.
+struct Takes {
+    nan: bool,
+    /// A single key in the wrong case, as one that was not asked for.
+    folded: bool,
+}
+
+fn scan_with<const N: usize>(body: &[u8], names: [&str; N], takes: Takes) -> Result<Scan<N>, ScanError> {
     let mut members = [const { None }; N];
     let mut seen = [false; N];
-    let object = walk_with(body, takes_nan, |visit| {
+    let object = walk_with(body, takes.nan, |visit| {
         for ((name, member), seen) in names.iter().zip(&mut members).zip(&mut seen) {
             let sameness = visit.key.compare(name);
             if sameness == Sameness::Different {
@@ -174,6 +202,8 @@ fn scan_with<const N: usize>(body: &[u8], names: [&str; N], takes_nan: bool) -> 
             }
             if sameness == Sameness::Exact {
                 *member = Some(visit.member.clone());
+            } else if !takes.folded {
+                return Err(ScanError::Folded { at: visit.member.entry.start, name: (*name).to_owned() });
             }
         }
         Ok(())

@@ -110,7 +110,9 @@ impl Models {
     pub(crate) fn renamed(&self, endpoint: Endpoint, message: &[u8]) -> Result<Option<Vec<u8>>> {
         let unreadable = |error: ScanError| Error::bad_request(format!("malformed message: {error}"));
         let [kind, model, session, response] =
-            json::scan(message, ["type", MODEL, INNER[0], INNER[1]]).map_err(unreadable)?.members;
+            json::scan_to_the_letter(message, ["type", MODEL, INNER[0], INNER[1]])
+                .map_err(unreadable)?
+                .members;
         let mut edits = Vec::new();
         let creates = || kind.as_ref().and_then(|kind| kind.as_str(message)).as_deref() == Some(CREATE);
         match model.filter(|model| !model.is_null(message)) {
@@ -128,7 +130,7 @@ impl Models {
             if !raw.starts_with(b"{") {
                 continue;
             }
-            let [model] = json::scan(raw, [MODEL]).map_err(unreadable)?.members;
+            let [model] = json::scan_to_the_letter(raw, [MODEL]).map_err(unreadable)?.members;
             let place = || format!("{name}.{MODEL}");
             if let Some(model) = model.filter(|model| !model.is_null(raw))
                 && self.is_other(&place(), &model, raw)?
@@ -233,6 +235,13 @@ mod tests {
             r#"{"type":"response.create","model":"dear"}"#,
             r#"{"model":"fast","model":"dear"}"#,
             r#"{"model":"fast","Model":"dear"}"#,
+            r#"{"Model":"dear"}"#,
+            r#"{"MOD\u0045L":"dear"}"#,
+            r#"{"Type":"response.create"}"#,
+            r#"{"Session":{"model":"dear"}}"#,
+            r#"{"session":{"Model":"dear"}}"#,
+            r#"{"re\u017fponse":{"model":"dear"}}"#,
+            r#"{"response":{"mOdel":"dear"}}"#,
             r#"{"mod\u0065l":"dear"}"#,
             r#"{"model":["dear"]}"#,
             r#"{"session":{"model":"dear"}}"#,
