@@ -64,7 +64,9 @@ fn parameters(query: Option<&str>) -> impl Iterator<Item = (String, &str)> {
 /// The client's query for a backend that is asked for `model`, at `path`: what names a model there names this one.
 pub(crate) fn query(endpoint: Endpoint, path: &str, query: &str, model: &str) -> String {
     // OpenAI's Responses have no such parameter, and Azure's dated versions another.
-    let is_named = endpoint == Endpoint::Realtime && !path.contains(&format!("{DEPLOYMENT}="));
+    let own = path.split_once('?').map(|(_, query)| query);
+    let has_deployment = parameters(own).any(|(name, _)| name == DEPLOYMENT);
+    let is_named = endpoint == Endpoint::Realtime && !has_deployment;
     let renamed = |(name, parameter): (String, &str)| match name.as_str() {
         MODEL if is_named => Some(format!("{MODEL}={}", utf8_percent_encode(model, VALUE))),
         MODEL | DEPLOYMENT => None,
@@ -187,6 +189,12 @@ mod tests {
         assert_eq!(of(Endpoint::Realtime, "/v1/realtime", asked), "call_id=c%20d&model=org%2Fm%261&a");
         assert_eq!(of(Endpoint::Realtime, "/v1/realtime", "intent=transcription"), "intent=transcription");
         assert_eq!(of(Endpoint::Realtime, "/openai/realtime?deployment=x", asked), "call_id=c%20d&a");
+        for path in
+            ["/deployment=x/v1/realtime", "/v1/realtime?of=deployment=x", "/v1/realtime?no-deployment=x"]
+        {
+            assert_eq!(of(Endpoint::Realtime, path, "a"), "a", "{path}");
+            assert_eq!(of(Endpoint::Realtime, path, "model=m"), "model=org%2Fm%261", "{path}");
+        }
         assert_eq!(of(Endpoint::ResponsesSocket, "/v1/responses", "model=m"), "");
     }
 
