@@ -23,45 +23,34 @@ pub struct Head {
     pub length: u64,
 }
 
-/// What a frame carries (RFC 6455, 5.2).
+/// What a frame carries, by the bits that say so (RFC 6455, 5.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Opcode {
     /// More of the message before.
-    Continuation,
+    Continuation = 0x0,
     /// A message of text, or its beginning.
-    Text,
+    Text = 0x1,
     /// The same of bytes.
-    Binary,
+    Binary = 0x2,
     /// The end of what its sender has to say.
-    Close,
+    Close = 0x8,
     /// A question whether the peer is there.
-    Ping,
+    Ping = 0x9,
     /// The answer to it.
-    Pong,
+    Pong = 0xa,
 }
 
 impl Opcode {
+    const ALL: [Opcode; 6] =
+        [Opcode::Continuation, Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
+
     fn of(bits: u8) -> Option<Opcode> {
-        Some(match bits {
-            0x0 => Opcode::Continuation,
-            0x1 => Opcode::Text,
-            0x2 => Opcode::Binary,
-            0x8 => Opcode::Close,
-            0x9 => Opcode::Ping,
-            0xa => Opcode::Pong,
-            _ => return None,
-        })
+        Opcode::ALL.into_iter().find(|opcode| opcode.bits() == bits)
     }
 
     fn bits(self) -> u8 {
-        match self {
-            Opcode::Continuation => 0x0,
-            Opcode::Text => 0x1,
-            Opcode::Binary => 0x2,
-            Opcode::Close => 0x8,
-            Opcode::Ping => 0x9,
-            Opcode::Pong => 0xa,
-        }
+        self as u8
     }
 
     /// Whether it may stand between the frames of a message, and is no part of it.
