@@ -145,8 +145,9 @@ pub fn envoy_gateway(input: &Input, options: &Options) -> Result<(Files, Vec<Str
 
 /// Envoy decides whether a request may become a WebSocket by the route that it has before any filter is asked, and the
 /// one that takes all is none to a backend.
-const NO_SOCKETS: &str = "WebSockets (GET /v1/realtime, GET /v1/responses) get a 403 from Envoy Gateway's listeners, which allow \
-                          upgrades on routes alone: the model is not known yet when Envoy looks for one";
+const NO_SOCKETS: &str = "WebSockets (GET /v1/realtime, GET /v1/responses) get a 403 from Envoy Gateway's \
+                          listeners, which allow upgrades on routes alone: the model is not known yet when Envoy \
+                          looks for one";
 
 /// The work on one set of resources. Mistakes are collected, so that one run shows all of them.
 struct Renderer<'a> {

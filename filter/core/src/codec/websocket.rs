@@ -185,8 +185,8 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// The next piece of what is left of a chunk. `None`: it is used up. A frame that has a payload has no piece without
-    /// any of it, so that only the first is at 0.
+    /// The next piece of what is left of a chunk. `None`: it is used up. A frame that has a payload has no piece
+    /// without any of it, so that only the first is at 0.
     ///
     /// # Errors
     ///
