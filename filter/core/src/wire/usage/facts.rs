@@ -93,6 +93,8 @@ impl Kind {
             | b"transcript.text.done"
             | b"speech.audio.done" => Kind::End,
             b"response.audio.delta" | b"response.output_audio.delta" => Kind::SoundDelta,
+            // What a user says in the Realtime API is part of the conversation, and of no answer.
+            _ if kind.starts_with(b"conversation.") => Kind::Other,
             _ if kind.ends_with(b".delta") => Kind::Delta,
             _ => Kind::Other,
         }

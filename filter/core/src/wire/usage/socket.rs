@@ -68,13 +68,16 @@ mod tests {
         "usage":{"input_tokens":10,"input_tokens_details":{"cached_tokens":4},"output_tokens":3,
         "output_tokens_details":{"reasoning_tokens":2},"total_tokens":13}}}"#;
 
+    const HEARD: &str = r#"{"type":"conversation.item.input_audio_transcription.delta","delta":"a"}"#;
+
     #[test]
     fn the_usage_of_all_answers_is_added_up() {
         let mut observer = SocketObserver::default();
         for (message, is_content, is_complete) in [
             (r#"{"type":"session.created","session":{"model":"gpt-realtime"}}"#, false, true),
-            (r#"{"type":"conversation.item.input_audio_transcription.delta","delta":"a"}"#, false, true),
+            (HEARD, false, true),
             (r#"{"type":"response.created","response":{"id":"r","usage":null}}"#, false, false),
+            (HEARD, false, false),
             (r#"{"type":"response.output_audio.delta","delta":"UklG"}"#, true, false),
             (r#"{"type":"error","error":{"type":"invalid_request_error"}}"#, false, false),
             (DONE, false, true),
