@@ -19,7 +19,7 @@ use crate::kept::Kept;
 use crate::limit::{Claim, Standing};
 use crate::pulse::Pulse;
 use crate::usage::record::{Abandoned, Record, UsageStatus};
-use crate::usage::{Counter, Usage};
+use crate::usage::{Counter, Usage, estimated};
 use crate::wire::usage::Tokens;
 
 /// The longest name of a model that is taken from an answer into a record, in characters.
@@ -150,7 +150,7 @@ pub struct Progress {
     pub headers_only: Option<Error>,
     /// The model that the backend says it used.
     pub response_model: String,
-    /// What the provider reported.
+    /// What the provider reported; through a WebSocket, with what is estimated of answers under way.
     pub usage: Usage,
     /// How much content was seen of the answer, in bytes of UTF-8: for answers whose provider reports nothing.
     pub seen_output_bytes: u64,
@@ -323,9 +323,7 @@ impl Exchange {
             Some(Tokens::Input) => (true, false),
             Some(Tokens::InputAndOutput) => (true, true),
         };
-        // Four bytes of English or code are about a token in every tokenizer in use.
-        let tokens = |bytes: u64| bytes.div_ceil(4);
-        let seen_output = if has_output { tokens(self.attempt.seen_output_bytes) } else { 0 };
+        let seen_output = if has_output { estimated(self.attempt.seen_output_bytes) } else { 0 };
         let mut usage =
             if has_tokens { self.attempt.usage.deduced(seen_output > 0) } else { self.attempt.usage };
         let is_missing = has_tokens && (usage.input().is_none() || has_output && usage.output().is_none());
@@ -339,7 +337,7 @@ impl Exchange {
         if !has_tokens {
             return (usage, status);
         }
-        let input = usage.input().unwrap_or_else(|| tokens(self.client.body_size as u64));
+        let input = usage.input().unwrap_or_else(|| estimated(self.client.body_size as u64));
         usage.set(Counter::Input, Some(input));
         let mut sum = input;
         if has_output {

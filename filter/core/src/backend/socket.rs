@@ -46,8 +46,6 @@ struct Server {
     /// A message that is not whole, unless it is too large.
     message: Vec<u8>,
     is_too_large: bool,
-    /// Something was not read.
-    is_unknown: bool,
     /// Nothing can be read any more.
     is_unreadable: bool,
     observer: SocketObserver,
@@ -178,17 +176,15 @@ impl Socket {
                 }
                 Err(_) => {
                     server.is_unreadable = true;
-                    server.is_unknown = true;
+                    server.observer.miss();
                 }
             }
         }
-        let seen = server.observer.observed();
-        progress.usage = seen.usage;
-        if let Some(model) = seen.model.as_ref().filter(|model| **model != progress.response_model) {
-            progress.response_model.clone_from(model);
+        progress.usage = server.observer.usage();
+        if let Some(model) = server.observer.model().filter(|model| *model != progress.response_model) {
+            model.clone_into(&mut progress.response_model);
         }
-        let is_complete = server.observer.is_complete() && !server.is_unknown;
-        progress.answer = if is_complete { Answer::Complete } else { Answer::Begun };
+        progress.answer = if server.observer.is_complete() { Answer::Complete } else { Answer::Begun };
         match news.map(|(at, event)| (chunk.split_at_checked(at), event)) {
             Some((Some((before, behind)), event)) => Chunk::Replace([before, &event, behind].concat()),
             _ => Chunk::Pass,
@@ -222,7 +218,7 @@ impl Server {
             return false;
         }
         if std::mem::take(&mut self.is_too_large) {
-            self.is_unknown = true;
+            self.observer.miss();
             return false;
         }
         let has_content = self.observer.message(&self.message);

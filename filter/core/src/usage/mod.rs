@@ -25,6 +25,12 @@ pub struct Usage {
     counts: [u64; Counter::ALL.len()],
 }
 
+/// How many tokens so many bytes of text may be: four of English or code are about one in every tokenizer in use.
+#[must_use]
+pub fn estimated(bytes: u64) -> u64 {
+    bytes.div_ceil(4)
+}
+
 impl Usage {
     /// These counters and no others.
     #[must_use]

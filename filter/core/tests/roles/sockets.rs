@@ -68,16 +68,20 @@ fn azure_is_asked_by_its_own_paths() {
 fn a_socket_without_answers_used_nothing_and_one_that_broke_off_is_partial() {
     let gateway = Gateway::new().backend("gpt", OpenAI);
     let created = r#"{"type":"response.created"}"#;
-    for (events, status) in [
-        (&[][..], UsageStatus::None),
-        (&[r#"{"type":"session.created"}"#][..], UsageStatus::None),
-        (&[DONE, created][..], UsageStatus::Partial),
-        (&[created, DONE][..], UsageStatus::Complete),
+    let delta = r#"{"type":"response.output_text.delta","delta":"Hello you"}"#;
+    for (events, status, charged) in [
+        (&[][..], UsageStatus::None, None),
+        (&[r#"{"type":"session.created"}"#][..], UsageStatus::None, None),
+        (&[created][..], UsageStatus::Partial, Some(0)),
+        // By its nine bytes of text.
+        (&[created, delta][..], UsageStatus::Partial, Some(3)),
+        (&[DONE, created][..], UsageStatus::Partial, Some(7)),
+        (&[DONE, created, delta][..], UsageStatus::Partial, Some(10)),
+        (&[created, delta, DONE][..], UsageStatus::Complete, Some(7)),
     ] {
         let outcome = open(&gateway, REALTIME).answered_by(socket(events).breaks()).send();
         assert_eq!(outcome.record.usage_status, status, "{events:?}");
-        let is_charged = events.contains(&DONE);
-        assert_eq!(outcome.cost("llm_total_token"), is_charged.then_some(7));
+        assert_eq!(outcome.cost("llm_total_token"), charged, "{events:?}");
     }
 }
 

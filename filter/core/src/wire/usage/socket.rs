@@ -1,16 +1,21 @@
 //! What the messages of a WebSocket say: one after the other, or at once, several answers come through it.
 
-use super::Observed;
 use super::body::{model, openai};
 use super::facts::{Facts, Kind};
 use super::watch::Shape;
+use crate::usage::{Counter, Usage, estimated};
 
 /// Watches the messages that a server sends.
 #[derive(Debug, Default)]
 pub struct SocketObserver {
-    observed: Observed,
+    usage: Usage,
+    model: Option<String>,
     /// How many answers have begun and not ended.
     open: u32,
+    /// The content since there was none of these, in bytes.
+    content: u64,
+    /// Something was not read.
+    is_unknown: bool,
 }
 
 impl SocketObserver {
@@ -21,11 +26,14 @@ impl SocketObserver {
             Kind::Created => self.open = self.open.saturating_add(1),
             Kind::End | Kind::Failed => {
                 self.open = self.open.saturating_sub(1);
+                if self.open == 0 {
+                    self.content = 0;
+                }
                 if let Some(usage) = facts.usage {
-                    self.observed.usage.add(&openai(usage, facts.tool_usage).with_total());
+                    self.usage.add(&openai(usage, facts.tool_usage).with_total());
                 }
                 if let Some(model) = facts.model.and_then(model) {
-                    self.observed.model = Some(model);
+                    self.model = Some(model);
                 }
             }
             // An error ends no answer: those have an event of their own for it.
@@ -37,26 +45,45 @@ impl SocketObserver {
             | Kind::SoundDelta
             | Kind::Error => {}
         }
-        self.open > 0 && matches!(facts.kind, Kind::Delta | Kind::SoundDelta)
+        let is_content = self.open > 0 && matches!(facts.kind, Kind::Delta | Kind::SoundDelta);
+        if is_content {
+            self.content = self.content.saturating_add(facts.content.piece);
+        }
+        is_content
     }
 
-    /// What all answers together used, and the model of the latest.
+    /// A message came that was not read.
+    pub fn miss(&mut self) {
+        self.is_unknown = true;
+    }
+
+    /// What all answers together used. Of those under way that is the text that they have said: what they read, and
+    /// their sound, is not known before their end.
     #[must_use]
-    pub fn observed(&self) -> &Observed {
-        &self.observed
+    pub fn usage(&self) -> Usage {
+        let mut usage = self.usage;
+        if !self.is_complete() {
+            usage.add(&Usage::of([(Counter::Output, Some(estimated(self.content)))]).with_total());
+        }
+        usage
     }
 
-    /// Whether no answer is under way.
+    /// The model of the latest answer.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// Whether no answer is under way, and all was read.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.open == 0
+        self.open == 0 && !self.is_unknown
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::usage::{Counter, Usage};
 
     /// As in <https://platform.openai.com/docs/api-reference/realtime-server-events/response/done>.
     const DONE: &str = r#"{"type":"response.done","event_id":"e","response":{"object":"realtime.response","id":"r",
@@ -98,6 +125,29 @@ mod tests {
             (Counter::Reasoning, Some(2)),
             (Counter::Total, Some(288)),
         ]);
-        assert_eq!(observer.observed(), &Observed { usage, model: Some("gpt-5".to_owned()), error: None });
+        assert_eq!((observer.usage(), observer.model()), (usage, Some("gpt-5")));
+    }
+
+    #[test]
+    fn what_an_answer_under_way_has_said_is_estimated() {
+        let created = r#"{"type":"response.created"}"#;
+        let delta = r#"{"type":"response.output_audio_transcript.delta","delta":"Hello you"}"#;
+        let mut observer = SocketObserver::default();
+        for (message, output, total) in [
+            (HEARD, None, None),
+            (created, Some(0), Some(0)),
+            (HEARD, Some(0), Some(0)),
+            (r#"{"type":"response.output_audio.delta","delta":"UklGRg=="}"#, Some(0), Some(0)),
+            (delta, Some(3), Some(3)),
+            (DONE, Some(148), Some(275)),
+            (created, Some(148), Some(275)),
+            (delta, Some(151), Some(278)),
+            (delta, Some(153), Some(280)),
+            (COMPLETED, Some(151), Some(288)),
+        ] {
+            observer.message(message.as_bytes());
+            let usage = observer.usage();
+            assert_eq!((usage.output(), usage.total()), (output, total), "{message}");
+        }
     }
 }
