@@ -376,10 +376,19 @@ def test_timeouts_of_requests_do_not_cut_a_socket(servers, start_gateway):
 def test_what_a_client_left_unfinished_is_partial(gateway, servers, user):
     connection = socket(gateway, f"/v1/realtime?model={VOICE}", user=user)
     connection.recv()
-    connection.send(json.dumps({"type": "response.create"}))
-    while json.loads(connection.recv())["type"] != "response.done":
-        pass
+
+    def answer(last):
+        connection.send(json.dumps({"type": "response.create"}))
+        while last not in connection.recv():
+            pass
+
+    answer("response.done")
+    servers["openai"].stalls = True
+    answer(" here")
     # Its network is gone: no closing words.
     connection.socket.shutdown(2)
-    assert gateway.logged(user)[0]["total_tokens"] == TOTAL
+    [record] = gateway.logged(user)
+    assert (record["status"], record["usage_status"]) == (101, "partial"), record
+    # Fifteen bytes of text more.
+    assert (record["input_tokens"], record["output_tokens"], record["total_tokens"]) == (INPUT, OUTPUT + 4, TOTAL + 4)
     connection.close()

@@ -74,6 +74,8 @@ class SocketServer:
         self.requests, self.messages = [], []
         #: A status to refuse all requests with.
         self.refusal = None
+        #: Answers have no end.
+        self.stalls = False
         self.closed = []
         if context:
             # As providers do, whose HTTP/2 has no WebSockets.
@@ -93,6 +95,7 @@ class SocketServer:
         self.messages.clear()
         self.closed.clear()
         self.refusal = None
+        self.stalls = False
 
     def _check(self, connection, request):
         self.requests.append(request)
@@ -116,7 +119,7 @@ class SocketServer:
                 self.messages.append(message)
                 if message["type"] == "response.create":
                     answer = _realtime if is_realtime else _responses
-                    answer(connection, message)
+                    answer(connection, message, self.stalls)
                 elif message["type"] == "input_audio_buffer.append":
                     _send(connection, {"type": "input_audio_buffer.committed", "event_id": "e", "item_id": message["audio"]})
         self.closed.append((connection.protocol.close_rcvd, connection.protocol.close_sent))
@@ -130,23 +133,27 @@ def _send(connection, event):
     connection.send(json.dumps(event))
 
 
-def _realtime(connection, _):
+def _realtime(connection, _, stalls):
     empty = {"object": "realtime.response", "id": "resp_1", "status": "in_progress", "output": [], "usage": None}
     _send(connection, {"type": "response.created", "event_id": "event_2", "response": empty})
     place = {"event_id": "e", "response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
     for word in ("Hello", " from", " here"):
         _send(connection, {"type": "response.output_text.delta", "delta": word, **place})
+    if stalls:
+        return
     # In pieces.
     text = json.dumps(response_done("resp_1", "Hello from here"))
     connection.send([text[:100], text[100:101], text[101:]])
 
 
-def _responses(connection, message):
+def _responses(connection, message, stalls):
     begun = response("resp_1", message["model"], "", "in_progress")
     _send(connection, {"type": "response.created", "sequence_number": 0, "response": begun})
     place = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "logprobs": []}
     for number, word in enumerate(("Hello", " from", " here"), 1):
         _send(connection, {"type": "response.output_text.delta", "sequence_number": number, "delta": word, **place})
+    if stalls:
+        return
     whole = response("resp_1", message["model"], "Hello from here", "completed")
     _send(connection, {"type": "response.completed", "sequence_number": 4, "response": whole})
 
