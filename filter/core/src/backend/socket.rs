@@ -79,8 +79,9 @@ impl Socket {
 
     /// Does not read the message that comes from the server. It passes all the same.
     pub(super) fn forget_message(&mut self) {
-        self.server.message = Vec::new();
-        self.server.is_too_large = true;
+        let Server { message, is_too_large, .. } = &mut self.server;
+        // Where none is under way, the room is taken by what the client sends, and the next one is read.
+        *is_too_large |= !std::mem::take(message).is_empty();
     }
 
     /// A chunk of what the client sends; a message may have at most `limit` bytes.

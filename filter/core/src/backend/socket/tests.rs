@@ -148,6 +148,23 @@ fn what_a_client_may_not_send_closes_its_socket() {
 }
 
 #[test]
+fn a_message_behind_one_that_was_forgotten_is_read() {
+    for (before, between) in [
+        (Vec::new(), Vec::new()),
+        (frame(Opcode::Pong, None, "x"), Vec::new()),
+        (Vec::new(), frame(Opcode::Pong, None, "x")[..1].to_vec()),
+    ] {
+        let (mut socket, mut progress) = (socket(), Progress::default());
+        servers(&mut socket, &mut progress, &[before, between.clone()].concat(), 9);
+        // The room was for what the client sends.
+        socket.forget_message();
+        let rest = if between.is_empty() { Vec::new() } else { frame(Opcode::Pong, None, "x")[1..].to_vec() };
+        servers(&mut socket, &mut progress, &[rest, pieces(None, DONE, 10)].concat(), 9);
+        assert_eq!((progress.answer, progress.usage.total()), (Answer::Complete, Some(7)));
+    }
+}
+
+#[test]
 fn what_a_server_says_passes_and_is_counted() {
     let events = [
         r#"{"type":"response.created"}"#,
