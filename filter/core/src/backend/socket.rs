@@ -29,9 +29,7 @@ pub(super) struct Socket {
 #[derive(Debug, Default)]
 struct Client {
     frames: Frames,
-    /// The frames of a message that is not whole, as they came.
-    held: Vec<u8>,
-    /// What they say.
+    /// A message that is not whole. It goes on in one frame, so nothing is held of how many it came in.
     message: Vec<u8>,
     /// By what it begins with.
     opcode: Option<Opcode>,
@@ -73,8 +71,7 @@ impl Socket {
 
     /// So many bytes are held of messages that are not whole.
     pub(super) fn held_bytes(&self) -> usize {
-        let Client { held, message, .. } = &self.client;
-        held.len().saturating_add(message.len()).saturating_add(self.server.message.len())
+        self.client.message.len().saturating_add(self.server.message.len())
     }
 
     /// Does not read the message that comes from the server. It passes all the same.
@@ -107,12 +104,11 @@ impl Socket {
             return Err(Refusal::of_protocol("a client's frame has no mask"));
         }
         let client = &mut self.client;
-        let passed = if head.opcode.is_control() { &mut *out } else { &mut client.held };
-        if piece.begins() {
-            head.write(passed);
-        }
-        passed.extend_from_slice(piece.payload);
         if head.opcode.is_control() {
+            if piece.begins() {
+                head.write(out);
+            }
+            out.extend_from_slice(piece.payload);
             return Ok(());
         }
         let opcode = *client.opcode.get_or_insert(head.opcode);
@@ -126,16 +122,12 @@ impl Socket {
             return Ok(());
         }
         let renamed = self.models.renamed(self.endpoint, &client.message);
-        match renamed.map_err(|error| Refusal { code: 1008, error })? {
-            None => out.extend_from_slice(&client.held),
-            Some(renamed) => websocket::write(opcode, head.mask, &renamed, out),
-        }
+        let renamed = renamed.map_err(|error| Refusal { code: 1008, error })?;
+        websocket::write(opcode, head.mask, renamed.as_ref().unwrap_or(&client.message), out);
         client.opcode = None;
         client.message.clear();
-        client.held.clear();
         // Few are as large as the largest.
         client.message.shrink_to(IDLE);
-        client.held.shrink_to(IDLE);
         Ok(())
     }
 

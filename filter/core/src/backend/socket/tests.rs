@@ -25,6 +25,15 @@ fn text(payload: &str) -> Vec<u8> {
     frame(Opcode::Text, Some(KEY), payload)
 }
 
+/// A client's frame of a message that may go on.
+fn frame_of(is_final: bool, opcode: Opcode, payload: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let head = websocket::Head { is_final, opcode, mask: Some(KEY), length: payload.len() as u64 };
+    head.write(&mut out);
+    unmask(head.mask, 0, payload, &mut out);
+    out
+}
+
 /// A message in pieces of so many bytes.
 fn frames(mask: Option<[u8; 4]>, payload: &str, size: usize) -> Vec<Vec<u8>> {
     let count = payload.len().div_ceil(size);
@@ -76,17 +85,16 @@ fn closed(bytes: &[u8], before: &[u8]) -> u16 {
 
 #[test]
 fn what_names_no_other_model_passes_as_it_is() {
-    let bytes = [
-        text(APPEND),
-        frame(Opcode::Ping, Some(KEY), "x"),
-        frames(Some(KEY), APPEND, 7).concat(),
-        frame(Opcode::Binary, Some(KEY), APPEND),
-        frame(Opcode::Close, Some(KEY), [3, 232]),
-    ]
-    .concat();
+    let around = |message: Vec<u8>| {
+        let before = [text(APPEND), frame(Opcode::Ping, Some(KEY), "x")].concat();
+        let behind = frame(Opcode::Binary, Some(KEY), APPEND);
+        [before, message, behind, frame(Opcode::Close, Some(KEY), [3, 232])].concat()
+    };
+    // In one frame.
+    let (bytes, expected) = (around(frames(Some(KEY), APPEND, 7).concat()), around(text(APPEND)));
     for size in [bytes.len(), 1, 2, 3, 5, 64] {
         let mut socket = socket();
-        assert_eq!(clients(&mut socket, &bytes, size), bytes, "{size}");
+        assert_eq!(clients(&mut socket, &bytes, size), expected, "{size}");
         assert_eq!(socket.held_bytes(), 0);
     }
     assert_eq!(socket().clients(&text(APPEND), LIMIT), Chunk::Pass);
@@ -145,6 +153,21 @@ fn what_a_client_may_not_send_closes_its_socket() {
         let before = if sent.starts_with(&ping) { ping } else { Vec::new() };
         assert_eq!(closed(&sent, &before), code, "{bytes:x?}");
     }
+}
+
+#[test]
+fn what_is_held_of_a_client_has_a_limit() {
+    let empty = frame_of(false, Opcode::Continuation, b"");
+    let mut bytes = frame_of(false, Opcode::Text, b"{");
+    bytes.extend(empty.repeat(LIMIT));
+    for size in [1, 7, bytes.len()] {
+        let mut socket = socket();
+        assert!(clients(&mut socket, &bytes, size).is_empty());
+        assert!(socket.held_bytes() <= LIMIT, "{}", socket.held_bytes());
+        assert_eq!(clients(&mut socket, &frame_of(true, Opcode::Continuation, b"}"), size), text("{}"));
+    }
+    let largest = format!("{{{}}}", " ".repeat(LIMIT - 2));
+    assert_eq!(clients(&mut socket(), &frames(Some(KEY), &largest, 7).concat(), 9), text(&largest));
 }
 
 #[test]
