@@ -29,11 +29,13 @@ pub(super) struct Socket {
 #[derive(Debug, Default)]
 struct Client {
     frames: Frames,
+    /// The payload of a control frame that is not whole, as it is masked. It may stand between the frames of a message.
+    control: Vec<u8>,
     /// A message that is not whole. It goes on in one frame, so nothing is held of how many it came in.
     message: Vec<u8>,
     /// By what it begins with.
     opcode: Option<Opcode>,
-    /// It has been told to the backend that the client says nothing more.
+    /// The backend has been told that the client says nothing more.
     is_closed: bool,
 }
 
@@ -71,7 +73,8 @@ impl Socket {
 
     /// So many bytes are held of messages that are not whole.
     pub(super) fn held_bytes(&self) -> usize {
-        self.client.message.len().saturating_add(self.server.message.len())
+        let Client { control, message, .. } = &self.client;
+        control.len().saturating_add(message.len()).saturating_add(self.server.message.len())
     }
 
     /// Does not read the message that comes from the server. It passes all the same.
@@ -105,10 +108,14 @@ impl Socket {
         }
         let client = &mut self.client;
         if head.opcode.is_control() {
-            if piece.begins() {
+            client.control.extend_from_slice(piece.payload);
+            if piece.ends() {
                 head.write(out);
+                out.append(&mut client.control);
+                if head.opcode == Opcode::Close {
+                    *client = Client { is_closed: true, ..Client::default() };
+                }
             }
-            out.extend_from_slice(piece.payload);
             return Ok(());
         }
         let opcode = *client.opcode.get_or_insert(head.opcode);
@@ -131,8 +138,18 @@ impl Socket {
         Ok(())
     }
 
-    /// Closes the socket in the client's place, and has the client told why. Of the message in question the backend has
-    /// seen nothing, so that it is between two of them.
+    /// There is no room for what is held: see [`Attempt::end_client_for_room`].
+    fn end_for_room(&mut self, step: Chunk) -> Chunk {
+        if self.client.is_closed {
+            return step;
+        }
+        let mut out = if let Chunk::Replace(out) = step { out } else { return step };
+        self.refuse(&Refusal { code: 1013, error: no_room() }, &mut out);
+        Chunk::Replace(out)
+    }
+
+    /// Closes the socket in the client's place, and has the client told why. Only whole frames go to the backend, of
+    /// whole messages, so that it is between two of them.
     fn refuse(&mut self, refusal: &Refusal, out: &mut Vec<u8>) {
         self.client = Client { is_closed: true, ..Client::default() };
         let mut reason = refusal.code.to_be_bytes().to_vec();
@@ -233,10 +250,10 @@ impl Attempt {
     /// There is no room for what is held of the client's messages: it is not listened to any more, behind what `step`
     /// says.
     pub fn end_client_for_room(&mut self, step: Chunk) -> Chunk {
-        let Some(socket) = &mut self.socket else { return step };
-        let mut out = if let Chunk::Replace(out) = step { out } else { return step };
-        socket.refuse(&Refusal { code: 1013, error: no_room() }, &mut out);
-        Chunk::Replace(out)
+        match &mut self.socket {
+            Some(socket) => socket.end_for_room(step),
+            None => step,
+        }
     }
 
     /// Whether the request becomes a WebSocket, whose frames are to be given to [`Attempt::client_chunk`].

@@ -171,6 +171,36 @@ fn what_is_held_of_a_client_has_a_limit() {
 }
 
 #[test]
+fn nothing_is_said_inside_of_a_clients_control_frame() {
+    let ping = frame(Opcode::Ping, Some(KEY), "is anyone there");
+    for cut in 1..ping.len() {
+        let mut socket = socket();
+        assert_eq!(clients(&mut socket, &ping[..cut], cut), b"");
+        let rest = [&ping[cut..], &text(OTHER)].concat();
+        assert_eq!(closed(&clients(&mut socket, &rest, rest.len()), &ping), 1008);
+    }
+    let mut socket = socket();
+    let step = socket.clients(&[&text(CREATE), &ping[..9]].concat(), LIMIT);
+    let Chunk::Replace(out) = socket.end_for_room(step) else { panic!("half a ping was let pass") };
+    assert_eq!(closed(&out, &text(RENAMED)), 1013);
+}
+
+#[test]
+fn a_socket_is_closed_once() {
+    let mut refused = socket();
+    assert_eq!(closed(&clients(&mut refused, &text(OTHER), 9), b""), 1008);
+    let step = refused.clients(&text(APPEND), LIMIT);
+    assert_eq!(refused.end_for_room(step), Chunk::Replace(Vec::new()));
+
+    // Nor after the client's own close, which it may not speak behind.
+    let close = frame(Opcode::Close, Some(KEY), [3, 232]);
+    let mut socket = socket();
+    let bytes = [close.clone(), text(OTHER)].concat();
+    assert_eq!(clients(&mut socket, &bytes, 3), close);
+    assert_eq!(socket.end_for_room(Chunk::Replace(Vec::new())), Chunk::Replace(Vec::new()));
+}
+
+#[test]
 fn a_message_behind_one_that_was_forgotten_is_read() {
     for (before, between) in [
         (Vec::new(), Vec::new()),
@@ -263,5 +293,6 @@ proptest! {
         while let Some(piece) = frames.next(&mut rest).unwrap() {
             prop_assert!(piece.head.mask.is_some());
         }
+        prop_assert!(frames.is_between_frames() && !frames.is_in_message());
     }
 }
