@@ -5,12 +5,13 @@
 
 use super::Attempt;
 use super::answer::{Chunk, MAX_EVENT};
+use super::secrets::Secrets;
 use crate::codec::websocket::{self, Frames, MAX_CONTROL, Opcode, Piece, unmask};
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Kind, no_room};
 use crate::exchange::{Answer, Progress};
 use crate::wire::openai::sockets::Models;
-use crate::wire::usage::SocketObserver;
+use crate::wire::usage::{Said, SocketObserver};
 
 /// What the gateway masks with what it says in a client's place. A mask keeps text that a client chooses from looking
 /// like another protocol's (RFC 6455, 10.3); this text no client chooses.
@@ -164,9 +165,17 @@ impl Socket {
         self.server.news = Some(news);
     }
 
-    /// A chunk of what the server sends.
-    pub(super) fn servers(&mut self, chunk: &[u8], progress: &mut Progress, now_ms: u64) -> Chunk {
+    /// A chunk of what the server sends. No error in it shows `secrets`, if it is a frame of its own whose payload has
+    /// not come in pieces.
+    pub(super) fn servers(
+        &mut self,
+        chunk: &[u8],
+        secrets: &Secrets,
+        progress: &mut Progress,
+        now_ms: u64,
+    ) -> Chunk {
         let server = &mut self.server;
+        let mut blanked: Option<Vec<u8>> = None;
         let mut news = None;
         let mut rest = chunk;
         while !server.is_unreadable {
@@ -180,8 +189,21 @@ impl Socket {
             match server.frames.next(&mut rest) {
                 Ok(None) => break,
                 Ok(Some(piece)) => {
-                    if server.take(piece) {
+                    let said = server.take(piece);
+                    if said.has_content {
                         progress.first_content_ms.get_or_insert(now_ms);
+                    }
+                    if said.may_be_error
+                        && piece.is_message()
+                        && let Some(mut payload) = secrets.blanked(piece.payload)
+                    {
+                        // What is blanked is shorter, and the head may have gone: spaces behind JSON mean nothing.
+                        payload.resize(piece.payload.len(), b' ');
+                        let end = chunk.len().saturating_sub(rest.len());
+                        let place = end.saturating_sub(payload.len())..end;
+                        if let Some(place) = blanked.get_or_insert_with(|| chunk.to_vec()).get_mut(place) {
+                            place.copy_from_slice(&payload);
+                        }
                     }
                 }
                 Err(_) => {
@@ -195,9 +217,10 @@ impl Socket {
             model.clone_into(&mut progress.response_model);
         }
         progress.answer = if server.observer.is_complete() { Answer::Complete } else { Answer::Begun };
-        match news.map(|(at, event)| (chunk.split_at_checked(at), event)) {
+        let passed = blanked.as_deref().unwrap_or(chunk);
+        match news.map(|(at, event)| (passed.split_at_checked(at), event)) {
             Some((Some((before, behind)), event)) => Chunk::Replace([before, &event, behind].concat()),
-            _ => Chunk::Pass,
+            _ => blanked.map_or(Chunk::Pass, Chunk::Replace),
         }
     }
 }
@@ -206,14 +229,13 @@ impl Socket {
 const IDLE: usize = 4 << 10;
 
 impl Server {
-    /// Whether it brings content of an answer.
-    fn take(&mut self, piece: Piece<'_>) -> bool {
+    /// What the message is that ends with it, if any does.
+    fn take(&mut self, piece: Piece<'_>) -> Said {
         let head = piece.head;
         if head.opcode.is_control() {
-            return false;
+            return Said::default();
         }
-        let is_whole = piece.ends() && head.is_final;
-        if is_whole && piece.begins() && head.mask.is_none() && head.opcode != Opcode::Continuation {
+        if piece.is_message() && head.mask.is_none() {
             return self.observer.message(piece.payload);
         }
         if !self.is_too_large {
@@ -224,17 +246,17 @@ impl Server {
                 unmask(head.mask, piece.at, piece.payload, &mut self.message);
             }
         }
-        if !is_whole {
-            return false;
+        if !piece.ends() || !head.is_final {
+            return Said::default();
         }
         if std::mem::take(&mut self.is_too_large) {
             self.observer.miss();
-            return false;
+            return Said::default();
         }
-        let has_content = self.observer.message(&self.message);
+        let said = self.observer.message(&self.message);
         self.message.clear();
         self.message.shrink_to(IDLE);
-        has_content
+        said
     }
 }
 

@@ -166,6 +166,13 @@ impl Piece<'_> {
         self.at == 0
     }
 
+    /// Whether it is a whole message.
+    #[must_use]
+    pub fn is_message(&self) -> bool {
+        let Head { is_final, opcode, .. } = self.head;
+        is_final && matches!(opcode, Opcode::Text | Opcode::Binary) && self.begins() && self.ends()
+    }
+
     /// Whether the frame ends with it.
     #[must_use]
     pub fn ends(&self) -> bool {

@@ -340,8 +340,11 @@ fn answer_through(attempt: &mut Attempt, answer: &Answer, now: u64) -> Way {
             let last = answer.chunks.len().saturating_sub(1);
             for (index, chunk) in answer.chunks.iter().enumerate() {
                 let end = index == last && !answer.breaks;
-                assert_eq!(attempt.answer_chunk(chunk, end, now), Chunk::Pass);
-                way.body.extend_from_slice(chunk);
+                match attempt.answer_chunk(chunk, end, now) {
+                    Chunk::Pass => way.body.extend_from_slice(chunk),
+                    Chunk::Replace(body) => way.body.extend(body),
+                    step @ (Chunk::Hold | Chunk::Release(..)) => panic!("the headers have gone: {step:?}"),
+                }
             }
         }
         AnswerHeaders::Whole if answer.breaks => {

@@ -100,6 +100,16 @@ fn an_answer_that_is_no_socket_is_a_failure() {
 }
 
 #[test]
+fn an_error_in_a_socket_does_not_show_the_credential() {
+    let gateway = Gateway::new().backend("b", OpenAI);
+    let error = |key: &str| {
+        format!(r#"{{"type":"error","error":{{"message":"Incorrect API key provided: {key}"}}}}"#)
+    };
+    let outcome = open(&gateway, REALTIME).answered_by(socket(&[&error("key-of-b.")])).send();
+    assert_eq!(outcome.body[2..], *(error("***") + "      ").as_bytes());
+}
+
+#[test]
 fn what_cannot_be_a_socket_is_refused_before_it_is_sent() {
     let gateway = Gateway::new().backend("claude", Anthropic);
     let chat_only = Gateway::new().backend("qwen", OpenAIChat);

@@ -397,7 +397,8 @@ impl Attempt {
             return self.raw_chunk(chunk, end);
         }
         if let Some(socket) = &mut self.socket {
-            return socket.servers(chunk, &mut self.exchange.borrow_mut().attempt, now_ms);
+            let progress = &mut self.exchange.borrow_mut().attempt;
+            return socket.servers(chunk, &self.answer.secrets, progress, now_ms);
         }
         if let Some(opening) = self.answer.opening.take() {
             return self.open(opening, chunk, end, now_ms);

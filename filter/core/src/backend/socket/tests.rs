@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::headers::HeaderEdits;
 
 const KEY: [u8; 4] = [1, 2, 3, 4];
 const LIMIT: usize = 1000;
@@ -9,6 +10,8 @@ const RENAMED: &str = r#"{"type":"response.create","model":"sent"}"#;
 const OTHER: &str = r#"{"type":"response.create","model":"other"}"#;
 const APPEND: &str = r#"{"type":"input_audio_buffer.append","audio":"UklG"}"#;
 const DONE: &str = r#"{"type":"response.done","response":{"usage":{"input_tokens":3,"output_tokens":4}}}"#;
+/// The backend's credential.
+const SECRET: &str = "sk-of-the-backend";
 
 fn socket() -> Socket {
     let models = Models { asked: "asked".to_owned(), sent: "sent".to_owned() };
@@ -68,7 +71,10 @@ fn clients(socket: &mut Socket, bytes: &[u8], size: usize) -> Vec<u8> {
 }
 
 fn servers(socket: &mut Socket, progress: &mut Progress, bytes: &[u8], size: usize) -> Vec<u8> {
-    let one = |chunk| passed(chunk, socket.servers(chunk, progress, 7));
+    let mut headers = HeaderEdits::default();
+    headers.set("authorization", format!("Bearer {SECRET}"));
+    let secrets = Secrets::of(&headers);
+    let one = |chunk| passed(chunk, socket.servers(chunk, &secrets, progress, 7));
     bytes.chunks(size.max(1)).flat_map(one).collect()
 }
 
@@ -237,6 +243,37 @@ fn what_a_server_says_passes_and_is_counted() {
         assert_eq!((progress.usage.input(), progress.usage.total()), (Some(6), Some(14)));
         assert_eq!(socket.held_bytes(), 0);
     }
+}
+
+#[test]
+fn an_error_of_a_server_does_not_show_the_credential() {
+    let error =
+        |secret: &str| format!(r#"{{"type":"error","error":{{"message":"Bearer {secret} expired"}}}}"#);
+    let [shown, blank] = [SECRET, "***"].map(error);
+    let blank = format!("{blank:width$}", width = shown.len());
+    let done = frame(Opcode::Text, None, DONE);
+    let around = |payload: &str| [&done, &frame(Opcode::Text, None, payload), &done[..]].concat();
+    let (bytes, expected) = (around(&shown), around(&blank));
+
+    let (mut of_server, mut progress) = (socket(), Progress::default());
+    assert_eq!(servers(&mut of_server, &mut progress, &bytes, bytes.len()), expected);
+    // In one piece, though its head was not.
+    let [first, last] = [&bytes[..=done.len()], &bytes[done.len() + 1..]];
+    for (chunk, expected) in [(first, first), (last, &expected[first.len()..])] {
+        assert_eq!(servers(&mut of_server, &mut progress, chunk, chunk.len()), expected);
+    }
+    assert_eq!(progress.usage.total(), Some(4 * 7));
+
+    // With what the gateway has to say itself.
+    let mut of_server = socket();
+    clients(&mut of_server, &text(OTHER), 100);
+    let said = servers(&mut of_server, &mut progress, &bytes, bytes.len());
+    assert!(said.len() > expected.len() && said.ends_with(&expected));
+
+    // What else it says is the model's own.
+    let delta =
+        frame(Opcode::Text, None, format!(r#"{{"type":"response.output_text.delta","delta":"{SECRET}"}}"#));
+    assert_eq!(servers(&mut socket(), &mut progress, &delta, delta.len()), delta);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(crate) use count::{Count, sum};
 pub use known::Recognizer;
 pub(crate) use lenient::{Lenient, Tally, anything, each, object};
 pub use preamble::is_preamble;
-pub use socket::SocketObserver;
+pub use socket::{Said, SocketObserver};
 pub use stream::{Glance, StreamObserver};
 pub use watch::{Counters, End, Shape, Tokens, Watch};
 

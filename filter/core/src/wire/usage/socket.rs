@@ -18,9 +18,18 @@ pub struct SocketObserver {
     is_unknown: bool,
 }
 
+/// What a message is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Said {
+    /// It brings content of an answer.
+    pub has_content: bool,
+    /// It may tell of an error.
+    pub may_be_error: bool,
+}
+
 impl SocketObserver {
-    /// Looks at one message: an event of Responses or of the Realtime API. Whether it brings content of an answer.
-    pub fn message(&mut self, data: &[u8]) -> bool {
+    /// Looks at one message: an event of Responses or of the Realtime API.
+    pub fn message(&mut self, data: &[u8]) -> Said {
         let facts = Facts::of(Shape::Responses, data);
         match facts.kind {
             Kind::Created => self.open = self.open.saturating_add(1),
@@ -45,11 +54,11 @@ impl SocketObserver {
             | Kind::SoundDelta
             | Kind::Error => {}
         }
-        let is_content = self.open > 0 && matches!(facts.kind, Kind::Delta | Kind::SoundDelta);
-        if is_content {
+        let has_content = self.open > 0 && matches!(facts.kind, Kind::Delta | Kind::SoundDelta);
+        if has_content {
             self.content = self.content.saturating_add(facts.content.piece);
         }
-        is_content
+        Said { has_content, may_be_error: facts.may_be_error }
     }
 
     /// A message came that was not read.
@@ -113,7 +122,9 @@ mod tests {
             (COMPLETED, false, true),
             ("no JSON", false, true),
         ] {
-            assert_eq!(observer.message(message.as_bytes()), is_content, "{message}");
+            let said = observer.message(message.as_bytes());
+            let may_be_error = message.contains("error");
+            assert_eq!(said, Said { has_content: is_content, may_be_error }, "{message}");
             assert_eq!(observer.is_complete(), is_complete, "{message}");
         }
         let usage = Usage::of([
