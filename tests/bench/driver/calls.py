@@ -16,19 +16,22 @@ from harness.process import Failed
 #: What a request may take. Fewer is better: then this is what is to be changed.
 ALLOWED = {
     "Weir module": {
-        "chat-16": {"callbacks": 31, "hooks": 9, "allocations": 34},
-        "translate": {"callbacks": 50, "hooks": 9, "allocations": 114},
+        "chat-16": {"callbacks": 31, "hooks": 9, "allocations": 31},
+        "translate": {"callbacks": 50, "hooks": 9, "allocations": 109},
     },
     "Weir wasm": {
         "chat-16": {"callbacks": 17, "hooks": 16},
         "translate": {"callbacks": 28, "hooks": 17},
     },
 }
-#: More than what else is counted beside them, as timers are: those are left over when all calls are divided by this.
+#: More than what else is counted beside them: that is left over when all calls are divided by this.
 REQUESTS = {"Weir module": 100, "Weir wasm": 50}
 ALLOCATORS = re.compile(r"^(tc_)?(malloc|calloc|realloc|aligned_alloc|memalign|posix_memalign)\b")
 CALLBACK, HOOK = "envoy_dynamic_module_callback_", "envoy_dynamic_module_on_"
-TRACED = re.compile(r"\[(vm->host|host->vm)\] (?:\w+\.)?(\w+)\(")
+#: The thread, which way a call goes, where it begins, and its name; `host<-vm` where a hook ends.
+TRACED = re.compile(r"\]\[(\d+)\]\[trace\]\[wasm\].*\[(vm->host|host->vm|host<-vm)\] (?:\w+\.)?(\w+)")
+#: Hooks of no request. On a busy machine more of them come to each.
+TIMED = {"proxy_on_tick", "proxy_on_http_call_response"}
 
 
 def of_module(text, library="libweir"):
@@ -68,9 +71,12 @@ def of_module(text, library="libweir"):
 
 def of_wasm(lines):
     """The same of what Envoy traces."""
-    counted = collections.defaultdict(collections.Counter)
-    for way, called in (match.groups() for match in map(TRACED.search, lines) if match):
-        counted["callbacks" if way == "vm->host" else "hooks"][called] += 1
+    counted, aside = collections.defaultdict(collections.Counter), set()
+    for thread, way, called in (match.groups() for match in map(TRACED.search, lines) if match):
+        if called in TIMED:
+            (aside.add if way == "host->vm" else aside.discard)(thread)
+        elif thread not in aside and way != "host<-vm":
+            counted["callbacks" if way == "vm->host" else "hooks"][called] += 1
     return counted
 
 
