@@ -17,8 +17,9 @@ pub(super) fn upgrades() -> Value {
 
 const PROTOCOL: &str = "websocket";
 
-/// All protocols but that one, which has nine letters and begins with a w: RE2 has no other way to say it.
-pub(super) const OTHER_PROTOCOLS: &str = "[^wW].*|.{0,8}|.{10,}";
+/// All protocols but that one, which has nine letters and begins with a w: RE2 has no other way to say it. Letters of
+/// ASCII, since Envoy before 1.39 takes a regex of a program size of 100 at most, and any others make it larger.
+pub(super) const OTHER_PROTOCOLS: &str = "[^wW][ -~]*|[ -~]{0,8}|[ -~]{10,}";
 
 /// Whether requests to a backend can become WebSockets.
 pub(super) fn opens(plan: &Plan, backend: &str) -> bool {
