@@ -86,7 +86,7 @@ impl Pulse {
             let said = Duration::from_millis(silence);
             let error =
                 Error::new(Kind::Timeout, format!("the backend sent nothing for {} s", said.as_secs()));
-            return Beat::End(api.api().error_event(&error, self.number));
+            return Beat::End(api.api().next_error_event(&error, self.number));
         }
         let quiet = now_ms.saturating_sub(self.told_ms);
         if config.keepalive_ms > 0 && quiet >= config.keepalive_ms {
@@ -105,7 +105,7 @@ impl Pulse {
             return Beat::End(Vec::new());
         }
         let error = Error::new(Kind::Unavailable, "the gateway is stopping, and ends this answer; try again");
-        Beat::End(api.api().error_event(&error, self.number))
+        Beat::End(api.api().next_error_event(&error, self.number))
     }
 }
 

@@ -28,10 +28,14 @@ pub trait Api: fmt::Debug + Sync {
     /// The body of an answer that is an error.
     fn error(&self, error: &Error) -> Value;
 
-    /// The same as an event of a stream that has begun, by who has not written the others. With it goes its number,
-    /// in a stream that counts its events.
-    fn error_event(&self, error: &Error, _: Option<u64>) -> Vec<u8> {
+    /// The same as an event of a stream that has begun.
+    fn error_event(&self, error: &Error) -> Vec<u8> {
         format!("data: {}\n\n", self.error(error)).into_bytes()
+    }
+
+    /// The same in a stream that somebody else has written. `_number`: of the next event, where they are numbered.
+    fn next_error_event(&self, error: &Error, _number: Option<u64>) -> Vec<u8> {
+        self.error_event(error)
     }
 
     /// Whether a body is an error of this API's own, so that its clients can read all that it says.

@@ -376,7 +376,7 @@ impl Stream {
             let number = self.next_number();
             let out = out.bytes();
             match &mut self.mode {
-                Mode::Watch(_) => out.extend_from_slice(&self.api.api().error_event(&error, number)),
+                Mode::Watch(_) => out.extend_from_slice(&self.api.api().next_error_event(&error, number)),
                 // It knows what was said before.
                 Mode::Translate(translation) => {
                     translation.writer.event(&chat::Event::Error(error), &mut Losses::default(), out);

@@ -99,7 +99,7 @@ impl Api for AnthropicApi {
         json!({ "type": "error", "error": { "type": own_type(error), "message": message } })
     }
 
-    fn error_event(&self, error: &Error, _: Option<u64>) -> Vec<u8> {
+    fn error_event(&self, error: &Error) -> Vec<u8> {
         format!("event: error\ndata: {}\n\n", self.error(error)).into_bytes()
     }
 

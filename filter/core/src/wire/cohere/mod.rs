@@ -79,7 +79,7 @@ impl Api for CohereApi {
     }
 
     /// An answer of Cohere's own that fails ends like this: its SDKs know of no other event for it.
-    fn error_event(&self, error: &Error, _: Option<u64>) -> Vec<u8> {
+    fn error_event(&self, error: &Error) -> Vec<u8> {
         let delta = json!({ "finish_reason": "ERROR", "error": error.message() });
         let end = json!({ "type": "message-end", "delta": delta });
         format!("event: message-end\ndata: {end}\n\n").into_bytes()

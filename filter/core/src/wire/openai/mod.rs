@@ -203,11 +203,8 @@ impl Api for OpenAiApi {
     }
 
     /// Only responses count their events, and they have an event of their own for it.
-    fn error_event(&self, error: &Error, number: Option<u64>) -> Vec<u8> {
-        match number {
-            Some(number) => responses::error_event(error, number),
-            None => format!("data: {}\n\n", self.error(error)).into_bytes(),
-        }
+    fn next_error_event(&self, error: &Error, number: Option<u64>) -> Vec<u8> {
+        number.map_or_else(|| self.error_event(error), |number| responses::error_event(error, number))
     }
 
     /// <https://platform.openai.com/docs/guides/error-codes>. Anthropic's is another, though it has the same members.

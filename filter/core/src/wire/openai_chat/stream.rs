@@ -165,7 +165,7 @@ impl StreamEncoder {
             // Whatever comes first says whose answer it is: clients take the role from the first chunk.
             Event::Ping => self.content(0, ChunkDelta { content: Some(""), ..ChunkDelta::default() }, out),
             Event::Error(error) => {
-                out.extend(API.error_event(error, None));
+                out.extend(API.error_event(error));
                 self.is_closed = true;
             }
             Event::End => self.end(losses, out),

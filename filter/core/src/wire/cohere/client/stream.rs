@@ -379,7 +379,7 @@ impl Writer {
 
     fn fail(&mut self, error: &Error, out: &mut Vec<u8>) {
         self.start(out);
-        out.extend(API.error_event(error, None));
+        out.extend(API.error_event(error));
         self.is_closed = true;
     }
 }

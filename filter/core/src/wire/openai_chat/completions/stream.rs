@@ -91,7 +91,7 @@ impl Writer {
             Event::Extra { extra, .. } => lose_extra("answer", Some(extra), losses),
             Event::Ping => out.extend_from_slice(API.sign_of_life()),
             Event::Error(error) => {
-                out.extend(API.error_event(error, None));
+                out.extend(API.error_event(error));
                 self.is_closed = true;
             }
             Event::End => self.end(losses, out),
