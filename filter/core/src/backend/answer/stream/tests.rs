@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::backend::answer::HeldHeaders;
 use crate::codec::testing::{chunks, cuts};
 use crate::exchange::Answer;
 
