@@ -18,8 +18,8 @@ use super::routes::by_model;
 use crate::check::retries::repeats_connections_only;
 use crate::plan::{Cluster, Plan, Rule};
 
-/// The gateway's own headers of what goes a direct way: they are nothing to a backend, and the route takes them off. Envoy
-/// has hashed what it hashes of them by then.
+/// The gateway's own headers of what goes a direct way: they are nothing to a backend, and the route takes them off.
+/// Envoy has hashed what it hashes of them by then.
 pub(super) fn own_headers(plan: &Plan) -> Vec<&'static str> {
     let key = plan.hashes(PREFIX_KEY_HEADER).then_some(PREFIX_KEY_HEADER);
     [MODEL_HEADER, CLUSTER_HEADER].into_iter().chain(key).collect()

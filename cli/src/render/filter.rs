@@ -78,8 +78,8 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
     serde_json::to_string(&config).map_err(|error| Error::Filter(error.to_string()))
 }
 
-/// Leaves out the costs that no budget charges. All of Envoy's configuration is written here, so nothing else reads them,
-/// and each is a call of Envoy for each request.
+/// Leaves out the costs that no budget charges. All of Envoy's configuration is written here, so nothing else reads
+/// them, and each is a call of Envoy for each request.
 fn without_unread_costs(config: &mut Config) {
     for route in config.routes.values_mut() {
         let route = Arc::make_mut(route);

@@ -323,7 +323,8 @@ fn retries(retry: &Retry, cluster: &Cluster) -> Map<String, Value> {
     policy.insert("retry_on".to_owned(), on.join(",").into());
     policy.insert("num_retries".to_owned(), retry.count.saturating_add(retry.spare).into());
     // Another host of the priority first, and the next priority when this one had its attempts: priorities alone would
-    // pass over healthy backends of the same priority. Envoy makes both for each request, so only where there is a choice.
+    // pass over healthy backends of the same priority. Envoy makes both for each request, so only where there is a
+    // choice.
     if cluster.may_have_several_hosts() {
         let hosts = proto::extension(
             "envoy.retry_host_predicates.previous_hosts",

@@ -29,8 +29,8 @@ pub struct Operation {
     pub watch: Watch,
     /// What its requests ask for, where that can be translated.
     pub asks: Option<Asks>,
-    /// Finds what a request refers to that its backend keeps, where there can be such: names of that are in its answers,
-    /// too.
+    /// Finds what a request refers to that its backend keeps, where there can be such: names of that are in its
+    /// answers, too.
     pub refers: Option<Refers>,
 }
 
@@ -211,8 +211,8 @@ endpoints! {
     GeminiCountTokens: gemini::COUNT_TOKENS,
     /// `GET /v1/models` and `GET /v1/models/{id}`, answered by the gateway
     Models: openai::MODELS,
-    /// `GET /v1beta/models` and `GET /v1beta/models/{id}`, answered by the gateway, and the same below `/v1` to clients of
-    /// Google's
+    /// `GET /v1beta/models` and `GET /v1beta/models/{id}`, answered by the gateway, and the same below `/v1` to clients
+    /// of Google's
     GeminiModels: gemini::MODELS,
     /// `POST /anthropic/v1/messages` and `POST /v1/messages`
     Messages: anthropic::MESSAGES,

@@ -49,8 +49,8 @@ pub fn is_internal(name: &str) -> bool {
     name.starts_with(EXTENSION_PREFIX) && INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
-/// Names in lower case. Others are told apart by their first byte, last byte and length, nearly always without comparing
-/// them: the roles ask of each header of each request.
+/// Names in lower case. Others are told apart by their first byte, last byte and length, nearly always without
+/// comparing them: the roles ask of each header of each request.
 pub(crate) struct Names {
     names: &'static [&'static str],
     /// By the lower bits of a first byte, in any case: a bit for each name that begins with it.

@@ -120,8 +120,8 @@ impl BackendFilter {
             Begin::Attempt(attempt) => self.attempt.insert(attempt),
             Begin::Reply(reply) => return reply.into(),
         };
-        // Without a body come only requests that are made without one. Should another come all the same, it must not pass
-        // as it is, with the client's credentials.
+        // Without a body come only requests that are made without one. Should another come all the same, it must not
+        // pass as it is, with the client's credentials.
         if end || !attempt.reads_body() {
             return self.send(host, now_ms);
         }

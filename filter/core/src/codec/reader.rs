@@ -144,8 +144,8 @@ impl<'t> Reader<'t> {
         Some(raw.and_then(|raw| std::str::from_utf8(raw).ok()?.parse().ok()))
     }
 
-    /// Skips a value. Where it is a string, what stands between its quotes is in the place that is returned, and where it
-    /// is a whole number its digits are.
+    /// Skips a value. Where it is a string, what stands between its quotes is in the place that is returned, and where
+    /// it is a whole number its digits are.
     pub(crate) fn skip_scalar(&mut self) -> Option<Option<Range<usize>>> {
         let first = self.peek()?;
         if first == b'"' {

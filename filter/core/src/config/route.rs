@@ -71,8 +71,8 @@ pub struct Route {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PassThrough {
-    /// What such paths begin with at the gateway, which the backend does not see: whole segments, without a slash at the
-    /// end.
+    /// What such paths begin with at the gateway, which the backend does not see: whole segments, without a slash at
+    /// the end.
     pub prefix: String,
     /// What stands in its place at the backend; nothing where this is empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]

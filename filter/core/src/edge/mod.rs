@@ -258,8 +258,8 @@ impl Edge {
         }
     }
 
-    /// The client's path, if the attempt's looks like one of another API. Errors of Envoy's own that reach the client past
-    /// all filters get the shape of the API that the path is of by then.
+    /// The client's path, if the attempt's looks like one of another API. Errors of Envoy's own that reach the client
+    /// past all filters get the shape of the API that the path is of by then.
     #[must_use]
     pub fn restored_path(&self) -> Option<HeaderEdits> {
         let exchange = self.exchange.borrow();

@@ -1,8 +1,8 @@
 //! A shard of the ledger as it lies in shared data.
 //!
 //! Numbers have fixed places, so what a request used is added where it stands, and of the other entries nothing is read
-//! but their names: a shard may hold many, and each request writes one. Layout: [`VERSION`]; the evicted [`Totals`]; then
-//! for each entry its [`Fixed`] part and its names.
+//! but their names: a shard may hold many, and each request writes one. Layout: [`VERSION`]; the evicted [`Totals`];
+//! then for each entry its [`Fixed`] part and its names.
 
 use bytemuck::{Pod, Zeroable, bytes_of, try_pod_read_unaligned};
 

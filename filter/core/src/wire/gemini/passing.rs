@@ -311,8 +311,8 @@ impl Passing<'_> {
             is_changed = true;
             kept.put("thoughtSignature", NO_SIGNATURE);
         }
-        // Nothing was in it but what another model signed, or an empty text, as is the last of a stream: Vertex AI takes
-        // no such part.
+        // Nothing was in it but what another model signed, or an empty text, as is the last of a stream: Vertex AI
+        // takes no such part.
         if !says_something {
             return None;
         }

@@ -28,8 +28,8 @@ pub(super) struct Facts<'d> {
     pub(super) passed_over: PassedOver,
 }
 
-/// Where strings and whole numbers stand that say nothing here: some are others in each event, as ids and numbers are. Of
-/// more than these the rest is not known.
+/// Where strings and whole numbers stand that say nothing here: some are others in each event, as ids and numbers are.
+/// Of more than these the rest is not known.
 #[derive(Debug, Clone, Default)]
 pub(super) struct PassedOver {
     places: [Range<usize>; PassedOver::MOST],

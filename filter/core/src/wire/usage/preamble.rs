@@ -11,8 +11,8 @@ use super::watch::Shape;
 use crate::codec::json;
 
 /// Whether an event says nothing yet that a client would show, keep or wait for: roles, pings, an answer or a block
-/// that is announced, empty texts, counters. Text, a thought, a call, a reason for the end and the end are not this, nor
-/// is what is not known.
+/// that is announced, empty texts, counters. Text, a thought, a call, a reason for the end and the end are not this,
+/// nor is what is not known.
 ///
 /// While a stream says no more, another backend can answer in its place.
 #[must_use]

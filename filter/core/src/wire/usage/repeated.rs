@@ -5,8 +5,8 @@ use memchr::memchr2;
 use super::content::Told;
 use super::facts::Facts;
 
-/// An event that said nothing but a piece of text. Those after it are the same in most streams but for the text, an id and
-/// a number, and need not be read again.
+/// An event that said nothing but a piece of text. Those after it are the same in most streams but for the text, an id
+/// and a number, and need not be read again.
 #[derive(Debug, Default)]
 pub(super) struct Repeated {
     /// The event without what is another in the next one. Empty: there is none.
