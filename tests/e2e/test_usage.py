@@ -23,7 +23,7 @@ from harness.samples import (
 QWEN = "Qwen/Qwen3-1.7B"
 FIELDS = {
     *("time", "request_id", "user", "endpoint", "original_model", "request_model", "response_model"),
-    *("backend", "route", "attempts", "status", "input_tokens", "cached_input_tokens"),
+    *("backend", "provider", "route", "stream", "attempts", "status", "input_tokens", "cached_input_tokens"),
     *("cache_creation_input_tokens", "output_tokens", "reasoning_tokens", "total_tokens"),
     *("usage_status", "abandoned", "losses", "ttft_ms", "duration_ms"),
 }

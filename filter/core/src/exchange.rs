@@ -18,7 +18,7 @@ use crate::headers::{Headers, MODEL_HEADER, Text, USER_HEADER};
 use crate::kept::Kept;
 use crate::limit::{Claim, Standing};
 use crate::pulse::Pulse;
-use crate::usage::record::{Abandoned, Record, UsageStatus};
+use crate::usage::record::{Abandoned, Left, Record, UsageStatus};
 use crate::usage::{Counter, Usage, estimated};
 use crate::wire::usage::Tokens;
 
@@ -121,8 +121,12 @@ pub struct Attempts {
     pub started_ms: u64,
     /// Those whose backends were at work when the next one began.
     pub abandoned: Vec<Abandoned>,
+    /// Those after which the next backend was asked.
+    pub left: Vec<Left>,
     /// `namespace/name` of the backend of the last one.
     pub backend: String,
+    /// Which provider's API that one speaks ([`crate::wire::Schema::provider`]).
+    pub provider: &'static str,
     /// The model that this backend was asked for.
     pub request_model: String,
     /// Names of the headers that they have changed. They share one header map with each other: the next one puts these
@@ -246,11 +250,15 @@ impl Exchange {
     pub(crate) fn begin_attempt(&mut self, now_ms: u64, limit_ms: Option<u64>) -> bool {
         let is_overdue = limit_ms.is_some_and(|limit| self.is_overdue(now_ms, limit));
         let is_at_work = is_overdue || self.attempt.is_held_back;
+        let input_tokens = if is_at_work && self.attempt.is_sent { self.abandon() } else { None };
         if is_at_work || self.attempt.has_failed {
             self.attempts.spent = self.attempts.spent.saturating_add(1);
-        }
-        if is_at_work && self.attempt.is_sent {
-            self.abandon();
+            self.attempts.left.push(Left {
+                backend: self.attempts.backend.clone(),
+                provider: self.attempts.provider,
+                request_model: self.attempts.request_model.clone(),
+                input_tokens,
+            });
         }
         self.attempt = Progress::default();
         self.attempts.started_ms = now_ms;
@@ -273,8 +281,8 @@ impl Exchange {
         self.routed.direct || self.client.kept.is_some() || route.attempts.is_some_and(is_last_of)
     }
 
-    /// Nobody waits for the latest attempt any longer, but its backend is at work.
-    fn abandon(&mut self) {
+    /// Nobody waits for the latest attempt any longer, but its backend is at work. The tokens of its input.
+    fn abandon(&mut self) -> Option<u64> {
         self.attempt.answer = Answer::Begun;
         let (usage, _) = self.settle();
         self.attempts.abandoned.push(Abandoned {
@@ -282,6 +290,7 @@ impl Exchange {
             request_model: self.attempts.request_model.clone(),
             input_tokens: usage.input(),
         });
+        usage.input()
     }
 
     /// The attempt has made a request of its backend. From here on it counts: what is refused before is none.
@@ -365,12 +374,15 @@ impl Exchange {
             request_model: take(&mut self.attempts.request_model),
             response_model: clipped(take(&mut self.attempt.response_model)),
             backend: take(&mut self.attempts.backend),
+            provider: self.attempts.provider,
             route: take(&mut self.routed.route_name),
+            stream: self.client.stream,
             attempts: self.attempts.sent,
             status,
             usage: Usage::default(),
             usage_status: UsageStatus::None,
             abandoned: take(&mut self.attempts.abandoned),
+            left: take(&mut self.attempts.left),
             losses: take(&mut self.attempt.losses).lines(),
             ttft_ms: self.attempt.first_content_ms.map(since_start),
             duration_ms: since_start(now_ms),

@@ -21,6 +21,7 @@ pub mod headers;
 pub mod job;
 pub mod kept;
 pub mod limit;
+pub mod metrics;
 pub mod pulse;
 pub mod store;
 pub mod usage;

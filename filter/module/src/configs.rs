@@ -107,6 +107,6 @@ struct AdminConfig;
 
 impl FilterConfig for AdminConfig {
     fn new_filter(&self) -> Box<dyn HttpFilter> {
-        Box::new(Admin)
+        Box::new(Admin::default())
     }
 }

@@ -1,10 +1,9 @@
 //! The filters of a stream, one per role.
 
-use weir_shell::{BackendFilter, Beat, EdgeFilter, Flow, refusal, usage_page};
+use weir_shell::{AdminFilter, BackendFilter, Beat, EdgeFilter, Flow, refusal};
 
 use crate::abi::{Headers, HttpFilter, Next, Stream};
 use crate::host::{Native, snapshot};
-use crate::store::STORE;
 use crate::ticker;
 
 impl From<Flow> for Next {
@@ -180,11 +179,19 @@ impl HttpFilter for Refusing {
 }
 
 /// On the admin listener.
-pub(crate) struct Admin;
+#[derive(Default)]
+pub(crate) struct Admin(AdminFilter);
 
 impl HttpFilter for Admin {
     fn request_headers(&mut self, stream: &mut Stream<'_>, _end: bool) -> Next {
-        let page = usage_page(&snapshot(stream, Headers::Request), &STORE);
-        page.map_or(Next::Continue, Next::Reply)
+        self.0.request_headers(&Native(stream)).into()
+    }
+
+    fn response_headers(&mut self, stream: &mut Stream<'_>, _end: bool) -> Next {
+        self.0.response_headers(&mut Native(stream)).into()
+    }
+
+    fn response_body(&mut self, stream: &mut Stream<'_>, end: bool) -> Next {
+        self.0.response_body(&mut Native(stream), end).into()
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use weir_core::headers::{HeaderEdits, Headers as Snapshot};
+use weir_core::metrics::Metrics;
 use weir_core::store::Store;
 use weir_shell::{Host, Map};
 
@@ -135,6 +136,10 @@ impl Host for Native<'_, '_> {
         if !self.0.set_filter_state(RECORD_STATE, line.as_bytes()) {
             log::error!("the filter state {RECORD_STATE} could not be set");
         }
+    }
+
+    fn metrics(&self) -> Metrics {
+        weir_shell::metrics()
     }
 
     fn store(&self) -> &dyn Store {

@@ -13,7 +13,7 @@ use weir_core::pulse;
 use crate::backend::{self, BackendFilter, Made};
 use crate::held::Held;
 use crate::host::{Beat, Flow, Host, Map};
-use crate::worker;
+use crate::{metrics, worker};
 
 /// The edge role of one request, driven by the callbacks of a filter in the listener's chain. Where the request has one
 /// place to go to, it plays the backend role as well, between the edge role and the router.
@@ -390,6 +390,9 @@ impl EdgeFilter {
         let closing = edge.close(status, host.now_ms(), host.store());
         for (key, value) in &closing.costs {
             host.set_cost(key, *value);
+        }
+        if self.config.metrics {
+            metrics::add(&closing.record, &closing.costs);
         }
         if self.config.access_log {
             host.set_record(&closing.record.to_line());

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use weir_core::edge::Reply;
 use weir_core::headers::{HeaderEdits, Headers};
+use weir_core::metrics::Metrics;
 use weir_core::store::Store;
 
 /// A header map of a stream.
@@ -121,6 +122,9 @@ pub trait Host {
 
     /// Hands the access log its line.
     fn set_record(&mut self, line: &str);
+
+    /// The metrics of all workers.
+    fn metrics(&self) -> Metrics;
 
     /// The data that all workers share.
     fn store(&self) -> &dyn Store;

@@ -12,13 +12,15 @@ mod held;
 mod host;
 #[cfg(test)]
 mod memory;
+mod metrics;
 mod refusal;
 mod worker;
 
-pub use admin::usage_page;
+pub use admin::AdminFilter;
 pub use backend::BackendFilter;
 pub use credentials::{Credentials, Fetch, Fetched};
 pub use edge::EdgeFilter;
 pub use host::{Beat, Flow, Host, Map};
+pub use metrics::{metrics, publish_metrics};
 pub use refusal::refusal;
 pub use worker::{config, is_stopping, with_credentials};

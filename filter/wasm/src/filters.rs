@@ -9,11 +9,10 @@ use proxy_wasm::types::{Action, MapType};
 use weir_core::auth::SECRET_HEADER_PREFIX;
 use weir_core::config::Config;
 use weir_core::edge::Reply;
-use weir_shell::{BackendFilter, EdgeFilter, Flow, refusal, usage_page};
+use weir_shell::{AdminFilter, BackendFilter, EdgeFilter, Flow, refusal};
 
 use crate::beats::{self, Beats, Body};
 use crate::host::{self, Stream};
-use crate::store::SharedData;
 use crate::waiting::{self, Waits};
 
 /// Does what a filter said.
@@ -199,14 +198,22 @@ impl HttpContext for Refusing {
 }
 
 /// On the admin listener.
-pub(crate) struct Admin;
+#[derive(Default)]
+pub(crate) struct Admin(AdminFilter);
 
 impl Context for Admin {}
 
 impl HttpContext for Admin {
     fn on_http_request_headers(&mut self, _count: usize, _end: bool) -> Action {
-        let page = usage_page(&host::headers(MapType::HttpRequestHeaders), &SharedData);
-        act(page.map_or(Flow::Continue, Flow::from))
+        act(self.0.request_headers(&Stream))
+    }
+
+    fn on_http_response_headers(&mut self, _count: usize, _end: bool) -> Action {
+        act(self.0.response_headers(&mut Stream))
+    }
+
+    fn on_http_response_body(&mut self, _size: usize, end: bool) -> Action {
+        act(self.0.response_body(&mut Stream, end))
     }
 }
 

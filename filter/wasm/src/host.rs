@@ -10,8 +10,9 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
 use weir_core::edge::Reply;
 use weir_core::headers::{HeaderEdits, Headers};
+use weir_core::metrics::Metrics;
 use weir_core::store::Store;
-use weir_shell::{Host, Map};
+use weir_shell::{Host, Map, publish_metrics};
 
 use crate::store::SharedData;
 
@@ -129,6 +130,11 @@ impl Host for Stream {
 
     fn set_record(&mut self, line: &str) {
         set_state(RECORD_STATE, line.as_bytes());
+    }
+
+    fn metrics(&self) -> Metrics {
+        publish_metrics(&SharedData);
+        Metrics::published(&SharedData)
     }
 
     fn store(&self) -> &dyn Store {

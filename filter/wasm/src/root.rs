@@ -7,7 +7,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
 use weir_core::config::Config;
-use weir_shell::with_credentials;
+use weir_shell::{publish_metrics, with_credentials};
 
 use crate::credentials::{self, Calls};
 use crate::filters::{Admin, Backend, Edge, Refusing, Secrets};
@@ -92,6 +92,7 @@ impl RootContext for Root {
         self.renew(&mut Calls { started: true });
         waiting::retry();
         beats::run();
+        publish_metrics(&SharedData);
         // Resuming requests and answers made their contexts the effective one.
         let _ = hostcalls::set_effective_context(self.id);
     }
@@ -103,7 +104,7 @@ impl RootContext for Root {
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match (self.role, self.config.clone()) {
-            (Role::Admin, _) => Box::new(Admin),
+            (Role::Admin, _) => Box::<Admin>::default(),
             (Role::Secrets, _) => Box::new(Secrets),
             (Role::Edge, Some(config)) => Box::new(Edge::new(id, config)),
             (Role::Backend, Some(config)) => Box::new(Backend::new(id, config)),

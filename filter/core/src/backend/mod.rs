@@ -199,6 +199,7 @@ impl Attempt {
                 return Err(kept.gone());
             }
             name.clone_into(&mut exchange.attempts.backend);
+            exchange.attempts.provider = backend.schema.name.schema().provider();
             exchange.attempts.request_model =
                 target.model.clone().unwrap_or_else(|| exchange.client.model.clone());
         }

@@ -78,6 +78,9 @@ pub struct Config {
     /// reads it.
     #[serde(default = "yes")]
     pub access_log: bool,
+    /// Whether to count in metrics what requests come to.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub metrics: bool,
     /// How long a client hears nothing of a stream that has begun before the gateway writes a comment, or a ping, in
     /// milliseconds. 0: it never does.
     #[serde(default = "default_keepalive_ms", skip_serializing_if = "is_default_keepalive_ms")]
@@ -243,6 +246,7 @@ impl Default for Config {
             held_limit: default_held_limit(),
             default_max_tokens: default_max_tokens(),
             access_log: true,
+            metrics: true,
             keepalive_ms: default_keepalive_ms(),
             silence_ms: default_silence_ms(),
             prefix_key: false,

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use super::{Counter, Usage};
 
 /// How far the usage of a record can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UsageStatus {
     /// The answer was complete and the provider reported its usage.
@@ -15,6 +15,7 @@ pub enum UsageStatus {
     /// The answer was complete and its provider reported nothing that can be read; counted from what passed through.
     Estimated,
     /// Nothing was used: no backend answered, or with an error.
+    #[default]
     None,
 }
 
@@ -38,8 +39,22 @@ impl Abandoned {
     }
 }
 
+/// An attempt after which the next backend was asked: it was answered with an error or with a stream that broke, or
+/// took too long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// `namespace/name` of its AIServiceBackend.
+    pub backend: String,
+    /// As in [`Record::provider`].
+    pub provider: &'static str,
+    /// The model that this one was asked for.
+    pub request_model: String,
+    /// See [`Abandoned::input_tokens`], where it is one.
+    pub input_tokens: Option<u64>,
+}
+
 /// Everything worth knowing about one request when it is over. Its serialised form is the access log line.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Record {
     /// When the request came, in milliseconds since 1970; shown as RFC 3339.
     #[serde(rename = "time", serialize_with = "rfc3339")]
@@ -58,8 +73,13 @@ pub struct Record {
     pub response_model: String,
     /// `namespace/name` of the AIServiceBackend that answered, or was tried last, or could not be asked.
     pub backend: String,
+    /// Which provider's API that one speaks, by OpenTelemetry's name where it has one: `openai`, `aws.bedrock`, ...;
+    /// empty where no backend was chosen.
+    pub provider: &'static str,
     /// The rule that took the request.
     pub route: String,
+    /// Whether the client asked for a stream.
+    pub stream: bool,
     /// How often a request was made for a backend. What was refused before that counts nothing.
     pub attempts: u32,
     /// The HTTP status that the client got; 0 when it left before.
@@ -71,6 +91,9 @@ pub struct Record {
     pub usage_status: UsageStatus,
     /// Attempts whose backends were at work when another one followed.
     pub abandoned: Vec<Abandoned>,
+    /// Attempts after which the next backend was asked, those of `abandoned` among them.
+    #[serde(skip)]
+    pub left: Vec<Left>,
     /// What the backend's API could not express: `field: reason`.
     pub losses: Vec<String>,
     /// From the request to the first byte of content, in milliseconds.
@@ -111,12 +134,15 @@ impl Record {
             request_model: "m".to_owned(),
             response_model: String::new(),
             backend: "default/b".to_owned(),
+            provider: "openai",
             route: "default/r/rule/0".to_owned(),
+            stream: false,
             attempts: 1,
             status: 200,
             usage: Usage::default(),
             usage_status: UsageStatus::None,
             abandoned: Vec::new(),
+            left: Vec::new(),
             losses: Vec::new(),
             ttft_ms: None,
             duration_ms: 0,

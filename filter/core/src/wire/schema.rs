@@ -26,6 +26,9 @@ pub(crate) type Mend = fn(&[u8], &mut Losses) -> Vec<Edit<'static>>;
 
 /// The API of a backend. Its values are static, see [`SchemaName::schema`].
 pub trait Schema: fmt::Debug + Sync {
+    /// Whose API it is: `gen_ai.provider.name` of OpenTelemetry, by the names that Envoy AI Gateway gives it.
+    fn provider(&self) -> &'static str;
+
     /// The endpoints whose requests its servers take without a translation.
     fn natives(&self) -> &'static [Native];
 

@@ -259,7 +259,7 @@ fn a_record_is_one_line_that_says_it_all() {
         .send();
     let line = outcome.record.to_line();
     assert!(!line.contains('\n'));
-    insta::assert_snapshot!(line, @r#"{"time":"2026-09-21T14:13:20.000Z","request_id":"req-1","user":"a\"nn","endpoint":"chat","original_model":"qwen\"3","request_model":"qwen3-8b","response_model":"qwen3-8b","backend":"default/gpt","route":"default/models/rule/0","attempts":1,"status":200,"input_tokens":11,"cached_input_tokens":null,"cache_creation_input_tokens":null,"output_tokens":2,"reasoning_tokens":1,"total_tokens":13,"usage_status":"complete","abandoned":[],"losses":[],"ttft_ms":0,"duration_ms":0}"#);
+    insta::assert_snapshot!(line, @r#"{"time":"2026-09-21T14:13:20.000Z","request_id":"req-1","user":"a\"nn","endpoint":"chat","original_model":"qwen\"3","request_model":"qwen3-8b","response_model":"qwen3-8b","backend":"default/gpt","provider":"openai","route":"default/models/rule/0","stream":false,"attempts":1,"status":200,"input_tokens":11,"cached_input_tokens":null,"cache_creation_input_tokens":null,"output_tokens":2,"reasoning_tokens":1,"total_tokens":13,"usage_status":"complete","abandoned":[],"losses":[],"ttft_ms":0,"duration_ms":0}"#);
 }
 
 #[test]

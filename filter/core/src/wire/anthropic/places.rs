@@ -31,6 +31,10 @@ pub(crate) static SCHEMA: Anthropic = Anthropic;
 pub(crate) struct Anthropic;
 
 impl Schema for Anthropic {
+    fn provider(&self) -> &'static str {
+        "anthropic"
+    }
+
     fn natives(&self) -> &'static [Native] {
         const NATIVES: &[Native] = &[
             Native::same(Endpoint::Messages, "messages"),
@@ -102,6 +106,10 @@ pub(crate) static INVOKE_MODEL: InvokeModel = InvokeModel;
 pub(crate) struct InvokeModel;
 
 impl Schema for InvokeModel {
+    fn provider(&self) -> &'static str {
+        "aws.anthropic"
+    }
+
     fn natives(&self) -> &'static [Native] {
         const NATIVES: &[Native] = &[Native::envelope(Endpoint::Messages, "invoke")];
         NATIVES

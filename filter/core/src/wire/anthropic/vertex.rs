@@ -47,6 +47,10 @@ fn takes_beta(endpoint: Endpoint, beta: &str) -> bool {
 }
 
 impl Schema for Vertex {
+    fn provider(&self) -> &'static str {
+        "gcp.anthropic"
+    }
+
     fn natives(&self) -> &'static [Native] {
         const NATIVES: &[Native] = &[
             Native::envelope(Endpoint::Messages, "rawPredict"),

@@ -97,6 +97,10 @@ pub(crate) static SCHEMA: Cohere = Cohere;
 pub(crate) struct Cohere;
 
 impl Schema for Cohere {
+    fn provider(&self) -> &'static str {
+        "cohere"
+    }
+
     fn natives(&self) -> &'static [Native] {
         const NATIVES: &[Native] =
             &[Native::same(Endpoint::CohereChat, CHAT_PATH), Native::same(Endpoint::Rerank, "rerank")];

@@ -51,6 +51,10 @@ pub(crate) static SCHEMA: Converse = Converse;
 pub(crate) struct Converse;
 
 impl Schema for Converse {
+    fn provider(&self) -> &'static str {
+        "aws.bedrock"
+    }
+
     fn natives(&self) -> &'static [Native] {
         &[]
     }

@@ -51,6 +51,10 @@ pub(crate) static SCHEMA: Gemini = Gemini;
 pub(crate) struct Gemini;
 
 impl Schema for Gemini {
+    fn provider(&self) -> &'static str {
+        "gcp.vertex_ai"
+    }
+
     fn natives(&self) -> &'static [Native] {
         const NATIVES: &[Native] = &[
             Native::envelope(Endpoint::GenerateContent, "generateContent"),

@@ -19,6 +19,10 @@ const RESPONSES: &str = "responses";
 const REALTIME: &str = "realtime";
 
 impl Schema for Azure {
+    fn provider(&self) -> &'static str {
+        "azure.openai"
+    }
+
     fn natives(&self) -> &'static [Native] {
         const NATIVES: &[Native] = &[
             Native::same(Endpoint::ChatCompletions, CHAT),

@@ -17,6 +17,10 @@ pub(crate) static SCHEMA: Bedrock = Bedrock;
 pub(crate) struct Bedrock;
 
 impl Schema for Bedrock {
+    fn provider(&self) -> &'static str {
+        "aws.openai"
+    }
+
     fn natives(&self) -> &'static [Native] {
         const NATIVES: &[Native] = &[
             Native::same(Endpoint::ChatCompletions, "chat/completions"),

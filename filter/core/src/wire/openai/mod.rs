@@ -290,6 +290,10 @@ pub(crate) struct OpenAi {
 }
 
 impl Schema for OpenAi {
+    fn provider(&self) -> &'static str {
+        "openai"
+    }
+
     fn natives(&self) -> &'static [Native] {
         self.natives
     }
