@@ -13,7 +13,7 @@ use weir_cli::render::kubernetes::Input;
 use weir_cli::render::{self, Form, ServiceAddress, envoy_gateway, istio};
 use weir_cli::run::load::{Files, Loader};
 use weir_cli::run::{self, Failure, Wishes, say};
-use weir_cli::{check, image, resources};
+use weir_cli::{check, explain, image, resources};
 
 mod platform;
 
@@ -28,6 +28,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Check(check::command::Arguments),
+    Explain(explain::command::Arguments),
     Run(Run),
     Render(Render),
     Image(image::command::Arguments),
@@ -167,6 +168,10 @@ fn main() -> ExitCode {
     };
     let result = match command {
         Command::Check(arguments) => return check::command::run(&arguments),
+        Command::Explain(arguments) => match explain::command::run(arguments) {
+            Ok(false) => return ExitCode::from(1),
+            other => other.map(drop),
+        },
         Command::Run(arguments) => serve(arguments),
         Command::Render(arguments) => {
             given.subcommand_matches("render").map_or(Ok(()), |given| write(arguments, given))
