@@ -25,6 +25,9 @@ use crate::wire::usage::Tokens;
 /// The longest name of a model that is taken from an answer into a record, in characters.
 const MAX_RESPONSE_MODEL: usize = 200;
 
+/// The longest reason that is kept of an error, in characters: what a provider says may repeat a prompt.
+const MAX_REASON: usize = 300;
+
 /// An exchange that both roles hold.
 pub type SharedExchange = Rc<RefCell<Exchange>>;
 
@@ -152,6 +155,8 @@ pub struct Progress {
     pub passing: Option<u16>,
     /// What an answer that has no body means. It is given one by the edge role, since an attempt cannot.
     pub headers_only: Option<Error>,
+    /// What went wrong, as the client is told.
+    pub error: Option<String>,
     /// The model that the backend says it used.
     pub response_model: String,
     /// What the provider reported; through a WebSocket, with what is estimated of answers under way.
@@ -169,6 +174,11 @@ pub struct Progress {
 }
 
 impl Progress {
+    /// See [`Exchange::note`].
+    pub(crate) fn note(&mut self, error: &Error) {
+        self.error = Some(clipped(error.message().to_owned(), MAX_REASON));
+    }
+
     /// Neither an answer nor an error has come.
     fn is_unanswered(&self) -> bool {
         !self.has_failed && self.answer == Answer::None
@@ -258,6 +268,7 @@ impl Exchange {
                 provider: self.attempts.provider,
                 request_model: self.attempts.request_model.clone(),
                 input_tokens,
+                error: self.attempt.error.take(),
             });
         }
         self.attempt = Progress::default();
@@ -291,6 +302,11 @@ impl Exchange {
             input_tokens: usage.input(),
         });
         usage.input()
+    }
+
+    /// The client is told of `error`, or would be if no other attempt followed.
+    pub(crate) fn note(&mut self, error: &Error) {
+        self.attempt.note(error);
     }
 
     /// The attempt has made a request of its backend. From here on it counts: what is refused before is none.
@@ -372,7 +388,7 @@ impl Exchange {
             endpoint: self.client.endpoint.map_or("", |endpoint| endpoint.operation().name),
             original_model: take(&mut self.client.model),
             request_model: take(&mut self.attempts.request_model),
-            response_model: clipped(take(&mut self.attempt.response_model)),
+            response_model: clipped(take(&mut self.attempt.response_model), MAX_RESPONSE_MODEL),
             backend: take(&mut self.attempts.backend),
             provider: self.attempts.provider,
             route: take(&mut self.routed.route_name),
@@ -383,6 +399,7 @@ impl Exchange {
             usage_status: UsageStatus::None,
             abandoned: take(&mut self.attempts.abandoned),
             left: take(&mut self.attempts.left),
+            error: self.attempt.error.take(),
             losses: take(&mut self.attempt.losses).lines(),
             ttft_ms: self.attempt.first_content_ms.map(since_start),
             duration_ms: since_start(now_ms),
@@ -392,11 +409,11 @@ impl Exchange {
     }
 }
 
-fn clipped(mut model: String) -> String {
-    if let Some((end, _)) = model.char_indices().nth(MAX_RESPONSE_MODEL) {
-        model.truncate(end);
+fn clipped(mut text: String, characters: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(characters) {
+        text.truncate(end);
     }
-    model
+    text
 }
 
 #[cfg(test)]

@@ -280,6 +280,7 @@ fn shown<'a>(config: &Config, name: &str, value: &'a str) -> Cow<'a, str> {
 fn refuse(exchange: &SharedExchange, error: &Error) -> Reply {
     let mut exchange = exchange.borrow_mut();
     exchange.answered_here = true;
+    exchange.note(error);
     Reply::of_error(error, exchange.client.api)
 }
 
@@ -346,7 +347,9 @@ fn refused_by_budgets(
         "rate limit reached for the model {}: the budget of this window is used up",
         exchange.client.model
     );
-    let mut reply = Reply::of_error(&Error::new(Kind::RateLimited, message), exchange.client.api);
+    let error = Error::new(Kind::RateLimited, message);
+    exchange.note(&error);
+    let mut reply = Reply::of_error(&error, exchange.client.api);
     let headers = tightest.headers().into_iter().chain([("retry-after", tightest.reset.to_string())]);
     reply.headers.extend(headers.map(|(name, value)| (name.to_owned(), value)));
     Some(reply)

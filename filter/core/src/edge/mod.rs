@@ -219,6 +219,9 @@ impl Edge {
             },
             Some(details) => LocalReply { status, details }.error(&exchange),
         };
+        drop(exchange);
+        self.exchange.borrow_mut().note(&error);
+        let exchange = self.exchange.borrow();
         if error.status() != status {
             edits.set(":status", error.status().to_string());
         }
@@ -290,6 +293,7 @@ impl Edge {
     }
 
     fn refuse(&mut self, error: &Error) -> Reply {
+        self.exchange.borrow_mut().note(error);
         let mut reply = Reply::of_error(error, self.exchange.borrow().client.api);
         if error.kind() == Kind::MethodNotAllowed
             && let Some(endpoint) = self.exchange.borrow().client.endpoint

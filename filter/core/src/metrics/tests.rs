@@ -86,6 +86,7 @@ fn an_attempt_that_was_left_counts_at_its_own_backend() {
         provider: "cohere",
         request_model: "command".to_owned(),
         input_tokens,
+        error: None,
     };
     let left = vec![left("default/slow", Some(70)), left("default/broken", None)];
     let mut metrics = Metrics::default();

@@ -51,6 +51,8 @@ pub struct Left {
     pub request_model: String,
     /// See [`Abandoned::input_tokens`], where it is one.
     pub input_tokens: Option<u64>,
+    /// As in [`Record::error`].
+    pub error: Option<String>,
 }
 
 /// Everything worth knowing about one request when it is over. Its serialised form is the access log line.
@@ -94,6 +96,9 @@ pub struct Record {
     /// Attempts after which the next backend was asked, those of `abandoned` among them.
     #[serde(skip)]
     pub left: Vec<Left>,
+    /// What went wrong, as the client was told; what a provider says may repeat a part of the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
     /// What the backend's API could not express: `field: reason`.
     pub losses: Vec<String>,
     /// From the request to the first byte of content, in milliseconds.
@@ -143,6 +148,7 @@ impl Record {
             usage_status: UsageStatus::None,
             abandoned: Vec::new(),
             left: Vec::new(),
+            error: None,
             losses: Vec::new(),
             ttft_ms: None,
             duration_ms: 0,

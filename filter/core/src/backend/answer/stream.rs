@@ -173,6 +173,7 @@ impl Stream {
             if !self.released && !self.begun {
                 return Err(error);
             }
+            progress.note(&self.secrets.blanked_error(&error));
             self.break_off(&error, &mut out);
         }
         let is_empty = out.is_empty() && self.kept_back.is_empty();
@@ -325,6 +326,9 @@ impl Stream {
     /// Keeps the pulse of a stream that goes to the client.
     fn note(&self, chunk: &Chunk, end: bool, progress: &mut Progress, now_ms: u64) {
         let is_over = self.is_over();
+        if is_over && let Some(error) = self.passed_error() {
+            progress.note(&error);
+        }
         if end || !self.released || self.ended && !is_over {
             progress.pulse = None;
             return;
@@ -357,6 +361,16 @@ impl Stream {
                 Mode::Watch(observer) => observer.is_over() || observer.observed().error.is_some(),
                 Mode::Translate(translation) => translation.writer.is_closed(),
             }
+    }
+
+    /// The error of the backend's that passed in it.
+    fn passed_error(&self) -> Option<Error> {
+        match &self.mode {
+            Mode::Watch(observer) => {
+                observer.observed().error.as_ref().map(|error| self.secrets.blanked_error(error))
+            }
+            Mode::Translate(_) => None,
+        }
     }
 
     fn held_bytes(&self) -> usize {

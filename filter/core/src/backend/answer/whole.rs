@@ -83,16 +83,17 @@ impl Attempt {
         };
         let blanked = self.answer.secrets.blanked(body);
         let body = blanked.as_deref().unwrap_or(body);
-        if same_api && json::scan_answer(body, []).is_ok() {
-            return Ok(if blanked.is_some() { replaced(body) } else { self.unchanged(body) });
-        }
-        let answer = wire::ErrorAnswer {
+        let error = self.schema.error(&wire::ErrorAnswer {
             status: self.answer.status,
             content_type: Some(&self.answer.media_type),
             error_type: self.answer.aws_error_type.as_deref(),
             body,
-        };
-        Err(self.schema.error(&answer))
+        });
+        if same_api && json::scan_answer(body, []).is_ok() {
+            self.exchange.borrow_mut().note(&error);
+            return Ok(if blanked.is_some() { replaced(body) } else { self.unchanged(body) });
+        }
+        Err(error)
     }
 
     fn translate_whole(&mut self, body: &[u8], now_ms: u64) -> Result<Whole> {
@@ -265,7 +266,11 @@ impl Attempt {
 
     /// The headers of an answer that turned out to be an error, but for those that describe a body.
     pub(super) fn failed_headers(&self, error: &Error) -> HeaderEdits {
-        self.exchange.borrow_mut().attempt.has_failed = true;
+        {
+            let mut exchange = self.exchange.borrow_mut();
+            exchange.attempt.has_failed = true;
+            exchange.note(&self.answer.secrets.blanked_error(error));
+        }
         let status = as_failure(error, self.answer.status).status();
         let mut headers = HeaderEdits::default();
         self.ends_attempts(&mut headers);

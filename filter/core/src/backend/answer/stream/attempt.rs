@@ -102,6 +102,7 @@ impl Attempt {
             return asked_again(self.stream_failed(&error));
         }
         let mut out = Out::new(b"");
+        self.exchange.borrow_mut().note(&error);
         stream.break_off(&error, &mut out);
         let ended = stream.framed(out.end(), b"", true, &mut self.exchange.borrow_mut().attempt.array);
         let Passed::Made(end) = ended else { return step };
