@@ -50,9 +50,9 @@ apt_install() {
   local sudo=
   [ "$(id -u)" = 0 ] || sudo=sudo
   say "installing $*"
-  if ! $sudo apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
+  if ! $sudo apt-get install -o DPkg::Lock::Timeout=600 -y -qq --no-install-recommends "$@" >/dev/null 2>&1; then
     $sudo apt-get update -qq >/dev/null
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -o DPkg::Lock::Timeout=600 -y -qq --no-install-recommends "$@" >/dev/null
   fi
 }
 

@@ -135,7 +135,9 @@ need_older_envoys() {
 }
 
 # The clients of the end-to-end tests that are not Python's.
+# What tests use of JavaScript, and the browser for the page.
 need_node_clients() {
+  have chromium || apt_install chromium
   if cmp -s tests/e2e/clients/package-lock.json "$OWN/clients/package-lock.json" && [ -d "$OWN/clients/node_modules" ]; then return; fi
   mkdir -p "$OWN/clients"
   cp tests/e2e/clients/package.json tests/e2e/clients/package-lock.json "$OWN/clients/"

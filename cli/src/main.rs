@@ -39,7 +39,8 @@ enum Command {
 /// Serve: compile the resources, start Envoy on them and follow their changes.
 ///
 /// Once it serves it prints two lines, `listening on http://ADDRESS:PORT` (the first listener of the Gateways) and
-/// `admin on http://127.0.0.1:PORT` (/weir/usage, /ready, /stats, /stats/prometheus); all else goes to standard error.
+/// `admin on http://127.0.0.1:PORT` (/weir/ for a browser; /weir/usage, /weir/metrics, /ready, /stats); all else goes to
+/// standard error.
 /// A changed file is taken over while it runs, a wrong one refused. SIGTERM or Ctrl-C stops it once running requests
 /// have ended, a second one at once.
 ///

@@ -1,8 +1,10 @@
 """Metrics on the admin address, as Prometheus' own parser reads them: they say what the access log says."""
 
 import collections
+import json
 
 import httpx
+import openai
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -128,6 +130,44 @@ def test_a_failover(gateway, user, added, providers):
     assert added.sum("weir_failovers_total", gen_ai_backend="default/main", error_type="failover") == 1
     assert added.sum("weir_requests_total", gen_ai_backend="default/main") == 0
     assert added.sum("weir_attempts_total", gen_ai_backend="default/spare") == 2
+
+
+def latest(gateway, user):
+    """What the page of errors has of the user, the newest first."""
+    errors = httpx.get(f"{gateway.admin}/weir/errors").raise_for_status().json()["errors"]
+    return [(error["status"], error["backend"], error["error"]) for error in errors if error["user"] == user]
+
+
+def test_the_latest_errors_say_why(gateway, user, providers):
+    for name in ("main", "spare"):
+        providers[name].fail(500, error={"message": f"{name} is out of order", "type": "server_error"})
+    assert gateway.chat("both", user).status_code == 500
+    assert gateway.chat("unheard-of", user).status_code == 404
+    records = gateway.logged(user, count=2)
+    assert [record["error"].split(":")[0] for record in records] == [
+        "spare is out of order",
+        "the model unheard-of does not exist",
+    ]
+    wait_for(lambda: len(latest(gateway, user)) == 3)
+    assert [(status, backend) for status, backend, _ in latest(gateway, user)] == [
+        (404, ""),
+        (500, "default/spare"),
+        (None, "default/main"),
+    ]
+    assert latest(gateway, user)[2][2] == "main is out of order"
+
+
+def test_a_stream_that_breaks_says_why(gateway, user, providers):
+    first = {"choices": [{"index": 0, "delta": {"content": "one"}}]}
+    providers["qwen3"].script(
+        {"text": f"data: {json.dumps(first)}\n\n"}, headers={"content-type": "text/event-stream"}
+    )
+    with gateway.openai(user, _strict_response_validation=False).chat.completions.create(
+        model="fast", messages=HELLO, stream=True
+    ) as stream, pytest.raises(openai.APIError):
+        list(stream)
+    (record,) = gateway.logged(user)
+    assert record["error"] == "the backend's stream ended before the answer was complete"
 
 
 def test_errors(gateway, user, added):

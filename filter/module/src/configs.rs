@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use weir_core::config::Config;
-use weir_shell::{BackendFilter, EdgeFilter, with_credentials};
+use weir_shell::{AdminFilter, BackendFilter, EdgeFilter, with_credentials};
 
 use crate::abi::{Answer, ConfigSetup, FilterConfig, HttpFilter, MainThread};
 use crate::credentials::{self, Calls, FilesAlone};
@@ -38,7 +38,7 @@ pub(crate) fn filter_config(
             Some(config) => Box::new(BackendConfig(config)),
             None => Box::new(RefusingConfig),
         },
-        "admin" => Box::new(AdminConfig),
+        "admin" => Box::new(AdminConfig(parsed()?)),
         _ => return Err(format!("filter_name must be edge, backend or admin, not {name:?}")),
     })
 }
@@ -103,10 +103,11 @@ impl FilterConfig for BackendConfig {
     }
 }
 
-struct AdminConfig;
+/// `None`: there is none that can be read.
+struct AdminConfig(Option<Arc<Config>>);
 
 impl FilterConfig for AdminConfig {
     fn new_filter(&self) -> Box<dyn HttpFilter> {
-        Box::new(Admin::default())
+        Box::new(Admin(AdminFilter::new(self.0.clone())))
     }
 }

@@ -179,8 +179,7 @@ impl HttpFilter for Refusing {
 }
 
 /// On the admin listener.
-#[derive(Default)]
-pub(crate) struct Admin(AdminFilter);
+pub(crate) struct Admin(pub(crate) AdminFilter);
 
 impl HttpFilter for Admin {
     fn request_headers(&mut self, stream: &mut Stream<'_>, _end: bool) -> Next {

@@ -198,8 +198,7 @@ impl HttpContext for Refusing {
 }
 
 /// On the admin listener.
-#[derive(Default)]
-pub(crate) struct Admin(AdminFilter);
+pub(crate) struct Admin(pub(crate) AdminFilter);
 
 impl Context for Admin {}
 

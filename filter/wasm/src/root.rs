@@ -7,7 +7,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, MapType};
 use weir_core::config::Config;
-use weir_shell::{publish_metrics, with_credentials};
+use weir_shell::{AdminFilter, publish_metrics, with_credentials};
 
 use crate::credentials::{self, Calls};
 use crate::filters::{Admin, Backend, Edge, Refusing, Secrets};
@@ -104,7 +104,7 @@ impl RootContext for Root {
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match (self.role, self.config.clone()) {
-            (Role::Admin, _) => Box::<Admin>::default(),
+            (Role::Admin, config) => Box::new(Admin(AdminFilter::new(config))),
             (Role::Secrets, _) => Box::new(Secrets),
             (Role::Edge, Some(config)) => Box::new(Edge::new(id, config)),
             (Role::Backend, Some(config)) => Box::new(Backend::new(id, config)),

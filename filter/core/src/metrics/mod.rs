@@ -8,6 +8,7 @@
 mod histogram;
 mod labels;
 mod numbers;
+mod recent;
 mod text;
 
 use std::collections::HashMap;
@@ -18,6 +19,8 @@ use crate::usage::record::Record;
 
 pub use self::labels::Labels;
 use self::numbers::Numbers;
+pub use self::recent::Failure;
+use self::recent::Recent;
 
 /// The most combinations of labels that one worker tells apart. Clients may choose the names of models: with the rest
 /// these are `other`.
@@ -36,6 +39,9 @@ pub struct Metrics {
     places: HashMap<u64, usize, Hasher>,
     /// The number under which these are published.
     publisher: Option<u64>,
+    recent: Recent,
+    /// `recent` has changed since it was last published.
+    has_new_failures: bool,
 }
 
 /// What all requests with the same labels add up to.
@@ -50,6 +56,7 @@ struct Series {
 impl Metrics {
     /// Adds what `record` says. `costs`: what the request costs, by the keys of its route.
     pub fn add(&mut self, record: &Record, costs: &[(String, u64)]) {
+        self.has_new_failures |= self.recent.add(record);
         let labels = Labels::of(record);
         let Some(series) = self.series(&labels) else { return };
         series.numbers.add(record);
@@ -73,6 +80,12 @@ impl Metrics {
                 to.is_new = true;
             }
         }
+        self.recent.merge(&other.recent);
+    }
+
+    /// The latest requests that did not succeed, and attempts after which the next backend was asked; the newest first.
+    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
+        self.recent.iter()
     }
 
     /// The series of `labels`, or, where there are too many, that of all others like them.
@@ -113,6 +126,7 @@ impl Metrics {
     /// Writes what has changed since the last time where all workers find it, for workers that share nothing else. False
     /// when it could not be written.
     pub fn publish(&mut self, store: &dyn Store) -> bool {
+        // Whatever happens, some series counts it.
         if !self.series.iter().any(|series| series.is_new) {
             return true;
         }
@@ -123,6 +137,12 @@ impl Metrics {
             let bytes = series.encode();
             series.is_new = !store.change(&key(publisher, index), &mut |_| Some(bytes.clone()));
             written &= !series.is_new;
+        }
+        if self.has_new_failures {
+            // Texts and numbers alone: writing them to memory does not fail.
+            let bytes = serde_json::to_vec(&self.recent).unwrap_or_default();
+            self.has_new_failures = !store.change(&failures_key(publisher), &mut |_| Some(bytes.clone()));
+            written &= !self.has_new_failures;
         }
         written
     }
@@ -138,6 +158,10 @@ impl Metrics {
                 if let Some(to) = sum.series(&labels) {
                     to.numbers.merge(&numbers);
                 }
+            }
+            let failures = store.get(&failures_key(publisher));
+            if let Some(recent) = failures.and_then(|failures| serde_json::from_slice(&failures.value).ok()) {
+                sum.recent.merge(&recent);
             }
         }
         sum
@@ -165,6 +189,10 @@ impl Series {
 
 fn key(publisher: u64, index: usize) -> String {
     format!("weir.metrics.{publisher}.{index}")
+}
+
+fn failures_key(publisher: u64) -> String {
+    format!("weir.metrics.{publisher}.failures")
 }
 
 /// How many have published.

@@ -151,3 +151,43 @@ fn what_cannot_be_written_is_written_later_and_what_is_foreign_is_passed_over() 
     store.swap(&key(0, 1), b"\xff\xff\xff\xff", None).unwrap();
     assert_eq!(Metrics::published(&store).to_text(), before);
 }
+
+#[test]
+fn the_latest_failures_are_kept_and_told_the_newest_first() {
+    let store = Memory::default();
+    let (mut one, mut two) = (Metrics::default(), Metrics::default());
+    let failed = |time_ms: u64, error: &str| Record {
+        time_ms,
+        status: 503,
+        error: Some(error.to_owned()),
+        ..record()
+    };
+    one.add(&record(), &[]);
+    one.add(&failed(2, "second"), &[]);
+    two.add(&failed(1, "first"), &[]);
+    let left = Left {
+        backend: "default/slow".to_owned(),
+        provider: "openai",
+        request_model: "m".to_owned(),
+        input_tokens: None,
+        error: None,
+    };
+    two.add(&Record { time_ms: 3, left: vec![left], ..record() }, &[]);
+    assert!(one.publish(&store) && two.publish(&store));
+    let published = Metrics::published(&store);
+    let told =
+        |metrics: &Metrics| metrics.failures().map(|it| (it.status, it.error.clone())).collect::<Vec<_>>();
+    let no_answer = "no answer in time".to_owned();
+    assert_eq!(
+        told(&published),
+        [(None, no_answer), (Some(503), "second".to_owned()), (Some(503), "first".to_owned())]
+    );
+    one.merge(&two);
+    assert_eq!(told(&one), told(&published));
+
+    for time in 0..200 {
+        one.add(&failed(time, "more"), &[]);
+    }
+    one.merge(&two);
+    assert_eq!(one.failures().count(), 50);
+}
