@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use weir_core::config::Config;
-use weir_shell::{AdminFilter, BackendFilter, EdgeFilter, with_credentials};
+use weir_shell::{AdminFilter, BackendFilter, Credentials, EdgeFilter, with_credentials};
 
 use crate::abi::{Answer, ConfigSetup, FilterConfig, HttpFilter, MainThread};
 use crate::credentials::{self, Calls, FilesAlone};
@@ -74,6 +74,12 @@ impl EdgeConfig {
     fn call(&self, id: u64) -> u64 {
         u64::from(self.serial) << 32 | id & u64::from(u32::MAX)
     }
+
+    fn with_calls(&self, main: &mut MainThread<'_>, work: impl FnOnce(&mut Credentials, &mut Calls<'_, '_>)) {
+        let number = |id| self.call(id);
+        let mut calls = Calls { main, files: &self.config.secret_files, number: &number };
+        with_credentials(|credentials| work(credentials, &mut calls));
+    }
 }
 
 impl FilterConfig for EdgeConfig {
@@ -82,16 +88,16 @@ impl FilterConfig for EdgeConfig {
     }
 
     fn scheduled(&self, main: &mut MainThread<'_>, _event: u64) {
-        let now = now_ms() / 1000;
-        let number = |id| self.call(id);
-        let mut calls = Calls { main, files: &self.config.secret_files, number: &number };
-        with_credentials(|credentials| credentials.renew(&self.config, &mut calls, &STORE, now));
+        self.with_calls(main, |credentials, calls| {
+            credentials.renew(&self.config, calls, &STORE, now_ms() / 1000);
+        });
     }
 
-    fn callout_done(&self, _main: &mut MainThread<'_>, id: u64, answer: Option<Answer<'_>>) {
-        let now = now_ms() / 1000;
+    fn callout_done(&self, main: &mut MainThread<'_>, id: u64, answer: Option<Answer<'_>>) {
         let answer = credentials::answer(answer);
-        with_credentials(|credentials| credentials.answered(self.call(id), answer, &STORE, now));
+        self.with_calls(main, |credentials, calls| {
+            credentials.answered(self.call(id), answer, calls, &STORE, now_ms() / 1000);
+        });
     }
 }
 

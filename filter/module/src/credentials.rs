@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::time::Duration;
 
 use weir_core::auth::{Answer, FetchError, HttpAnswer, HttpCall, Need, Renewal, Secret};
@@ -23,13 +23,10 @@ pub(crate) struct Calls<'a, 'b> {
 }
 
 impl Fetch for Calls<'_, '_> {
-    fn environment(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
     fn fetch(&mut self, name: &str, need: &Need) -> Result<Fetched, FetchError> {
         match need {
             Need::Secret { .. } => secret(self.files, name),
+            Need::File(path) => file(path),
             Need::Http(call) => self.call(call).map(|id| Fetched::Later((self.number)(id))),
         }
     }
@@ -40,16 +37,19 @@ impl Fetch for Calls<'_, '_> {
 pub(crate) struct FilesAlone<'a>(pub(crate) &'a BTreeMap<String, String>);
 
 impl Fetch for FilesAlone<'_> {
-    fn environment(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
     fn can_fetch(&self, need: &Need) -> bool {
-        matches!(need, Need::Secret { .. })
+        match need {
+            Need::Secret { .. } | Need::File(_) => true,
+            Need::Http(_) => false,
+        }
     }
 
-    fn fetch(&mut self, name: &str, _need: &Need) -> Result<Fetched, FetchError> {
-        secret(self.0, name)
+    fn fetch(&mut self, name: &str, need: &Need) -> Result<Fetched, FetchError> {
+        match need {
+            Need::Secret { .. } => secret(self.0, name),
+            Need::File(path) => file(path),
+            Need::Http(_) => Err(FetchError::NoAnswer),
+        }
     }
 }
 
@@ -58,13 +58,15 @@ fn secret(files: &BTreeMap<String, String>, name: &str) -> Result<Fetched, Fetch
     Ok(Fetched::Now(Answer::Secret(read(path)?)))
 }
 
+fn file(path: &str) -> Result<Fetched, FetchError> {
+    Ok(Fetched::Now(Answer::File(read(path)?)))
+}
+
 impl Calls<'_, '_> {
     fn call(&mut self, call: &HttpCall) -> Result<u64, FetchError> {
         let mut headers =
             vec![(":method", call.method), ("host", call.authority.as_str()), (":path", call.path.as_str())];
         headers.extend(call.headers.iter().map(|(name, value)| (*name, value.as_str())));
-        let token = call.authorization_file.as_deref().map(token).transpose()?;
-        headers.extend(token.iter().map(|token| ("authorization", token.expose())));
         let timeout = Duration::from_secs(Renewal::CALL_TIMEOUT);
         self.main.callout(&call.cluster, &headers, &call.body, timeout).map_err(|error| match error {
             CalloutError::UnknownCluster => FetchError::NoCluster,
@@ -73,21 +75,15 @@ impl Calls<'_, '_> {
     }
 }
 
-/// The token in a file, as a header can have it.
-fn token(path: &str) -> Result<Secret, FetchError> {
-    let token = Secret::new(read(path)?.expose().trim());
-    if token.is_header_text() {
-        return Ok(token);
-    }
-    let reason = "what it holds is no token".to_owned();
-    Err(FetchError::Unreadable { path: path.to_owned(), reason })
-}
-
 /// Reads on the main thread: such a file is small, and on this machine.
 fn read(path: &str) -> Result<Secret, FetchError> {
     let unreadable = |reason: String| FetchError::Unreadable { path: path.to_owned(), reason };
+    let metadata = fs::metadata(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => FetchError::NoFile(path.to_owned()),
+        _ => unreadable(error.to_string()),
+    })?;
     // Opening a pipe would wait for its other end.
-    if !fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.is_file() {
+    if !metadata.is_file() {
         return Err(unreadable("it is no file".to_owned()));
     }
     let file = fs::File::open(path).map_err(|error| unreadable(error.to_string()))?;
@@ -124,14 +120,9 @@ mod tests {
         assert!(!format!("{error:?}").contains("hidden"));
 
         let error = read(&path("missing")).unwrap_err().to_string();
-        assert!(error.contains("missing cannot be read: No such file"), "{error}");
+        assert!(error.ends_with("missing does not exist"), "{error}");
         fs::File::create(path("large")).unwrap().set_len(MAX_SECRET + 1).unwrap();
         assert!(read(&path("large")).unwrap_err().to_string().contains("more than 1048576 bytes"));
-        fs::write(path("token"), "a.jwt\n").unwrap();
-        assert_eq!(token(&path("token")).unwrap().expose(), "a.jwt");
-        fs::write(path("lines"), "hidden\nhidden").unwrap();
-        let error = token(&path("lines")).unwrap_err().to_string();
-        assert!(error.ends_with("lines cannot be read: what it holds is no token"), "{error}");
 
         let error = read(dir.path().to_str().unwrap()).unwrap_err().to_string();
         assert!(error.ends_with("it is no file"), "{error}");

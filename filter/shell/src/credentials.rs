@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use weir_core::auth::{Answer, Credential, Entry, FetchError, Need, Renewal, Secret, Step};
+use weir_core::auth::{
+    Answer, Credential, Entry, Environment, FetchError, Fetching, Need, Renewal, Secret, Step,
+};
 use weir_core::config::Config;
 use weir_core::store::{Store, Versioned};
 
@@ -14,8 +16,10 @@ static CHANGES: AtomicU64 = AtomicU64::new(0);
 
 /// How a host gets what a credential is made of.
 pub trait Fetch {
-    /// A variable of the process's environment.
-    fn environment(&self, name: &str) -> Option<String>;
+    /// How variables of the process's environment are looked up.
+    fn environment(&self) -> Environment {
+        |name| std::env::var(name).ok()
+    }
 
     /// False while this cannot be had yet.
     fn can_fetch(&self, _need: &Need) -> bool {
@@ -57,6 +61,8 @@ pub struct Credentials {
 struct Call {
     name: String,
     key: String,
+    need: Need,
+    fetching: Fetching,
 }
 
 #[derive(Debug)]
@@ -124,24 +130,11 @@ impl Credentials {
         self.configure(config, store);
         for (name, source) in &mut self.sources {
             source.refresh(store);
-            match source.renewal.poll(&source.entry, now, &|name| host.environment(name)) {
-                Step::Wait { .. } => {}
-                Step::Store(entry) => {
-                    source.store(&entry, store);
-                }
-                Step::Fetch { need, .. }
-                    if !host.can_fetch(&need) && variable(config, name, &need).is_none() => {}
-                Step::Fetch { claim, need } => {
-                    if source.store(&claim, store) {
-                        match fetch(host, config, name, &need) {
-                            Ok(Fetched::Later(call)) => {
-                                self.calls.insert(call, Call { name: name.clone(), key: source.key.clone() });
-                            }
-                            Ok(Fetched::Now(answer)) => source.finish(Ok(answer), store, now),
-                            Err(error) => source.finish(Err(error), store, now),
-                        }
-                    }
-                }
+            let step = source.renewal.poll(&source.entry, now, host.environment());
+            if let Some((call, waiting)) = source.advance(step, name, config, host, store, now) {
+                // A call of a fetch before this one was never answered.
+                self.calls.retain(|_, call| call.key != source.key);
+                self.calls.insert(call, waiting);
             }
             source.refresh(store);
             match source.entry.failure() {
@@ -157,18 +150,31 @@ impl Credentials {
         }
     }
 
-    /// The credential that `call` is for, while the call is under way.
+    /// The credential that `call` is for and what is needed of it, while the call is under way.
     #[must_use]
-    pub fn called_for(&self, call: u64) -> Option<&str> {
-        self.calls.get(&call).map(|call| call.name.as_str())
+    pub fn called_for(&self, call: u64) -> Option<(&str, &Need)> {
+        self.calls.get(&call).map(|call| (call.name.as_str(), &call.need))
     }
 
     /// A call of [`Fetch::fetch`] was answered.
-    pub fn answered(&mut self, call: u64, answer: Result<Answer, FetchError>, store: &dyn Store, now: u64) {
-        let Some(Call { name, key }) = self.calls.remove(&call) else { return };
-        if let Some(source) = self.sources.get_mut(&name).filter(|source| source.key == key) {
-            source.finish(answer, store, now);
+    pub fn answered(
+        &mut self,
+        call: u64,
+        answer: Result<Answer, FetchError>,
+        host: &mut dyn Fetch,
+        store: &dyn Store,
+        now: u64,
+    ) {
+        let (Some(call), Some(config)) = (self.calls.remove(&call), &self.config) else { return };
+        let Some(source) = self.sources.get_mut(&call.name).filter(|source| source.key == call.key) else {
+            return;
+        };
+        source.refresh(store);
+        let step = source.renewal.answered(&source.entry, call.fetching, answer, now);
+        if let Some((next, waiting)) = source.advance(step, &call.name, config, host, store, now) {
+            self.calls.insert(next, waiting);
         }
+        source.refresh(store);
     }
 }
 
@@ -185,7 +191,7 @@ fn shared_key(renewal: &Renewal, name: &str) -> String {
 fn fetch(host: &mut dyn Fetch, config: &Config, name: &str, need: &Need) -> Result<Fetched, FetchError> {
     let Some(variable) = variable(config, name, need) else { return host.fetch(name, need) };
     let value =
-        host.environment(variable).ok_or_else(|| FetchError::NotInEnvironment(variable.to_owned()))?;
+        (host.environment())(variable).ok_or_else(|| FetchError::NotInEnvironment(variable.to_owned()))?;
     Ok(Fetched::Now(Answer::Secret(Secret::new(value))))
 }
 
@@ -216,12 +222,46 @@ impl Source {
         is_stored
     }
 
-    fn finish(&mut self, answer: Result<Answer, FetchError>, store: &dyn Store, now: u64) {
-        self.refresh(store);
-        if let Step::Store(entry) = self.renewal.answered(&self.entry, answer, now) {
-            self.store(&entry, store);
+    /// Does what the renewal says, as far as that goes at once: the call to wait for, if there is one.
+    fn advance(
+        &mut self,
+        mut step: Step,
+        name: &str,
+        config: &Config,
+        host: &mut dyn Fetch,
+        store: &dyn Store,
+        now: u64,
+    ) -> Option<(u64, Call)> {
+        loop {
+            let (claim, need, fetching) = match step {
+                Step::Wait { .. } => return None,
+                Step::Store(entry) => {
+                    self.store(&entry, store);
+                    return None;
+                }
+                Step::Fetch { claim, need, fetching } => (claim, need, fetching),
+            };
+            if !host.can_fetch(&need) && variable(config, name, &need).is_none() {
+                let released = self.entry.released();
+                if released != self.entry {
+                    self.store(&released, store);
+                }
+                return None;
+            }
+            if !self.store(&claim, store) {
+                return None;
+            }
+            let answer = match fetch(host, config, name, &need) {
+                Ok(Fetched::Later(call)) => {
+                    let (name, key) = (name.to_owned(), self.key.clone());
+                    return Some((call, Call { name, key, need, fetching }));
+                }
+                Ok(Fetched::Now(answer)) => Ok(answer),
+                Err(error) => Err(error),
+            };
+            self.refresh(store);
+            step = self.renewal.answered(&self.entry, fetching, answer, now);
         }
-        self.refresh(store);
     }
 }
 
@@ -237,10 +277,6 @@ mod tests {
     struct Later(u64);
 
     impl Fetch for Later {
-        fn environment(&self, _name: &str) -> Option<String> {
-            None
-        }
-
         fn fetch(&mut self, _name: &str, _need: &Need) -> Result<Fetched, FetchError> {
             self.0 += 1;
             Ok(Fetched::Later(self.0))
@@ -266,16 +302,16 @@ mod tests {
             (Memory::default(), Later::default(), Credentials::default());
         let (old, new) = (config("key", secret("default/old")), config("key", secret("default/new")));
         credentials.renew(&old, &mut host, &store, 1);
-        assert_eq!(credentials.called_for(1), Some("key"));
+        assert_eq!(credentials.called_for(1).unwrap().0, "key");
         credentials.renew(&new, &mut host, &store, 1);
-        assert_eq!(credentials.called_for(2), Some("key"));
+        assert_eq!(credentials.called_for(2).unwrap().0, "key");
 
-        credentials.answered(1, value("old-key"), &store, 1);
+        credentials.answered(1, value("old-key"), &mut host, &store, 1);
         assert!(credentials.get("key", &new, 1, &store).is_err(), "that was another source's");
-        credentials.answered(2, value("new-key"), &store, 1);
+        credentials.answered(2, value("new-key"), &mut host, &store, 1);
         assert!(credentials.get("key", &new, 1, &store).is_ok());
-        assert_eq!(credentials.called_for(2), None);
-        credentials.answered(2, value("again"), &store, 1);
+        assert!(credentials.called_for(2).is_none());
+        credentials.answered(2, value("again"), &mut host, &store, 1);
         assert!(matches!(
             &*credentials.get("key", &new, 1, &store).unwrap(),
             Credential::ApiKey(key) if key.expose() == "new-key"
@@ -286,8 +322,8 @@ mod tests {
     struct Environment;
 
     impl Fetch for Environment {
-        fn environment(&self, name: &str) -> Option<String> {
-            (name == "WEIR_KEY").then(|| "from-the-environment\n".to_owned())
+        fn environment(&self) -> weir_core::auth::Environment {
+            |name| (name == "WEIR_KEY").then(|| "from-the-environment\n".to_owned())
         }
 
         fn can_fetch(&self, _need: &Need) -> bool {
@@ -322,7 +358,7 @@ mod tests {
         let config = config("key", secret("default/s"));
         credentials.renew(&config, &mut Environment, &store, 1);
         credentials.renew(&config, &mut Later::default(), &store, 1);
-        assert_eq!(credentials.called_for(1), Some("key"));
+        assert_eq!(credentials.called_for(1).unwrap().0, "key");
     }
 
     #[test]
@@ -332,10 +368,10 @@ mod tests {
         let config = config("key", secret("default/s"));
         assert!(mine.get("key", &config, 1, &store).is_err());
         others.renew(&config, &mut host, &store, 1);
-        others.answered(1, value("v"), &store, 1);
+        others.answered(1, value("v"), &mut host, &store, 1);
         assert!(mine.get("key", &config, 1, &store).is_ok());
         let other_kind = Ok(Answer::Http(HttpAnswer { status: 200, body: Vec::new() }));
-        others.answered(1, other_kind, &store, 1);
+        others.answered(1, other_kind, &mut host, &store, 1);
         assert!(mine.get("key", &config, 1, &store).is_ok(), "nobody asked for that");
     }
 }

@@ -22,10 +22,6 @@ pub(crate) struct Calls {
 }
 
 impl Fetch for Calls {
-    fn environment(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
     fn can_fetch(&self, _need: &Need) -> bool {
         self.started
     }
@@ -33,13 +29,16 @@ impl Fetch for Calls {
     fn fetch(&mut self, name: &str, need: &Need) -> Result<Fetched, FetchError> {
         match need {
             Need::Http(http) => call(http),
+            Need::File(path) => {
+                let reason = "a wasm filter reads no files: use the native module".to_owned();
+                Err(FetchError::Unreadable { path: path.clone(), reason })
+            }
             Need::Secret { .. } => call(&HttpCall {
                 cluster: SECRETS_CLUSTER.to_owned(),
                 method: "GET",
                 authority: "secrets".to_owned(),
                 path: format!("/{}", secret_header(name)),
                 headers: Vec::new(),
-                authorization_file: None,
                 body: Vec::new(),
             }),
         }
@@ -47,10 +46,6 @@ impl Fetch for Calls {
 }
 
 fn call(http: &HttpCall) -> Result<Fetched, FetchError> {
-    if let Some(path) = &http.authorization_file {
-        let reason = "a wasm filter reads no files: use the native module";
-        return Err(FetchError::Unreadable { path: path.clone(), reason: reason.to_owned() });
-    }
     let mut headers = vec![
         (":method", http.method),
         (":authority", http.authority.as_str()),
@@ -67,13 +62,16 @@ fn call(http: &HttpCall) -> Result<Fetched, FetchError> {
 /// A call was answered.
 pub(crate) fn answered(credentials: &mut Credentials, token: u32, headers: &Headers, body: Vec<u8>) {
     let call = u64::from(token);
-    let Some(name) = credentials.called_for(call) else { return };
-    let answer = match headers.get(":status").and_then(|status| status.parse().ok()) {
-        Some(status) => match headers.get(&secret_header(name)) {
-            Some(value) => decode_secret_header(value).map(Answer::Secret).map_err(FetchError::from),
-            None => Ok(Answer::Http(HttpAnswer { status, body })),
-        },
-        None => Err(FetchError::NoAnswer),
-    };
-    credentials.answered(call, answer, &SharedData, host::now_ms() / 1000);
+    let Some((name, need)) = credentials.called_for(call) else { return };
+    let status = headers.get(":status").and_then(|status| status.parse().ok());
+    let answer = status.ok_or(FetchError::NoAnswer).and_then(|status| match need {
+        Need::Secret { .. } => {
+            let value = headers.get(&secret_header(name)).ok_or(FetchError::NoSecret)?;
+            Ok(Answer::Secret(decode_secret_header(value)?))
+        }
+        Need::File(_) => Err(FetchError::OtherKind),
+        Need::Http(_) => Ok(Answer::Http(HttpAnswer { status, body })),
+    });
+    let now = host::now_ms() / 1000;
+    credentials.answered(call, answer, &mut Calls { started: true }, &SharedData, now);
 }

@@ -9,7 +9,8 @@ pub mod sigv4;
 mod sources;
 
 pub use credentials::{
-    Answer, Entry, EntryError, FetchError, HttpAnswer, HttpCall, Need, Renewal, Step, Unavailable,
+    Answer, Entry, EntryError, Environment, FetchError, Fetching, HttpAnswer, HttpCall, Need, Renewal, Step,
+    Unavailable,
 };
 pub use secret::Secret;
 pub use sources::{
@@ -25,16 +26,17 @@ use serde::{Deserialize, Serialize};
 use crate::headers::Names;
 
 /// What a backend is shown as proof.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Credential {
-    /// A key that goes into a header as it is, see [`KeyHeader`].
+    /// A key, or a token, that goes into a header as it is, see [`KeyHeader`]. When a token expires is known to its
+    /// [`Entry`].
     ApiKey(Secret),
     /// Keys that sign requests, see [`sigv4`].
     Aws(AwsCredentials),
 }
 
 /// AWS credentials, long-lived or temporary.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct AwsCredentials {
     /// The public half: it is part of every signature.
     pub access_key_id: String,

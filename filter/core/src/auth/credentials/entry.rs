@@ -100,6 +100,27 @@ impl Entry {
         claimed
     }
 
+    /// The same for one more step of the fetch whose claim holds until `claim`, or until when another worker's does.
+    pub(super) fn claimed_on(&self, claim: u64, now: u64) -> Result<Self, u64> {
+        match self.claimed_until {
+            Some(until) if until == claim => {
+                Ok(Self { claimed_until: Some(now.saturating_add(CLAIM)), ..self.clone() })
+            }
+            Some(until) => Err(until),
+            None => Err(self.renew_at),
+        }
+    }
+
+    /// The same without a claim: the fetch was not begun, or not gone on with, for no fault of the source.
+    #[must_use]
+    pub fn released(&self) -> Self {
+        Self { claimed_until: None, ..self.clone() }
+    }
+
+    pub(super) fn claimed_until(&self) -> Option<u64> {
+        self.claimed_until
+    }
+
     /// Until when there is nothing to do, or `None` when it is time for a fetch.
     pub(super) fn waits_until(&self, now: u64) -> Option<u64> {
         let until = self.claimed_until.unwrap_or(self.renew_at);

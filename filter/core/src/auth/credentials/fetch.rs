@@ -14,6 +14,8 @@ pub enum Need {
         /// The key in it.
         key: String,
     },
+    /// What the file at this path holds.
+    File(String),
     /// The answer to an HTTP call.
     Http(HttpCall),
 }
@@ -31,8 +33,6 @@ pub struct HttpCall {
     pub path: String,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
-    /// The file whose content is to be the header `authorization`, without space around it.
-    pub authorization_file: Option<String>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -49,6 +49,8 @@ impl fmt::Debug for HttpCall {
 pub enum Answer {
     /// The value of the Secret's key, see [`decode_secret_header`](crate::auth::decode_secret_header).
     Secret(Secret),
+    /// The file's text.
+    File(Secret),
     /// The answer to the call, whatever its status.
     Http(HttpAnswer),
 }
@@ -80,7 +82,9 @@ pub enum FetchError {
     NoSecret,
     /// The variable is not in the environment of the proxy, or not among those that the filter may see.
     NotInEnvironment(String),
-    /// The file with the secret cannot be read.
+    /// There is no such file.
+    NoFile(String),
+    /// The file cannot be read.
     Unreadable {
         /// Where it should be.
         path: String,
@@ -108,6 +112,7 @@ impl fmt::Display for FetchError {
             FetchError::NotInEnvironment(variable) => {
                 write!(f, "{variable} is not in the environment, or not shown to the filter")
             }
+            FetchError::NoFile(path) => write!(f, "{path} does not exist"),
             FetchError::Unreadable { path, reason } => write!(f, "{path} cannot be read: {reason}"),
             FetchError::OtherKind => f.write_str("the answer is of another kind than was asked for"),
             FetchError::Source(error) => error.fmt(f),

@@ -7,14 +7,19 @@
 
 mod entry;
 mod fetch;
+mod fetching;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 pub use entry::{Entry, EntryError, Unavailable};
 pub use fetch::{Answer, FetchError, HttpAnswer, HttpCall, Need};
+use fetching::Progress;
+pub use fetching::{Environment, Fetching};
+pub(super) use fetching::{Fresh, Io, Lasts};
 
-use super::sources::{container_call, from_environment, parse_container};
-use super::{AwsCredentials, Credential, Source, SourceError};
+use super::{Credential, Source, SourceError};
 
 /// How often a Secret is read again, in seconds: what a rotation takes at most.
 const READ_SECRET_AGAIN: u64 = 2;
@@ -22,6 +27,9 @@ const READ_SECRET_AGAIN: u64 = 2;
 /// How long before they expire credentials are renewed, in seconds. With a lifetime under twice that, it is half
 /// of the lifetime.
 const RENEW_BEFORE: u64 = 300;
+
+/// Which part of that time may pass before the renewal: proxies that began at the same second do not all ask at one.
+const JITTER: u64 = 5;
 
 /// The least time between two successful fetches, in seconds. An endpoint may give what it has kept until
 /// shortly before that expires.
@@ -35,20 +43,22 @@ const LONGEST_PAUSE: u64 = 60;
 const CLAIM: u64 = 15;
 
 /// What the shell is to do next.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Step {
     /// Nothing before `until`, in seconds of Unix time; `u64::MAX` is never.
     Wait {
         /// When to poll again.
         until: u64,
     },
-    /// Store `claim`. If that succeeds, fetch `need` and hand the answer to [`Renewal::answered`]; if another
-    /// worker was faster, do nothing: it fetches.
+    /// Store `claim`. If that succeeds, fetch `need` and hand the answer to [`Renewal::answered`], with `fetching`; if
+    /// another worker was faster, do nothing: it fetches.
     Fetch {
         /// The entry that tells the other workers to leave this to us.
         claim: Entry,
         /// What is needed.
         need: Need,
+        /// The fetch that needs it.
+        fetching: Fetching,
     },
     /// Store the entry: there is something new in it.
     Store(Entry),
@@ -73,80 +83,76 @@ impl Renewal {
     /// The key of the entry in the memory that all workers share.
     #[must_use]
     pub fn shared_key(&self) -> String {
-        format!("weir.credential: {}", self.source)
+        // Names and numbers alone: writing them to memory does not fail.
+        format!("weir.credential: {}", serde_json::to_string(&self.source).unwrap_or_default())
     }
 
     /// What to do now, given the shared entry ([`Entry::default`] when there is none), the time in seconds of
     /// Unix time, and a way to look up environment variables.
-    pub fn poll(&self, shared: &Entry, now: u64, environment: &dyn Fn(&str) -> Option<String>) -> Step {
+    pub fn poll(&self, shared: &Entry, now: u64, environment: Environment) -> Step {
         if let Some(until) = shared.waits_until(now) {
             return Step::Wait { until };
         }
-        match self.need(environment) {
-            Ok(Found::Need(need)) => Step::Fetch { claim: shared.claimed(now), need },
-            Ok(Found::Credentials(credentials)) => {
-                // The environment of a process does not change.
-                Step::Store(Entry::ready(Credential::Aws(credentials), None, u64::MAX))
-            }
-            Err(error) => Step::Store(shared.failed(error.to_string(), now)),
+        match Fetching::begin(self.source.clone(), now, environment) {
+            Progress::Needs(need, fetching) => fetch(shared.claimed(now), need, fetching),
+            Progress::Done(result) => store(shared, result, now),
         }
     }
 
-    /// What to do with the answer to a [`Need`], or with the failure to get one. `shared` is the entry as it is
-    /// now; a credential in it stays in use until it expires, however often its renewal fails.
-    pub fn answered(&self, shared: &Entry, answer: Result<Answer, FetchError>, now: u64) -> Step {
-        Step::Store(match answer.and_then(|answer| self.read(answer, now)) {
-            Ok(entry) => entry,
-            Err(error) => shared.failed(error.to_string(), now),
-        })
-    }
-
-    fn need(&self, environment: &dyn Fn(&str) -> Option<String>) -> Result<Found, SourceError> {
-        let secret = |name: &String, key: &String| {
-            Ok(Found::Need(Need::Secret { name: name.clone(), key: key.clone() }))
-        };
-        match &self.source {
-            Source::Secret { name, key } => secret(name, key),
-            Source::AwsFile(profile) => secret(&profile.name, &profile.key),
-            Source::AwsDefault { container } => match (from_environment(environment)?, container) {
-                (Some(credentials), _) => Ok(Found::Credentials(credentials)),
-                (None, Some(container)) => {
-                    Ok(Found::Need(Need::Http(container_call(container, environment)?)))
-                }
-                (None, None) => Err(SourceError::NothingByDefault),
+    /// What to do with the answer to the need of `fetching`, or with the failure to get one. `shared` is the entry as
+    /// it is now; a credential in it stays in use until it expires, however often its renewal fails.
+    pub fn answered(
+        &self,
+        shared: &Entry,
+        fetching: Fetching,
+        answer: Result<Answer, FetchError>,
+        now: u64,
+    ) -> Step {
+        let claim = fetching.claimed_until;
+        match fetching.answered(answer, now) {
+            Progress::Needs(need, fetching) => match shared.claimed_on(claim, now) {
+                Ok(claim) => fetch(claim, need, fetching),
+                // It took too long, and another worker has begun anew.
+                Err(until) => Step::Wait { until },
             },
-        }
-    }
-
-    fn read(&self, answer: Answer, now: u64) -> Result<Entry, FetchError> {
-        match (&self.source, answer) {
-            (Source::Secret { .. } | Source::AwsFile(_), Answer::Secret(value)) => {
-                let credential = self.source.read_secret(&value)?;
-                Ok(Entry::ready(credential, None, now.saturating_add(READ_SECRET_AGAIN)))
-            }
-            (Source::AwsDefault { .. }, Answer::Http(answer)) => {
-                let (credentials, expires_at) = parse_container(&answer)?;
-                if expires_at <= now {
-                    return Err(SourceError::AlreadyExpired.into());
-                }
-                Ok(Entry::ready(Credential::Aws(credentials), Some(expires_at), renew_at(now, expires_at)))
-            }
-            (_, Answer::Secret(_) | Answer::Http(_)) => Err(FetchError::OtherKind),
+            Progress::Done(result) => store(shared, result, now),
         }
     }
 }
 
-/// What the look for a credential comes to, before anything is fetched.
-enum Found {
-    Credentials(AwsCredentials),
-    Need(Need),
+fn fetch(claim: Entry, need: Need, mut fetching: Fetching) -> Step {
+    fetching.claimed_until = claim.claimed_until().unwrap_or_default();
+    Step::Fetch { claim, need, fetching }
 }
 
-/// When to renew credentials that came at `now` and expire later.
-fn renew_at(now: u64, expires_at: u64) -> u64 {
+/// The end of a fetch.
+fn store(shared: &Entry, result: Result<Fresh, FetchError>, now: u64) -> Step {
+    let fresh = result.and_then(|fresh| match fresh.lasts {
+        Lasts::Until(expires_at) if expires_at <= now => Err(SourceError::AlreadyExpired.into()),
+        Lasts::Until(_) | Lasts::UntilReplaced | Lasts::Forever => Ok(fresh),
+    });
+    Step::Store(match fresh {
+        Ok(Fresh { credential, lasts }) => {
+            let (expires_at, renew_at) = match lasts {
+                Lasts::Forever => (None, u64::MAX),
+                Lasts::UntilReplaced => (None, now.saturating_add(READ_SECRET_AGAIN)),
+                Lasts::Until(expires_at) => (Some(expires_at), renew_at(now, expires_at, &credential)),
+            };
+            Entry::ready(credential, expires_at, renew_at)
+        }
+        Err(error) => shared.failed(error.to_string(), now),
+    })
+}
+
+/// When to renew a credential that came at `now` and expires later. No two proxies get the same one, or only those that
+/// a server near them spares the way to the source; so its hash sets them apart.
+fn renew_at(now: u64, expires_at: u64, credential: &Credential) -> u64 {
     let lifetime = expires_at.saturating_sub(now);
     let before = RENEW_BEFORE.min(lifetime / 2);
-    expires_at.saturating_sub(before).max(now.saturating_add(LEAST_PAUSE))
+    let mut hasher = DefaultHasher::new();
+    (credential, now).hash(&mut hasher);
+    let later = hasher.finish() % (before / JITTER).saturating_add(1);
+    expires_at.saturating_sub(before).saturating_add(later).max(now.saturating_add(LEAST_PAUSE))
 }
 
 /// How long to wait after so many failures in a row, in seconds.

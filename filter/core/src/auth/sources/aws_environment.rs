@@ -10,7 +10,7 @@ const SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 
 /// The credentials in the environment, or `None` when neither half of the pair is there. A variable that is set
 /// to nothing is not there.
-pub(crate) fn from_environment(
+pub(super) fn from_environment(
     lookup: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Option<AwsCredentials>, SourceError> {
     let get = |name| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());

@@ -1,8 +1,9 @@
 //! The AWS credentials file: INI with a section per profile, `[name]`, or `[profile name]` as in the config file.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/file-format.html>
 
-use super::SourceError;
-use crate::auth::{AwsCredentials, Secret};
+use super::{AwsProfile, SourceError};
+use crate::auth::credentials::{Fresh, Io, Lasts};
+use crate::auth::{AwsCredentials, Credential, FetchError, Secret};
 
 const ACCESS_KEY_ID: &str = "aws_access_key_id";
 const SECRET_ACCESS_KEY: &str = "aws_secret_access_key";
@@ -21,6 +22,13 @@ const INDIRECT: [&str; 6] = [
 /// How many profiles an error names, and how much of each name.
 const NAMED_PROFILES: usize = 20;
 const NAME_LENGTH: usize = 64;
+
+/// Reads the file, which is the value of a Secret.
+pub(super) async fn fetch(profile: &AwsProfile, io: &Io) -> Result<Fresh, FetchError> {
+    let text = io.secret(&profile.name, &profile.key).await?;
+    let credential = Credential::Aws(parse(text.expose(), &profile.profile)?);
+    Ok(Fresh { credential, lasts: Lasts::UntilReplaced })
+}
 
 /// The credentials of one profile.
 pub(super) fn parse(text: &str, profile: &str) -> Result<AwsCredentials, SourceError> {

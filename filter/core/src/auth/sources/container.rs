@@ -2,11 +2,12 @@
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>
 
 use chrono::DateTime;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ContainerEndpoint, SourceError};
-use crate::auth::credentials::{HttpAnswer, HttpCall};
-use crate::auth::{AwsCredentials, Secret};
+use super::SourceError;
+use crate::auth::credentials::{Fresh, HttpAnswer, HttpCall, Io, Lasts};
+use crate::auth::{AwsCredentials, Credential, FetchError, Secret};
 
 /// The largest answer that is read, in bytes. Session tokens have some thousands at most.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -18,36 +19,56 @@ const MAX_REASON: usize = 200;
 const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
 const TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
 
+/// The endpoint that EKS Pod Identity and ECS give to a container. Its authorization token is a file that rotates.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerEndpoint {
+    /// The proxy's cluster for it.
+    pub cluster: String,
+    /// Host and port, for `:authority`.
+    pub authority: String,
+    /// Path and query of AWS_CONTAINER_CREDENTIALS_FULL_URI.
+    pub path: String,
+    /// The filter adds the token to the call, from where AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or
+    /// AWS_CONTAINER_AUTHORIZATION_TOKEN in the proxy's environment say. Otherwise the cluster does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub token_from_environment: bool,
+}
+
+/// Asks the endpoint.
+pub(super) async fn fetch(endpoint: &ContainerEndpoint, io: &Io) -> Result<Fresh, FetchError> {
+    let token = if endpoint.token_from_environment { token(io).await? } else { None };
+    let (credentials, expires_at) = parse(&io.http(call(endpoint, token)).await?)?;
+    Ok(Fresh { credential: Credential::Aws(credentials), lasts: Lasts::Until(expires_at) })
+}
+
+/// The authorization token. ECS needs none.
+async fn token(io: &Io) -> Result<Option<Secret>, FetchError> {
+    let (token, name) = match (io.variable(TOKEN_FILE), io.variable(TOKEN)) {
+        (Some(path), _) => (io.file(&path).await?, TOKEN_FILE),
+        (None, Some(token)) => (Secret::new(token), TOKEN),
+        (None, None) => return Ok(None),
+    };
+    let token = Secret::new(token.expose().trim());
+    if token.is_header_text() { Ok(Some(token)) } else { Err(SourceError::UnusableValue(name).into()) }
+}
+
 /// The call that asks for credentials.
-pub(crate) fn call(
-    endpoint: &ContainerEndpoint,
-    environment: &dyn Fn(&str) -> Option<String>,
-) -> Result<HttpCall, SourceError> {
+fn call(endpoint: &ContainerEndpoint, token: Option<Secret>) -> HttpCall {
     let mut headers = vec![("accept", "application/json".to_owned())];
-    let variable =
-        |name| environment(name).filter(|value| endpoint.token_from_environment && !value.is_empty());
-    let authorization_file = variable(TOKEN_FILE);
-    if authorization_file.is_none()
-        && let Some(token) = variable(TOKEN)
-    {
-        if !Secret::new(token.as_str()).is_header_text() {
-            return Err(SourceError::UnusableValue(TOKEN));
-        }
-        headers.push(("authorization", token));
-    }
-    Ok(HttpCall {
+    headers.extend(token.map(|token| ("authorization", token.expose().to_owned())));
+    HttpCall {
         cluster: endpoint.cluster.clone(),
         method: "GET",
         authority: endpoint.authority.clone(),
         path: endpoint.path.clone(),
         headers,
-        authorization_file,
         body: Vec::new(),
-    })
+    }
 }
 
 /// The credentials of an answer, and when they expire, in seconds of Unix time.
-pub(crate) fn parse(answer: &HttpAnswer) -> Result<(AwsCredentials, u64), SourceError> {
+pub(super) fn parse(answer: &HttpAnswer) -> Result<(AwsCredentials, u64), SourceError> {
     if answer.body.len() > MAX_ANSWER {
         return Err(SourceError::BadAnswer("is larger than 64 KiB"));
     }
@@ -97,42 +118,6 @@ mod tests {
 
     fn parse(status: u16, body: &str) -> Result<(AwsCredentials, u64), SourceError> {
         super::parse(&HttpAnswer { status, body: body.as_bytes().to_vec() })
-    }
-
-    #[test]
-    fn the_call_is_a_get_of_the_given_path() {
-        let environment = [(TOKEN_FILE, "/var/run/token"), (TOKEN, "Basic hidden")];
-        let call = call(&endpoint(false), &|name| lookup(&environment, name)).unwrap();
-        assert_eq!((call.method, call.path.as_str()), ("GET", "/v1/credentials"));
-        assert_eq!((call.cluster.as_str(), call.authority.as_str()), ("aws-container", "169.254.170.23"));
-        assert!(call.body.is_empty());
-        assert_eq!((call.headers.len(), call.authorization_file), (1, None), "the proxy adds the token");
-    }
-
-    #[test]
-    fn the_token_is_where_the_environment_says() {
-        let call = |environment: &[(&str, &str)]| call(&endpoint(true), &|name| lookup(environment, name));
-        let both = call(&[(TOKEN_FILE, "/var/run/token"), (TOKEN, "hidden")]).unwrap();
-        assert_eq!((both.headers.len(), both.authorization_file.as_deref()), (1, Some("/var/run/token")));
-        let value = call(&[(TOKEN_FILE, ""), (TOKEN, "Basic hidden")]).unwrap();
-        assert_eq!(value.headers.last(), Some(&("authorization", "Basic hidden".to_owned())));
-        assert_eq!(value.authorization_file, None);
-        assert!(!format!("{value:?}").contains("hidden"));
-        assert_eq!(call(&[]).unwrap().headers.len(), 1, "ECS needs none for a relative URI");
-        assert_eq!(call(&[(TOKEN, "a\nb")]), Err(SourceError::UnusableValue(TOKEN)));
-    }
-
-    fn endpoint(token_from_environment: bool) -> ContainerEndpoint {
-        ContainerEndpoint {
-            cluster: "aws-container".to_owned(),
-            authority: "169.254.170.23".to_owned(),
-            path: "/v1/credentials".to_owned(),
-            token_from_environment,
-        }
-    }
-
-    fn lookup(environment: &[(&str, &str)], name: &str) -> Option<String> {
-        environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     }
 
     #[test]

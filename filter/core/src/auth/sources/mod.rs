@@ -1,20 +1,22 @@
-//! The places credentials come from. Each knows what to ask for and how to read the answer; when to ask is
-//! [`Renewal`](super::Renewal)'s business.
+//! The places credentials come from, a file each: what the configuration says of it, and a function `fetch` that asks
+//! [`Io`] for one thing after the other and reads the answers. When to fetch is [`Renewal`](super::Renewal)'s business.
 
+mod aws_default;
 mod aws_environment;
 mod aws_file;
 mod container;
+mod error;
+mod key;
 mod secret_header;
-
-use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use aws_environment::from_environment;
-pub(super) use container::{call as container_call, parse as parse_container};
+pub use container::ContainerEndpoint;
+pub use error::SourceError;
 pub use secret_header::{SECRET_HEADER_PREFIX, decode_secret_header, secret_header};
 
-use super::{AwsCredentials, Credential, Secret};
+use super::credentials::{Fresh, Io};
+use super::{AwsCredentials, FetchError, Secret};
 
 /// Where a credential is to be had. It names secrets and holds none, so it may be part of a configuration that
 /// anybody can read.
@@ -60,39 +62,13 @@ fn default_profile() -> String {
     "default".to_owned()
 }
 
-/// The endpoint that EKS Pod Identity and ECS give to a container. Its authorization token is a file that rotates.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ContainerEndpoint {
-    /// The proxy's cluster for it.
-    pub cluster: String,
-    /// Host and port, for `:authority`.
-    pub authority: String,
-    /// Path and query of AWS_CONTAINER_CREDENTIALS_FULL_URI.
-    pub path: String,
-    /// The filter adds the token to the call, from where AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or
-    /// AWS_CONTAINER_AUTHORIZATION_TOKEN in the proxy's environment say. Otherwise the cluster does.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub token_from_environment: bool,
-}
-
 impl Source {
-    /// Reads the value of the Secret that this source names.
-    pub(super) fn read_secret(&self, value: &Secret) -> Result<Credential, SourceError> {
+    /// Gets the credential: each source in its own file.
+    pub(super) async fn fetch(&self, io: &Io) -> Result<Fresh, FetchError> {
         match self {
-            Source::AwsFile(profile) => {
-                aws_file::parse(value.expose(), &profile.profile).map(Credential::Aws)
-            }
-            Source::Secret { .. } | Source::AwsDefault { .. } => {
-                let key = Secret::new(value.expose().trim());
-                if key.expose().is_empty() {
-                    Err(SourceError::EmptySecret)
-                } else if key.is_header_value() {
-                    Ok(Credential::ApiKey(key))
-                } else {
-                    Err(SourceError::UnusableValue("the secret"))
-                }
-            }
+            Source::Secret { name, key } => key::fetch(name, key, io).await,
+            Source::AwsFile(profile) => aws_file::fetch(profile, io).await,
+            Source::AwsDefault { container } => aws_default::fetch(container.as_ref(), io).await,
         }
     }
 }
@@ -112,107 +88,6 @@ impl AwsCredentials {
         }
     }
 }
-
-/// Names the source for a person, and apart from all others.
-impl fmt::Display for Source {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Source::Secret { name, key } => write!(f, "key {key} of Secret {name}"),
-            Source::AwsFile(AwsProfile { name, key, profile }) => {
-                write!(f, "profile {profile} in key {key} of Secret {name}")
-            }
-            Source::AwsDefault { container: None } => f.write_str("the AWS environment"),
-            Source::AwsDefault { container: Some(container) } => {
-                write!(f, "the AWS environment or http://{}{}", container.authority, container.path)
-            }
-        }
-    }
-}
-
-/// What is wrong with what a source gave. It names keys, lines and lengths, never a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SourceError {
-    /// The secret is there and has nothing in it.
-    EmptySecret,
-    /// The secret is larger than this many bytes.
-    TooLarge(usize),
-    /// The secret did not arrive as base64.
-    NotBase64,
-    /// The secret is not text.
-    NotText,
-    /// The named value has a character that can be in no credential.
-    UnusableValue(&'static str),
-    /// A line of the credentials file, counted from one, is neither a profile nor a setting.
-    BadLine(usize),
-    /// The credentials file has no such profile; these it has.
-    NoSuchProfile(String, Vec<String>),
-    /// The profile lacks a setting.
-    MissingSetting(String, &'static str),
-    /// The profile leads to credentials by a way that only the SDKs go.
-    IndirectProfile(String, &'static str),
-    /// One half of the key pair is in the environment, the named one is not.
-    HalfInEnvironment(&'static str),
-    /// Nothing where the AWS SDKs look by default.
-    NothingByDefault,
-    /// The endpoint answered with this status, and said why, if it did.
-    Refused(u16, String),
-    /// The endpoint's answer cannot be read, for this reason.
-    BadAnswer(&'static str),
-    /// The endpoint's answer lacks a member.
-    MissingMember(&'static str),
-    /// The endpoint gave credentials that had expired before they came.
-    AlreadyExpired,
-}
-
-impl fmt::Display for SourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SourceError::EmptySecret => f.write_str("the secret is empty"),
-            SourceError::TooLarge(limit) => write!(f, "the secret is larger than {limit} bytes"),
-            SourceError::NotBase64 => f.write_str("the secret did not arrive as base64"),
-            SourceError::NotText => f.write_str("the secret is not UTF-8 text"),
-            SourceError::UnusableValue(what) => {
-                write!(f, "{what} has a space, a line break or another character that no credential has")
-            }
-            SourceError::BadLine(line) => {
-                write!(f, "line {line} of the credentials file is neither [profile] nor name = value within one")
-            }
-            SourceError::NoSuchProfile(profile, known) if known.is_empty() => {
-                write!(f, "the credentials file has no profile {profile}, nor any other")
-            }
-            SourceError::NoSuchProfile(profile, known) => {
-                write!(f, "the credentials file has no profile {profile}, only {}", known.join(", "))
-            }
-            SourceError::MissingSetting(profile, setting) => {
-                write!(f, "profile {profile} of the credentials file has no {setting}")
-            }
-            SourceError::IndirectProfile(profile, setting) => write!(
-                f,
-                "profile {profile} of the credentials file has no keys; {setting} is not supported there"
-            ),
-            SourceError::HalfInEnvironment(missing) => {
-                write!(f, "the environment has one half of the AWS key pair; {missing} is not set")
-            }
-            SourceError::NothingByDefault => f.write_str(
-                "no AWS credentials: looked for AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, \
-                 then for AWS_CONTAINER_CREDENTIALS_FULL_URI (EKS Pod Identity, ECS)",
-            ),
-            SourceError::Refused(status, why) if why.is_empty() => {
-                write!(f, "the credentials endpoint answered {status}")
-            }
-            SourceError::Refused(status, why) => write!(f, "the credentials endpoint answered {status}: {why}"),
-            SourceError::BadAnswer(why) => write!(f, "the answer of the credentials endpoint {why}"),
-            SourceError::MissingMember(member) => {
-                write!(f, "the answer of the credentials endpoint has no {member}")
-            }
-            SourceError::AlreadyExpired => {
-                f.write_str("the credentials endpoint gave credentials that have expired")
-            }
-        }
-    }
-}
-
-impl std::error::Error for SourceError {}
 
 #[cfg(test)]
 mod tests {
@@ -247,19 +122,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn an_api_key_is_trimmed_and_must_fit_a_header() {
-        let source = Source::Secret { name: "a/b".to_owned(), key: "apiKey".to_owned() };
-        let read = |value: &str| source.read_secret(&Secret::new(value));
-        assert_eq!(read(" sk-1\n"), Ok(Credential::ApiKey(Secret::new("sk-1"))));
-        assert_eq!(read("\n"), Err(SourceError::EmptySecret));
-        for bad in ["sk-1\r\nx-evil: 1", "sk 1", "sk\u{0}", "schlüssel"] {
-            let error = read(bad).unwrap_err();
-            assert_eq!(error, SourceError::UnusableValue("the secret"));
-            assert!(!error.to_string().contains("sk"), "{error}");
-        }
-    }
-
     proptest::proptest! {
         #[test]
         fn whatever_comes_is_read_or_refused_and_errors_are_short(
@@ -269,7 +131,7 @@ mod tests {
             let _ = decode_secret_header(&text);
             let _ = aws_file::parse(&text, "default").map_err(|error| assert!(error.to_string().len() < 10_000));
             let answer = crate::auth::HttpAnswer { status, body: text.into_bytes() };
-            let _ = parse_container(&answer).map_err(|error| assert!(error.to_string().len() < 2_000));
+            let _ = container::parse(&answer).map_err(|error| assert!(error.to_string().len() < 2_000));
         }
 
         #[test]
@@ -297,39 +159,5 @@ mod tests {
             };
             proptest::prop_assert_eq!(read, Ok(written));
         }
-    }
-
-    #[test]
-    fn sources_are_told_apart_by_their_names() {
-        let file = |profile: &str| {
-            Source::AwsFile(AwsProfile { name: "n".into(), key: "k".into(), profile: profile.into() })
-        };
-        let container = |authority: &str| {
-            let (cluster, path) = ("c".to_owned(), "/p".to_owned());
-            Source::AwsDefault {
-                container: Some(ContainerEndpoint {
-                    cluster,
-                    authority: authority.into(),
-                    path,
-                    token_from_environment: false,
-                }),
-            }
-        };
-        let mut names: Vec<String> = [
-            Source::Secret { name: "n".into(), key: "k".into() },
-            Source::Secret { name: "n".into(), key: "l".into() },
-            file("a"),
-            file("b"),
-            Source::AwsDefault { container: None },
-            container("a"),
-            container("b"),
-        ]
-        .iter()
-        .map(ToString::to_string)
-        .collect();
-        let all = names.len();
-        names.sort();
-        names.dedup();
-        assert_eq!(names.len(), all);
     }
 }

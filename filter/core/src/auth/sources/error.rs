@@ -1,0 +1,88 @@
+//! What may be wrong with a source.
+
+use std::fmt;
+
+/// What is wrong with what a source gave. It names keys, lines and lengths, never a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourceError {
+    /// The secret is there and has nothing in it.
+    EmptySecret,
+    /// The secret is larger than this many bytes.
+    TooLarge(usize),
+    /// The secret did not arrive as base64.
+    NotBase64,
+    /// The secret is not text.
+    NotText,
+    /// The named value has a character that can be in no credential.
+    UnusableValue(&'static str),
+    /// A line of the credentials file, counted from one, is neither a profile nor a setting.
+    BadLine(usize),
+    /// The credentials file has no such profile; these it has.
+    NoSuchProfile(String, Vec<String>),
+    /// The profile lacks a setting.
+    MissingSetting(String, &'static str),
+    /// The profile leads to credentials by a way that only the SDKs go.
+    IndirectProfile(String, &'static str),
+    /// One half of the key pair is in the environment, the named one is not.
+    HalfInEnvironment(&'static str),
+    /// Nothing where the AWS SDKs look by default.
+    NothingByDefault,
+    /// The endpoint answered with this status, and said why, if it did.
+    Refused(u16, String),
+    /// The endpoint's answer cannot be read, for this reason.
+    BadAnswer(&'static str),
+    /// The endpoint's answer lacks a member.
+    MissingMember(&'static str),
+    /// The endpoint gave credentials that had expired before they came.
+    AlreadyExpired,
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SourceError::EmptySecret => f.write_str("the secret is empty"),
+            SourceError::TooLarge(limit) => write!(f, "the secret is larger than {limit} bytes"),
+            SourceError::NotBase64 => f.write_str("the secret did not arrive as base64"),
+            SourceError::NotText => f.write_str("the secret is not UTF-8 text"),
+            SourceError::UnusableValue(what) => {
+                write!(f, "{what} has a space, a line break or another character that no credential has")
+            }
+            SourceError::BadLine(line) => {
+                write!(f, "line {line} of the credentials file is neither [profile] nor name = value within one")
+            }
+            SourceError::NoSuchProfile(profile, known) if known.is_empty() => {
+                write!(f, "the credentials file has no profile {profile}, nor any other")
+            }
+            SourceError::NoSuchProfile(profile, known) => {
+                write!(f, "the credentials file has no profile {profile}, only {}", known.join(", "))
+            }
+            SourceError::MissingSetting(profile, setting) => {
+                write!(f, "profile {profile} of the credentials file has no {setting}")
+            }
+            SourceError::IndirectProfile(profile, setting) => write!(
+                f,
+                "profile {profile} of the credentials file has no keys; {setting} is not supported there"
+            ),
+            SourceError::HalfInEnvironment(missing) => {
+                write!(f, "the environment has one half of the AWS key pair; {missing} is not set")
+            }
+            SourceError::NothingByDefault => f.write_str(
+                "no AWS credentials: looked for AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, \
+                 then for AWS_CONTAINER_CREDENTIALS_FULL_URI (EKS Pod Identity, ECS)",
+            ),
+            SourceError::Refused(status, why) if why.is_empty() => {
+                write!(f, "the credentials endpoint answered {status}")
+            }
+            SourceError::Refused(status, why) => write!(f, "the credentials endpoint answered {status}: {why}"),
+            SourceError::BadAnswer(why) => write!(f, "the answer of the credentials endpoint {why}"),
+            SourceError::MissingMember(member) => {
+                write!(f, "the answer of the credentials endpoint has no {member}")
+            }
+            SourceError::AlreadyExpired => {
+                f.write_str("the credentials endpoint gave credentials that have expired")
+            }
+        }
+    }
+}
+
+impl std::error::Error for SourceError {}
