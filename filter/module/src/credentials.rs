@@ -66,7 +66,7 @@ impl Calls<'_, '_> {
     fn call(&mut self, call: &HttpCall) -> Result<u64, FetchError> {
         let mut headers =
             vec![(":method", call.method), ("host", call.authority.as_str()), (":path", call.path.as_str())];
-        headers.extend(call.headers.iter().map(|(name, value)| (*name, value.as_str())));
+        headers.extend(call.headers.iter().map(|(name, value)| (&**name, value.as_str())));
         let timeout = Duration::from_secs(Renewal::CALL_TIMEOUT);
         self.main.callout(&call.cluster, &headers, &call.body, timeout).map_err(|error| match error {
             CalloutError::UnknownCluster => FetchError::NoCluster,

@@ -51,7 +51,7 @@ fn call(http: &HttpCall) -> Result<Fetched, FetchError> {
         (":authority", http.authority.as_str()),
         (":path", http.path.as_str()),
     ];
-    headers.extend(http.headers.iter().map(|(name, value)| (*name, value.as_str())));
+    headers.extend(http.headers.iter().map(|(name, value)| (&**name, value.as_str())));
     let body = (!http.body.is_empty()).then_some(http.body.as_slice());
     let timeout = Duration::from_secs(Renewal::CALL_TIMEOUT);
     hostcalls::dispatch_http_call(&http.cluster, headers, body, Vec::new(), timeout)

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use weir_core::auth::{AwsProfile, Source};
 use weir_core::config::Config;
 
 use crate::resources::Diagnostic;
@@ -28,10 +27,7 @@ impl<'a> SecretKey<'a> {
 /// The Secrets that credentials come from.
 pub(in crate::render) fn secret_keys(config: &Config) -> impl Iterator<Item = SecretKey<'_>> {
     config.credentials.iter().filter_map(|(credential, source)| {
-        let (secret, key) = match source {
-            Source::Secret { name, key } | Source::AwsFile(AwsProfile { name, key, .. }) => (name, key),
-            Source::AwsDefault { .. } => return None,
-        };
+        let (secret, key) = source.secret()?;
         Some(SecretKey { credential, secret, key })
     })
 }
@@ -59,6 +55,8 @@ pub(in crate::render) fn ambiguous_secrets<'a>(config: &'a Config) -> Vec<Diagno
 
 #[cfg(test)]
 mod tests {
+    use weir_core::auth::Source;
+
     use super::*;
 
     #[test]

@@ -9,13 +9,14 @@ pub mod sigv4;
 mod sources;
 
 pub use credentials::{
-    Answer, Entry, EntryError, Environment, FetchError, Fetching, HttpAnswer, HttpCall, Need, Renewal, Step,
-    Unavailable,
+    Answer, Entry, EntryError, Environment, FetchError, Fetching, Header, HttpAnswer, HttpCall, Need,
+    Renewal, Step, Unavailable,
 };
 pub use secret::Secret;
 pub use sources::{
-    AwsProfile, ContainerEndpoint, SECRET_HEADER_PREFIX, Source, SourceError, decode_secret_header,
-    secret_header,
+    AwsProfile, AzureApp, AzureDefault, AzureManaged, AzureProof, ContainerEndpoint, GoogleFederation,
+    GoogleFile, GoogleFileNeeds, GoogleMetadata, Hosts, ManagedServer, Oidc, SECRET_HEADER_PREFIX, Source,
+    SourceError, Url, decode_secret_header, secret_header,
 };
 
 use std::borrow::Cow;

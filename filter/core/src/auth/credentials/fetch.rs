@@ -1,5 +1,6 @@
 //! What a renewal asks the shell to fetch, and what it may get.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::auth::{Secret, SourceError};
@@ -20,6 +21,9 @@ pub enum Need {
     Http(HttpCall),
 }
 
+/// A header of a call: its name in lower case, and its value. A credentials file may name headers of its own.
+pub type Header = (Cow<'static, str>, String);
+
 /// An HTTP call to make.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HttpCall {
@@ -32,7 +36,7 @@ pub struct HttpCall {
     /// The value of `:path`.
     pub path: String,
     /// Further headers.
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<Header>,
     /// The body.
     pub body: Vec<u8>,
 }

@@ -46,7 +46,6 @@ struct Shared {
 
 impl Io {
     /// Now, in seconds of Unix time.
-    #[expect(dead_code, reason = "no source signs or counts yet")]
     pub(crate) fn now(&self) -> u64 {
         self.0.now.get()
     }

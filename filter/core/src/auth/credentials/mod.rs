@@ -14,7 +14,7 @@ mod tests;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 pub use entry::{Entry, EntryError, Unavailable};
-pub use fetch::{Answer, FetchError, HttpAnswer, HttpCall, Need};
+pub use fetch::{Answer, FetchError, Header, HttpAnswer, HttpCall, Need};
 use fetching::Progress;
 pub use fetching::{Environment, Fetching};
 pub(super) use fetching::{Fresh, Io, Lasts};

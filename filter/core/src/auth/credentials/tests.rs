@@ -180,7 +180,7 @@ fn a_fetch_of_two_steps_has_one_claim_that_grows() {
     };
     assert!(!format!("{need:?} {fetching:?}").contains("hidden"));
     let Need::Http(call) = need else { panic!("{need:?}") };
-    assert!(call.headers.contains(&("authorization", "Basic hidden".to_owned())));
+    assert!(call.headers.contains(&("authorization".into(), "Basic hidden".to_owned())));
     assert_eq!(waits(&renewal, &claim, NOW + 9), NOW + 9 + CLAIM);
     let entry = stored(renewal.answered(&claim, fetching, answer("hidden", 3600), NOW + 18));
     assert_eq!(aws_secret(&entry, NOW), Ok("hidden"));
@@ -193,7 +193,7 @@ fn the_token_of_the_endpoint_may_be_in_the_environment() {
     let Step::Fetch { need: Need::Http(call), .. } = two_steps().poll(&Entry::default(), NOW, token) else {
         panic!()
     };
-    assert!(call.headers.contains(&("authorization", "Basic hidden".to_owned())));
+    assert!(call.headers.contains(&("authorization".into(), "Basic hidden".to_owned())));
     assert!(!format!("{call:?}").contains("hidden"));
     // The cluster adds it, or ECS needs none.
     for (renewal, environment) in [(container(), token as Environment), (two_steps(), no_environment)] {
@@ -201,7 +201,7 @@ fn the_token_of_the_endpoint_may_be_in_the_environment() {
         else {
             panic!()
         };
-        assert_eq!(call.headers, [("accept", "application/json".to_owned())]);
+        assert_eq!(call.headers, [("accept".into(), "application/json".to_owned())]);
     }
 }
 
@@ -384,7 +384,7 @@ fn debug_shows_no_secret() {
         method: "POST",
         authority: "sts.amazonaws.com".into(),
         path: "/".into(),
-        headers: vec![("authorization", "hidden".into())],
+        headers: vec![("authorization".into(), "hidden".into())],
         body: b"hidden".to_vec(),
     };
     let step = answered(&renewal, &Entry::default(), Ok(answer.clone()), NOW);

@@ -55,8 +55,8 @@ async fn token(io: &Io) -> Result<Option<Secret>, FetchError> {
 
 /// The call that asks for credentials.
 fn call(endpoint: &ContainerEndpoint, token: Option<Secret>) -> HttpCall {
-    let mut headers = vec![("accept", "application/json".to_owned())];
-    headers.extend(token.map(|token| ("authorization", token.expose().to_owned())));
+    let mut headers = vec![("accept".into(), "application/json".to_owned())];
+    headers.extend(token.map(|token| ("authorization".into(), token.expose().to_owned())));
     HttpCall {
         cluster: endpoint.cluster.clone(),
         method: "GET",

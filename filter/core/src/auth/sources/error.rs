@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Url;
+
 /// What is wrong with what a source gave. It names keys, lines and lengths, never a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SourceError {
@@ -35,6 +37,27 @@ pub enum SourceError {
     MissingMember(&'static str),
     /// The endpoint gave credentials that had expired before they came.
     AlreadyExpired,
+    /// What should be the URL of a server is none.
+    NoUrl,
+    /// The proxy has no cluster for the server at this origin.
+    UnknownHost(String),
+    /// A discovery document names a token endpoint at this origin, which is not the issuer's.
+    EndpointElsewhere(String),
+    /// The credentials file of Google's has, or is, this.
+    BadFile(&'static str),
+    /// The credentials file of Google's lacks a member.
+    MissingInFile(&'static str),
+    /// The credentials file of Google's asks for this, which is not supported.
+    Unsupported(String),
+    /// One of those above, of the server at this origin.
+    Of(String, Box<SourceError>),
+}
+
+impl SourceError {
+    /// The same, of the server of `url`.
+    pub(super) fn of(self, url: &str) -> Self {
+        Self::Of(Url::parse(url).map(|url| url.origin).unwrap_or_default(), Box::new(self))
+    }
 }
 
 impl fmt::Display for SourceError {
@@ -81,6 +104,23 @@ impl fmt::Display for SourceError {
             SourceError::AlreadyExpired => {
                 f.write_str("the credentials endpoint gave credentials that have expired")
             }
+            SourceError::NoUrl => f.write_str("what should be a URL is none"),
+            SourceError::UnknownHost(origin) => {
+                write!(f, "{origin} is to be called, which the resources do not name")
+            }
+            SourceError::EndpointElsewhere(origin) => write!(
+                f,
+                "the discovery document has its token endpoint at {origin} and not at the issuer's: name it in \
+                 `provider.tokenEndpoint`"
+            ),
+            SourceError::BadFile(what) => write!(f, "the Google credentials file is or has {what}"),
+            SourceError::MissingInFile(member) => {
+                write!(f, "the Google credentials file has no `{member}`")
+            }
+            SourceError::Unsupported(what) => {
+                write!(f, "{what} of a Google credentials file is not supported")
+            }
+            SourceError::Of(origin, error) => write!(f, "{origin}: {error}"),
         }
     }
 }

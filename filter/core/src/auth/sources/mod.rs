@@ -4,15 +4,26 @@
 mod aws_default;
 mod aws_environment;
 mod aws_file;
+mod azure;
 mod container;
 mod error;
+mod google;
+mod hosts;
 mod key;
+mod oauth;
+mod oidc;
+#[cfg(test)]
+mod script;
 mod secret_header;
 
 use serde::{Deserialize, Serialize};
 
+pub use azure::{AzureApp, AzureDefault, AzureManaged, AzureProof, ManagedServer};
 pub use container::ContainerEndpoint;
 pub use error::SourceError;
+pub use google::{GoogleFederation, GoogleFile, GoogleFileNeeds, GoogleMetadata};
+pub use hosts::{Hosts, Url};
+pub use oidc::Oidc;
 pub use secret_header::{SECRET_HEADER_PREFIX, decode_secret_header, secret_header};
 
 use super::credentials::{Fresh, Io};
@@ -38,6 +49,18 @@ pub enum Source {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         container: Option<ContainerEndpoint>,
     },
+    /// A credentials file of Google's, in a key of a Secret.
+    GoogleFile(GoogleFile),
+    /// The token of another provider, exchanged for one of Google Cloud.
+    GoogleFederation(GoogleFederation),
+    /// Google's metadata server.
+    GoogleMetadata(GoogleMetadata),
+    /// An application of Entra ID.
+    AzureApp(AzureApp),
+    /// A managed identity of Azure.
+    AzureManaged(AzureManaged),
+    /// The identity of a pod in Azure.
+    AzureDefault(AzureDefault),
 }
 
 /// A profile of an AWS credentials file.
@@ -69,6 +92,64 @@ impl Source {
             Source::Secret { name, key } => key::fetch(name, key, io).await,
             Source::AwsFile(profile) => aws_file::fetch(profile, io).await,
             Source::AwsDefault { container } => aws_default::fetch(container.as_ref(), io).await,
+            Source::GoogleFile(file) => file.fetch(io).await,
+            Source::GoogleFederation(federation) => federation.fetch(io).await,
+            Source::GoogleMetadata(server) => server.fetch(io).await,
+            Source::AzureApp(app) => app.fetch(io).await,
+            Source::AzureManaged(identity) => identity.fetch(io).await,
+            Source::AzureDefault(pod) => pod.fetch(io).await,
+        }
+    }
+
+    /// The Secret that it reads, as `namespace/name`, and the key in it.
+    #[must_use]
+    pub fn secret(&self) -> Option<(&str, &str)> {
+        let (name, key) = match self {
+            Source::Secret { name, key }
+            | Source::AwsFile(AwsProfile { name, key, .. })
+            | Source::GoogleFile(GoogleFile { name, key, .. })
+            | Source::GoogleFederation(GoogleFederation { oidc: Oidc { name, key, .. }, .. })
+            | Source::AzureApp(AzureApp {
+                proof: AzureProof::Secret { name, key } | AzureProof::Oidc(Oidc { name, key, .. }),
+                ..
+            })
+            | Source::AzureManaged(AzureManaged {
+                server: ManagedServer::AppService { name, key, .. },
+                ..
+            }) => (name, key),
+            Source::AwsDefault { .. }
+            | Source::GoogleMetadata(_)
+            | Source::AzureApp(AzureApp { proof: AzureProof::File(_), .. })
+            | Source::AzureManaged(AzureManaged { server: ManagedServer::Imds(_), .. })
+            | Source::AzureDefault(_) => return None,
+        };
+        Some((name, key))
+    }
+
+    /// The servers that it calls, where the configuration names their clusters.
+    #[must_use]
+    pub fn hosts(&self) -> Option<&Hosts> {
+        match self {
+            Source::Secret { .. } | Source::AwsFile(_) | Source::AwsDefault { .. } => None,
+            Source::GoogleFile(GoogleFile { hosts, .. })
+            | Source::GoogleFederation(GoogleFederation { hosts, .. })
+            | Source::GoogleMetadata(GoogleMetadata { hosts, .. })
+            | Source::AzureApp(AzureApp { hosts, .. })
+            | Source::AzureManaged(AzureManaged { hosts, .. })
+            | Source::AzureDefault(AzureDefault { hosts, .. }) => Some(hosts),
+        }
+    }
+
+    /// The same servers, for a proxy that calls their clusters otherwise.
+    pub fn hosts_mut(&mut self) -> Option<&mut Hosts> {
+        match self {
+            Source::Secret { .. } | Source::AwsFile(_) | Source::AwsDefault { .. } => None,
+            Source::GoogleFile(GoogleFile { hosts, .. })
+            | Source::GoogleFederation(GoogleFederation { hosts, .. })
+            | Source::GoogleMetadata(GoogleMetadata { hosts, .. })
+            | Source::AzureApp(AzureApp { hosts, .. })
+            | Source::AzureManaged(AzureManaged { hosts, .. })
+            | Source::AzureDefault(AzureDefault { hosts, .. }) => Some(hosts),
         }
     }
 }
