@@ -198,7 +198,7 @@ fn serve(arguments: Run) -> Result<(), Failure> {
     wishes.concurrency = arguments.concurrency;
     wishes.log_level = arguments.log_level;
     wishes.drain_time = Duration::from_secs(arguments.drain_time_s);
-    run::run(&Files(arguments.resources.files), &wishes)
+    run::run(&Files::new(arguments.resources.files), &wishes)
 }
 
 fn write(arguments: Render, given: &ArgMatches) -> Result<(), Failure> {
@@ -235,7 +235,7 @@ fn write(arguments: Render, given: &ArgMatches) -> Result<(), Failure> {
 
 fn write_for_envoy(arguments: Render) -> Result<(), Failure> {
     let wishes = wishes(arguments.serving);
-    let loaded = Files(arguments.resources.files).load().map_err(Failure::Resources)?;
+    let loaded = Files::new(arguments.resources.files).load().map_err(Failure::Resources)?;
     loaded.notes.iter().for_each(say);
     let service = arguments.rate_limit_service.as_deref().map(service_address).transpose()?;
     let directory = arguments.output.clone().unwrap_or_else(|| PathBuf::from("."));

@@ -28,6 +28,8 @@ pub struct Plan {
     pub filter: Config,
     /// Secrets by the name the filter's `credentials` use.
     pub secrets: BTreeMap<String, SecretValue>,
+    /// What files hold that credentials are made of besides, by their paths: for a filter that reads no files.
+    pub files: BTreeMap<String, SecretValue>,
     /// The container endpoint of AWS credentials, when some credential is to come from there.
     pub aws_container: Option<AwsContainer>,
     /// `spec` of each BackendTrafficPolicy that applies to a rule, as it is written, by `namespace/name`: for platforms

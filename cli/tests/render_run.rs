@@ -94,7 +94,15 @@ fn plan(script: &str) -> Result<Plan, Report> {
     let secrets = [("default/key".to_owned(), SecretValue("s3cret".to_owned()))].into();
     let filter = Config { models, ..Config::default() };
     let traffic_policies = [].into();
-    Ok(Plan { listeners: vec![listener], clusters, filter, secrets, aws_container: None, traffic_policies })
+    Ok(Plan {
+        listeners: vec![listener],
+        clusters,
+        filter,
+        secrets,
+        files: std::collections::BTreeMap::new(),
+        aws_container: None,
+        traffic_policies,
+    })
 }
 
 /// Reads the script anew each time.

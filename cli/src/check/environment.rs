@@ -18,6 +18,10 @@ pub struct Environment {
     pub variables: BTreeMap<String, String>,
     /// The text of the user's credentials file (`AWS_SHARED_CREDENTIALS_FILE`, else `~/.aws/credentials`).
     pub aws_credentials_file: Option<SecretValue>,
+    /// The text of Google's Application Default Credentials (`GOOGLE_APPLICATION_CREDENTIALS`, else those of gcloud).
+    pub google_credentials_file: Option<SecretValue>,
+    /// Whether the machine is one of Google's, which have a metadata server.
+    pub is_on_google: bool,
 }
 
 /// The variables that are looked at.
@@ -31,6 +35,18 @@ pub const VARIABLES: &[&str] = &[
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_AUTHORITY_HOST",
+    "AZURE_CLIENT_ID",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_POD_IDENTITY_AUTHORITY_HOST",
+    "AZURE_TENANT_ID",
+    "CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS",
+    "CLOUDSDK_API_ENDPOINT_OVERRIDES_STS",
+    "GCE_METADATA_HOST",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
 ];
 
 /// What the default chain comes to, in its order: environment, credentials file, container endpoint.
@@ -65,8 +81,16 @@ impl Environment {
             .iter()
             .filter_map(|name| std::env::var(name).ok().map(|value| ((*name).to_owned(), value)))
             .collect();
-        let text = Environment::aws_credentials_path().and_then(|path| std::fs::read_to_string(path).ok());
-        Environment { variables, aws_credentials_file: text.map(SecretValue), ..Environment::default() }
+        let read = |path: Option<PathBuf>| std::fs::read_to_string(path?).ok().map(SecretValue);
+        Environment {
+            variables,
+            aws_credentials_file: read(Environment::aws_credentials_path()),
+            google_credentials_file: read(Environment::google_credentials_path()),
+            // As Google's own libraries tell.
+            is_on_google: std::fs::read_to_string("/sys/class/dmi/id/product_name")
+                .is_ok_and(|name| name.starts_with("Google")),
+            ..Environment::default()
+        }
     }
 
     /// Where the user's credentials file is to be.
@@ -77,7 +101,17 @@ impl Environment {
             .or_else(|| std::env::home_dir().map(|home| home.join(".aws").join("credentials")))
     }
 
-    fn variable(&self, name: &str) -> Option<&str> {
+    /// Where Google's Application Default Credentials are to be.
+    #[must_use]
+    pub fn google_credentials_path() -> Option<PathBuf> {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let of_gcloud =
+            || set("CLOUDSDK_CONFIG").or_else(|| Some(std::env::home_dir()?.join(".config").join("gcloud")));
+        set("GOOGLE_APPLICATION_CREDENTIALS")
+            .or_else(|| Some(of_gcloud()?.join("application_default_credentials.json")))
+    }
+
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
@@ -158,6 +192,7 @@ impl fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("variables", &self.variables.keys().collect::<Vec<_>>())
             .field("aws_credentials_file", &self.aws_credentials_file)
+            .field("google_credentials_file", &self.google_credentials_file)
             .finish()
     }
 }
@@ -285,6 +320,7 @@ mod tests {
         let environment = Environment {
             variables: [("AWS_SECRET_ACCESS_KEY".to_owned(), "hush".to_owned())].into(),
             aws_credentials_file: Some(SecretValue("hush".to_owned())),
+            google_credentials_file: Some(SecretValue("hush".to_owned())),
             ..Environment::default()
         };
         assert!(!format!("{environment:?} {:?}", environment.aws_default_chain()).contains("hush"));

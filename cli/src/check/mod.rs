@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use weir_core::config::Config;
 
-use crate::plan::{Listener as PlanListener, Plan, VirtualHost};
+use crate::plan::{Listener as PlanListener, Plan, SecretValue, VirtualHost};
 use crate::render::listener::DEFAULT_STREAM_IDLE_TIMEOUT;
 use crate::resources::annotations::REPEAT_UNTIL_CONTENT;
 use crate::resources::kinds::Kind;
@@ -69,11 +69,12 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
         clusters: Clusters::default(),
         filter: filter_defaults(),
         secrets: std::collections::BTreeMap::new(),
+        files: std::collections::BTreeSet::new(),
         aws_container: None,
         report: &mut report,
     };
     compiler.routes();
-    let Compiler { listeners, clusters, filter, secrets, aws_container, .. } = compiler;
+    let Compiler { listeners, clusters, filter, secrets, files, aws_container, .. } = compiler;
     policies.check_costs(&mut report);
     warn_of_vain_repetition(&set, &listeners, &mut report);
     if set.ai_gateway_routes.is_empty() && set.http_routes.is_empty() && !set.incomplete {
@@ -108,6 +109,7 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
         listeners,
         clusters: clusters.into_list(),
         secrets,
+        files: files.into_iter().map(|path| (path, SecretValue(String::new()))).collect(),
         aws_container,
         traffic_policies: set.traffic_policies_as_written.clone(),
     };

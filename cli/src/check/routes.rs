@@ -1,6 +1,6 @@
 //! Routes: their rules compiled for each listener they attach to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Compiler<'c, 'a> {
     pub filter: Config,
     /// For the plan.
     pub secrets: BTreeMap<String, SecretValue>,
+    /// For the plan: paths.
+    pub files: BTreeSet<String>,
     /// For the plan.
     pub aws_container: Option<AwsContainer>,
     /// Where mistakes go.

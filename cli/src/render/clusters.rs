@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::address::Addresses;
 use super::direct::Direct;
-use super::{Options, filter, kept, proto, secrets, sockets, traffic};
+use super::{Options, filter, hosts, kept, proto, secrets, sockets, traffic};
 use crate::plan::{Cluster, Member, Plan, Tls};
 
 pub(super) const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -61,6 +61,7 @@ pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> V
     backends
         .chain(secrets::cluster(plan, options))
         .chain(container)
+        .chain(hosts::clusters(plan.filter.credentials.values(), system_ca))
         .map(|cluster| proto::any("envoy.config.cluster.v3.Cluster", cluster))
         .collect()
 }

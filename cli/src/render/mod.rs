@@ -17,6 +17,7 @@ mod error;
 mod files;
 mod filter;
 mod form;
+mod hosts;
 pub mod istio;
 pub(crate) mod kept;
 pub mod kubernetes;

@@ -153,6 +153,7 @@ pub(super) fn plan() -> Plan {
         ],
         filter: Config { budgets, ..Config::default() },
         secrets: [("default/key".to_owned(), SecretValue("s3cret".to_owned()))].into(),
+        files: std::collections::BTreeMap::new(),
         aws_container: Some(AwsContainer {
             host: "169.254.170.23".to_owned(),
             port: 80,

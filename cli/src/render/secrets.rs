@@ -31,6 +31,11 @@ pub(super) fn insert(plan: &Plan, options: &Options, files: &mut Files) {
             SecretsBy::Files => files.insert_secret_text(file_path(name), value.clone()),
         }
     }
+    if options.filter.form.secrets() == SecretsBy::Callout {
+        for (path, SecretValue(value)) in &plan.files {
+            files.insert_secret(sds_path(path), &discovery(vec![resource(path, value)]));
+        }
+    }
     if let Some(token) = plan.aws_container.as_ref().and_then(|container| container.token.as_ref()) {
         files.insert_secret(container_sds_path(), &discovery(vec![container_token(token)]));
     }
@@ -93,11 +98,10 @@ pub(super) fn cluster(plan: &Plan, options: &Options) -> Option<Value> {
         return None;
     }
     let versions = Versions::of(plan, options);
-    let filters = plan
-        .secrets
-        .keys()
+    let named = plan.secrets.keys().map(|name| versions.named(name));
+    let filters = named
+        .chain(plan.files.keys().cloned())
         .map(|name| {
-            let name = versions.named(name);
             (
                 proto::config_source(options, &sds_path(&name)),
                 short_digest(name.as_bytes()),

@@ -3,7 +3,6 @@
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IntoDeserializer as _};
-use serde_json::Value;
 use weir_core::config::{AuthKind, SchemaName};
 
 use super::gateway::{NameMatch, ObjectRef, ParentRef, TargetRef, Timeouts, one};
@@ -384,8 +383,35 @@ pub struct GcpCredentialsSpec {
     pub project_name: String,
     /// Where the models are.
     pub region: String,
-    /// What to show.
+    /// A key of a service account, or a token.
     pub credentials_file: Option<SecretKeySpec>,
+    /// A token of another provider. Without either: Application Default Credentials.
+    pub workload_identity_federation_config: Option<WorkloadIdentityFederationSpec>,
+}
+
+/// A token of another provider, to be exchanged for one of Google Cloud.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkloadIdentityFederationSpec {
+    /// The number or the name of the pool's project.
+    #[serde(rename = "projectID")]
+    pub project_id: String,
+    /// The provider in the pool.
+    pub workload_identity_provider_name: String,
+    /// The pool.
+    pub workload_identity_pool_name: String,
+    /// What is exchanged.
+    pub oidc_exchange_token: OidcExchangeTokenSpec,
+    /// As whom to act.
+    pub service_account_impersonation: Option<ServiceAccountImpersonationSpec>,
+}
+
+/// A service account to act as.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceAccountImpersonationSpec {
+    /// What stands before the `@`.
+    pub service_account_name: String,
 }
 
 /// A credentials file in a Secret.
@@ -399,21 +425,69 @@ pub struct AwsCredentialsFile {
     pub profile: String,
 }
 
-/// Whose token of Entra ID it is, and how to get one. Weir gets none itself yet: it takes the one that stands in a
-/// Secret.
+/// An application of Entra ID, and what proves who it is.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AzureCredentialsSpec {
+    /// The application.
     #[serde(rename = "clientID")]
-    _client_id: Option<String>,
+    pub client_id: Option<String>,
+    /// The directory that it is in.
     #[serde(rename = "tenantID")]
-    _tenant_id: Option<String>,
-    #[serde(rename = "clientSecretRef")]
-    _client_secret_ref: Option<ObjectRef>,
-    #[serde(rename = "oidcExchangeToken")]
-    _oidc_exchange_token: Option<Value>,
-    #[serde(rename = "managedIdentity")]
-    _managed_identity: Option<Value>,
+    pub tenant_id: Option<String>,
+    /// A secret of the application.
+    pub client_secret_ref: Option<ObjectRef>,
+    /// A token of another provider.
+    pub oidc_exchange_token: Option<OidcExchangeTokenSpec>,
+    /// The identity of what runs in Azure.
+    pub managed_identity: Option<ManagedIdentitySpec>,
+}
+
+/// An identity that Azure gives to what runs in it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ManagedIdentitySpec {
+    /// Which one, where a user has assigned it.
+    #[serde(rename = "clientID")]
+    pub client_id: Option<String>,
+}
+
+/// A token of an OpenID Connect provider, to be exchanged for a cloud's.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OidcExchangeTokenSpec {
+    /// The provider, and its client.
+    pub oidc: OidcSpec,
+    /// Without effect, as with Envoy AI Gateway.
+    pub grant_type: Option<String>,
+    /// Without effect, as with Envoy AI Gateway.
+    pub aud: Option<String>,
+}
+
+/// An OpenID Connect provider and a client of it, as far as Envoy Gateway's `OIDC` is about getting a token.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OidcSpec {
+    /// The provider.
+    pub provider: OidcProviderSpec,
+    /// The client.
+    #[serde(rename = "clientID")]
+    pub client_id: String,
+    /// The Secret with the client's secret.
+    pub client_secret: ObjectRef,
+    /// What is asked for.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+}
+
+/// An OpenID Connect provider.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OidcProviderSpec {
+    /// Its name, a URL below which its discovery document is.
+    pub issuer: String,
+    /// Where its tokens are; the discovery document tells it, too.
+    pub token_endpoint: Option<String>,
 }
 
 fn default_profile() -> String {

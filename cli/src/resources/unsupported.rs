@@ -85,10 +85,11 @@ const REFUSED: &[Field] = &[
     value(Kind::AIServiceBackend, "spec.schema.name", "TypeSafe", ""),
     field(
         Kind::BackendSecurityPolicy,
-        "spec.gcpCredentials.workloadIdentityFederationConfig",
-        "keep an access token in the Secret of `credentialsFile`",
+        "spec.gcpCredentials.isPassthrough",
+        "let requests bring a token: `credentialOverride` with `fallbackToConfigured: false`",
     ),
-    field(Kind::BackendSecurityPolicy, "spec.gcpCredentials.isPassthrough", ""),
+    field(Kind::BackendSecurityPolicy, "spec.openAICredentials", "use APIKey"),
+    value(Kind::BackendSecurityPolicy, "spec.type", "OpenAICredentials", "use APIKey"),
     field(
         Kind::BackendSecurityPolicy,
         "spec.awsCredentials.oidcExchangeToken",

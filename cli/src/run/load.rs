@@ -1,5 +1,6 @@
 //! Where a plan comes from: the one place that knows of files and `check`.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -40,32 +41,46 @@ pub trait Loader {
     fn load(&self) -> Result<Loaded, Report>;
 }
 
-/// The files and folders of `-f`.
-pub struct Files(pub Vec<PathBuf>);
+/// The files and folders of `-f`, and what they lead to.
+pub struct Files {
+    paths: Vec<PathBuf>,
+    /// Files that what was loaded takes besides.
+    others: RefCell<Vec<PathBuf>>,
+}
+
+impl Files {
+    /// The files and folders of `-f`.
+    #[must_use]
+    pub fn new(paths: Vec<PathBuf>) -> Files {
+        Files { paths, others: RefCell::default() }
+    }
+}
 
 impl Loader for Files {
     fn digest(&self) -> Vec<u8> {
         let mut digest = Sha256::new();
-        self.0.iter().for_each(|path| add(&mut digest, path));
+        self.paths.iter().for_each(|path| add(&mut digest, path));
+        self.others.borrow().iter().for_each(|path| add(&mut digest, path));
         if let Some(token) = std::env::var_os("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE") {
             add(&mut digest, Path::new(&token));
         }
         // Tools for temporary credentials write a new one every hour or so.
-        if let Some(path) = Environment::aws_credentials_path() {
-            add(&mut digest, &path);
-        }
+        let files = [Environment::aws_credentials_path(), Environment::google_credentials_path()];
+        files.iter().flatten().for_each(|path| add(&mut digest, path));
         digest.finalize().to_vec()
     }
 
     fn load(&self) -> Result<Loaded, Report> {
         let unreadable =
             |errors: Vec<_>| Report(errors.iter().map(|error| format!("error: {error}")).collect());
-        let sources = source::read(&self.0).map_err(unreadable)?;
+        let sources = source::read(&self.paths).map_err(unreadable)?;
         let compiled = check::compile(&sources, &Environment::of_process());
         let notes = check::command::findings(&compiled);
         match compiled.plan {
             Some(mut plan) => {
                 read_container_token(&mut plan);
+                self.others.replace(plan.files.keys().map(PathBuf::from).collect());
+                read_files(&mut plan);
                 Ok(Loaded { plan, notes })
             }
             None => Err(Report(notes)),
@@ -83,6 +98,17 @@ fn read_container_token(plan: &mut Plan) {
     {
         *token = ContainerToken::Value(SecretValue(value.trim().to_owned()));
     }
+}
+
+/// Reads the files that credentials are made of. One that is not there comes later.
+fn read_files(plan: &mut Plan) {
+    plan.files.retain(|path, value| match std::fs::read_to_string(path) {
+        Ok(text) => {
+            *value = SecretValue(text);
+            true
+        }
+        Err(_) => false,
+    });
 }
 
 /// Adds a file's content, or that of a folder's files. What cannot be read counts as different from what can.
@@ -115,7 +141,7 @@ mod tests {
     fn a_digest_sees_files_folders_and_links_that_are_swapped() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("a.yaml");
-        let files = Files(vec![file.clone()]);
+        let files = Files::new(vec![file.clone()]);
         let missing = files.digest();
         std::fs::write(&file, "").unwrap();
         let empty = files.digest();
@@ -125,7 +151,7 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         assert_eq!(empty, files.digest());
 
-        let folder = Files(vec![dir.path().to_owned()]);
+        let folder = Files::new(vec![dir.path().to_owned()]);
         let before = folder.digest();
         std::fs::write(dir.path().join("b.yaml"), "").unwrap();
         assert_ne!(before, folder.digest());
@@ -138,7 +164,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("..1", mounted.join("..data")).unwrap();
         std::os::unix::fs::symlink("..data/c.yaml", mounted.join("c.yaml")).unwrap();
-        let link = Files(vec![mounted.join("c.yaml")]);
+        let link = Files::new(vec![mounted.join("c.yaml")]);
         let before = link.digest();
         std::os::unix::fs::symlink("..2", mounted.join("..new")).unwrap();
         std::fs::rename(mounted.join("..new"), mounted.join("..data")).unwrap();

@@ -29,20 +29,22 @@ impl Fetch for Calls {
     fn fetch(&mut self, name: &str, need: &Need) -> Result<Fetched, FetchError> {
         match need {
             Need::Http(http) => call(http),
-            Need::File(path) => {
-                let reason = "a wasm filter reads no files: use the native module".to_owned();
-                Err(FetchError::Unreadable { path: path.clone(), reason })
-            }
-            Need::Secret { .. } => call(&HttpCall {
-                cluster: SECRETS_CLUSTER.to_owned(),
-                method: "GET",
-                authority: "secrets".to_owned(),
-                path: format!("/{}", secret_header(name)),
-                headers: Vec::new(),
-                body: Vec::new(),
-            }),
+            Need::File(path) => brought(path),
+            Need::Secret { .. } => brought(name),
         }
     }
+}
+
+/// Asks for the secret, or for what the file holds, of this name.
+fn brought(name: &str) -> Result<Fetched, FetchError> {
+    call(&HttpCall {
+        cluster: SECRETS_CLUSTER.to_owned(),
+        method: "GET",
+        authority: "secrets".to_owned(),
+        path: format!("/{}", secret_header(name)),
+        headers: Vec::new(),
+        body: Vec::new(),
+    })
 }
 
 fn call(http: &HttpCall) -> Result<Fetched, FetchError> {
@@ -69,7 +71,10 @@ pub(crate) fn answered(credentials: &mut Credentials, token: u32, headers: &Head
             let value = headers.get(&secret_header(name)).ok_or(FetchError::NoSecret)?;
             Ok(Answer::Secret(decode_secret_header(value)?))
         }
-        Need::File(_) => Err(FetchError::OtherKind),
+        Need::File(path) => {
+            let value = headers.get(&secret_header(path)).ok_or_else(|| FetchError::NoFile(path.clone()))?;
+            Ok(Answer::File(decode_secret_header(value)?))
+        }
         Need::Http(_) => Ok(Answer::Http(HttpAnswer { status, body })),
     });
     let now = host::now_ms() / 1000;

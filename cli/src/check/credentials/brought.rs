@@ -146,6 +146,7 @@ pub(super) fn alone(
         brought: Some(brought),
         source: None,
         secret: None,
+        file: None,
         container: None,
     })
 }

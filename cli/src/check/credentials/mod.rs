@@ -1,17 +1,19 @@
 //! BackendSecurityPolicies: which backend authenticates how, and where the credential comes from.
 
+mod azure;
 mod brought;
+mod google;
+mod oidc;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
-use weir_core::auth::{AwsProfile, ContainerEndpoint, Source};
+use weir_core::auth::{AwsProfile, ContainerEndpoint, Hosts, Source, Url};
 use weir_core::config::{Auth, CredentialOverride};
 
 use super::environment::{DefaultChain, Environment, profiles};
 use crate::plan::{AwsContainer, SecretValue, authority};
-use crate::resources::ai::{
-    AwsCredentialsFile, AwsCredentialsSpec, BackendSecurityPolicySpec, GcpCredentialsSpec, SecurityKind,
-};
+use crate::resources::ai::{AwsCredentialsFile, AwsCredentialsSpec, BackendSecurityPolicySpec, SecurityKind};
 use crate::resources::decode::MISSING;
 use crate::resources::diagnostic::hint;
 use crate::resources::gateway::ObjectRef;
@@ -34,6 +36,8 @@ pub struct Credential {
     pub source: Option<Source>,
     /// The value of the Secret.
     pub secret: Option<SecretValue>,
+    /// The path of a file that it takes besides.
+    pub file: Option<String>,
     /// The endpoint that the source names.
     pub container: Option<AwsContainer>,
 }
@@ -156,58 +160,22 @@ fn configured(
             return aws(policy, spec.aws_credentials.as_ref()?, set, environment, report);
         }
         SecurityKind::AzureCredentials => {
-            spec.azure_credentials.as_ref()?;
-            return azure_token(policy, set, report);
+            return azure::read(policy, spec.azure_credentials.as_ref()?, set, environment, report);
         }
-        SecurityKind::GCPCredentials => return gcp(policy, spec.gcp_credentials.as_ref()?, set, report),
+        SecurityKind::GCPCredentials => {
+            return google::read(policy, spec.gcp_credentials.as_ref()?, set, environment, report);
+        }
         SecurityKind::AzureAPIKey => (Auth::AzureKey { credential }, &spec.azure_api_key),
         SecurityKind::AnthropicAPIKey => (Auth::AnthropicKey { credential }, &spec.anthropic_api_key),
         SecurityKind::APIKey => (Auth::Bearer { credential }, &spec.api_key),
     };
     let reference = &given.as_ref()?.secret_ref;
     let secret = api_key(id, &format!("spec.{wanted}.secretRef"), reference, API_KEY, set, report)?;
-    Some(of_secret(policy, auth, secret_source(id, reference, API_KEY), secret))
+    Some(Way::of(secret_source(id, reference, API_KEY), Some(secret)).credential(policy, auth))
 }
 
 /// The key of a Secret that has an API key.
 const API_KEY: &str = "apiKey";
-
-/// The key of a Secret that has a token of Entra ID, and what its name begins with: where Envoy AI Gateway's controller
-/// puts the tokens that it gets for a policy.
-const AZURE_TOKEN: &str = "azureAccessToken";
-const TOKEN_SECRET: &str = "ai-eg-bsp-";
-
-/// The key of a Secret that has an access token of Google Cloud: where the same controller puts those.
-const GCP_TOKEN: &str = "gcpAccessToken";
-
-fn azure_token(
-    policy: &Resource<BackendSecurityPolicySpec>,
-    set: &Set,
-    report: &mut Report,
-) -> Option<Credential> {
-    let id = &policy.id;
-    let field = "spec.azureCredentials";
-    let reference = ObjectRef {
-        group: None,
-        kind: None,
-        name: format!("{TOKEN_SECRET}{}", id.name),
-        namespace: Some(id.namespace.clone()),
-    };
-    let name = secret_name(id, &reference);
-    if !is_elsewhere(id, &reference, set)
-        && matches!(set.secrets.find(&id.namespace, &reference.name), Found::Nothing(_))
-    {
-        let message = format!(
-            "tokens are not fetched yet: put one into the Secret {name}, key `{AZURE_TOKEN}`, and renew it there, or \
-             use AzureAPIKey"
-        );
-        report.error(id, field, message);
-        return None;
-    }
-    let secret = api_key(id, field, &reference, AZURE_TOKEN, set, report)?;
-    let auth = Auth::Bearer { credential: id.full_name() };
-    Some(of_secret(policy, auth, secret_source(id, &reference, AZURE_TOKEN), secret))
-}
 
 /// The Secret that `reference` of `id` names.
 fn secret_name(id: &ResourceId, reference: &ObjectRef) -> String {
@@ -218,20 +186,75 @@ fn secret_source(id: &ResourceId, reference: &ObjectRef, key: &str) -> Source {
     Source::Secret { name: secret_name(id, reference), key: key.to_owned() }
 }
 
-fn of_secret(
-    policy: &Resource<BackendSecurityPolicySpec>,
-    auth: Auth,
+/// Where a credential comes from, and what that takes.
+struct Way {
     source: Source,
-    secret: SecretValue,
-) -> Credential {
-    Credential {
-        policy: policy.id.clone(),
-        kind: policy.spec.kind,
-        auth,
-        brought: None,
-        source: Some(source),
-        secret: Some(secret),
-        container: None,
+    secret: Option<SecretValue>,
+    /// The path of a file.
+    file: Option<String>,
+}
+
+impl Way {
+    fn of(source: Source, secret: Option<SecretValue>) -> Self {
+        Self { source, secret, file: None }
+    }
+
+    /// Where `policy` gets what `auth` shows.
+    fn credential(self, policy: &Resource<BackendSecurityPolicySpec>, auth: Auth) -> Credential {
+        Credential {
+            policy: policy.id.clone(),
+            kind: policy.spec.kind,
+            auth,
+            brought: None,
+            source: Some(self.source),
+            secret: self.secret,
+            file: self.file,
+            container: None,
+        }
+    }
+}
+
+/// A text that must be there. What was missing altogether has been reported.
+fn written<'t>(id: &ResourceId, field: String, text: &'t str, report: &mut Report) -> Option<&'t str> {
+    if text.is_empty() {
+        report.error(id, field, "is empty");
+    }
+    (!["", MISSING].contains(&text)).then_some(text)
+}
+
+/// The servers of `urls`, which are as `field` has them.
+fn hosts(id: &ResourceId, field: &str, urls: &[&str], report: &mut Report) -> Option<Hosts> {
+    for url in urls {
+        let Some(parts) = Url::parse(url) else {
+            report.error(id, field, format!("`{url}` is no URL such as https://example.com/token"));
+            return None;
+        };
+        if !parts.is_tls && !is_near(&parts.host) {
+            let message =
+                format!("what is sent to {} is not encrypted, and secrets are among it", parts.origin);
+            report.warning(id, field, message);
+        }
+    }
+    Hosts::of(urls)
+}
+
+/// Whether a host is this machine, or a metadata server, which has no certificate.
+fn is_near(host: &str) -> bool {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => address.is_loopback() || address.is_link_local(),
+        Ok(IpAddr::V6(address)) => {
+            address.is_loopback() || address.is_unicast_link_local() || address.is_unique_local()
+        }
+        Err(_) => ["localhost", "metadata.google.internal"].contains(&host),
+    }
+}
+
+/// Whether a Secret is among the files and has `key`.
+fn has_key(id: &ResourceId, reference: &ObjectRef, key: &str, set: &Set) -> bool {
+    let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
+    match set.secrets.find(namespace, &reference.name) {
+        Found::One(secret) => secret.spec.get(key).is_some(),
+        Found::Broken | Found::Nothing(_) => false,
     }
 }
 
@@ -261,57 +284,6 @@ fn api_key(
     Some(SecretValue(key.to_owned()))
 }
 
-fn gcp(
-    policy: &Resource<BackendSecurityPolicySpec>,
-    spec: &GcpCredentialsSpec,
-    set: &Set,
-    report: &mut Report,
-) -> Option<Credential> {
-    let id = &policy.id;
-    let field = "spec.gcpCredentials";
-    for (member, value) in [("projectName", &spec.project_name), ("region", &spec.region)] {
-        if value.is_empty() {
-            report.error(id, format!("{field}.{member}"), "is empty; requests have it in their path");
-        }
-    }
-    let Some(file) = &spec.credentials_file else {
-        if !report.has_error(id, field) {
-            let message = format!("is missing; name a Secret that has an access token under `{GCP_TOKEN}`");
-            report.error(id, format!("{field}.credentialsFile"), message);
-        }
-        return None;
-    };
-    let reference = &file.secret_ref;
-    let path = format!("{field}.credentialsFile.secretRef");
-    if has_only_service_account(id, reference, set) {
-        let message = format!(
-            "Secret {} holds the key of a service account, which is not supported yet; put an access token there under \
-             `{GCP_TOKEN}`",
-            secret_name(id, reference)
-        );
-        report.error(id, path, message);
-        return None;
-    }
-    let secret = api_key(id, &path, reference, GCP_TOKEN, set, report)?;
-    let auth = Auth::Gcp {
-        credential: id.full_name(),
-        project: spec.project_name.clone(),
-        region: spec.region.clone(),
-    };
-    Some(of_secret(policy, auth, secret_source(id, reference, GCP_TOKEN), secret))
-}
-
-/// Whether the Secret is one for Envoy AI Gateway, whose controller makes tokens of it.
-fn has_only_service_account(id: &ResourceId, reference: &ObjectRef, set: &Set) -> bool {
-    let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
-    match set.secrets.find(namespace, &reference.name) {
-        Found::One(secret) => {
-            secret.spec.get("service_account.json").is_some() && secret.spec.get(GCP_TOKEN).is_none()
-        }
-        _ => false,
-    }
-}
-
 fn aws(
     policy: &Resource<BackendSecurityPolicySpec>,
     spec: &AwsCredentialsSpec,
@@ -339,6 +311,7 @@ fn aws(
         brought: None,
         source: Some(source),
         secret,
+        file: None,
         container,
     })
 }

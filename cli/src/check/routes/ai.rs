@@ -191,6 +191,7 @@ impl Compiler<'_, '_> {
             if let Some(secret) = &credential.secret {
                 self.secrets.insert(policy, secret.clone());
             }
+            self.files.extend(credential.file.clone());
             if credential.container.is_some() {
                 self.aws_container.clone_from(&credential.container);
             }

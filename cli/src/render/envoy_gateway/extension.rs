@@ -29,6 +29,7 @@ impl Renderer<'_> {
         rules: &[RuleOf<'_>],
         routes: &[HttpRoute],
         container: Option<&str>,
+        hosts: &BTreeMap<String, String>,
     ) -> Config {
         let named = routes.iter().filter_map(|route| {
             Some(Route { name: route.envoy_name(), rule: &rules.get(route.rule)?.rule.name })
@@ -70,6 +71,13 @@ impl Renderer<'_> {
             for source in config.credentials.values_mut() {
                 if let Source::AwsDefault { container } = source {
                     *container = Some(endpoint.clone());
+                }
+            }
+        }
+        for called in config.credentials.values_mut().filter_map(Source::hosts_mut) {
+            for (origin, cluster) in &mut called.0 {
+                if let Some(ours) = hosts.get(origin) {
+                    cluster.clone_from(ours);
                 }
             }
         }

@@ -10,6 +10,7 @@
 
 mod backends;
 mod extension;
+mod hosts;
 mod others;
 mod patches;
 mod protocol;
@@ -25,7 +26,7 @@ mod unknown;
 use serde_json::Value;
 
 pub use self::release::Release;
-use super::kubernetes::{Input, Manifests, Names, kind_of, name_of, namespace_of};
+use super::kubernetes::{Input, Manifests, Names, kind_of, name_of, namespace_of, without_files};
 use super::{Error, Files, Form, sockets};
 use crate::resources::kinds::{AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API};
 use crate::resources::{Report, ResourceId};
@@ -168,12 +169,19 @@ impl<'a> Renderer<'a> {
         let routes = self.routes(&rules, &backends);
         self.unknown_models();
         let credentials = self.credentials_route(&rules);
+        let hosts = self.hosts_route(&rules);
+        if let Filter::Wasm(..) = self.options.filter {
+            for (policy, message) in without_files(&self.input.plan) {
+                self.refuse("BackendSecurityPolicy", policy, "spec", message);
+            }
+        }
         self.traffic(&rules, &routes);
-        let config = self.configuration(&rules, &routes, credentials.as_deref());
+        let config = self.configuration(&rules, &routes, credentials.as_deref(), &hosts);
         self.options.filter.form().check(&config)?;
         self.proxies(&config);
         let extensions = self.extension(&config)?;
-        self.patches(&rules, &routes, &config, &extensions, credentials.is_some())?;
+        let has_route = credentials.is_some() || !hosts.is_empty();
+        self.patches(&rules, &routes, &config, &extensions, has_route)?;
         self.pass_on();
         let mut members = rules.iter().flat_map(|rule| rule.members());
         if members.any(|(_, member)| sockets::opens(&self.input.plan, &member.backend)) {

@@ -178,19 +178,8 @@ impl Renderer<'_> {
         let spec = json!({"endpoints": [endpoint]});
         self.manifests
             .add(super::BACKENDS, resource(ENVOY_GATEWAY_V1, "Backend", &namespace, &backend, spec));
-        // The proxies of all of them need it.
-        let mut parents: Vec<Value> = Vec::new();
-        for rule in asking {
-            for reference in &rule.route.spec.parent_refs {
-                let namespace = reference.namespace.clone().unwrap_or_else(|| rule.id().namespace.clone());
-                let parent = parent(&ParentRef { namespace: Some(namespace), ..reference.clone() });
-                if !parents.contains(&parent) {
-                    parents.push(parent);
-                }
-            }
-        }
         let spec = json!({
-            "parentRefs": parents,
+            "parentRefs": parents(&asking),
             "rules": [{
                 // Every path begins with a slash, so this is none.
                 "matches": [{"path": {"type": "RegularExpression", "value": "never"}}],
@@ -253,6 +242,21 @@ fn conditions(spec: &AiMatch) -> Value {
     };
     let unpatched = json!({"type": "RegularExpression", "name": UNPATCHED, "value": NOTHING});
     json!({"headers": spec.headers.iter().map(header).chain([unpatched]).collect::<Vec<_>>()})
+}
+
+/// The parents of rules, for a route that the proxies of all of them need.
+pub(super) fn parents(rules: &[&RuleOf<'_>]) -> Vec<Value> {
+    let mut parents: Vec<Value> = Vec::new();
+    for rule in rules {
+        for reference in &rule.route.spec.parent_refs {
+            let namespace = reference.namespace.clone().unwrap_or_else(|| rule.id().namespace.clone());
+            let parent = parent(&ParentRef { namespace: Some(namespace), ..reference.clone() });
+            if !parents.contains(&parent) {
+                parents.push(parent);
+            }
+        }
+    }
+    parents
 }
 
 /// A parent as it was written.

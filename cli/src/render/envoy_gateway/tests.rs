@@ -132,6 +132,40 @@ fn pod_identity_takes_a_cluster_that_no_request_comes_to() {
 }
 
 #[test]
+fn the_servers_that_give_tokens_are_backends_that_no_request_comes_to() {
+    let with = |schema: &str, policy: &str| {
+        direct_only()
+            .replace("{name: OpenAI}", &format!("{{name: {schema}}}"))
+            .replace("type: APIKey\n", &format!("type: {}\n", policy.split_once(':').unwrap().0))
+            .replace("apiKey: {secretRef: {name: main-key}}", policy.split_once(':').unwrap().1)
+    };
+    let file = "GCPCredentials:gcpCredentials: {projectName: p, region: r, credentialsFile: {secretRef: {name: google}}}";
+    let files = rendered(&with("GCPVertexAI", file), &module());
+    let filter = &files.get(FILTER).unwrap().content;
+    let cluster = "\"https://oauth2.googleapis.com\": httproute/default/weir-credentials/rule/0";
+    assert!(filter.contains(cluster), "{filter}");
+    let backends = &files.get(BACKENDS).unwrap().content;
+    assert!(backends.contains("name: weir-credentials-oauth2-googleapis-com"), "{backends}");
+    assert!(backends.contains("wellKnownCACertificates: System"), "{backends}");
+    let routes = &files.get(ROUTES).unwrap().content;
+    assert!(routes.contains("value: never-0"), "{routes}");
+
+    let identity = with("AzureOpenAI", "AzureCredentials:azureCredentials: {managedIdentity: {}}");
+    let files = rendered(&identity, &module());
+    let filter = &files.get(FILTER).unwrap().content;
+    for server in
+        ["\"http://169.254.169.254\": httproute/", "\"https://login.microsoftonline.com\": httproute/"]
+    {
+        assert!(filter.contains(server), "{filter}");
+    }
+    let message = refused(&identity, &wasm());
+    assert!(
+        message.contains("BackendSecurityPolicy default/") && message.contains("workload identity"),
+        "{message}"
+    );
+}
+
+#[test]
 fn what_envoy_gateway_cannot_do_is_refused_by_name() {
     let third = BASE
         .replace("{name: spare, priority: 1}]", "{name: spare, priority: 1}, {name: spare, priority: 2}]");

@@ -15,12 +15,13 @@ mod routes;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde_json::{Value, json};
 use weir_core::config;
 
 use super::kubernetes::{self, Manifests, Names, resource};
-use super::{Error, Files, ServiceAddress};
+use super::{Error, Files, ServiceAddress, hosts};
 use crate::check::retries::repeats_connections_only;
 use crate::plan::{MatchedRule, Plan, Rule};
 use crate::resources::Diagnostic;
@@ -171,6 +172,9 @@ impl<'a> Gateway<'a> {
         let mut patches = self.places.patches(self.plan);
         patches.extend(self.options.rate_limit_service.as_ref().map(gateway::rate_limit_cluster));
         patches.extend(pod_identity::is_wanted(self.plan).then(pod_identity::cluster));
+        let sources = self.plan.filter.credentials.values();
+        let hosts = hosts::clusters(sources, Path::new(places::SYSTEM_CA));
+        patches.extend(hosts.iter().map(places::add_cluster));
         patches
     }
 }
@@ -215,6 +219,9 @@ fn refuse(plan: &Plan, options: &Options) -> Result<(), Error> {
                 );
             }
         }
+    }
+    for (policy, message) in kubernetes::without_files(plan) {
+        refuse(&format!("BackendSecurityPolicy {policy}"), "spec", &message);
     }
     for member in plan.clusters.iter().flat_map(|cluster| &cluster.members) {
         if member.tls.as_ref().is_some_and(|tls| tls.ca_pem.as_deref() == Some("")) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 use weir_core::auth::{AwsProfile, Source};
 
 use super::*;
-use crate::plan::{Backoff, Listener, Match, PathMatch, Retry, Tls, VirtualHost};
+use crate::plan::{Backoff, Listener, Match, PathMatch, Retry, SecretValue, Tls, VirtualHost};
 use crate::render::sample::{self, plan, rule};
 use crate::resources::yaml::documents;
 
@@ -297,6 +297,43 @@ fn a_pods_identity_is_asked_for_with_the_token_that_envoy_reads() {
     for (path, file) in istio(&plan, &options()).unwrap().0.iter() {
         insta::assert_snapshot!(format!("pod_identity_{path}"), file.content);
     }
+}
+
+#[test]
+fn the_servers_that_give_tokens_have_clusters() {
+    let mut plan = simple();
+    let set = |plan: &mut Plan, source: Value| {
+        let source = serde_json::from_value(source).unwrap();
+        plan.filter.credentials = [("default/cloud".to_owned(), source)].into();
+    };
+    let server = "https://oauth2.googleapis.com";
+    let hosts = json!({server: "weir_call_https_oauth2.googleapis.com"});
+    set(&mut plan, json!({"type": "google_file", "name": "default/google", "key": "k", "hosts": hosts}));
+    let resources = rendered(&plan, &options());
+    let cluster = &patches_to(&resources, "CLUSTER")[0]["patch"]["value"];
+    let called = &configuration(&resources)["credentials"]["default/cloud"]["hosts"][server];
+    assert_eq!(called, &cluster["name"]);
+    assert_eq!(cluster["transport_socket"]["typed_config"]["sni"], "oauth2.googleapis.com");
+
+    // A wasm filter reads no files in a pod.
+    let external = r#"{"type": "external_account", "audience": "a", "subject_token_type": "t",
+        "credential_source": {"file": "/var/run/token"}}"#;
+    plan.secrets.insert("default/cloud".to_owned(), SecretValue(external.to_owned()));
+    let refused = istio(&plan, &options()).unwrap_err().to_string();
+    assert!(
+        refused
+            .contains("BackendSecurityPolicy default/cloud: spec: its credentials file names /var/run/token")
+    );
+    let pod = |client_id: Option<&str>| {
+        json!({
+            "type": "azure_default", "entra": "https://login.microsoftonline.com", "imds": "http://169.254.169.254",
+            "client_id": client_id, "resource": "r", "hosts": {},
+        })
+    };
+    set(&mut plan, pod(None));
+    assert!(istio(&plan, &options()).unwrap_err().to_string().contains("workload identity"));
+    set(&mut plan, pod(Some("of-the-node")));
+    assert!(istio(&plan, &options()).is_ok());
 }
 
 #[test]

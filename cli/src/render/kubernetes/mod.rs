@@ -9,6 +9,7 @@ mod input;
 mod manifest;
 mod names;
 mod secrets;
+mod wasm;
 
 pub use input::Input;
 
@@ -17,3 +18,4 @@ pub(in crate::render) use filter::{Route, configuration};
 pub(in crate::render) use manifest::{Manifests, kind_of, name_of, namespace_of, resource, targets};
 pub(in crate::render) use names::{Names, duration, slug};
 pub(in crate::render) use secrets::{SecretKey, ambiguous_secrets, secret_keys};
+pub(in crate::render) use wasm::without_files;
