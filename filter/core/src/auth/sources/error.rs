@@ -43,7 +43,7 @@ pub enum SourceError {
     UnknownHost(String),
     /// A discovery document names a token endpoint at this origin, which is not the issuer's.
     EndpointElsewhere(String),
-    /// The credentials file of Google's has, or is, this.
+    /// What is wrong with the credentials file of Google's.
     BadFile(&'static str),
     /// The credentials file of Google's lacks a member.
     MissingInFile(&'static str),
@@ -113,7 +113,7 @@ impl fmt::Display for SourceError {
                 "the discovery document has its token endpoint at {origin} and not at the issuer's: name it in \
                  `provider.tokenEndpoint`"
             ),
-            SourceError::BadFile(what) => write!(f, "the Google credentials file is or has {what}"),
+            SourceError::BadFile(what) => write!(f, "the Google credentials file {what}"),
             SourceError::MissingInFile(member) => {
                 write!(f, "the Google credentials file has no `{member}`")
             }

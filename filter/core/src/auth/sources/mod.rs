@@ -85,6 +85,21 @@ fn default_profile() -> String {
     "default".to_owned()
 }
 
+/// The hosts in a source, shared or to be changed as the source is.
+macro_rules! hosts_of {
+    ($source:expr) => {
+        match $source {
+            Source::Secret { .. } | Source::AwsFile(_) | Source::AwsDefault { .. } => None,
+            Source::GoogleFile(GoogleFile { hosts, .. })
+            | Source::GoogleFederation(GoogleFederation { hosts, .. })
+            | Source::GoogleMetadata(GoogleMetadata { hosts, .. })
+            | Source::AzureApp(AzureApp { hosts, .. })
+            | Source::AzureManaged(AzureManaged { hosts, .. })
+            | Source::AzureDefault(AzureDefault { hosts, .. }) => Some(hosts),
+        }
+    };
+}
+
 impl Source {
     /// Gets the credential: each source in its own file.
     pub(super) async fn fetch(&self, io: &Io) -> Result<Fresh, FetchError> {
@@ -129,28 +144,12 @@ impl Source {
     /// The servers that it calls, where the configuration names their clusters.
     #[must_use]
     pub fn hosts(&self) -> Option<&Hosts> {
-        match self {
-            Source::Secret { .. } | Source::AwsFile(_) | Source::AwsDefault { .. } => None,
-            Source::GoogleFile(GoogleFile { hosts, .. })
-            | Source::GoogleFederation(GoogleFederation { hosts, .. })
-            | Source::GoogleMetadata(GoogleMetadata { hosts, .. })
-            | Source::AzureApp(AzureApp { hosts, .. })
-            | Source::AzureManaged(AzureManaged { hosts, .. })
-            | Source::AzureDefault(AzureDefault { hosts, .. }) => Some(hosts),
-        }
+        hosts_of!(self)
     }
 
     /// The same servers, for a proxy that calls their clusters otherwise.
     pub fn hosts_mut(&mut self) -> Option<&mut Hosts> {
-        match self {
-            Source::Secret { .. } | Source::AwsFile(_) | Source::AwsDefault { .. } => None,
-            Source::GoogleFile(GoogleFile { hosts, .. })
-            | Source::GoogleFederation(GoogleFederation { hosts, .. })
-            | Source::GoogleMetadata(GoogleMetadata { hosts, .. })
-            | Source::AzureApp(AzureApp { hosts, .. })
-            | Source::AzureManaged(AzureManaged { hosts, .. })
-            | Source::AzureDefault(AzureDefault { hosts, .. }) => Some(hosts),
-        }
+        hosts_of!(self)
     }
 }
 
@@ -192,7 +191,19 @@ mod tests {
         assert_eq!(parse(r#"{"type":"aws_default"}"#), Source::AwsDefault { container: None });
         let container = r#"{"type":"aws_default","container":{"cluster":"c","authority":"169.254.170.23","path":"/v1/credentials"}}"#;
         assert_eq!(serde_json::to_string(&parse(container)).unwrap(), container);
+        for written in [
+            r#"{"type":"google_file","name":"n","key":"k","hosts":{"https://a.b":"c"}}"#,
+            r#"{"type":"google_metadata","server":"http://a.b","hosts":{}}"#,
+            r#"{"type":"azure_app","token_url":"u","client_id":"i","resource":"r","proof":{"file":"/f"},"hosts":{}}"#,
+            r#"{"type":"azure_managed","server":{"imds":"http://a.b"},"resource":"r","hosts":{}}"#,
+            r#"{"type":"azure_default","entra":"e","imds":"i","resource":"r","hosts":{}}"#,
+        ] {
+            assert_eq!(serde_json::to_string(&parse(written)).unwrap(), written);
+        }
         for bad in [
+            r#"{"type":"google_metadata","server":"http://a.b"}"#,
+            r#"{"type":"azure_app","token_url":"u","client_id":"i","resource":"r","proof":{"x":"/f"},"hosts":{}}"#,
+            r#"{"type":"azure_default","entra":"e","imds":"i","resource":"r","hosts":{},"secret":"s"}"#,
             r#"{"type":"secret","name":"n"}"#,
             r#"{"type":"secret","name":"n","key":"k","value":"v"}"#,
             r#"{"type":"aws_file","name":"n","Profile":"p"}"#,

@@ -228,4 +228,20 @@ mod tests {
             assert!(!format!("{got} {got:?}").contains("hidden"), "{got}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused_and_errors_are_short(
+            status in proptest::sample::select(vec![200_u16, 400, 503]),
+            member in proptest::sample::select(vec!["access_token", "error", "error_description", "expires_in"]),
+            value in "\\PC{0,400}",
+            rest in "([ -~]|\\PC){0,40}",
+        ) {
+            let json = serde_json::json!({"access_token": "t", "expires_in": 60, member: value});
+            for body in [format!("{json}{rest}"), rest, json.to_string()] {
+                let answer = HttpAnswer { status, body: body.into_bytes() };
+                let _ = token(&answer, NOW, &[]).map_err(|error| assert!(error.to_string().len() < 2_000));
+            }
+        }
+    }
 }

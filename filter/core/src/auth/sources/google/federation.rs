@@ -17,7 +17,8 @@ use crate::auth::{FetchError, Secret};
 pub struct GoogleFederation {
     /// Whose token is exchanged.
     pub oidc: Oidc,
-    /// The pool's provider: `//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME`.
+    /// The pool's provider:
+    /// `//iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/NAME`.
     pub audience: String,
     /// Where it is exchanged, such as `https://sts.googleapis.com/v1/token`.
     pub token_url: String,

@@ -97,7 +97,7 @@ enum Place {
 impl File {
     fn parse(text: &str) -> Result<Self, SourceError> {
         // serde_json's own errors quote what they find, which may be a secret.
-        let json: Value = serde_json::from_str(text).map_err(|_| SourceError::BadFile("no JSON"))?;
+        let json: Value = serde_json::from_str(text).map_err(|_| SourceError::BadFile("is no JSON"))?;
         if let Some(domain) = optional(&json, "universe_domain").filter(|domain| domain != "googleapis.com") {
             return Err(SourceError::Unsupported(format!("`universe_domain` {domain}")));
         }
@@ -226,7 +226,7 @@ impl Subject {
                         .then(|| (name.to_ascii_lowercase(), value))
                 };
                 let headers = headers.map(header).collect::<Option<_>>();
-                Place::Url(url, headers.ok_or(SourceError::BadFile("`headers` that cannot be sent"))?)
+                Place::Url(url, headers.ok_or(SourceError::BadFile("has `headers` that cannot be sent"))?)
             }
             (None, None) => return Err(SourceError::MissingInFile("credential_source.file")),
         };

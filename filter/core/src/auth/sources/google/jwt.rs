@@ -48,16 +48,16 @@ impl Claim<'_> {
         let signed = format!("{}.{}", part(header), part(claims));
         let signature = SigningKey::<Sha256>::new(key(private_key)?)
             .try_sign(signed.as_bytes())
-            .map_err(|_| SourceError::BadFile("a `private_key` that cannot sign"))?;
+            .map_err(|_| SourceError::BadFile("has a `private_key` that cannot sign"))?;
         Ok(Secret::new(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))))
     }
 }
 
-/// Reads PEM as Google writes it (PKCS#8), or as older tools do (PKCS#1). What is wrong with a key is not said, since it
-/// could show some of it.
+/// Reads PEM as Google writes it (PKCS#8), or as older tools do (PKCS#1). What is wrong with a key is not said, since
+/// that could show some of it.
 pub(super) fn key(pem: &Secret) -> Result<PrivateKey, SourceError> {
     let pem = pem.expose().trim();
     PrivateKey::from_pkcs8_pem(pem)
         .or_else(|_| PrivateKey::from_pkcs1_pem(pem))
-        .map_err(|_| SourceError::BadFile("a `private_key` that is no RSA key in PEM"))
+        .map_err(|_| SourceError::BadFile("has a `private_key` that is no RSA key in PEM"))
 }

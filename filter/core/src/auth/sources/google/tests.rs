@@ -295,3 +295,20 @@ fn the_metadata_server_is_asked_with_its_flavor() {
     assert_eq!(run.call(0).header("metadata-flavor"), Some("Google"));
     assert_eq!(run.token(), ("t", 1800));
 }
+
+proptest::proptest! {
+    #[test]
+    fn whatever_a_file_holds_is_read_or_refused(
+        kind in proptest::sample::select(vec!["service_account", "authorized_user", "external_account"]),
+        member in "[a-z_]{1,20}",
+        value in "\\PC{0,60}",
+        text in "(\\{|\\[|\"|:|,|[ -~]|\\PC){0,100}",
+    ) {
+        let _ = GoogleFile::needs(&text);
+        for mut json in [service_account(), user(), external(json!({"file": "/t", "url": value}))] {
+            json["type"] = kind.into();
+            json[&*member] = value.clone().into();
+            let _ = GoogleFile::needs(&json.to_string());
+        }
+    }
+}
