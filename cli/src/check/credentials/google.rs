@@ -151,13 +151,13 @@ fn by_default(id: &ResourceId, field: &str, environment: &Environment, report: &
         let place = ("of this environment".to_owned(), "application_default_credentials.json".to_owned());
         return of_file(id, field, place, text, report);
     }
-    let own = environment.variable("GCE_METADATA_HOST");
     if let Some(path) = environment.variable("GOOGLE_APPLICATION_CREDENTIALS") {
-        let message = format!(
-            "there will be no token: GOOGLE_APPLICATION_CREDENTIALS names {path}, which cannot be read"
-        );
-        report.warning(id, field, message);
-    } else if !environment.is_on_google && own.is_none() && !environment.platform.is_cluster() {
+        // The metadata server would know somebody else.
+        report.error(id, field, format!("GOOGLE_APPLICATION_CREDENTIALS names {path}, which cannot be read"));
+        return None;
+    }
+    let own = environment.variable("GCE_METADATA_HOST");
+    if !environment.is_on_google && own.is_none() && !environment.platform.is_cluster() {
         let message = "this machine has no Application Default Credentials, and seems not to be Google's: set \
                        GOOGLE_APPLICATION_CREDENTIALS, or name a Secret in `credentialsFile`";
         report.warning(id, field, message);
