@@ -23,6 +23,7 @@ from harness import providers as stand_ins
 from harness import resources
 from harness.identity import CLIENT, CLIENT_SECRET, IDENTITY_HEADER, RESOURCE, TENANT
 from harness.process import wait_for
+from harness.tls import Relay
 
 GEMINI = "gemini-3-flash-preview"
 
@@ -410,8 +411,13 @@ def test_tokens_are_renewed_and_the_last_good_one_is_kept(identity, backends, st
     assert_nothing_leaked(gateway, identity, "hush-garbage", "hush-ended")
 
 
-def test_without_any_token_there_is_a_503_and_nothing_goes_out(identity, backends, start_gateway, monkeypatch):
-    """In an App Service, whose server gives tokens, while Google refuses and Entra ID takes its time."""
+def test_without_any_token_there_is_a_503_and_nothing_goes_out(
+    identity, backends, start_gateway, monkeypatch, tmp_path
+):
+    """In an App Service, whose server gives tokens, while Google refuses, Entra ID takes its time, and the certificate of a
+    third is nobody's."""
+    stranger = Relay("127.0.0.1", tmp_path, identity.server.server_port)
+    user = {**identity.authorized_user(), "token_uri": f"https://127.0.0.1:{stranger.port}/google/token"}
     identity.clear()
     refusal = {"error": "invalid_grant", "error_description": "Invalid JWT"}
     identity.script("/google/token", status=400, body=refusal, times=1000)
@@ -425,6 +431,7 @@ def test_without_any_token_there_is_a_503_and_nothing_goes_out(identity, backend
         "account": google_file(backends, "account", identity.service_account()),
         "secret": azure(backends, "secret", **APP, clientSecretRef={"name": "azure"}),
         "machine": azure(backends, "machine", managedIdentity={}),
+        "stranger": google_file(backends, "stranger", user),
     }
     gateway = start_gateway(manifest(parts), env={**NOTHING, **surroundings})
     backends.clear()
@@ -437,11 +444,13 @@ def test_without_any_token_there_is_a_503_and_nothing_goes_out(identity, backend
     assert ours["headers"]["x-identity-header"] == theirs["headers"]["x-identity-header"]
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        answers = list(pool.map(gateway.chat, ["account", "secret"]))
+        answers = list(pool.map(gateway.chat, ["account", "secret", "stranger"]))
     for answer in answers:
         assert answer.status_code == 503
         assert "credential" in answer.json()["error"]["message"]
     assert backends["vertex"].requests() == [] and len(backends["azure"].requests()) == 1
+    assert all(request["form"].get("grant_type") != "refresh_token" for request in identity.requests("/google/token"))
+    stranger.close()
     assert "invalid_grant: Invalid JWT" in gateway.process.output
     assert_nothing_leaked(gateway, identity)
 
