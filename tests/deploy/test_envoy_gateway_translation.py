@@ -84,13 +84,30 @@ def across_namespaces():
     return [*manifest, limits]
 
 
+def tokens():
+    """Backends whose tokens are fetched, from servers with a name and TLS and from one with an address."""
+    google = {"projectName": "p", "region": "r", "credentialsFile": {"secretRef": {"name": "google"}}}
+    identity = {"managedIdentity": {"clientID": "of-the-node"}}
+    return [
+        *resources.gateway(),
+        *resources.backend("google", ADDRESS(1), "GCPVertexAI"),
+        resources.security("google-auth", "google", type="GCPCredentials", gcpCredentials=google),
+        *resources.backend("azure", ADDRESS(2), "AzureOpenAI"),
+        resources.security("azure-auth", "azure", type="AzureCredentials", azureCredentials=identity),
+        resources.route(resources.rule("m", "google", {"name": "azure", "priority": 1})),
+    ]
+
+
 MANIFESTS = {
     "across-namespaces": across_namespaces,
     "blueprint": blueprint,
     "two-by-address": two_by_address,
     "two-by-name": two_by_name,
     "several-endpoints": several_endpoints,
+    "tokens": tokens,
 }
+#: Routes that no request takes: they are there for their clusters.
+FOR_CLUSTERS = ("weir-aws-credentials", "weir-credentials")
 
 
 @pytest.fixture(params=MANIFESTS, scope="module")
@@ -143,7 +160,7 @@ def test_a_route_whose_cluster_is_split_stays_closed(tmp_path):
 def test_no_stream_is_cut_and_no_prompt_refused(translation):
     """Envoy's own defaults are 15 s for a whole answer, and 32 KiB of it."""
     for name, route in translation.routes().items():
-        if "weir-aws-credentials" in name or "route" not in route:
+        if any(each in name for each in FOR_CLUSTERS) or "route" not in route:
             continue
         assert route["route"]["timeout"] == "0s", name
         assert route["route"]["idleTimeout"] == "300s", name
@@ -197,6 +214,23 @@ def certificate(name):
     }
 
 
+def test_servers_that_give_tokens_have_clusters(tmp_path):
+    documents = rendered.render(tmp_path, tokens())
+    (policy,) = rendered.of_kind(documents, "EnvoyExtensionPolicy")
+    (module,) = policy["spec"]["dynamicModule"]
+    called = {}
+    for source in module["config"]["credentials"].values():
+        called.update(source["hosts"])
+    servers = {"https://oauth2.googleapis.com": 443, "https://login.microsoftonline.com": 443, "http://169.254.169.254": 80}
+    assert called.keys() == servers.keys()
+    translation = Translation(tmp_path, documents)
+    for server, port in servers.items():
+        cluster = translation.clusters()[called[server]]
+        places = translation.endpoints().get(cluster["name"]) or cluster["loadAssignment"]
+        assert f"'portValue': {port}" in str(places)
+        assert ("transportSocket" in str(cluster)) == server.startswith("https:")
+
+
 def test_a_direct_way_needs_no_patch(tmp_path):
     documents = rendered.render(tmp_path, blueprint())
     assert rendered.of_kind(documents, "EnvoyPatchPolicy") == []
@@ -224,7 +258,11 @@ def test_the_oldest_release_takes_it_with_wasm(tmp_path):
         assert translation.unmet() == [], name
         assert translation.accepted_by_envoy() == "", name
         assert "weir.backend" in str(translation.clusters())
-        routes = [each["route"] for each in translation.routes().values() if "route" in each]
+        routes = [
+            each["route"]
+            for route, each in translation.routes().items()
+            if "route" in each and not any(mark in route for mark in FOR_CLUSTERS)
+        ]
         assert routes and [(route["timeout"], route["idleTimeout"]) for route in routes] == [("0s", "300s")] * len(routes)
 
 

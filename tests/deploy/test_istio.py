@@ -11,6 +11,7 @@ import pytest
 from harness import providers as stand_ins
 from harness import resources
 from harness.gateway import new_user
+from harness.identity import Identity
 from harness.process import Process, wait_for
 from harness.resources import CLAUDE, budget
 from harness.samples import HELLO, INPUT, OUTPUT, TOTAL, sentence, text_of
@@ -266,6 +267,27 @@ def test_a_pods_identity(shared_providers, start, tmp_path):
     answer = gateway.openai(new_user()).chat.completions.create(model=CLAUDE, messages=HELLO)
     assert answer.choices[0].message.content == sentence("bedrock")
     assert agent.requests()[-1]["headers"]["authorization"] == "pod-token-1"
+
+
+def test_googles_metadata_server(start):
+    """Of workload identity on GKE."""
+    project = ("--google-project", stand_ins.GOOGLE_PROJECT)
+    backend = stand_ins.Providers("--vertex", "vertex=0", *project, names=["vertex"])
+    google = {"projectName": stand_ins.GOOGLE_PROJECT, "region": stand_ins.GOOGLE_REGION}
+    manifest = [
+        *resources.gateway(),
+        *resources.backend("vertex", backend["vertex"].url, "GCPVertexAI"),
+        resources.security("vertex-auth", "vertex", type="GCPCredentials", gcpCredentials=google),
+        resources.route(resources.rule("gemini", {"name": "vertex", "modelNameOverride": "gemini-3-flash-preview"})),
+    ]
+    with Identity() as server:
+        place = '"address": "169.254.169.254", "port_value": '
+        gateway = start(manifest, elsewhere={f"{place}80": f'"address": "127.0.0.1", "port_value": {server.server.server_port}'})
+        answer = gateway.openai(new_user()).chat.completions.create(model="gemini", messages=HELLO)
+        assert answer.choices[0].message.content
+        seen = dict(backend["vertex"].requests()[-1]["headers"])["authorization"]
+        assert seen.startswith("Bearer metadata-token-")
+    backend.stop()
 
 
 def test_a_service_of_the_cluster(shared_providers, start):
