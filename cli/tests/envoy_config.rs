@@ -184,7 +184,7 @@ fn every_secret_has_a_way_to_the_filter() {
     for name in FILES {
         let file = read(name);
         let config = config(name, &file);
-        let has_secret = |source: &Source| !matches!(source, Source::AwsDefault { .. });
+        let has_secret = |source: &Source| !matches!(source, Source::AwsDefault(_));
         let named: BTreeSet<&String> = config
             .credentials
             .iter()

@@ -8,7 +8,7 @@ mod oidc;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use weir_core::auth::{AwsProfile, ContainerEndpoint, Hosts, Source, Url};
+use weir_core::auth::{AwsCalls, AwsProfile, ContainerEndpoint, Hosts, Source, Url};
 use weir_core::config::{Auth, CredentialOverride};
 
 use super::environment::{DefaultChain, Environment, profiles};
@@ -317,7 +317,7 @@ fn aws(
 }
 
 fn aws_file_source(name: String, profile: String) -> Source {
-    Source::AwsFile(AwsProfile { name, key: "credentials".to_owned(), profile })
+    Source::AwsFile(AwsProfile { name, key: "credentials".to_owned(), profile, calls: AwsCalls::default() })
 }
 
 fn default_chain(
@@ -327,7 +327,7 @@ fn default_chain(
 ) -> (Source, Option<SecretValue>, Option<AwsContainer>) {
     let field = "spec.awsCredentials";
     if environment.platform.is_cluster() {
-        return (Source::AwsDefault { container: None }, None, None);
+        return (Source::AwsDefault(AwsCalls::default()), None, None);
     }
     match environment.aws_default_chain() {
         DefaultChain::File { text, profile } => {
@@ -336,21 +336,26 @@ fn default_chain(
         DefaultChain::Container(endpoint) => {
             let container = ContainerEndpoint {
                 token_from_environment: false,
+                if_announced: false,
                 cluster: AwsContainer::CLUSTER.to_owned(),
                 authority: authority(&endpoint.host, endpoint.port, endpoint.tls),
                 path: endpoint.path.clone(),
             };
-            (Source::AwsDefault { container: Some(container) }, None, Some(endpoint))
+            (
+                Source::AwsDefault(AwsCalls { container: Some(container), ..AwsCalls::default() }),
+                None,
+                Some(endpoint),
+            )
         }
         DefaultChain::Unusable(reason) => {
             report.warning(id, field, format!("there will be no AWS credentials: {reason}"));
-            (Source::AwsDefault { container: None }, None, None)
+            (Source::AwsDefault(AwsCalls::default()), None, None)
         }
         DefaultChain::Nothing => {
             let message = "this machine has no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
                            run with EKS Pod Identity, or name a Secret in `credentialsFile`";
             report.warning(id, field, message);
-            (Source::AwsDefault { container: None }, None, None)
+            (Source::AwsDefault(AwsCalls::default()), None, None)
         }
     }
 }

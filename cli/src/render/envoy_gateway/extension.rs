@@ -67,10 +67,11 @@ impl Renderer<'_> {
                 path: "/v1/credentials".to_owned(),
                 // What EKS puts into the pod when it starts.
                 token_from_environment: true,
+                if_announced: true,
             };
             for source in config.credentials.values_mut() {
-                if let Source::AwsDefault { container } = source {
-                    *container = Some(endpoint.clone());
+                if let Source::AwsDefault(calls) = source {
+                    calls.container = Some(endpoint.clone());
                 }
             }
         }

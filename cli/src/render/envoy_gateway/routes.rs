@@ -162,7 +162,7 @@ impl Renderer<'_> {
                 let backend = self.input.plan.filter.backends.get(&member.backend);
                 let auth = backend.and_then(|backend| backend.auth.as_ref());
                 let source = auth.and_then(|auth| credentials.get(auth.credential()));
-                matches!(source, Some(Source::AwsDefault { .. }))
+                matches!(source, Some(Source::AwsDefault(_)))
             })
         };
         let asking: Vec<&RuleOf<'_>> = rules.iter().filter(asks).collect();

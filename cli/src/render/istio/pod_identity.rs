@@ -35,18 +35,19 @@ fn container() -> AwsContainer {
 
 /// Whether credentials come from where the AWS SDKs look when they are told nothing.
 pub(super) fn is_wanted(plan: &Plan) -> bool {
-    plan.filter.credentials.values().any(|source| matches!(source, Source::AwsDefault { .. }))
+    plan.filter.credentials.values().any(|source| matches!(source, Source::AwsDefault(_)))
 }
 
 /// Names the endpoint to the filter, which asks there when its environment has no keys.
 pub(super) fn add(credentials: &mut BTreeMap<String, Source>) {
     for source in credentials.values_mut() {
-        if let Source::AwsDefault { container } = source {
-            *container = Some(ContainerEndpoint {
+        if let Source::AwsDefault(calls) = source {
+            calls.container = Some(ContainerEndpoint {
                 cluster: AwsContainer::CLUSTER.to_owned(),
                 authority: HOST.to_owned(),
                 path: PATH.to_owned(),
                 token_from_environment: false,
+                if_announced: false,
             });
         }
     }

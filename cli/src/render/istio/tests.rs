@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
-use weir_core::auth::{AwsProfile, Source};
+use weir_core::auth::{AwsCalls, AwsProfile, Source};
 
 use super::*;
 use crate::plan::{Backoff, Listener, Match, PathMatch, Retry, SecretValue, Tls, VirtualHost};
@@ -247,6 +247,7 @@ fn secrets_are_named_for_the_pods_environment() {
         name: name.to_owned(),
         key: "credentials".to_owned(),
         profile: "default".to_owned(),
+        calls: AwsCalls::default(),
     };
     plan.filter.credentials.insert("default/open-ai".to_owned(), Source::AwsFile(profile("default/aws")));
     let variables =
@@ -289,7 +290,7 @@ fn two_secrets_that_the_pods_cannot_tell_apart_are_refused() {
 fn a_pods_identity_is_asked_for_with_the_token_that_envoy_reads() {
     let mut plan = simple();
     assert!(patches_to(&rendered(&plan, &options()), "CLUSTER").is_empty());
-    plan.filter.credentials = [("default/pod".to_owned(), Source::AwsDefault { container: None })].into();
+    plan.filter.credentials = [("default/pod".to_owned(), Source::AwsDefault(AwsCalls::default()))].into();
     let resources = rendered(&plan, &options());
     let cluster = &patches_to(&resources, "CLUSTER")[0]["patch"]["value"];
     let container = &configuration(&resources)["credentials"]["default/pod"]["container"];

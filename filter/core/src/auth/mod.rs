@@ -14,9 +14,9 @@ pub use credentials::{
 };
 pub use secret::Secret;
 pub use sources::{
-    AwsProfile, AzureApp, AzureDefault, AzureManaged, AzureProof, ContainerEndpoint, GoogleFederation,
-    GoogleFile, GoogleFileNeeds, GoogleMetadata, Hosts, ManagedServer, Oidc, SECRET_HEADER_PREFIX, Source,
-    SourceError, Url, decode_secret_header, secret_header,
+    AwsCalls, AwsNeeds, AwsProfile, AwsWebIdentity, AzureApp, AzureDefault, AzureManaged, AzureProof,
+    ContainerEndpoint, GoogleFederation, GoogleFile, GoogleFileNeeds, GoogleMetadata, Hosts, ManagedServer,
+    Oidc, SECRET_HEADER_PREFIX, Source, SourceError, Sts, Url, WebToken, decode_secret_header, secret_header,
 };
 
 use std::borrow::Cow;

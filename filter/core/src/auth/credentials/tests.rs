@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::auth::{AwsProfile, ContainerEndpoint, Secret};
+use crate::auth::{AwsCalls, AwsProfile, ContainerEndpoint, Secret};
 
 const NOW: u64 = 1_440_938_160; // 2015-08-30T12:36:00Z
 
@@ -16,14 +16,16 @@ fn secret() -> Renewal {
 }
 
 fn container() -> Renewal {
-    Renewal::new(Source::AwsDefault {
+    Renewal::new(Source::AwsDefault(AwsCalls {
         container: Some(ContainerEndpoint {
+            if_announced: false,
             token_from_environment: false,
             cluster: "aws-container".into(),
             authority: "169.254.170.23".into(),
             path: "/v1/credentials".into(),
         }),
-    })
+        ..AwsCalls::default()
+    }))
 }
 
 fn fetch(renewal: &Renewal, entry: &Entry, now: u64) -> (Entry, Need) {
@@ -151,14 +153,16 @@ fn container_with_token(name: &str) -> Option<String> {
 }
 
 fn two_steps() -> Renewal {
-    Renewal::new(Source::AwsDefault {
+    Renewal::new(Source::AwsDefault(AwsCalls {
         container: Some(ContainerEndpoint {
+            if_announced: false,
             token_from_environment: true,
             cluster: "aws-container".into(),
             authority: "169.254.170.23".into(),
             path: "/".into(),
         }),
-    })
+        ..AwsCalls::default()
+    }))
 }
 
 fn file(text: &str) -> Result<Answer, FetchError> {
@@ -294,7 +298,7 @@ fn by_default_the_environment_comes_before_the_container() {
         "AWS_SECRET_ACCESS_KEY" => Some("hidden".to_owned()),
         _ => None,
     };
-    for renewal in [container(), Renewal::new(Source::AwsDefault { container: None })] {
+    for renewal in [container(), Renewal::new(Source::AwsDefault(AwsCalls::default()))] {
         let entry = stored(renewal.poll(&Entry::default(), NOW, environment));
         assert_eq!(aws_secret(&entry, u64::MAX), Ok("hidden"));
         let step = renewal.poll(&entry, u64::MAX - 1, environment);
@@ -310,7 +314,7 @@ fn by_default_the_environment_comes_before_the_container() {
 
 #[test]
 fn without_any_place_to_look_the_error_says_where_it_looked() {
-    let renewal = Renewal::new(Source::AwsDefault { container: None });
+    let renewal = Renewal::new(Source::AwsDefault(AwsCalls::default()));
     let entry = stored(renewal.poll(&Entry::default(), NOW, no_environment));
     let Err(Unavailable::Failed(why)) = entry.credential(NOW) else { panic!("{entry:?}") };
     for place in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_CONTAINER_CREDENTIALS_FULL_URI"] {
@@ -323,7 +327,12 @@ fn a_credentials_file_gives_the_profile_or_says_which_there_are() {
     let file = "[a]\naws_access_key_id=AKID\naws_secret_access_key=hidden\n[b]\n";
     let read = |profile: &str| {
         let (name, key) = ("default/aws".to_owned(), "credentials".to_owned());
-        let renewal = Renewal::new(Source::AwsFile(AwsProfile { name, key, profile: profile.to_owned() }));
+        let renewal = Renewal::new(Source::AwsFile(AwsProfile {
+            name,
+            key,
+            profile: profile.to_owned(),
+            calls: AwsCalls::default(),
+        }));
         let (claim, need) = fetch(&renewal, &Entry::default(), NOW);
         assert_eq!(need, Need::Secret { name: "default/aws".into(), key: "credentials".into() });
         stored(answered(&renewal, &claim, Ok(Answer::Secret(Secret::new(file))), NOW))
@@ -368,8 +377,8 @@ fn an_entry_survives_being_stored() {
 
 #[test]
 fn every_source_has_a_key_of_its_own() {
-    let keys =
-        [secret(), container(), Renewal::new(Source::AwsDefault { container: None })].map(|r| r.shared_key());
+    let keys = [secret(), container(), Renewal::new(Source::AwsDefault(AwsCalls::default()))]
+        .map(|r| r.shared_key());
     assert_eq!(keys[0], r#"weir.credential: {"type":"secret","name":"default/openai-key","key":"apiKey"}"#);
     assert!(keys[0] != keys[1] && keys[1] != keys[2]);
 }

@@ -49,6 +49,20 @@ pub enum SourceError {
     MissingInFile(&'static str),
     /// The credentials file of Google's asks for this, which is not supported.
     Unsupported(String),
+    /// The profile says twice where the credentials are that assume its role.
+    TwoSources(String),
+    /// The profile assumes its role with that role.
+    RoleLoop(String),
+    /// What the profile leads to has to be called, and the configuration does not say where.
+    NoCall(&'static str),
+    /// The profile takes its credentials from the environment, which has none.
+    NothingInEnvironment,
+    /// There is a token in a file, and no word of the role that it is for.
+    NoRoleInEnvironment,
+    /// The metadata service of EC2 does not answer.
+    NoMetadata,
+    /// The instance has no role.
+    NoRole,
     /// One of those above, of the server at this origin.
     Of(String, Box<SourceError>),
 }
@@ -90,8 +104,9 @@ impl fmt::Display for SourceError {
                 write!(f, "the environment has one half of the AWS key pair; {missing} is not set")
             }
             SourceError::NothingByDefault => f.write_str(
-                "no AWS credentials: looked for AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, \
-                 then for AWS_CONTAINER_CREDENTIALS_FULL_URI (EKS Pod Identity, ECS)",
+                "no AWS credentials: looked for AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, for a \
+                 profile, for AWS_WEB_IDENTITY_TOKEN_FILE (IRSA) and for AWS_CONTAINER_CREDENTIALS_FULL_URI (EKS Pod \
+                 Identity, ECS)",
             ),
             SourceError::Refused(status, why) if why.is_empty() => {
                 write!(f, "the credentials endpoint answered {status}")
@@ -120,6 +135,27 @@ impl fmt::Display for SourceError {
             SourceError::Unsupported(what) => {
                 write!(f, "{what} of a Google credentials file is not supported")
             }
+            SourceError::TwoSources(profile) => write!(
+                f,
+                "profile {profile} of the credentials file has both source_profile and credential_source"
+            ),
+            SourceError::RoleLoop(profile) => {
+                write!(f, "profile {profile} of the credentials file assumes a role by way of itself")
+            }
+            SourceError::NoCall(what) => {
+                write!(f, "the profile leads to {what}, which the configuration names no cluster for")
+            }
+            SourceError::NothingInEnvironment => {
+                f.write_str("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not in the environment")
+            }
+            SourceError::NoRoleInEnvironment => {
+                f.write_str("AWS_WEB_IDENTITY_TOKEN_FILE is set without AWS_ROLE_ARN")
+            }
+            SourceError::NoMetadata => f.write_str(
+                "no answer from the metadata service of EC2; to reach it from a container, the instance's hop limit \
+                 must be 2",
+            ),
+            SourceError::NoRole => f.write_str("the EC2 instance has no role"),
             SourceError::Of(origin, error) => write!(f, "{origin}: {error}"),
         }
     }

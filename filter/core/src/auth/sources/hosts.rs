@@ -26,6 +26,12 @@ impl Hosts {
         urls.iter().map(host).collect::<Option<_>>().map(Self)
     }
 
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// A call of `url` without headers and body.
     ///
     /// # Errors

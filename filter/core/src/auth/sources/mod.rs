@@ -1,11 +1,8 @@
 //! The places credentials come from, a file each: what the configuration says of it, and a function `fetch` that asks
 //! [`Io`] for one thing after the other and reads the answers. When to fetch is [`Renewal`](super::Renewal)'s business.
 
-mod aws_default;
-mod aws_environment;
-mod aws_file;
+mod aws;
 mod azure;
-mod container;
 mod error;
 mod google;
 mod hosts;
@@ -16,10 +13,11 @@ mod oidc;
 mod script;
 mod secret_header;
 
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
+pub use aws::{AwsCalls, AwsNeeds, AwsProfile, AwsWebIdentity, ContainerEndpoint, Sts, WebToken};
 pub use azure::{AzureApp, AzureDefault, AzureManaged, AzureProof, ManagedServer};
-pub use container::ContainerEndpoint;
 pub use error::SourceError;
 pub use google::{GoogleFederation, GoogleFile, GoogleFileNeeds, GoogleMetadata};
 pub use hosts::{Hosts, Url};
@@ -27,7 +25,7 @@ pub use oidc::Oidc;
 pub use secret_header::{SECRET_HEADER_PREFIX, decode_secret_header, secret_header};
 
 use super::credentials::{Fresh, Io};
-use super::{AwsCredentials, FetchError, Secret};
+use super::{FetchError, Secret};
 
 /// Where a credential is to be had. It names secrets and holds none, so it may be part of a configuration that
 /// anybody can read.
@@ -43,12 +41,10 @@ pub enum Source {
     },
     /// A key of a Secret, whose value is an AWS credentials file.
     AwsFile(AwsProfile),
-    /// Where the AWS SDKs look when they are told nothing: the environment, then the container's endpoint.
-    AwsDefault {
-        /// The endpoint of AWS_CONTAINER_CREDENTIALS_FULL_URI, if that is set.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        container: Option<ContainerEndpoint>,
-    },
+    /// Where the AWS SDKs look when they are told nothing.
+    AwsDefault(AwsCalls),
+    /// A role of AWS for a token of another provider.
+    AwsWebIdentity(AwsWebIdentity),
     /// A credentials file of Google's, in a key of a Secret.
     GoogleFile(GoogleFile),
     /// The token of another provider, exchanged for one of Google Cloud.
@@ -63,34 +59,15 @@ pub enum Source {
     AzureDefault(AzureDefault),
 }
 
-/// A profile of an AWS credentials file.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AwsProfile {
-    /// The Secret, as `namespace/name`.
-    pub name: String,
-    /// The key in it.
-    #[serde(default = "credentials_key")]
-    pub key: String,
-    /// The profile in the file.
-    #[serde(default = "default_profile")]
-    pub profile: String,
-}
-
-fn credentials_key() -> String {
-    "credentials".to_owned()
-}
-
-fn default_profile() -> String {
-    "default".to_owned()
-}
-
 /// The hosts in a source, shared or to be changed as the source is.
 macro_rules! hosts_of {
     ($source:expr) => {
         match $source {
-            Source::Secret { .. } | Source::AwsFile(_) | Source::AwsDefault { .. } => None,
-            Source::GoogleFile(GoogleFile { hosts, .. })
+            Source::Secret { .. } => None,
+            Source::AwsFile(AwsProfile { calls: AwsCalls { hosts, .. }, .. })
+            | Source::AwsDefault(AwsCalls { hosts, .. })
+            | Source::AwsWebIdentity(AwsWebIdentity { hosts, .. })
+            | Source::GoogleFile(GoogleFile { hosts, .. })
             | Source::GoogleFederation(GoogleFederation { hosts, .. })
             | Source::GoogleMetadata(GoogleMetadata { hosts, .. })
             | Source::AzureApp(AzureApp { hosts, .. })
@@ -105,8 +82,9 @@ impl Source {
     pub(super) async fn fetch(&self, io: &Io) -> Result<Fresh, FetchError> {
         match self {
             Source::Secret { name, key } => key::fetch(name, key, io).await,
-            Source::AwsFile(profile) => aws_file::fetch(profile, io).await,
-            Source::AwsDefault { container } => aws_default::fetch(container.as_ref(), io).await,
+            Source::AwsFile(profile) => profile.fetch(io).await,
+            Source::AwsDefault(calls) => calls.fetch(io).await,
+            Source::AwsWebIdentity(identity) => identity.fetch(io).await,
             Source::GoogleFile(file) => file.fetch(io).await,
             Source::GoogleFederation(federation) => federation.fetch(io).await,
             Source::GoogleMetadata(server) => server.fetch(io).await,
@@ -122,6 +100,9 @@ impl Source {
         let (name, key) = match self {
             Source::Secret { name, key }
             | Source::AwsFile(AwsProfile { name, key, .. })
+            | Source::AwsWebIdentity(AwsWebIdentity {
+                token: WebToken::Oidc(Oidc { name, key, .. }), ..
+            })
             | Source::GoogleFile(GoogleFile { name, key, .. })
             | Source::GoogleFederation(GoogleFederation { oidc: Oidc { name, key, .. }, .. })
             | Source::AzureApp(AzureApp {
@@ -132,7 +113,8 @@ impl Source {
                 server: ManagedServer::AppService { name, key, .. },
                 ..
             }) => (name, key),
-            Source::AwsDefault { .. }
+            Source::AwsDefault(_)
+            | Source::AwsWebIdentity(AwsWebIdentity { token: WebToken::File(_), .. })
             | Source::GoogleMetadata(_)
             | Source::AzureApp(AzureApp { proof: AzureProof::File(_), .. })
             | Source::AzureManaged(AzureManaged { server: ManagedServer::Imds(_), .. })
@@ -153,20 +135,19 @@ impl Source {
     }
 }
 
-impl AwsCredentials {
-    /// Sees to it that every part can be in a header. `names` is what the source calls the parts.
-    pub(super) fn check(self, names: [&'static str; 3]) -> Result<Self, SourceError> {
-        let [id, secret, token] = names;
-        if !Secret::new(self.access_key_id.as_str()).is_header_value() {
-            Err(SourceError::UnusableValue(id))
-        } else if !self.secret_access_key.is_header_value() {
-            Err(SourceError::UnusableValue(secret))
-        } else if !self.session_token.as_ref().is_none_or(Secret::is_header_value) {
-            Err(SourceError::UnusableValue(token))
-        } else {
-            Ok(self)
-        }
-    }
+/// How much of an error's text is kept, in characters.
+const MAX_REASON: usize = 300;
+
+/// What a server says of an error, on one line and without the secrets that it was sent.
+fn hidden(text: &str, sent: &[&Secret]) -> String {
+    let secrets = sent.iter().map(|secret| secret.expose()).filter(|secret| !secret.is_empty());
+    let text = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
+    text.chars().filter(|character| !character.is_control()).take(MAX_REASON).collect()
+}
+
+/// A time as RFC 3339 has it, in seconds of Unix time.
+fn time(text: &str) -> Option<u64> {
+    DateTime::parse_from_rfc3339(text).ok().and_then(|time| u64::try_from(time.timestamp()).ok())
 }
 
 #[cfg(test)]
@@ -186,9 +167,10 @@ mod tests {
                 name: "default/aws".to_owned(),
                 key: "credentials".to_owned(),
                 profile: "default".to_owned(),
+                calls: AwsCalls::default(),
             })
         );
-        assert_eq!(parse(r#"{"type":"aws_default"}"#), Source::AwsDefault { container: None });
+        assert_eq!(parse(r#"{"type":"aws_default"}"#), Source::AwsDefault(AwsCalls::default()));
         let container = r#"{"type":"aws_default","container":{"cluster":"c","authority":"169.254.170.23","path":"/v1/credentials"}}"#;
         assert_eq!(serde_json::to_string(&parse(container)).unwrap(), container);
         for written in [
@@ -211,45 +193,6 @@ mod tests {
             r#"{"type":"imds"}"#,
         ] {
             assert!(serde_json::from_str::<Source>(bad).is_err(), "{bad}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn whatever_comes_is_read_or_refused_and_errors_are_short(
-            text in "(\\[|\\]|=|\n|[ -~]|\\PC){0,200}",
-            status: u16,
-        ) {
-            let _ = decode_secret_header(&text);
-            let _ = aws_file::parse(&text, "default").map_err(|error| assert!(error.to_string().len() < 10_000));
-            let answer = crate::auth::HttpAnswer { status, body: text.into_bytes() };
-            let _ = container::parse(&answer).map_err(|error| assert!(error.to_string().len() < 2_000));
-        }
-
-        #[test]
-        fn a_written_profile_is_read_back(
-            id in "[A-Z0-9]{1,20}",
-            secret in "[A-Za-z0-9/+=]{1,60}",
-            token in proptest::option::of("[A-Za-z0-9/+=]{1,100}"),
-            profile in "[A-Za-z0-9_.-]{1,20}",
-            section in proptest::sample::select(vec!["[N]", "[profile N]", " [ profile \"N\" ] # x"]),
-            end in proptest::sample::select(vec!["\n", "\r\n", "  \n", " # comment\n"]),
-        ) {
-            let section = section.replace('N', &profile);
-            let mut text = format!(
-                "[a b]\naws_access_key_id=other\n{section}\n\
-                 aws_access_key_id = {id}{end}aws_secret_access_key={secret}{end}"
-            );
-            if let Some(token) = &token {
-                text.push_str(&format!("aws_session_token =\t{token}{end}"));
-            }
-            let read = aws_file::parse(&text, &profile);
-            let written = AwsCredentials {
-                access_key_id: id,
-                secret_access_key: Secret::new(secret),
-                session_token: token.map(Secret::new),
-            };
-            proptest::prop_assert_eq!(read, Ok(written));
         }
     }
 }

@@ -6,15 +6,12 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::SourceError;
+use super::{SourceError, hidden};
 use crate::auth::credentials::{Fresh, Header, HttpAnswer, HttpCall, Lasts};
 use crate::auth::{Credential, Secret};
 
 /// The largest answer that is read, in bytes. Tokens have some thousands at most.
 const MAX_ANSWER: usize = 64 * 1024;
-
-/// How much of an error's text is kept, in characters.
-const MAX_REASON: usize = 300;
 
 /// What every token is taken for at most, in seconds: a day, as the longest that the providers give.
 const LONGEST_LIFE: u64 = 24 * 3600;
@@ -143,15 +140,12 @@ fn reason(json: &Value, sent: &[&Secret]) -> String {
         Some(Value::String(error)) => [Some(error.clone()), get(json, "error_description")],
         _ => [get(json, "error_description"), get(json, "message")],
     };
-    let mut text = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
-    for secret in sent.iter().map(|secret| secret.expose()).filter(|secret| !secret.is_empty()) {
-        text = text.replace(secret, "***");
-    }
-    text.chars().filter(|character| !character.is_control()).take(MAX_REASON).collect()
+    hidden(&parts.into_iter().flatten().collect::<Vec<_>>().join(": "), sent)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_REASON;
     use super::*;
 
     const NOW: u64 = 1_440_938_160;

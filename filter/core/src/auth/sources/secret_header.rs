@@ -87,4 +87,11 @@ mod tests {
             assert_eq!(decode_secret_header(&value), Err(SourceError::TooLarge(MAX_SECRET)));
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(text in "([A-Za-z0-9+/=]|\\PC){0,200}") {
+            let _ = decode_secret_header(&text);
+        }
+    }
 }

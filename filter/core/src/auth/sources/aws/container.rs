@@ -1,19 +1,16 @@
 //! The credentials endpoint of a container: EKS Pod Identity and ECS.
 //! <https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>
 
-use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::SourceError;
-use crate::auth::credentials::{Fresh, HttpAnswer, HttpCall, Io, Lasts};
-use crate::auth::{AwsCredentials, Credential, FetchError, Secret};
+use super::{Keys, SourceError};
+use crate::auth::credentials::{HttpAnswer, HttpCall, Io, Lasts};
+use crate::auth::sources::{hidden, time};
+use crate::auth::{AwsCredentials, FetchError, Secret};
 
 /// The largest answer that is read, in bytes. Session tokens have some thousands at most.
 const MAX_ANSWER: usize = 64 * 1024;
-
-/// How much of an error's text is kept, in characters.
-const MAX_REASON: usize = 200;
 
 /// The variable with the name of the file that the authorization token is in. It counts before the other.
 const TOKEN_FILE: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE";
@@ -33,13 +30,18 @@ pub struct ContainerEndpoint {
     /// AWS_CONTAINER_AUTHORIZATION_TOKEN in the proxy's environment say. Otherwise the cluster does.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub token_from_environment: bool,
+    /// It is asked only where AWS_CONTAINER_CREDENTIALS_FULL_URI or AWS_CONTAINER_CREDENTIALS_RELATIVE_URI is in the
+    /// environment that the filter sees.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub if_announced: bool,
 }
 
 /// Asks the endpoint.
-pub(super) async fn fetch(endpoint: &ContainerEndpoint, io: &Io) -> Result<Fresh, FetchError> {
+pub(super) async fn keys(endpoint: &ContainerEndpoint, io: &Io) -> Result<Keys, FetchError> {
     let token = if endpoint.token_from_environment { token(io).await? } else { None };
-    let (credentials, expires_at) = parse(&io.http(call(endpoint, token)).await?)?;
-    Ok(Fresh { credential: Credential::Aws(credentials), lasts: Lasts::Until(expires_at) })
+    let sent: Vec<&Secret> = token.iter().collect();
+    let (credentials, expires_at) = parse(&io.http(call(endpoint, token.as_ref())).await?, &sent)?;
+    Ok(Keys { credentials, lasts: Lasts::Until(expires_at) })
 }
 
 /// The authorization token. ECS needs none.
@@ -54,7 +56,7 @@ async fn token(io: &Io) -> Result<Option<Secret>, FetchError> {
 }
 
 /// The call that asks for credentials.
-fn call(endpoint: &ContainerEndpoint, token: Option<Secret>) -> HttpCall {
+fn call(endpoint: &ContainerEndpoint, token: Option<&Secret>) -> HttpCall {
     let mut headers = vec![("accept".into(), "application/json".to_owned())];
     headers.extend(token.map(|token| ("authorization".into(), token.expose().to_owned())));
     HttpCall {
@@ -67,15 +69,19 @@ fn call(endpoint: &ContainerEndpoint, token: Option<Secret>) -> HttpCall {
     }
 }
 
-/// The credentials of an answer, and when they expire, in seconds of Unix time.
-pub(super) fn parse(answer: &HttpAnswer) -> Result<(AwsCredentials, u64), SourceError> {
+/// The credentials of an answer, and when they expire, in seconds of Unix time. What was `sent` as a secret is in no
+/// error.
+pub(super) fn parse(answer: &HttpAnswer, sent: &[&Secret]) -> Result<(AwsCredentials, u64), SourceError> {
     if answer.body.len() > MAX_ANSWER {
         return Err(SourceError::BadAnswer("is larger than 64 KiB"));
     }
     // serde_json's own errors quote what they find, which may be a secret.
     let json = serde_json::from_slice::<Value>(&answer.body);
     if answer.status != 200 {
-        return Err(SourceError::Refused(answer.status, json.as_ref().map(reason).unwrap_or_default()));
+        return Err(SourceError::Refused(
+            answer.status,
+            json.as_ref().map(|json| hidden(&reason(json), sent)).unwrap_or_default(),
+        ));
     }
     let json = json.map_err(|_| SourceError::BadAnswer("is not JSON"))?;
     let get = |member: &'static str| {
@@ -84,7 +90,7 @@ pub(super) fn parse(answer: &HttpAnswer) -> Result<(AwsCredentials, u64), Source
     let (Some(id), Some(secret)) = (get("AccessKeyId"), get("SecretAccessKey")) else {
         let missing = if get("AccessKeyId").is_none() { "AccessKeyId" } else { "SecretAccessKey" };
         // Errors come with 200 too.
-        let why = reason(&json);
+        let why = hidden(&reason(&json), sent);
         return Err(if why.is_empty() {
             SourceError::MissingMember(missing)
         } else {
@@ -92,10 +98,7 @@ pub(super) fn parse(answer: &HttpAnswer) -> Result<(AwsCredentials, u64), Source
         });
     };
     let expires_at = get("Expiration").ok_or(SourceError::MissingMember("Expiration"))?;
-    let expires_at = DateTime::parse_from_rfc3339(expires_at)
-        .ok()
-        .and_then(|time| u64::try_from(time.timestamp()).ok())
-        .ok_or(SourceError::BadAnswer("has an Expiration that is no time"))?;
+    let expires_at = time(expires_at).ok_or(SourceError::BadAnswer("has an Expiration that is no time"))?;
     let credentials = AwsCredentials {
         access_key_id: id.to_owned(),
         secret_access_key: Secret::new(secret),
@@ -108,8 +111,7 @@ pub(super) fn parse(answer: &HttpAnswer) -> Result<(AwsCredentials, u64), Source
 fn reason(json: &Value) -> String {
     let get = |names: [&str; 2]| names.iter().find_map(|name| json.get(name).and_then(Value::as_str));
     let parts = [get(["code", "Code"]), get(["message", "Message"])];
-    let text = parts.into_iter().flatten().collect::<Vec<_>>().join(": ");
-    text.chars().filter(|character| !character.is_control()).take(MAX_REASON).collect()
+    parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -117,7 +119,7 @@ mod tests {
     use super::*;
 
     fn parse(status: u16, body: &str) -> Result<(AwsCredentials, u64), SourceError> {
-        super::parse(&HttpAnswer { status, body: body.as_bytes().to_vec() })
+        super::parse(&HttpAnswer { status, body: body.as_bytes().to_vec() }, &[])
     }
 
     #[test]
@@ -147,7 +149,7 @@ mod tests {
         assert_eq!(parse(500, "oops"), refused(500, ""));
         assert_eq!(parse(403, r#"{"message":5}"#), refused(403, ""));
         let long = format!(r#"{{"message":"{}"}}"#, "ä".repeat(1000));
-        assert_eq!(parse(400, &long), refused(400, &"ä".repeat(MAX_REASON)));
+        assert_eq!(parse(400, &long), refused(400, &"ä".repeat(crate::auth::sources::MAX_REASON)));
     }
 
     #[test]
@@ -168,6 +170,13 @@ mod tests {
             let got = parse(200, &body).unwrap_err();
             assert_eq!(got, error, "{body}");
             assert!(!format!("{got} {got:?}").contains("hidden"), "{got}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_comes_is_read_or_refused(text in "(\\{|\\}|\"|:|[ -~]|\\PC){0,200}", status: u16) {
+            let _ = parse(status, &text).map_err(|error| assert!(error.to_string().len() < 2_000));
         }
     }
 }
