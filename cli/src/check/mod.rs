@@ -15,6 +15,7 @@ use crate::resources::kinds::Kind;
 use crate::resources::set::Skipped;
 use crate::resources::{Report, Set};
 
+pub mod aws_chain;
 pub mod backends;
 pub mod clusters;
 pub mod command;

@@ -15,9 +15,19 @@ const METADATA: &str = "io.envoy.ai_gateway";
 /// Names the VM and, with it, the shared data that all roles and all workers see.
 const VM_ID: &str = "weir";
 
-/// What the filter may read of Envoy's environment: AWS's default credentials. Keys that are not set are left out by
-/// Envoy.
-pub(super) const ENVIRONMENT: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+/// What the filter may read of Envoy's environment: AWS's default credentials, and what says where they are. Keys that
+/// are not set are left out by Envoy.
+pub(super) const ENVIRONMENT: [&str; 9] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_EC2_METADATA_DISABLED",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
 
 /// How the filter is built and loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

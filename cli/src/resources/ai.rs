@@ -371,8 +371,36 @@ pub struct SecretKeySpec {
 pub struct AwsCredentialsSpec {
     /// Where requests are signed for.
     pub region: String,
-    /// A credentials file; AWS's default chain when absent.
+    /// A credentials file.
     pub credentials_file: Option<AwsCredentialsFile>,
+    /// A role for the token of another provider. Without either: AWS's default chain.
+    pub oidc_exchange_token: Option<AwsOidcExchangeTokenSpec>,
+}
+
+/// A token to be had from an OpenID Connect provider, and the role of AWS that it is for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AwsOidcExchangeTokenSpec {
+    /// The provider, and its client.
+    pub oidc: OidcSpec,
+    /// Without effect, as with Envoy AI Gateway.
+    pub grant_type: Option<String>,
+    /// Without effect, as with Envoy AI Gateway.
+    pub aud: Option<String>,
+    /// The role.
+    pub aws_role_arn: String,
+}
+
+impl AwsOidcExchangeTokenSpec {
+    /// What it has in common with those of other clouds.
+    #[must_use]
+    pub fn exchange(&self) -> OidcExchangeTokenSpec {
+        OidcExchangeTokenSpec {
+            oidc: self.oidc.clone(),
+            grant_type: self.grant_type.clone(),
+            aud: self.aud.clone(),
+        }
+    }
 }
 
 /// Google Cloud credentials.

@@ -90,11 +90,6 @@ const REFUSED: &[Field] = &[
     ),
     field(Kind::BackendSecurityPolicy, "spec.openAICredentials", "use APIKey"),
     value(Kind::BackendSecurityPolicy, "spec.type", "OpenAICredentials", "use APIKey"),
-    field(
-        Kind::BackendSecurityPolicy,
-        "spec.awsCredentials.oidcExchangeToken",
-        "use `credentialsFile`, or the environment or Pod Identity without either",
-    ),
     value(Kind::Backend, "spec.type", "DynamicResolver", "list the `endpoints`"),
     field(Kind::Backend, "spec.appProtocols", ""),
     field(Kind::Backend, "spec.tls", "use a BackendTLSPolicy"),

@@ -65,7 +65,11 @@ impl Loader for Files {
             add(&mut digest, Path::new(&token));
         }
         // Tools for temporary credentials write a new one every hour or so.
-        let files = [Environment::aws_credentials_path(), Environment::google_credentials_path()];
+        let files = [
+            Environment::aws_credentials_path(),
+            Environment::aws_config_path(),
+            Environment::google_credentials_path(),
+        ];
         files.iter().flatten().for_each(|path| add(&mut digest, path));
         digest.finalize().to_vec()
     }

@@ -29,7 +29,10 @@ impl Fetch for Calls {
     fn fetch(&mut self, name: &str, need: &Need) -> Result<Fetched, FetchError> {
         match need {
             Need::Http(http) => call(http),
-            Need::File(path) => brought(path),
+            Need::File(path) => brought(path).map_err(|_| {
+                let reason = "the proxy brings no files to its wasm filter: use the native module".to_owned();
+                FetchError::Unreadable { path: path.clone(), reason }
+            }),
             Need::Secret { .. } => brought(name),
         }
     }

@@ -1,5 +1,6 @@
 //! BackendSecurityPolicies: which backend authenticates how, and where the credential comes from.
 
+mod aws;
 mod azure;
 mod brought;
 mod google;
@@ -8,14 +9,13 @@ mod oidc;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use weir_core::auth::{AwsCalls, AwsProfile, ContainerEndpoint, Hosts, Source, Url};
+use weir_core::auth::{Hosts, Source, Url};
 use weir_core::config::{Auth, CredentialOverride};
 
-use super::environment::{DefaultChain, Environment, profiles};
-use crate::plan::{AwsContainer, SecretValue, authority};
-use crate::resources::ai::{AwsCredentialsFile, AwsCredentialsSpec, BackendSecurityPolicySpec, SecurityKind};
+use super::environment::Environment;
+use crate::plan::{AwsContainer, SecretValue};
+use crate::resources::ai::{BackendSecurityPolicySpec, SecurityKind};
 use crate::resources::decode::MISSING;
-use crate::resources::diagnostic::hint;
 use crate::resources::gateway::ObjectRef;
 use crate::resources::kinds::AI_GATEWAY;
 use crate::resources::set::{Found, Resource};
@@ -157,7 +157,7 @@ fn configured(
     let credential = id.full_name();
     let (auth, given) = match spec.kind {
         SecurityKind::AWSCredentials => {
-            return aws(policy, spec.aws_credentials.as_ref()?, set, environment, report);
+            return aws::read(policy, spec.aws_credentials.as_ref()?, set, environment, report);
         }
         SecurityKind::AzureCredentials => {
             return azure::read(policy, spec.azure_credentials.as_ref()?, set, environment, report);
@@ -282,115 +282,6 @@ fn api_key(
         return None;
     }
     Some(SecretValue(key.to_owned()))
-}
-
-fn aws(
-    policy: &Resource<BackendSecurityPolicySpec>,
-    spec: &AwsCredentialsSpec,
-    set: &Set,
-    environment: &Environment,
-    report: &mut Report,
-) -> Option<Credential> {
-    let id = &policy.id;
-    if spec.region.is_empty() {
-        report.error(id, "spec.awsCredentials.region", "is empty; name the region, such as `us-east-1`");
-    }
-    let (source, secret, container) = match &spec.credentials_file {
-        Some(file) => {
-            let secret = aws_file(id, file, set, report)?;
-            let name = secret_name(id, &file.secret_ref);
-            (aws_file_source(name, file.profile.clone()), Some(secret), None)
-        }
-        None => default_chain(id, environment, report),
-    };
-    let auth = Auth::AwsSigv4 { credential: id.full_name(), region: spec.region.clone() };
-    Some(Credential {
-        policy: id.clone(),
-        kind: policy.spec.kind,
-        auth,
-        brought: None,
-        source: Some(source),
-        secret,
-        file: None,
-        container,
-    })
-}
-
-fn aws_file_source(name: String, profile: String) -> Source {
-    Source::AwsFile(AwsProfile { name, key: "credentials".to_owned(), profile, calls: AwsCalls::default() })
-}
-
-fn default_chain(
-    id: &ResourceId,
-    environment: &Environment,
-    report: &mut Report,
-) -> (Source, Option<SecretValue>, Option<AwsContainer>) {
-    let field = "spec.awsCredentials";
-    if environment.platform.is_cluster() {
-        return (Source::AwsDefault(AwsCalls::default()), None, None);
-    }
-    match environment.aws_default_chain() {
-        DefaultChain::File { text, profile } => {
-            (aws_file_source("of this environment".to_owned(), profile), Some(text), None)
-        }
-        DefaultChain::Container(endpoint) => {
-            let container = ContainerEndpoint {
-                token_from_environment: false,
-                if_announced: false,
-                cluster: AwsContainer::CLUSTER.to_owned(),
-                authority: authority(&endpoint.host, endpoint.port, endpoint.tls),
-                path: endpoint.path.clone(),
-            };
-            (
-                Source::AwsDefault(AwsCalls { container: Some(container), ..AwsCalls::default() }),
-                None,
-                Some(endpoint),
-            )
-        }
-        DefaultChain::Unusable(reason) => {
-            report.warning(id, field, format!("there will be no AWS credentials: {reason}"));
-            (Source::AwsDefault(AwsCalls::default()), None, None)
-        }
-        DefaultChain::Nothing => {
-            let message = "this machine has no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, \
-                           run with EKS Pod Identity, or name a Secret in `credentialsFile`";
-            report.warning(id, field, message);
-            (Source::AwsDefault(AwsCalls::default()), None, None)
-        }
-    }
-}
-
-fn aws_file(
-    id: &ResourceId,
-    file: &AwsCredentialsFile,
-    set: &Set,
-    report: &mut Report,
-) -> Option<SecretValue> {
-    let field = "spec.awsCredentials.credentialsFile";
-    if is_elsewhere(id, &file.secret_ref, set) {
-        return Some(SecretValue(String::new()));
-    }
-    let (secret, value) =
-        secret_value(id, &format!("{field}.secretRef"), &file.secret_ref, "credentials", set, report)?;
-    let found = profiles(&value.0);
-    match found.iter().find(|profile| profile.name == file.profile) {
-        Some(profile) if profile.is_complete() => Some(value.clone()),
-        Some(_) => {
-            let message = format!(
-                "profile `{}` lacks aws_access_key_id or aws_secret_access_key; both are needed",
-                file.profile
-            );
-            report.error(secret, "credentials", message);
-            None
-        }
-        None => {
-            let names = found.iter().map(|profile| profile.name.as_str());
-            let message =
-                format!("{secret} has no profile `{}`, {}", file.profile, hint(&file.profile, names));
-            report.error(id, format!("{field}.profile"), message);
-            None
-        }
-    }
 }
 
 /// Whether a Secret may be where the resources go to: it is not in the files, and a renderer for that place only names

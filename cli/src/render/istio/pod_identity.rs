@@ -47,7 +47,7 @@ pub(super) fn add(credentials: &mut BTreeMap<String, Source>) {
                 authority: HOST.to_owned(),
                 path: PATH.to_owned(),
                 token_from_environment: false,
-                if_announced: false,
+                if_announced: true,
             });
         }
     }

@@ -1,6 +1,6 @@
 //! What a wasm filter cannot do in a pod: it reads no files there.
 
-use weir_core::auth::{GoogleFile, Source};
+use weir_core::auth::{AwsNeeds, GoogleFile, Source};
 
 use crate::plan::Plan;
 
@@ -18,9 +18,14 @@ pub(in crate::render) fn without_files(plan: &Plan) -> Vec<(&str, String)> {
                 let file = needs.and_then(|needs| needs.file)?;
                 format!("its credentials file names {file}, and a wasm filter reads no files: take the module where there is one")
             }
+            Source::AwsFile(profile) => {
+                let text = plan.secrets.get(policy)?;
+                let file = AwsNeeds::of(&text.0, &profile.profile).ok()?.token_file?;
+                format!("its credentials file names {file}, and a wasm filter reads no files: take the module where there is one")
+            }
             Source::Secret { .. }
-            | Source::AwsFile(_)
-            | Source::AwsDefault { .. }
+            | Source::AwsDefault(_)
+            | Source::AwsWebIdentity(_)
             | Source::GoogleFederation(_)
             | Source::GoogleMetadata(_)
             | Source::AzureApp(_)
