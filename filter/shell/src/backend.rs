@@ -215,6 +215,7 @@ impl BackendFilter {
                 }
             }
         };
+        let now = attempt.time_there(now, host.store());
         let made = worker::with_signing_keys(|keys| {
             attempt.request(body, Identity { credential: credential.as_deref(), keys, now })
         });
@@ -249,6 +250,11 @@ impl BackendFilter {
         let unwanted = attempt.unwanted_headers(status, headers);
         if !unwanted.is_empty() {
             host.edit(Map::Response, &unwanted);
+        }
+        if let Some(ahead) = attempt.learn_time(status, headers, host.now_ms() / 1000, host.store()) {
+            log::warn!(
+                "the clock of a backend is {ahead} s ahead of this machine's: requests are signed by it"
+            );
         }
         if self.may_be_retried && attempt.may_await_content() && !host.retries_held_answers() {
             attempt.let_go_at_first_event();

@@ -19,11 +19,13 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::auth::is_credential_header;
+use crate::auth::sigv4::clock;
 use crate::config::{Auth, Backend, Config, PassThrough, Route, Target};
 use crate::edge::Reply;
 use crate::endpoint::{Endpoint, behind};
 use crate::error::{Error, Kind, Result};
 use crate::exchange::SharedExchange;
+use crate::headers::Headers;
 use crate::limit;
 use crate::store::Store;
 use crate::wire::{self, Reach, Schema};
@@ -225,6 +227,28 @@ impl Attempt {
     #[must_use]
     pub fn credential(&self) -> Option<&str> {
         self.backend.auth.as_ref().map(Auth::credential)
+    }
+
+    /// What time it is where the request's signature is checked, when here it is `now`; both in seconds of Unix time.
+    #[must_use]
+    pub fn time_there(&self, now: u64, store: &dyn Store) -> u64 {
+        self.signed_for().map_or(now, |host| clock::time_at(host, now, store))
+    }
+
+    /// Takes over what a refusal says of that time, for the next request: by how many seconds it is ahead of `now`,
+    /// where that is new.
+    pub fn learn_time(&self, status: u16, headers: &Headers, now: u64, store: &dyn Store) -> Option<i64> {
+        clock::learn(self.signed_for()?, status, headers, now, store)
+    }
+
+    /// The host that checks the request's signature, where it has one.
+    fn signed_for(&self) -> Option<&str> {
+        match self.backend.auth.as_ref()? {
+            Auth::AwsSigv4 { .. } => self.backend.hosts.get(self.host_index).map(String::as_str),
+            Auth::Bearer { .. } | Auth::AnthropicKey { .. } | Auth::AzureKey { .. } | Auth::Gcp { .. } => {
+                None
+            }
+        }
     }
 
     /// The error of an attempt that waits for its credential in vain, once it has waited long enough. With another

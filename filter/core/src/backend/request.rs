@@ -41,7 +41,7 @@ pub struct Identity<'a> {
     pub credential: Option<&'a Credential>,
     /// Signing keys of earlier requests.
     pub keys: &'a mut sigv4::SigningKeys,
-    /// Seconds since 1970.
+    /// [`Attempt::time_there`], in seconds since 1970.
     pub now: u64,
 }
 

@@ -7,6 +7,7 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
 
 mod canonical;
+pub(crate) mod clock;
 mod key;
 mod region;
 
