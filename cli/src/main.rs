@@ -38,9 +38,9 @@ enum Command {
 
 /// Serve: compile the resources, start Envoy on them and follow their changes.
 ///
-/// Once it serves it prints two lines, `listening on http://ADDRESS:PORT` (the first listener of the Gateways) and
-/// `admin on http://127.0.0.1:PORT` (/weir/ for a browser; /weir/usage, /weir/metrics, /ready, /stats); all else goes to
-/// standard error.
+/// Once it serves it prints two lines, `listening on http://ADDRESS:PORT` (the first listener of the Gateways; `https` if
+/// it is one) and `admin on http://ADDRESS:PORT` (/weir/ for a browser; /weir/usage, /weir/metrics, /ready, /stats); all
+/// else goes to standard error.
 /// A changed file is taken over while it runs, a wrong one refused. SIGTERM or Ctrl-C stops it once running requests
 /// have ended, a second one at once.
 ///
@@ -113,9 +113,16 @@ struct Serving {
     /// Port of the first listener; 0 takes a free one [default: the Gateway's]
     #[arg(long, value_name = "N")]
     port: Option<u16>,
-    /// Port of the admin listener, on loopback; 0 takes a free one
+    /// Port of the admin listener; 0 takes a free one
     #[arg(long, value_name = "N", default_value_t = 9901)]
     admin_port: u16,
+    /// Address of the admin listener; any other than loopback needs --admin-token-file
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    admin_bind: IpAddr,
+    /// A file with a token of 16 bytes or more: requests of the admin listener, but for /ready, must have it as
+    /// `authorization: Bearer TOKEN`
+    #[arg(long, value_name = "FILE")]
+    admin_token_file: Option<PathBuf>,
     /// Address to listen on; 0.0.0.0 for all
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
@@ -269,6 +276,8 @@ fn wishes(serving: Serving) -> Wishes {
         form: serving.filter,
         port: serving.port,
         admin_port: serving.admin_port,
+        admin_bind: serving.admin_bind,
+        admin_token_file: serving.admin_token_file,
         bind: serving.bind,
         redis: None,
         access_log: serving.access_log,

@@ -55,6 +55,8 @@ pub(crate) struct Gateway {
 const OPTIONS: &[(&str, &[Platform])] = &[
     ("port", &[Platform::Envoy]),
     ("admin_port", &[Platform::Envoy]),
+    ("admin_bind", &[Platform::Envoy]),
+    ("admin_token_file", &[Platform::Envoy]),
     ("bind", &[Platform::Envoy]),
     ("access_log", &[Platform::Envoy]),
     ("rate_limit_service", &[Platform::Envoy, Platform::Istio]),

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use weir_cli::plan;
 use weir_cli::render::{ADMIN_SOCKET, BOOTSTRAP, Form, Options, ServiceAddress, envoy};
 
+use weir_core::token::Token;
 #[path = "../src/render/sample.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the unit tests")]
 mod sample;
@@ -56,6 +57,8 @@ fn envoy_takes_it(form: Form) {
         port: Some(0),
         admin_port: 0,
         rate_limit_service: Some(ServiceAddress::Unix(dir.path().join("ratelimit.sock"))),
+        admin_bind: "127.0.0.1".parse().unwrap(),
+        admin_token: Some(Token::of("t0ken")),
         rate_limit_fail_closed: false,
         access_log: Some(dir.path().join("access.log")),
         system_ca: "/etc/ssl/certs/ca-certificates.crt".into(),

@@ -130,6 +130,8 @@ fn serve() {
         bind: "127.0.0.1".parse().unwrap(),
         redis: None,
         access_log: None,
+        admin_bind: "127.0.0.1".parse().unwrap(),
+        admin_token_file: None,
         rate_limit_fail_closed: false,
         concurrency: Some(1),
         log_level: "warning".to_owned(),

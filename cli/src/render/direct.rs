@@ -165,6 +165,8 @@ mod tests {
             bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
             port: None,
             admin_port: 9901,
+            admin_bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            admin_token: None,
             rate_limit_service: None,
             rate_limit_fail_closed: false,
             access_log: None,

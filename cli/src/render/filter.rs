@@ -14,7 +14,7 @@ use super::{Error, Form, Options, kept, proto, secrets};
 use crate::plan::Plan;
 
 /// The name of a role's filter in a chain, and of its ECDS resource.
-fn name(role: &str) -> String {
+pub(super) fn name(role: &str) -> String {
     format!("weir.{role}")
 }
 
@@ -57,6 +57,7 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
         }
     }
     config.kept_key = kept::key(plan, options);
+    config.admin_token = options.admin_token.clone();
     config.access_log = options.access_log.is_some();
     config.secret_files = secrets::files_by_name(plan, options);
     let addresses = Addresses::of(plan);

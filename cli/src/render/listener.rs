@@ -1,7 +1,6 @@
 //! The listeners: those of the Gateways, the admin's and the private one for secrets.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -90,7 +89,7 @@ pub(super) fn admin(options: &Options) -> Value {
     });
     json!({
         "name": "weir_admin",
-        "address": proto::socket(&Ipv4Addr::LOCALHOST.to_string(), options.admin_port),
+        "address": proto::socket(&options.admin_bind.to_string(), options.admin_port),
         "filter_chains": [chain(manager)],
         "ignore_global_conn_limit": true,
     })

@@ -42,6 +42,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 pub use between::{between, both_secrets, stopping};
+use weir_core::token::Token;
 pub use bootstrap::bound;
 pub use error::Error;
 pub use files::{File, Files};
@@ -99,10 +100,14 @@ pub struct Options {
     pub bind: IpAddr,
     /// Instead of the first listener's port; 0: a free one.
     pub port: Option<u16>,
-    /// Port of the admin listener, on loopback; 0: a free one.
+    /// Port of the admin listener; 0: a free one.
     pub admin_port: u16,
     /// The ratelimit service. `None`: the filter keeps the budgets itself.
     pub rate_limit_service: Option<ServiceAddress>,
+    /// The address that it binds.
+    pub admin_bind: IpAddr,
+    /// What its requests must bring.
+    pub admin_token: Option<Token>,
     /// Refuse requests while the ratelimit service is down, whatever the policies say.
     pub rate_limit_fail_closed: bool,
     /// Where one JSON line per request goes.

@@ -17,6 +17,8 @@ pub(super) fn options() -> Options {
         bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
         port: None,
         admin_port: 9901,
+        admin_bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        admin_token: None,
         rate_limit_service: Some(ServiceAddress::Unix("/run/weir/ratelimit.sock".into())),
         rate_limit_fail_closed: false,
         access_log: Some("/var/log/weir.json".into()),

@@ -115,6 +115,14 @@ fn read_files(plan: &mut Plan) {
     });
 }
 
+/// A digest that differs when `digest` does, or the content of a file.
+pub(super) fn with_file(digest: Vec<u8>, file: Option<&Path>) -> Vec<u8> {
+    let Some(file) = file else { return digest };
+    let mut both = Sha256::new_with_prefix(digest);
+    add(&mut both, file);
+    both.finalize().to_vec()
+}
+
 /// Adds a file's content, or that of a folder's files. What cannot be read counts as different from what can.
 fn add(digest: &mut Sha256, path: &Path) {
     if path.as_os_str() == "-" {

@@ -1,6 +1,7 @@
 //! `weir run`: Envoy on the rendered files, with the ratelimit service beside it, from the first line to the last.
 
 mod admin;
+mod admin_token;
 mod directory;
 pub mod exec;
 pub mod load;
@@ -51,6 +52,10 @@ pub struct Wishes {
     pub port: Option<u16>,
     /// Port of the admin listener on loopback; 0: a free one.
     pub admin_port: u16,
+    /// The address that it binds.
+    pub admin_bind: IpAddr,
+    /// A file with the token that its requests must bring.
+    pub admin_token_file: Option<PathBuf>,
     /// The address the listeners bind.
     pub bind: IpAddr,
     /// `host:port` of Redis; with it the ratelimit service counts the budgets.
@@ -131,7 +136,8 @@ pub fn say(message: impl fmt::Display) {
 pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     let mut signals =
         Signals::new().map_err(|error| Failure::Environment(format!("cannot listen to signals: {error}")))?;
-    let mut watch = watch::Watch::new(loader.digest());
+    let digest = || load::with_file(loader.digest(), wishes.admin_token_file.as_deref());
+    let mut watch = watch::Watch::new(digest());
     let loaded = loader.load().map_err(Failure::Resources)?;
     loaded.notes.iter().for_each(say);
     let environment = |name: &str| std::env::var_os(name);
@@ -203,8 +209,8 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
         if let Some(writes) = &mut writes {
             writes.tick(Instant::now());
         }
-        if watch.changed(|| loader.digest()) {
-            match take_over(loader, &options, &mut reload) {
+        if watch.changed(digest) {
+            match take_over(loader, wishes, &mut options, &mut reload) {
                 Err(Refused::NotNow(_)) => say(format!("trying again in {} s", watch.again().as_secs())),
                 Err(Refused::Files(_)) | Ok(()) => watch.done(),
             }
@@ -239,8 +245,14 @@ fn introduced(found: &Found) -> String {
 }
 
 /// Takes over changed resources, or says why not. The running configuration stays until Envoy has accepted the new one.
-fn take_over(loader: &dyn Loader, options: &Options, reload: &mut Reload) -> Result<(), Refused> {
-    let rendered = || {
+fn take_over(
+    loader: &dyn Loader,
+    wishes: &Wishes,
+    options: &mut Options,
+    reload: &mut Reload,
+) -> Result<(), Refused> {
+    let mut rendered = || {
+        options.admin_token = admin_token::read(wishes).map_err(|failure| failure.to_string())?;
         let loaded = loader.load().map_err(|report| report.to_string())?;
         loaded.notes.iter().for_each(say);
         self::rendered(&loaded.plan, options).map_err(|error| error.to_string())
@@ -264,6 +276,8 @@ fn options(filter: Filter, wishes: &Wishes, directory: &Path) -> Result<Options,
         bind: wishes.bind,
         port: wishes.port,
         admin_port: wishes.admin_port,
+        admin_bind: wishes.admin_bind,
+        admin_token: admin_token::read(wishes)?,
         rate_limit_service: wishes.redis.as_ref().map(|_| socket()),
         rate_limit_fail_closed: wishes.rate_limit_fail_closed,
         access_log: wishes.access_log.as_deref().map(absolute).transpose()?,
@@ -409,7 +423,7 @@ fn announce(plan: &Plan, ports: &BTreeMap<String, u16>, wishes: &Wishes) {
         let _ = writeln!(out, "listening on http://{host}:{port}");
     }
     if let Some(port) = ports.get("weir_admin") {
-        let _ = writeln!(out, "admin on http://127.0.0.1:{port}");
+        let _ = writeln!(out, "admin on http://{}:{port}", in_url(wishes.admin_bind));
     }
     let _ = out.flush();
     for listener in listeners {
@@ -429,6 +443,7 @@ fn in_url(address: IpAddr) -> String {
 /// Takes no new connections and waits for the requests that are running. A second signal ends the waiting. Streams that
 /// last longer are ended with an error of their client's API, which has its time within that of the waiting.
 fn drain(
+        address if address.is_unspecified() => "127.0.0.1".to_owned(),
     admin: &Admin,
     ports: &BTreeMap<String, u16>,
     wishes: &Wishes,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -29,8 +29,7 @@ pub(super) fn ports_are_free(plan: &Plan, options: &Options) -> Result<(), Failu
         };
         is_free(options.bind, port, &listener.name, remedy)?;
     }
-    let admin = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    is_free(admin, options.admin_port, "the admin listener", "choose another with --admin-port")
+    is_free(options.admin_bind, options.admin_port, "the admin listener", "choose another with --admin-port")
 }
 
 fn is_free(address: IpAddr, port: u16, listener: &str, remedy: &str) -> Result<(), Failure> {
@@ -128,6 +127,8 @@ pub(super) fn filter_runs(admin: &Admin, form: Form) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
+
 
     #[test]
     fn redis_must_be_reachable() {

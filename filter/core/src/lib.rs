@@ -24,6 +24,7 @@ pub mod limit;
 pub mod metrics;
 pub mod pulse;
 pub mod store;
+pub mod token;
 pub mod usage;
 pub mod wire;
 

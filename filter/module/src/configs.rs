@@ -38,7 +38,7 @@ pub(crate) fn filter_config(
             Some(config) => Box::new(BackendConfig(config)),
             None => Box::new(RefusingConfig),
         },
-        "admin" => Box::new(AdminConfig(parsed()?)),
+        "admin" => Box::new(AdminConfig(Arc::new(weir_shell::Admin::new(config, parsed()?)))),
         _ => return Err(format!("filter_name must be edge, backend or admin, not {name:?}")),
     })
 }
@@ -109,11 +109,10 @@ impl FilterConfig for BackendConfig {
     }
 }
 
-/// `None`: there is none that can be read.
-struct AdminConfig(Option<Arc<Config>>);
+struct AdminConfig(Arc<weir_shell::Admin>);
 
 impl FilterConfig for AdminConfig {
     fn new_filter(&self) -> Box<dyn HttpFilter> {
-        Box::new(Admin(AdminFilter::new(self.0.clone())))
+        Box::new(Admin(AdminFilter::new(Arc::clone(&self.0))))
     }
 }

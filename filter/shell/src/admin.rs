@@ -1,5 +1,5 @@
-//! The filter of the admin listener: what the books hold, and metrics behind those of the proxy. For people there is a
-//! page that shows all of it.
+//! The filter of the admin listener: what the books hold, who may see it, and metrics behind those of the proxy. For
+//! people there is a page that shows all of it.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use weir_core::config::{Config, Route};
 use weir_core::edge::Reply;
 use weir_core::headers::{HeaderEdits, Headers};
 use weir_core::store::Store;
+use weir_core::token::{self, Token};
 use weir_core::usage::ledger;
 
 use crate::host::{Flow, Host, Map};
@@ -25,11 +26,60 @@ const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script
 /// What [`PROMETHEUS`] is written in; its other form, protobuf, is not added to.
 const TEXT: &str = "text/plain";
 
+/// What anybody gets: what probes ask, who have no token, and the page, which has nothing in it and asks for one.
+const OPEN: [&str; 3] = ["/ready", "/weir", "/weir/"];
+
+/// What is the same for all requests of the admin listener.
+#[derive(Debug)]
+pub struct Admin {
+    access: Access,
+    /// `None`: there is none that can be read.
+    config: Option<Arc<Config>>,
+}
+
+#[derive(Debug)]
+enum Access {
+    /// Whoever reaches it may ask.
+    Open,
+    /// Whoever brings the token.
+    Guarded(Token),
+    /// Nobody: it is not known who may.
+    Closed,
+}
+
+impl Admin {
+    /// Reads who may ask in the `json` of the filter's configuration. `config` is what is at work, which may be an earlier
+    /// one.
+    #[must_use]
+    pub fn new(json: &[u8], config: Option<Arc<Config>>) -> Admin {
+        let access = match token::in_config(json) {
+            Ok(None) => Access::Open,
+            Ok(Some(token)) => Access::Guarded(token),
+            Err(_) => Access::Closed,
+        };
+        Admin { access, config }
+    }
+
+    /// The answer to who may not ask.
+    fn refusal(&self, request: &Headers) -> Option<Reply> {
+        let message = match (&self.access, request.get("authorization")) {
+            (Access::Open, _) => return None,
+            (Access::Guarded(token), Some(authorization)) if token.is_in(authorization) => return None,
+            (Access::Closed, _) => "the configuration of the gateway cannot be read; its log says why",
+            (Access::Guarded(_), None) => "send `authorization: Bearer TOKEN` with the token of --admin-token-file",
+            (Access::Guarded(_), Some(_)) => {
+                "the token in `authorization: Bearer TOKEN` is not that of --admin-token-file"
+            }
+        };
+        let headers = [("content-type", "application/json"), ("www-authenticate", "Bearer")];
+        Some(reply(401, &headers, json!({"message": message}).to_string().into_bytes()))
+    }
+}
+
 /// The filter of one request.
 #[derive(Debug)]
 pub struct AdminFilter {
-    /// `None`: there is none that can be read.
-    config: Option<Arc<Config>>,
+    admin: Arc<Admin>,
     /// The answer is to have the metrics behind it.
     adds_metrics: bool,
 }
@@ -37,14 +87,19 @@ pub struct AdminFilter {
 impl AdminFilter {
     /// The filter of a request that has just come.
     #[must_use]
-    pub fn new(config: Option<Arc<Config>>) -> AdminFilter {
-        AdminFilter { config, adds_metrics: false }
+    pub fn new(admin: Arc<Admin>) -> AdminFilter {
+        AdminFilter { admin, adds_metrics: false }
     }
 
     /// The headers of the request.
     pub fn request_headers(&mut self, host: &impl Host) -> Flow {
         let request = host.headers(Map::Request);
         let (path, _) = request.path_and_query();
+        if !OPEN.contains(&path)
+            && let Some(refusal) = self.admin.refusal(&request)
+        {
+            return refusal.into();
+        }
         self.adds_metrics = path == PROMETHEUS && request.get(":method") == Some("GET");
         let page = match path {
             "/weir" => return moved("/weir/").into(),
@@ -83,7 +138,7 @@ impl AdminFilter {
 
     /// The routes as they stand. Nothing of a configuration is secret but the key for names of what backends keep.
     fn routes(&self) -> Page {
-        let Some(config) = &self.config else { return Page::json(&json!({"routes": []})) };
+        let Some(config) = &self.admin.config else { return Page::json(&json!({"routes": []})) };
         let routes = config.routes.iter().map(|(name, route)| told(config, name, route));
         Page::json(&json!({"routes": routes.collect::<Vec<_>>()}))
     }
@@ -160,4 +215,41 @@ fn page_for(request: &Headers, path: &str, Page { kind, body }: Page) -> Reply {
         ]);
     }
     reply(200, &headers, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_refused(config: &[u8], path: &str, authorization: Option<&str>) -> bool {
+        let pairs = [(":method", "GET"), (":path", path)].into_iter();
+        let request: Headers = pairs.chain(authorization.map(|value| ("authorization", value))).collect();
+        let path = request.path_and_query().0;
+        !OPEN.contains(&path) && Admin::new(config, None).refusal(&request).is_some()
+    }
+
+    #[test]
+    fn only_probes_need_no_token_where_there_is_one() {
+        let config = |admin_token| serde_json::to_vec(&Config { admin_token, ..Config::default() }).unwrap();
+        let open = config(None);
+        let guarded = config(Some(Token::of("t0ken")));
+        for (config, path, authorization, refused) in [
+            (&open[..], "/weir/usage", None, false),
+            (&open, "/stats", None, false),
+            (&guarded, "/ready", None, false),
+            (&guarded, "/ready?x", None, false),
+            (&guarded, "/weir/", None, false),
+            (&guarded, "/ready/x", None, true),
+            (&guarded, "/weir/usage", None, true),
+            (&guarded, "/weir/errors", None, true),
+            (&guarded, "/weir/usage?x=/ready", None, true),
+            (&guarded, "/stats", Some("Bearer other"), true),
+            (&guarded, "/stats", Some("Bearer t0ken"), false),
+            (&guarded, "/weir/usage", Some("Bearer t0ken"), false),
+            (b"no JSON", "/weir/usage", Some("Bearer t0ken"), true),
+            (br#"{"admin_token": "t0ken"}"#, "/stats", Some("Bearer t0ken"), true),
+        ] {
+            assert_eq!(is_refused(config, path, authorization), refused, "{path} {authorization:?}");
+        }
+    }
 }

@@ -16,7 +16,7 @@ mod metrics;
 mod refusal;
 mod worker;
 
-pub use admin::AdminFilter;
+pub use admin::{Admin, AdminFilter};
 pub use backend::BackendFilter;
 pub use credentials::{Credentials, Fetch, Fetched};
 pub use edge::EdgeFilter;

@@ -30,11 +30,12 @@ pub(crate) struct Root {
     role: Role,
     /// `None`: there is none that can be read.
     config: Option<Arc<Config>>,
+    admin: Arc<weir_shell::Admin>,
 }
 
 impl Root {
     pub(crate) fn new(id: u32) -> Root {
-        Root { id, role: Role::Edge, config: None }
+        Root { id, role: Role::Edge, config: None, admin: Arc::new(weir_shell::Admin::new(b"", None)) }
     }
 
     /// Looks after the credentials.
@@ -72,7 +73,11 @@ impl RootContext for Root {
                 return false;
             }
         };
-        self.config = weir_shell::config(&host::body(BufferType::PluginConfiguration), &SharedData);
+        let config = host::body(BufferType::PluginConfiguration);
+        self.config = weir_shell::config(&config, &SharedData);
+        if self.role == Role::Admin {
+            self.admin = Arc::new(weir_shell::Admin::new(&config, self.config.clone()));
+        }
         // What the environment has is there for the first request, which need not wait then.
         self.renew(&mut Calls { started: false });
         if self.role == Role::Edge
@@ -104,7 +109,7 @@ impl RootContext for Root {
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
         Some(match (self.role, self.config.clone()) {
-            (Role::Admin, config) => Box::new(Admin(AdminFilter::new(config))),
+            (Role::Admin, _) => Box::new(Admin(AdminFilter::new(Arc::clone(&self.admin)))),
             (Role::Secrets, _) => Box::new(Secrets),
             (Role::Edge, Some(config)) => Box::new(Edge::new(id, config)),
             (Role::Backend, Some(config)) => Box::new(Backend::new(id, config)),

@@ -15,6 +15,7 @@ use crate::auth::Source;
 use crate::endpoint::behind;
 use crate::headers::{MODEL_HEADER, USER_HEADER};
 use crate::kept::{self, Tag};
+use crate::token::Token;
 
 pub use crate::wire::SchemaName;
 pub use backend::{Auth, AuthKind, Backend, Betas, CredentialOverride, CredentialPlace, Schema, ValuePlace};
@@ -100,6 +101,9 @@ pub struct Config {
     /// must have a route to each alone, for requests whose header [`crate::headers::BACKEND_HEADER`] names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_key: Option<kept::Key>,
+    /// What requests of the admin listener must bring, but for `/ready`. `None`: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_token: Option<Token>,
     /// The proxy is about to stop: streams that still run are to end, each with an error of its client's API. It is
     /// said to all configurations by the latest, since those streams began with an earlier one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -252,6 +256,7 @@ impl Default for Config {
             prefix_key: false,
             plain_routes: false,
             kept_key: None,
+            admin_token: None,
             stopping: false,
             told_apart: Derived::default(),
             brought: Derived::default(),
