@@ -9,8 +9,13 @@ use std::time::Duration;
 use weir_core::config::Config;
 use weir_core::headers::MODEL_HEADER;
 
+mod clients;
 mod traffic;
 
+pub use clients::{
+    Certificate, ClientCertificates, ClientHeaders, ForwardedCertificate, HeaderChange, NameCondition,
+    ServerTls, TlsParameters,
+};
 pub use traffic::{
     ActiveCheck, CircuitBreaker, ConsistentHash, HashOn, HttpProbe, LoadBalancer, LocalLimit, PassiveCheck,
     Probe, RetryBudget, Traffic,
@@ -38,6 +43,19 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Ports with their listeners, in the order of the first of each.
+    #[must_use]
+    pub fn ports(&self) -> Vec<(u16, Vec<&Listener>)> {
+        let mut ports: Vec<(u16, Vec<&Listener>)> = Vec::new();
+        for listener in &self.listeners {
+            match ports.iter_mut().find(|(port, _)| *port == listener.port) {
+                Some((_, listeners)) => listeners.push(listener),
+                None => ports.push((listener.port, vec![listener])),
+            }
+        }
+        ports
+    }
+
     /// Whether a load balancer hashes the header `name`, in lower case.
     #[must_use]
     pub fn hashes(&self, name: &str) -> bool {
@@ -80,8 +98,14 @@ impl AwsContainer {
 pub struct Listener {
     /// `namespace/gateway/listener`, also the rate limit domain.
     pub name: String,
-    /// The port of the manifest.
+    /// The port of the manifest. Listeners of one port have TLS, and are told apart by the name a client asks for.
     pub port: u16,
+    /// The host names it takes. `None`: all that no other listener of its port takes.
+    pub hostname: Option<String>,
+    /// TLS with its clients, if any.
+    pub tls: Option<ServerTls>,
+    /// What becomes of the headers of requests before anything reads them.
+    pub headers: ClientHeaders,
     /// Bytes that Envoy may hold of one request or answer.
     pub buffer_limit: u32,
     /// `timeout.http.requestReceivedTimeout` of the ClientTrafficPolicy.

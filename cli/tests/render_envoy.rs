@@ -3,6 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test ends with the first thing that is not as it should be"
 )]
 
@@ -14,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use weir_cli::plan;
 use weir_cli::render::{ADMIN_SOCKET, BOOTSTRAP, Form, Options, ServiceAddress, envoy};
-
 use weir_core::token::Token;
+
 #[path = "../src/render/sample.rs"]
 #[allow(dead_code, unreachable_pub, missing_docs, reason = "shared with the unit tests")]
 mod sample;
@@ -56,9 +57,9 @@ fn envoy_takes_it(form: Form) {
         bind: "127.0.0.1".parse().unwrap(),
         port: Some(0),
         admin_port: 0,
-        rate_limit_service: Some(ServiceAddress::Unix(dir.path().join("ratelimit.sock"))),
         admin_bind: "127.0.0.1".parse().unwrap(),
         admin_token: Some(Token::of("t0ken")),
+        rate_limit_service: Some(ServiceAddress::Unix(dir.path().join("ratelimit.sock"))),
         rate_limit_fail_closed: false,
         access_log: Some(dir.path().join("access.log")),
         system_ca: "/etc/ssl/certs/ca-certificates.crt".into(),
@@ -80,6 +81,13 @@ fn envoy_takes_it(form: Form) {
     if let Some(container) = &mut plan.aws_container {
         container.token = Some(plan::ContainerToken::File(token.to_string_lossy().into_owned()));
         container.tls = true;
+    }
+    let pair = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+    let (chain, key) = (pair.cert.pem(), pair.signing_key.serialize_pem());
+    for (name, hostname) in [("named", Some("*.test")), ("any", None)] {
+        let mut listener = sample::https(name, hostname, (&chain, &key), &plan.listeners[0]);
+        listener.port = 0;
+        plan.listeners.push(listener);
     }
     envoy(&plan, &options).unwrap().write(dir.path()).unwrap();
     let bootstrap = dir.path().join(BOOTSTRAP);

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use weir_cli::plan::{
-    Cluster, Endpoint, HeaderMatch, Listener, Match, MatchedRule, Member, Origin, Plan, Retry, Rule,
-    SecretValue, Traffic, ValueMatch, VirtualHost,
+    ClientHeaders, Cluster, Endpoint, HeaderMatch, Listener, Match, MatchedRule, Member, Origin, Plan, Retry,
+    Rule, SecretValue, Traffic, ValueMatch, VirtualHost,
 };
 use weir_cli::render::Form;
 use weir_cli::run::load::{Loaded, Loader, Report};
@@ -85,6 +85,9 @@ fn plan(script: &str) -> Result<Plan, Report> {
     let listener = Listener {
         name: "default/gateway/http".to_owned(),
         port: 80,
+        hostname: None,
+        tls: None,
+        headers: ClientHeaders::default(),
         buffer_limit: 1 << 20,
         request_received_timeout: None,
         idle_timeout: None,
@@ -127,11 +130,11 @@ fn serve() {
         form: Some(if std::env::var_os("WEIR_MODULE").is_some() { Form::Module } else { Form::Wasm }),
         port: Some(0),
         admin_port: 0,
+        admin_bind: "127.0.0.1".parse().unwrap(),
+        admin_token_file: None,
         bind: "127.0.0.1".parse().unwrap(),
         redis: None,
         access_log: None,
-        admin_bind: "127.0.0.1".parse().unwrap(),
-        admin_token_file: None,
         rate_limit_fail_closed: false,
         concurrency: Some(1),
         log_level: "warning".to_owned(),

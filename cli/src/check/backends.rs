@@ -10,6 +10,7 @@ use super::credentials::{Attached, Credential, attach};
 use super::environment::Environment;
 use super::mutations;
 use super::names::hostname_mistake;
+use super::pem;
 use crate::plan::{Endpoint, Tls, authority};
 use crate::resources::ai::{AiServiceBackendSpec, FilterMode, HeaderValueFilter, SchemaSpec, SecurityKind};
 use crate::resources::decode::MISSING;
@@ -190,54 +191,20 @@ fn tls(policy: &Resource<BackendTlsPolicySpec>, set: &Set, report: &mut Report) 
                 .iter()
                 .enumerate()
                 .map(|(i, reference)| {
-                    ca_certificate(id, &format!("{field}.caCertificateRefs[{i}]"), reference, set, report)
+                    // These name their own namespace alone, and say which kind.
+                    let reference = ObjectRef {
+                        namespace: None,
+                        kind: Some(reference.kind.clone().unwrap_or_default()),
+                        ..reference.clone()
+                    };
+                    let field = format!("{field}.caCertificateRefs[{i}]");
+                    pem::certificates(id, &field, &reference, set, report)
                 })
                 .collect();
             Some(certificates.into_iter().collect::<Option<Vec<_>>>()?.join("\n"))
         }
     };
     Some(Tls { hostname: validation.hostname.clone(), ca_pem })
-}
-
-fn ca_certificate(
-    id: &ResourceId,
-    field: &str,
-    reference: &ObjectRef,
-    set: &Set,
-    report: &mut Report,
-) -> Option<String> {
-    const KEY: &str = "ca.crt";
-    let kind = reference.kind.as_deref().unwrap_or_default();
-    let resources = match kind {
-        "ConfigMap" => &set.config_maps,
-        "Secret" => &set.secrets,
-        _ => {
-            report.error(id, format!("{field}.kind"), "must be `ConfigMap` or `Secret`");
-            return None;
-        }
-    };
-    match resources.find(&id.namespace, &reference.name) {
-        Found::Broken => None,
-        // A renderer for that place passes the reference on.
-        Found::Nothing(_) if set.platform.is_cluster() => Some(String::new()),
-        Found::Nothing(others) => {
-            let message = format!("{kind} {}/{} does not exist, {others}", id.namespace, reference.name);
-            report.error(id, format!("{field}.name"), message);
-            None
-        }
-        Found::One(found) => match found.spec.get(KEY) {
-            Some(pem) if pem.0.contains("-----BEGIN CERTIFICATE-----") => Some(pem.0.trim().to_owned()),
-            Some(_) => {
-                report.error(&found.id, KEY, "is not a PEM certificate");
-                None
-            }
-            None => {
-                let others = crate::resources::diagnostic::hint(KEY, found.spec.keys());
-                report.error(&found.id, "data", format!("{id} needs the key `{KEY}`, {others}"));
-                None
-            }
-        },
-    }
 }
 
 /// `tls` is `None` without a policy and `Some(None)` with one that is at fault.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use crate::plan::SecretValue;
 use crate::resources::Platform;
@@ -23,6 +24,8 @@ pub struct Environment {
     pub google_credentials_file: Option<SecretValue>,
     /// Whether the machine is one of Google's, which have a metadata server.
     pub is_on_google: bool,
+    /// The time since 1970, which tells whether certificates are still good. `None`: not known.
+    pub now: Option<Duration>,
 }
 
 /// The variables that are looked at.
@@ -65,7 +68,7 @@ impl Environment {
     /// What is known of a pod's surroundings before there is a pod: nothing.
     #[must_use]
     pub fn of_platform(platform: Platform) -> Environment {
-        Environment { platform, ..Environment::default() }
+        Environment { platform, now: now(), ..Environment::default() }
     }
 
     /// What this process has.
@@ -84,6 +87,7 @@ impl Environment {
             // As Google's own libraries tell.
             is_on_google: std::fs::read_to_string("/sys/class/dmi/id/product_name")
                 .is_ok_and(|name| name.starts_with("Google")),
+            now: now(),
             ..Environment::default()
         }
     }
@@ -133,6 +137,10 @@ impl fmt::Debug for Environment {
             .field("google_credentials_file", &self.google_credentials_file)
             .finish()
     }
+}
+
+fn now() -> Option<Duration> {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()
 }
 
 /// The file that a variable names, in which `~` is the home directory, or the one that the SDKs look for there.

@@ -1,20 +1,19 @@
-//! Gateways, and the ClientTrafficPolicies on them, as listeners that routes attach to.
+//! Gateways as listeners that routes attach to.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::client_traffic::{self, ClientPolicies};
 use super::names::{common_hostnames, hostname_mistake};
+use super::tls;
 use crate::plan::{self, MatchedRule};
 use crate::resources::decode::MISSING;
 use crate::resources::diagnostic::hint;
-use crate::resources::envoy::ClientTrafficPolicySpec;
 use crate::resources::gateway::{FromNamespaces, GatewayListener, GatewaySpec, ParentRef};
 use crate::resources::kinds::GATEWAY_API;
 use crate::resources::set::{Found, Resource};
 use crate::resources::{Platform, Report, ResourceId, Set};
 
-/// Bytes of one request or answer that Envoy may hold, unless a policy says otherwise: prompts with images are large.
-const BUFFER_LIMIT: u32 = 32 << 20;
 /// How long a request may take to come where nothing else says it: 32 MiB over a line of a megabit per second.
 pub(crate) const REQUEST_RECEIVED_TIMEOUT: Duration = Duration::from_secs(300);
 
@@ -52,12 +51,12 @@ impl Listener<'_> {
 }
 
 /// The listeners of all Gateways.
-pub fn listeners<'a>(set: &'a Set, report: &mut Report) -> Vec<Listener<'a>> {
+pub fn listeners<'a>(set: &'a Set, now: Option<Duration>, report: &mut Report) -> Vec<Listener<'a>> {
     if set.gateways.is_empty() && !set.incomplete {
         report.file_error("", "there is no Gateway; add one that says on which port to listen");
     }
     let policies = ClientPolicies::new(set, report);
-    let mut ports: HashMap<u16, String> = HashMap::new();
+    let mut ports = Ports::default();
     let mut listeners = Vec::new();
     for class in set.gateway_classes.iter() {
         check_parameters(set, &class.id, class.spec.parameters_ref.as_ref(), report);
@@ -88,21 +87,46 @@ pub fn listeners<'a>(set: &'a Set, report: &mut Report) -> Vec<Listener<'a>> {
             if report.has_error(&gateway.id, &format!("{field}.port")) {
                 continue;
             }
-            let first = ports.insert(listener.port, name.clone());
-            if let Some(first) = first.filter(|_| set.platform != Platform::EnvoyGateway) {
-                let message = format!(
-                    "{} is the port of listener {first}, too, which is not supported yet: keep one of the two and tell \
-                     the routes apart by `hostnames`",
-                    listener.port
-                );
+            if let Some(message) = ports.taken(listener, &name, set.platform) {
                 report.error(&gateway.id, format!("{field}.port"), message);
                 continue;
             }
-            let plan = policies.apply(&gateway.id, &listener.name, name, listener.port);
+            let policy = policies.of(&gateway.id, &listener.name);
+            let tls = tls::of_listener(&gateway.id, listener, &field, policy, now, set, report);
+            let plan = client_traffic::listener(name, listener, policy.map(|policy| &policy.spec), tls);
             listeners.push(Listener { gateway: &gateway.id, spec: listener, plan, entries: Vec::new() });
         }
     }
     listeners
+}
+
+/// Listeners by their port.
+#[derive(Default)]
+struct Ports<'a>(HashMap<u16, Vec<(String, &'a GatewayListener)>>);
+
+impl<'a> Ports<'a> {
+    /// Why a listener cannot have its port beside those that have it already.
+    fn taken(&mut self, listener: &'a GatewayListener, name: &str, platform: Platform) -> Option<String> {
+        let others = self.0.entry(listener.port).or_default();
+        let is_here = platform != Platform::EnvoyGateway;
+        let mistake = others.iter().filter(|_| is_here).find_map(|(first, other)| {
+            let port = listener.port;
+            if listener.protocol != "HTTPS" || other.protocol != "HTTPS" {
+                Some(format!(
+                    "{port} is the port of listener {first}, too, and only HTTPS listeners can share one; keep one of \
+                     the two and tell the routes apart by `hostnames`"
+                ))
+            } else if listener.hostname == other.hostname {
+                Some(format!("listener {first} has the same port and `hostname`; give this one another"))
+            } else {
+                None
+            }
+        });
+        if mistake.is_none() {
+            others.push((name.to_owned(), listener));
+        }
+        mistake
+    }
 }
 
 fn check_parameters(
@@ -132,11 +156,11 @@ fn check_listener(
 ) {
     let id = &gateway.id;
     let known = match platform {
-        Platform::Here | Platform::Istio => &["HTTP", MISSING][..],
-        Platform::EnvoyGateway => &["HTTP", "HTTPS", MISSING],
+        Platform::Here | Platform::EnvoyGateway => &["HTTP", "HTTPS", MISSING][..],
+        Platform::Istio => &["HTTP", MISSING],
     };
     if !known.contains(&listener.protocol.as_str()) && !report.has_error(id, &format!("{field}.protocol")) {
-        let message = format!("`{}` is not a protocol; write `HTTP`", listener.protocol);
+        let message = format!("`{}` is not a protocol; write `HTTP` or `HTTPS`", listener.protocol);
         report.error(id, format!("{field}.protocol"), message);
     }
     if listener.port == 0 && !report.has_error(id, &format!("{field}.port")) {
@@ -148,89 +172,6 @@ fn check_listener(
     if gateway.spec.listeners.iter().take(i).any(|other| other.name == listener.name) {
         let message = format!("another listener is called `{}`; give this one its own name", listener.name);
         report.error(id, format!("{field}.name"), message);
-    }
-}
-
-/// ClientTrafficPolicies by what they apply to; that of a listener wins over that of its Gateway.
-struct ClientPolicies<'a> {
-    by_target: HashMap<(String, Option<String>), &'a Resource<ClientTrafficPolicySpec>>,
-}
-
-impl<'a> ClientPolicies<'a> {
-    fn new(set: &'a Set, report: &mut Report) -> Self {
-        let mut by_target: HashMap<_, &'a Resource<ClientTrafficPolicySpec>> = HashMap::new();
-        for policy in set.client_traffic_policies.iter() {
-            let id = &policy.id;
-            check_client_policy(policy, report);
-            let targets = policy.spec.targets();
-            if targets.refs.is_empty() && !targets_reported(id, report) {
-                report.error(id, "spec.targetRefs", "is empty; name the Gateway it is for");
-            }
-            for (field, target) in targets.refs {
-                if (target.group.as_str(), target.kind.as_str()) != (GATEWAY_API, "Gateway") {
-                    if !report.has_error(id, &field) {
-                        let message = format!("must be `kind: Gateway` with `group: {GATEWAY_API}`");
-                        report.error(id, field, message);
-                    }
-                    continue;
-                }
-                let section = target.section_name.as_deref();
-                if !gateway_exists(id, &field, &target.name, section, set, report) {
-                    continue;
-                }
-                let name = format!("{}/{}", id.namespace, target.name);
-                if let Some(first) = by_target.get(&(name.clone(), target.section_name.clone())) {
-                    report.error(id, field, conflict(&format!("Gateway {name}"), section, &first.id));
-                    continue;
-                }
-                by_target.insert((name, target.section_name.clone()), policy);
-            }
-        }
-        ClientPolicies { by_target }
-    }
-
-    fn apply(&self, gateway: &ResourceId, section: &str, name: String, port: u16) -> plan::Listener {
-        let gateway = gateway.full_name();
-        let policy = self
-            .by_target
-            .get(&(gateway.clone(), Some(section.to_owned())))
-            .or_else(|| self.by_target.get(&(gateway, None)));
-        let spec = policy.map(|policy| &policy.spec);
-        let timeouts = spec.map(|spec| spec.timeout.http.clone()).unwrap_or_default();
-        plan::Listener {
-            name,
-            port,
-            buffer_limit: spec
-                .and_then(|spec| u32::try_from(spec.connection.buffer_limit?.0).ok())
-                .unwrap_or(BUFFER_LIMIT),
-            request_received_timeout: timeouts
-                .request_received_timeout
-                .map_or(Some(REQUEST_RECEIVED_TIMEOUT), |timeout| timeout.unless_zero()),
-            idle_timeout: timeouts.idle_timeout.map(|timeout| timeout.0),
-            stream_idle_timeout: timeouts.stream_idle_timeout.map(|timeout| timeout.0),
-            virtual_hosts: Vec::new(),
-        }
-    }
-}
-
-fn check_client_policy(policy: &Resource<ClientTrafficPolicySpec>, report: &mut Report) {
-    let field = "spec.connection.bufferLimit";
-    match policy.spec.connection.buffer_limit {
-        Some(limit) if u32::try_from(limit.0).is_err() => {
-            report.error(&policy.id, field, "is more than Envoy can hold; at most `4095Mi`");
-        }
-        Some(limit) if limit.0 == 0 => {
-            report.error(
-                &policy.id,
-                field,
-                "is 0, which lets no request pass; write a number such as `50Mi`",
-            );
-        }
-        Some(limit) if limit.0 < 1 << 20 => {
-            let message = "is below 1Mi: prompts of that size are refused with 413";
-            report.warning(&policy.id, field, message);
-        }
-        _ => {}
     }
 }
 

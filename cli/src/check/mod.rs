@@ -17,6 +17,8 @@ use crate::resources::{Report, Set};
 
 pub mod aws_chain;
 pub mod backends;
+mod client_identity;
+mod client_traffic;
 pub mod clusters;
 pub mod command;
 pub mod credentials;
@@ -25,8 +27,10 @@ pub mod kept;
 pub mod listeners;
 pub mod mutations;
 pub mod names;
+mod pem;
 pub mod retries;
 pub mod routes;
+mod tls;
 pub mod traffic;
 
 pub use crate::resources::{Diagnostic, Source};
@@ -61,7 +65,7 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     let skipped = std::mem::take(&mut set.skipped);
     let backends = Backends::compile(&set, environment, &mut report);
     let policies = Policies::new(&set, &mut report);
-    let listeners = listeners::listeners(&set, &mut report);
+    let listeners = listeners::listeners(&set, environment.now, &mut report);
     let mut compiler = Compiler {
         set: &set,
         backends: &backends,

@@ -50,7 +50,9 @@ pub fn common_hostnames(listener: Option<&str>, route: &[String]) -> Vec<String>
     }
 }
 
-fn covers(wide: &str, narrow: &str) -> bool {
+/// Whether a host name or wildcard takes all that another one takes.
+#[must_use]
+pub fn covers(wide: &str, narrow: &str) -> bool {
     match wide.strip_prefix('*') {
         Some(suffix) => narrow.ends_with(suffix) && narrow.len() > suffix.len(),
         None => wide == narrow,

@@ -59,7 +59,7 @@ pub fn run(arguments: Arguments) -> Result<bool, Failure> {
             Failure::Environment(format!("cannot read the request {}: {error}", path.display()))
         })?,
     };
-    let loaded = Files(arguments.files).load().map_err(Failure::Resources)?;
+    let loaded = Files::new(arguments.files).load().map_err(Failure::Resources)?;
     let method = arguments.method.unwrap_or_else(|| if body.is_empty() { "GET" } else { "POST" }.to_owned());
     let Arguments { path, host, headers, .. } = arguments;
     let explanation = explain(&loaded.plan, &Asked { method, path, host, headers, body });

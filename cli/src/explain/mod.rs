@@ -272,8 +272,11 @@ fn backend(
 
 fn credential(plan: &Plan, auth: &Auth) -> String {
     let name = auth.credential();
-    let from = plan.filter.credentials.get(name).map(|source| format!(": {source}")).unwrap_or_default();
-    format!("{name}{from}")
+    let source = plan.filter.credentials.get(name).and_then(|source| serde_json::to_value(source).ok());
+    let member = |member: &str| source.as_ref()?.get(member)?.as_str().map(str::to_owned);
+    let from = member("type").map(|kind| format!(", {kind}")).unwrap_or_default();
+    let secret = member("name").map(|name| format!(" of Secret {name}")).unwrap_or_default();
+    format!("{name}{from}{secret}")
 }
 
 /// Something in the place of a credential, which is not fetched for this.

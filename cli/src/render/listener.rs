@@ -9,7 +9,7 @@ use weir_core::endpoint::ClientApi;
 use weir_core::error::{Error as ClientError, Kind as ErrorKind};
 
 use super::form::SecretsBy;
-use super::{Error, Options, bootstrap, filter, local_limits, proto, sockets};
+use super::{Error, Options, bootstrap, filter, host_names, local_limits, proto, sockets, tls};
 use crate::plan::{Listener, Plan};
 
 /// How long Envoy waits for the ratelimit service. A charge that takes longer is lost and a request passes without a
@@ -45,23 +45,54 @@ pub(super) fn http_1() -> Value {
     })
 }
 
-/// One listener per listener of the plan.
-pub(super) fn listeners(plan: &Plan, options: &Options) -> Result<Vec<Value>, Error> {
-    let mut taken = BTreeMap::new();
-    let mut rendered = Vec::new();
-    for (index, listener) in plan.listeners.iter().enumerate() {
-        let port = if index == 0 { options.port.unwrap_or(listener.port) } else { listener.port };
-        if port != 0
-            && let Some(first) = taken.insert(port, &listener.name)
-        {
-            return Err(Error::SamePort { first: first.clone(), second: listener.name.clone(), port });
+/// The ports with their listeners; the first may have been given another one.
+///
+/// # Errors
+///
+/// Two listeners cannot share their port.
+pub(crate) fn ports<'a>(plan: &'a Plan, options: &Options) -> Result<Vec<(u16, Vec<&'a Listener>)>, Error> {
+    let mut ports = plan.ports();
+    if let (Some((port, _)), Some(wanted)) = (ports.first_mut(), options.port) {
+        *port = wanted;
+    }
+    let mut taken: BTreeMap<u16, &Listener> = BTreeMap::new();
+    for (port, listeners) in &ports {
+        let mut share = listeners.iter().copied();
+        let Some(first) = share.next() else { continue };
+        let others = taken.insert(*port, first).filter(|_| *port != 0).into_iter();
+        let mixed = share.filter(|other| first.tls.is_none() || other.tls.is_none());
+        if let Some(other) = others.chain(mixed).next() {
+            let (first, second) = (first.name.clone(), other.name.clone());
+            return Err(Error::SamePort { first, second, port: *port });
         }
-        rendered.push(json!({
-            "name": listener.name,
+    }
+    Ok(ports)
+}
+
+/// One listener for each port, with a filter chain for each listener of the plan.
+pub(super) fn listeners(plan: &Plan, options: &Options) -> Result<Vec<Value>, Error> {
+    let mut rendered = Vec::new();
+    for (port, listeners) in ports(plan, options)? {
+        let Some(first) = listeners.first() else { continue };
+        let chain = |listener: &&Listener| {
+            let mut chain = chain(connection_manager(listener, options));
+            if let Value::Object(chain) = &mut chain {
+                tls::add_to_chain(chain, listener, options);
+            }
+            chain
+        };
+        let mut fields = json!({
+            "name": first.name,
             "address": proto::socket(&options.bind.to_string(), port),
-            "per_connection_buffer_limit_bytes": listener.buffer_limit,
-            "filter_chains": [chain(connection_manager(listener, options))],
-        }));
+            "per_connection_buffer_limit_bytes": listeners.iter().map(|listener| listener.buffer_limit).max(),
+            "filter_chains": listeners.iter().map(chain).collect::<Vec<_>>(),
+        });
+        if let Value::Object(fields) = &mut fields
+            && tls::is_chosen_by_name(&listeners)
+        {
+            fields.insert("listener_filters".to_owned(), json!([tls::inspector()]));
+        }
+        rendered.push(fields);
     }
     Ok(rendered)
 }
@@ -148,7 +179,7 @@ fn connection_manager(listener: &Listener, options: &Options) -> Value {
             "route_config_name": listener.name,
             "config_source": proto::config_source(options, &super::rds_path(&listener.name)),
         },
-        "local_reply_config": local_replies(),
+        "local_reply_config": local_replies(listener.tls.is_some()),
         // The gateway stands at the edge: nothing a client says about itself is believed, and no address is internal.
         "use_remote_address": true,
         "internal_address_config": {"unix_sockets": false},
@@ -165,6 +196,7 @@ fn connection_manager(listener: &Listener, options: &Options) -> Value {
         "upgrade_configs": sockets::upgrades(),
     });
     if let Value::Object(fields) = &mut manager {
+        tls::add_headers(fields, &listener.headers);
         if let Some(timeout) = listener.request_received_timeout {
             fields.insert("request_timeout".to_owned(), proto::duration(timeout).into());
         }
@@ -202,7 +234,7 @@ pub(super) fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> 
 /// Envoy's own answers get a body, for some have none and the edge could not shape those: it replaces this one by the
 /// client API's own. What the filter itself answered is left as it is: it has no code details (wasm), or `weir`
 /// (native).
-pub(super) fn local_replies() -> Value {
+pub(super) fn local_replies(has_tls: bool) -> Value {
     let mut mappers = past_filters(
         &format!("response.code_details.startsWith('{ANSWER_BROKEN}')"),
         &ClientError::bad_answer("the backend broke off its answer"),
@@ -215,6 +247,9 @@ pub(super) fn local_replies() -> Value {
         &format!("response.code_details in {SILENCE:?}").replace('"', "'"),
         &ClientError::new(ErrorKind::Timeout, "the backend took too long to go on with its answer"),
     ));
+    if has_tls {
+        mappers.extend(past_filters(host_names::CONDITION, &host_names::error()));
+    }
     mappers.extend(overloaded());
     mappers.push(json!({
         "filter": {"extension_filter": cel(&format!(

@@ -17,6 +17,7 @@ mod error;
 mod files;
 mod filter;
 mod form;
+mod host_names;
 mod hosts;
 pub mod istio;
 pub(crate) mod kept;
@@ -33,6 +34,7 @@ mod secrets;
 mod sockets;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod traffic;
 mod version;
 
@@ -40,9 +42,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use weir_core::token::Token;
 
 pub use between::{between, both_secrets, stopping};
-use weir_core::token::Token;
 pub use bootstrap::bound;
 pub use error::Error;
 pub use files::{File, Files};
@@ -102,12 +104,12 @@ pub struct Options {
     pub port: Option<u16>,
     /// Port of the admin listener; 0: a free one.
     pub admin_port: u16,
-    /// The ratelimit service. `None`: the filter keeps the budgets itself.
-    pub rate_limit_service: Option<ServiceAddress>,
     /// The address that it binds.
     pub admin_bind: IpAddr,
     /// What its requests must bring.
     pub admin_token: Option<Token>,
+    /// The ratelimit service. `None`: the filter keeps the budgets itself.
+    pub rate_limit_service: Option<ServiceAddress>,
     /// Refuse requests while the ratelimit service is down, whatever the policies say.
     pub rate_limit_fail_closed: bool,
     /// Where one JSON line per request goes.
@@ -154,6 +156,7 @@ pub fn envoy(plan: &Plan, options: &Options) -> Result<Files, Error> {
     files.insert(CDS, &discovery(clusters::clusters(plan, &direct, options)));
 
     secrets::insert(plan, options, &mut files);
+    tls::insert(plan, &mut files);
     if let Some((name, value)) = options.filter.environment() {
         files.insert_text(ENVIRONMENT, format!("{name}={}\n", value.display()));
     }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
 use super::direct::{self, Direct};
+use super::host_names::HostNames;
 use super::{Options, kept, listener, proto, ratelimit, sockets, traffic};
 use crate::plan::{
     Cluster, HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
@@ -25,12 +26,13 @@ pub(super) fn route_configuration(
     options: &Options,
 ) -> Value {
     let context = Context { plan, direct, listener, options };
-    let hosts: Vec<Value> = listener
-        .virtual_hosts
-        .iter()
-        .enumerate()
-        .map(|(index, host)| context.virtual_host(&format!("{}/{index}", listener.name), host))
-        .collect();
+    let names = HostNames::of(plan, listener);
+    let own = listener.virtual_hosts.iter().enumerate().filter_map(|(index, host)| {
+        let domains = names.own(&host.domains);
+        let name = format!("{}/{index}", listener.name);
+        (!domains.is_empty()).then(|| context.virtual_host(&name, &domains, host))
+    });
+    let hosts: Vec<Value> = own.chain(names.misdirected()).collect();
     proto::any(
         "envoy.config.route.v3.RouteConfiguration",
         json!({
@@ -54,8 +56,8 @@ struct Context<'a> {
 impl Context<'_> {
     /// Rules for a model by name become a map, so that ten thousand models cost what ten do; without any, a list will
     /// do.
-    fn virtual_host(&self, name: &str, host: &VirtualHost) -> Value {
-        let mut fields = json!({"name": name, "domains": host.domains});
+    fn virtual_host(&self, name: &str, domains: &[&String], host: &VirtualHost) -> Value {
+        let mut fields = json!({"name": name, "domains": domains});
         let (key, value) = if host.rules.iter().any(|rule| model(&rule.matches).is_some()) {
             ("matcher", self.matcher(&host.rules))
         } else {

@@ -6,10 +6,11 @@ use std::time::Duration;
 use weir_core::config::{Backend, Budget, Config, Schema, SchemaName, Selector};
 
 use super::plan::{
-    ActiveCheck, AwsContainer, Backoff, CircuitBreaker, Cluster, ConsistentHash, ContainerToken, Endpoint,
-    HashOn, HeaderMatch, HttpProbe, Limit, Listener, LoadBalancer, LocalLimit, Match, MatchedRule, Member,
-    Origin, PassiveCheck, PathMatch, Plan, Probe, Retry, RetryBudget, Rule, SecretValue, Tls, Traffic,
-    ValueMatch, VirtualHost,
+    ActiveCheck, AwsContainer, Backoff, Certificate, CircuitBreaker, ClientCertificates, ClientHeaders,
+    Cluster, ConsistentHash, ContainerToken, Endpoint, ForwardedCertificate, HashOn, HeaderChange,
+    HeaderMatch, HttpProbe, Limit, Listener, LoadBalancer, LocalLimit, Match, MatchedRule, Member,
+    NameCondition, Origin, PassiveCheck, PathMatch, Plan, Probe, Retry, RetryBudget, Rule, SecretValue,
+    ServerTls, Tls, TlsParameters, Traffic, ValueMatch, VirtualHost,
 };
 
 pub(super) fn member(backend: &str, priority: u32, weight: u32, host: &str, port: u16, tls: bool) -> Member {
@@ -78,6 +79,57 @@ fn for_model(model: &str, rule: &Rc<Rule>) -> MatchedRule {
     MatchedRule { matches: Match { headers, ..Match::default() }, rule: Rc::clone(rule) }
 }
 
+/// A listener of HTTPS with the rules of another one. With a host name it asks for certificates, and says whose they are.
+pub(super) fn https(
+    name: &str,
+    hostname: Option<&str>,
+    (chain, key): (&str, &str),
+    rules: &Listener,
+) -> Listener {
+    let certificate = Certificate {
+        secret: format!("default/{name}"),
+        chain: chain.to_owned(),
+        key: SecretValue(key.to_owned()),
+    };
+    let clients = hostname.map(|_| ClientCertificates {
+        policy: "default/clients".to_owned(),
+        required: true,
+        ca_pem: chain.to_owned(),
+        hashes: vec!["00".repeat(32)],
+        names: ["exact", "safe_regex"]
+            .map(|comparison| NameCondition { kind: "DNS", comparison, value: "a".to_owned() })
+            .into(),
+        ..ClientCertificates::default()
+    });
+    let headers = hostname.map(|_| ClientHeaders {
+        certificate: Some(ForwardedCertificate { mode: "SANITIZE_SET", details: vec!["subject", "uri"] }),
+        changes: vec![
+            HeaderChange::Remove("x-tier".to_owned()),
+            HeaderChange::Write {
+                name: "x-user-id".to_owned(),
+                value: "%DOWNSTREAM_PEER_SUBJECT%".to_owned(),
+                action: "OVERWRITE_IF_EXISTS_OR_ADD",
+            },
+        ],
+    });
+    let domains = vec![hostname.unwrap_or("*").to_owned()];
+    let hosts =
+        rules.virtual_hosts.iter().map(|host| VirtualHost { domains: domains.clone(), ..host.clone() });
+    Listener {
+        name: format!("default/ai-gateway/{name}"),
+        port: 8443,
+        hostname: hostname.map(str::to_owned),
+        tls: Some(ServerTls {
+            certificates: vec![certificate],
+            parameters: TlsParameters::default(),
+            clients,
+        }),
+        headers: headers.unwrap_or_default(),
+        virtual_hosts: hosts.collect(),
+        ..rules.clone()
+    }
+}
+
 /// Three models: one with a budget and a second rule for beta users, one with failover, and anything else.
 pub(super) fn plan() -> Plan {
     let mut qwen = rule("route/rule/0", 0);
@@ -121,6 +173,9 @@ pub(super) fn plan() -> Plan {
         listeners: vec![Listener {
             name: "default/ai-gateway/http".into(),
             port: 1975,
+            hostname: None,
+            tls: None,
+            headers: ClientHeaders::default(),
             buffer_limit: 32 << 20,
             request_received_timeout: None,
             idle_timeout: None,

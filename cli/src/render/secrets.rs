@@ -58,7 +58,7 @@ fn file_path(name: &str) -> String {
     format!("{SECRETS}/{}", short_digest(name.as_bytes()))
 }
 
-fn sds_path(name: &str) -> String {
+pub(super) fn sds_path(name: &str) -> String {
     format!("{SDS}/{}.json", short_digest(name.as_bytes()))
 }
 

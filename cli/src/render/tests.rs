@@ -241,6 +241,55 @@ fn a_policy_that_fails_closed_asks_the_filter_that_does() {
     assert!(config["envoy.filters.http.ratelimit"].is_null(), "{config}");
 }
 
+fn with_https() -> Plan {
+    let mut plan = plan();
+    for (name, hostname) in [("named", Some("*.example.com")), ("any", None)] {
+        let listener = sample::https(name, hostname, ("a chain", "a k3y"), &plan.listeners[0]);
+        plan.listeners.push(listener);
+    }
+    plan
+}
+
+#[test]
+fn listeners_of_https_share_a_port() {
+    let files = envoy(&with_https(), &options()).unwrap();
+    let listeners = &json_of(&files, BOOTSTRAP)["static_resources"]["listeners"];
+    let ports = listeners
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|one| one.pointer("/address/socket_address/port_value").and_then(Value::as_u64));
+    assert_eq!(ports.collect::<Vec<_>>(), [1975, 8443, 9901]);
+    let mut shared = listeners[1].clone();
+    for chain in shared["filter_chains"].as_array_mut().unwrap() {
+        let filters = chain["filters"].as_array().unwrap();
+        assert_eq!(filters[0]["typed_config"]["rds"]["route_config_name"], chain["name"]);
+        let manager = &filters[0]["typed_config"];
+        let is_named = chain.get("filter_chain_match").is_some();
+        assert_eq!(manager.get("early_header_mutation_extensions").is_some(), is_named);
+        if is_named {
+            let fields = [
+                "forward_client_cert_details",
+                "set_current_client_cert_details",
+                "early_header_mutation_extensions",
+            ];
+            insta::assert_json_snapshot!("https_clients", fields.map(|field| &manager[field]));
+        }
+        chain.as_object_mut().unwrap().remove("filters");
+    }
+    insta::assert_json_snapshot!("https_listener", shared);
+    insta::assert_json_snapshot!(
+        "https_certificate",
+        resources(&files, &secrets::sds_path("certificate/default/named"))
+    );
+    let holding = files.iter().filter(|(_, file)| file.content.contains("a k3y"));
+    assert!(holding.map(|(path, file)| file.secret && path.starts_with(SDS)).eq([true, true]));
+    assert!(!format!("{:?}", with_https()).contains("a k3y"));
+    let hosts = |name: &str| resources(&files, &rds_path(name))[0]["virtual_hosts"].clone();
+    assert_eq!(hosts("default/ai-gateway/named")[1]["domains"], json!(["*"]));
+    insta::assert_json_snapshot!("https_misdirected", hosts("default/ai-gateway/any")[1]);
+}
+
 #[test]
 fn what_cannot_be_rendered_is_an_error() {
     let mut window = plan();

@@ -1,10 +1,9 @@
 //! Kinds of Envoy Gateway, as far as Weir does what they ask for. The rest of their fields is in
-//! [`super::unsupported`]; BackendTrafficPolicy is in [`super::traffic`]. Source: the CRDs of Envoy Gateway v1.9.
+//! [`super::unsupported`]; BackendTrafficPolicy is in [`super::traffic`], ClientTrafficPolicy in [`super::client_traffic`]. Source: the CRDs of Envoy Gateway v1.9.
 
 use serde::Deserialize;
 
 use super::gateway::TargetRef;
-use super::values::{Bytes, GatewayDuration};
 
 /// Backend
 #[derive(Debug, Clone, Deserialize)]
@@ -74,56 +73,4 @@ impl<'a> Targets<'a> {
         let many = many.iter().enumerate().map(|(i, target)| (format!("spec.targetRefs[{i}]"), target));
         Targets { refs: one.into_iter().chain(many).collect() }
     }
-}
-
-/// ClientTrafficPolicy
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ClientTrafficPolicySpec {
-    target_ref: Option<TargetRef>,
-    #[serde(default)]
-    target_refs: Vec<TargetRef>,
-    /// Of client connections.
-    #[serde(default)]
-    pub connection: ClientConnection,
-    /// How long things may take.
-    #[serde(default)]
-    pub timeout: ClientTimeout,
-}
-
-impl ClientTrafficPolicySpec {
-    /// What it applies to.
-    #[must_use]
-    pub fn targets(&self) -> Targets<'_> {
-        Targets::new(self.target_ref.as_ref(), &self.target_refs)
-    }
-}
-
-/// Of client connections.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ClientConnection {
-    /// Bytes that are held of one request or answer.
-    pub buffer_limit: Option<Bytes>,
-}
-
-/// How long things may take on the side of the client.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ClientTimeout {
-    /// Of requests.
-    #[serde(default)]
-    pub http: ClientHttpTimeout,
-}
-
-/// Of requests.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ClientHttpTimeout {
-    /// Until the request is complete.
-    pub request_received_timeout: Option<GatewayDuration>,
-    /// Of a connection without requests.
-    pub idle_timeout: Option<GatewayDuration>,
-    /// Of a request or answer without bytes.
-    pub stream_idle_timeout: Option<GatewayDuration>,
 }

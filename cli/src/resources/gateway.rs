@@ -56,11 +56,24 @@ pub struct GatewayListener {
     pub hostname: Option<String>,
     /// TCP port.
     pub port: u16,
-    /// `HTTP`; the others are not supported.
+    /// `HTTP` or `HTTPS`; the others are not supported.
     pub protocol: String,
+    /// How TLS ends here, of `HTTPS`.
+    pub tls: Option<ListenerTls>,
     /// Which routes may attach.
     #[serde(default)]
     pub allowed_routes: AllowedRoutes,
+}
+
+/// How TLS ends at a listener.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ListenerTls {
+    /// `Terminate` by default; the other one is not supported.
+    pub mode: Option<String>,
+    /// Secrets of type `kubernetes.io/tls`.
+    #[serde(default)]
+    pub certificate_refs: Vec<ObjectRef>,
 }
 
 /// Which routes may attach to a listener.

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::ai::{AiGatewayRouteSpec, AiServiceBackendSpec, BackendSecurityPolicySpec};
 use super::annotations::Settings;
+use super::client_traffic::ClientTrafficPolicySpec;
 use super::decode::{MISSING, Mistake, decode};
 use super::diagnostic::{Report, closest};
-use super::envoy::{BackendSpec, ClientTrafficPolicySpec};
+use super::envoy::BackendSpec;
 use super::gateway::{BackendTlsPolicySpec, GatewayClassSpec, GatewaySpec, HttpRouteSpec};
 use super::kinds::{Kind, Treatment, treatment};
 use super::platform::Platform;

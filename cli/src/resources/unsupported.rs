@@ -29,7 +29,7 @@ const fn value(kind: Kind, path: &'static str, value: &'static str, advice: &'st
     Field { kind, path, value: Some(value), advice }
 }
 
-const HTTP_ONLY: &str = "write `HTTP`, and end TLS in front of the gateway";
+const PROTOCOLS: &str = "write `HTTP` or `HTTPS`";
 const ROUTE_ONLY: &str = "name each resource in `targetRefs`";
 const BALANCERS: &str = "use RoundRobin, Random, LeastRequest or ConsistentHash";
 const COST: &str =
@@ -41,13 +41,27 @@ const REFUSED: &[Field] = &[
     field(Kind::Gateway, "spec.addresses", "choose the address when starting `weir run`"),
     field(Kind::Gateway, "spec.allowedListeners", ""),
     field(Kind::Gateway, "spec.defaultScope", "name the Gateway in the routes' `parentRefs`"),
-    field(Kind::Gateway, "spec.tls", "use a BackendTLSPolicy for TLS to backends"),
+    field(
+        Kind::Gateway,
+        "spec.tls",
+        "use a ClientTrafficPolicy for TLS with clients, a BackendTLSPolicy for TLS to backends",
+    ),
     field(Kind::Gateway, "spec.backendTLS", "use a BackendTLSPolicy"),
-    field(Kind::Gateway, "spec.listeners[].tls", HTTP_ONLY),
-    value(Kind::Gateway, "spec.listeners[].protocol", "HTTPS", HTTP_ONLY),
-    value(Kind::Gateway, "spec.listeners[].protocol", "TLS", HTTP_ONLY),
-    value(Kind::Gateway, "spec.listeners[].protocol", "TCP", HTTP_ONLY),
-    value(Kind::Gateway, "spec.listeners[].protocol", "UDP", HTTP_ONLY),
+    value(
+        Kind::Gateway,
+        "spec.listeners[].tls.mode",
+        "Passthrough",
+        "nothing in such a connection can be read; write `Terminate`",
+    ),
+    field(
+        Kind::Gateway,
+        "spec.listeners[].tls.frontendValidation",
+        "use `tls.clientValidation` of a ClientTrafficPolicy",
+    ),
+    field(Kind::Gateway, "spec.listeners[].tls.options", "use `tls` of a ClientTrafficPolicy"),
+    value(Kind::Gateway, "spec.listeners[].protocol", "TLS", PROTOCOLS),
+    value(Kind::Gateway, "spec.listeners[].protocol", "TCP", PROTOCOLS),
+    value(Kind::Gateway, "spec.listeners[].protocol", "UDP", PROTOCOLS),
     value(Kind::Gateway, "spec.listeners[].allowedRoutes.namespaces.from", "Selector", "use `All` or `Same`"),
     field(
         Kind::Gateway,
@@ -224,11 +238,22 @@ const REFUSED: &[Field] = &[
     field(Kind::ClientTrafficPolicy, "spec.connection.socketBufferLimit", ""),
     field(Kind::ClientTrafficPolicy, "spec.enableProxyProtocol", ""),
     field(Kind::ClientTrafficPolicy, "spec.grpc", ""),
-    field(Kind::ClientTrafficPolicy, "spec.headers", ""),
+    field(Kind::ClientTrafficPolicy, "spec.headers.disableRateLimitHeaders", ""),
+    field(
+        Kind::ClientTrafficPolicy,
+        "spec.headers.earlyRequestHeaders.removeOnMatch",
+        "name each header in `remove`",
+    ),
+    field(Kind::ClientTrafficPolicy, "spec.headers.enableEnvoyHeaders", ""),
+    field(Kind::ClientTrafficPolicy, "spec.headers.host", ""),
+    field(Kind::ClientTrafficPolicy, "spec.headers.lateResponseHeaders", ""),
+    field(Kind::ClientTrafficPolicy, "spec.headers.preserveXRequestID", ""),
+    field(Kind::ClientTrafficPolicy, "spec.headers.requestID", ""),
+    field(Kind::ClientTrafficPolicy, "spec.headers.withUnderscoresAction", ""),
     field(Kind::ClientTrafficPolicy, "spec.healthCheck", "ask `/ready` on the admin address"),
     field(Kind::ClientTrafficPolicy, "spec.http1", ""),
     field(Kind::ClientTrafficPolicy, "spec.http2", ""),
-    field(Kind::ClientTrafficPolicy, "spec.http3", ""),
+    field(Kind::ClientTrafficPolicy, "spec.http3", "HTTPS listeners speak HTTP/2 and HTTP/1.1"),
     field(Kind::ClientTrafficPolicy, "spec.path", ""),
     field(Kind::ClientTrafficPolicy, "spec.proxyProtocol", ""),
     field(Kind::ClientTrafficPolicy, "spec.scheme", ""),
@@ -239,7 +264,25 @@ const REFUSED: &[Field] = &[
         "spec.timeout.http.requestHeadersReceivedTimeout",
         "use `requestReceivedTimeout`",
     ),
-    field(Kind::ClientTrafficPolicy, "spec.tls", HTTP_ONLY),
+    field(
+        Kind::ClientTrafficPolicy,
+        "spec.tls.clientValidation.subjectAltNames.otherNames",
+        "compare `dnsNames`, `emailAddresses`, `ipAddresses` or `uris`",
+    ),
+    field(Kind::ClientTrafficPolicy, "spec.tls.fingerprints", ""),
+];
+
+/// What is refused besides where Istio has the listeners.
+const REFUSED_BY_ISTIO: &[Field] = &[
+    value(
+        Kind::Gateway,
+        "spec.listeners[].protocol",
+        "HTTPS",
+        "write `HTTP` here, and a Gateway of Istio's own with `tls.credentialName`",
+    ),
+    field(Kind::Gateway, "spec.listeners[].tls", "write a Gateway of Istio's own with `tls.credentialName`"),
+    field(Kind::ClientTrafficPolicy, "spec.tls", "write a Gateway of Istio's own with `tls`"),
+    field(Kind::ClientTrafficPolicy, "spec.headers", ""),
 ];
 
 /// What older versions of the resources have and nothing depends on any more.
@@ -268,7 +311,10 @@ pub fn remove(kind: Kind, resource: &mut Value, platform: Platform) -> (Vec<Mist
         }
         found
     };
-    let refused = take(REFUSED, "is not supported yet", resource);
+    let mut refused = take(REFUSED, "is not supported yet", resource);
+    if platform == Platform::Istio {
+        refused.extend(take(REFUSED_BY_ISTIO, "is not supported yet for Istio", resource));
+    }
     let without_effect = take(WITHOUT_EFFECT, "has no effect", resource);
     (refused, without_effect)
 }
@@ -321,18 +367,22 @@ mod tests {
     fn every_occurrence_is_named_and_taken_out() {
         let mut resource = json!({"spec": {"listeners": [
             {"name": "a", "protocol": "HTTP"},
-            {"name": "b", "protocol": "HTTPS", "tls": {"mode": "Terminate"}},
+            {"name": "b", "protocol": "TLS", "tls": {"mode": "Passthrough", "options": {"a": "b"}}},
         ], "addresses": []}});
         let (refused, without_effect) = remove(Kind::Gateway, &mut resource, Platform::Here);
         let fields: Vec<_> = refused.iter().map(|mistake| mistake.field.as_str()).collect();
-        assert_eq!(fields, ["spec.listeners[1].tls", "spec.listeners[1].protocol"]);
-        assert!(refused[1].message.starts_with("`HTTPS` is not supported yet; "), "{:?}", refused[1]);
+        let listener = "spec.listeners[1]";
+        assert_eq!(
+            fields,
+            ["tls.mode", "tls.options", "protocol"].map(|field| format!("{listener}.{field}"))
+        );
+        assert!(refused[2].message.starts_with("`TLS` is not supported yet; "), "{:?}", refused[2]);
         assert!(without_effect.is_empty());
         assert_eq!(
             resource,
             json!({"spec": {"listeners": [
                 {"name": "a", "protocol": "HTTP"},
-                {"name": "b", "protocol": "HTTPS"},
+                {"name": "b", "protocol": "TLS", "tls": {"mode": "Passthrough"}},
             ]}})
         );
     }

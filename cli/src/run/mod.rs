@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 pub use locate::{Found, Missing, Parts, Version};
 
-use crate::plan::Plan;
+use crate::plan::{Listener, Plan};
 use crate::render::{self, Files, Filter, Form, Options, ServiceAddress};
 use admin::Admin;
 use directory::RunDirectory;
@@ -50,7 +50,7 @@ pub struct Wishes {
     pub form: Option<Form>,
     /// Instead of the port of the first listener; 0: a free one.
     pub port: Option<u16>,
-    /// Port of the admin listener on loopback; 0: a free one.
+    /// Port of the admin listener; 0: a free one.
     pub admin_port: u16,
     /// The address that it binds.
     pub admin_bind: IpAddr,
@@ -217,7 +217,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
         }
         std::thread::sleep(TICK);
     }
-    drain(&admin, &ports, wishes, &mut signals, &reload);
+    drain(&admin, &loaded.plan, wishes, &mut signals, &reload);
     Ok(())
 }
 
@@ -416,25 +416,34 @@ fn is_chatter(line: &str) -> bool {
 
 /// The two lines that scripts wait for; nothing else goes to standard output.
 fn announce(plan: &Plan, ports: &BTreeMap<String, u16>, wishes: &Wishes) {
-    let host = if wishes.bind.is_unspecified() { "127.0.0.1".to_owned() } else { in_url(wishes.bind) };
-    let mut listeners = plan.listeners.iter();
+    let host = in_url(wishes.bind);
+    let place = |listener: &Listener, port: u16| {
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{host}:{port}")
+    };
+    // Envoy knows the listeners of a port by the name of the first.
+    let at = plan.ports().into_iter().filter_map(|(_, listeners)| {
+        let port = *ports.get(&listeners.first()?.name)?;
+        Some(listeners.into_iter().map(move |listener| (listener, port)))
+    });
+    let mut listeners = at.flatten();
     let mut out = io::stdout().lock();
-    if let Some(port) = listeners.next().and_then(|listener| ports.get(&listener.name)) {
-        let _ = writeln!(out, "listening on http://{host}:{port}");
+    if let Some((listener, port)) = listeners.next() {
+        let _ = writeln!(out, "listening on {}", place(listener, port));
     }
     if let Some(port) = ports.get("weir_admin") {
         let _ = writeln!(out, "admin on http://{}:{port}", in_url(wishes.admin_bind));
     }
     let _ = out.flush();
-    for listener in listeners {
-        if let Some(port) = ports.get(&listener.name) {
-            say(format!("{} on http://{host}:{port}", listener.name));
-        }
+    for (listener, port) in listeners {
+        let named = listener.hostname.as_ref().map(|name| format!(" for {name}")).unwrap_or_default();
+        say(format!("{} on {}{named}", listener.name, place(listener, port)));
     }
 }
 
 fn in_url(address: IpAddr) -> String {
     match address {
+        address if address.is_unspecified() => "127.0.0.1".to_owned(),
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("[{address}]"),
     }
@@ -442,19 +451,13 @@ fn in_url(address: IpAddr) -> String {
 
 /// Takes no new connections and waits for the requests that are running. A second signal ends the waiting. Streams that
 /// last longer are ended with an error of their client's API, which has its time within that of the waiting.
-fn drain(
-        address if address.is_unspecified() => "127.0.0.1".to_owned(),
-    admin: &Admin,
-    ports: &BTreeMap<String, u16>,
-    wishes: &Wishes,
-    signals: &mut Signals,
-    reload: &Reload,
-) {
+fn drain(admin: &Admin, plan: &Plan, wishes: &Wishes, signals: &mut Signals, reload: &Reload) {
     let active = || {
         let stats = admin.stats("downstream_rq_active$").unwrap_or_default();
-        let of_listeners =
-            |(name, _): &(&String, &String)| ports.keys().any(|port| name.contains(port.as_str()));
-        let counts = stats.iter().filter(of_listeners).filter(|(name, _)| !name.contains("weir_admin"));
+        let of_listeners = |(name, _): &(&String, &String)| {
+            plan.listeners.iter().any(|listener| name.contains(listener.name.as_str()))
+        };
+        let counts = stats.iter().filter(of_listeners);
         counts.filter_map(|(_, value)| value.parse::<u64>().ok()).sum::<u64>()
     };
     let running = active();

@@ -10,7 +10,7 @@ use super::admin::Admin;
 use super::signals::Signals;
 use super::{Children, Failure};
 use crate::plan::Plan;
-use crate::render::{Form, Options, ServiceAddress};
+use crate::render::{Form, Options, ServiceAddress, listener};
 
 /// Envoy waits for names to be resolved before it serves, and a name server that does not answer takes a while.
 const ENVOY_PATIENCE: Duration = Duration::from_secs(60);
@@ -21,13 +21,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// An error when a port is taken. Envoy would not tell: two of them share a port (SO_REUSEPORT), each with some of the
 /// connections.
 pub(super) fn ports_are_free(plan: &Plan, options: &Options) -> Result<(), Failure> {
-    for (index, listener) in plan.listeners.iter().enumerate() {
-        let (port, remedy) = match options.port {
-            Some(port) if index == 0 => (port, "choose another with --port"),
-            _ if index == 0 => (listener.port, "choose one with --port"),
-            _ => (listener.port, "change it in the Gateway"),
+    for (index, (port, listeners)) in listener::ports(plan, options)?.iter().enumerate() {
+        let remedy = match options.port {
+            Some(_) if index == 0 => "choose another with --port",
+            None if index == 0 => "choose one with --port",
+            _ => "change it in the Gateway",
         };
-        is_free(options.bind, port, &listener.name, remedy)?;
+        let names: Vec<&str> = listeners.iter().map(|listener| listener.name.as_str()).collect();
+        is_free(options.bind, *port, &names.join(", "), remedy)?;
     }
     is_free(options.admin_bind, options.admin_port, "the admin listener", "choose another with --admin-port")
 }
@@ -126,9 +127,9 @@ pub(super) fn filter_runs(admin: &Admin, form: Form) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::net::Ipv4Addr;
 
+    use super::*;
 
     #[test]
     fn redis_must_be_reachable() {

@@ -94,7 +94,7 @@ impl Reload {
         self.running = running;
         if fixed {
             say(
-                "the listeners changed (their ports, buffer limits, timeouts, or which there are); that is taken over by a restart \
+                "the listeners changed (their ports, TLS, buffer limits, timeouts, or which there are); that is taken over by a restart \
                  only, the old ones stay until then",
             );
         }

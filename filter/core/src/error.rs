@@ -20,6 +20,8 @@ pub enum Kind {
     UnknownPath,
     /// No route takes this model.
     UnknownModel,
+    /// The request came over a connection that was made to another host name.
+    Misdirected,
     /// The request body is over the limit.
     TooLarge,
     /// The request body is in an encoding or a media type the endpoint does not take.
@@ -164,6 +166,7 @@ impl Error {
             | Kind::MethodNotAllowed
             | Kind::UnknownPath
             | Kind::UnknownModel
+            | Kind::Misdirected
             | Kind::TooLarge
             | Kind::UnsupportedMedia
             | Kind::Unprocessable
@@ -184,6 +187,7 @@ impl Error {
             Kind::MethodNotAllowed => 405,
             Kind::TooLarge => 413,
             Kind::UnsupportedMedia => 415,
+            Kind::Misdirected => 421,
             Kind::Unprocessable | Kind::Unsupported => 422,
             Kind::RateLimited => 429,
             Kind::Internal => 500,

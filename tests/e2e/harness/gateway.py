@@ -45,7 +45,7 @@ def weir(*arguments, **options):
 
 def ready(gateway):
     """Waits for the two lines that say it serves."""
-    gateway.url = gateway.wait_line(r"listening on (http://127\.0\.0\.1:\d+)")[1]
+    gateway.url = gateway.wait_line(r"listening on (https?://127\.0\.0\.1:\d+)")[1]
     gateway.admin = gateway.wait_line(r"admin on (http://127\.0\.0\.1:\d+)")[1]
 
 

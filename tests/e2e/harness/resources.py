@@ -77,6 +77,22 @@ def secret(name, **values):
     }
 
 
+def certificate(name, pair):
+    """A Secret with a certificate and its key."""
+    chain, key = pair
+    made = secret(name, **{"tls.crt": chain, "tls.key": key})
+    return {**made, "type": "kubernetes.io/tls"}
+
+
+def config_map(name, **values):
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "default"},
+        "data": values,
+    }
+
+
 def security(name, *backends, **spec):
     targets = [{"group": "aigateway.envoyproxy.io", "kind": "AIServiceBackend", "name": each} for each in backends]
     return resource(AI, "BackendSecurityPolicy", name, {"targetRefs": targets, **spec})
@@ -177,8 +193,10 @@ def traffic(*rules, **spec):
     return resource(ENVOY, "BackendTrafficPolicy", "traffic", {"targetRefs": [of_gateway()], **spec})
 
 
-def client_traffic(**spec):
-    return resource(ENVOY, "ClientTrafficPolicy", "clients", {"targetRefs": [of_gateway()], **spec})
+def client_traffic(name="clients", listener=None, **spec):
+    """A ClientTrafficPolicy on the gateway, or on one of its listeners."""
+    target = {**of_gateway(), **({"sectionName": listener} if listener else {})}
+    return resource(ENVOY, "ClientTrafficPolicy", name, {"targetRefs": [target], **spec})
 
 
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"

@@ -1,4 +1,4 @@
-"""TLS for servers of tests: certificates, and TLS in front of what speaks none."""
+"""TLS for clients and servers of tests: certificates, and TLS in front of what speaks none."""
 
 import datetime
 import ipaddress
@@ -11,30 +11,80 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 
-def certificate(name, directory):
-    """A certificate that is its own CA, as PEM, and the files a server needs."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+class Authority:
+    """A CA, and what it makes."""
+
+    def __init__(self, name="CA of tests"):
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self.pem = _signed(self._name, self._key, self._name, self._key, [], is_ca=True)
+
+    def issue(self, *names, subject=None):
+        """A certificate for host names, IP addresses and URIs, with its key, as PEM."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, subject or names[0])])
+        return _signed(subject, key, self._name, self._key, names), _private(key)
+
+    def context(self, pair=None, directory=None, alpn=()):
+        """What a client trusts, and the certificate that it shows if it has one."""
+        context = ssl.create_default_context(cadata=self.pem)
+        if pair:
+            files = directory / "client.pem", directory / "client.key"
+            for file, text in zip(files, pair):
+                file.write_text(text)
+            context.load_cert_chain(*files)
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        return context
+
+
+def _alternative(name):
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.UniformResourceIdentifier(name) if ":" in name else x509.DNSName(name)
+
+
+def _signed(subject, key, issuer, issuer_key, names, is_ca=False):
     now = datetime.datetime.now(datetime.timezone.utc)
-    names = x509.SubjectAlternativeName([x509.DNSName(name), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    built = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(subject)
+        .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(hours=1))
         .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
-    pem = built.public_bytes(serialization.Encoding.PEM).decode()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    if is_ca:
+        usage = dict.fromkeys(
+            [
+                "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+                "encipher_only", "decipher_only",
+            ],
+            False,
+        )
+        builder = builder.add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
+    return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _private(key):
+    form = serialization.PrivateFormat.PKCS8
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
+
+
+def certificate(name, directory):
+    """A certificate that is its own CA, as PEM, and the files a server needs."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    pem = _signed(subject, key, subject, key, [name, "127.0.0.1"], is_ca=True)
     (directory / "cert.pem").write_text(pem)
-    (directory / "key.pem").write_bytes(private)
+    (directory / "key.pem").write_text(_private(key))
     return pem
 
 

@@ -178,7 +178,7 @@ fn configured(
 const API_KEY: &str = "apiKey";
 
 /// The Secret that `reference` of `id` names.
-fn secret_name(id: &ResourceId, reference: &ObjectRef) -> String {
+pub(super) fn secret_name(id: &ResourceId, reference: &ObjectRef) -> String {
     format!("{}/{}", reference.namespace.as_deref().unwrap_or(&id.namespace), reference.name)
 }
 
@@ -286,13 +286,29 @@ fn api_key(
 
 /// Whether a Secret may be where the resources go to: it is not in the files, and a renderer for that place only names
 /// it.
-fn is_elsewhere(id: &ResourceId, reference: &ObjectRef, set: &Set) -> bool {
+pub(super) fn is_elsewhere(id: &ResourceId, reference: &ObjectRef, set: &Set) -> bool {
     let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
     set.platform.is_cluster() && matches!(set.secrets.find(namespace, &reference.name), Found::Nothing(_))
 }
 
 /// The value that a reference leads to.
 pub(super) fn secret_value<'a>(
+    id: &ResourceId,
+    field: &str,
+    reference: &ObjectRef,
+    key: &str,
+    set: &'a Set,
+    report: &mut Report,
+) -> Option<(&'a ResourceId, &'a SecretValue)> {
+    let (secret, value) = secret_text(id, field, reference, key, set, report)?;
+    if looks_like_a_placeholder(&value.0) {
+        report.warning(secret, key, "looks like a placeholder; put the real value there");
+    }
+    Some((secret, value))
+}
+
+/// The value that a reference leads to, whatever it looks like.
+pub(super) fn secret_text<'a>(
     id: &ResourceId,
     field: &str,
     reference: &ObjectRef,
@@ -315,12 +331,7 @@ pub(super) fn secret_value<'a>(
             None
         }
         Found::One(secret) => match secret.spec.get(key) {
-            Some(value) => {
-                if looks_like_a_placeholder(&value.0) {
-                    report.warning(&secret.id, key, "looks like a placeholder; put the real value there");
-                }
-                Some((&secret.id, value))
-            }
+            Some(value) => Some((&secret.id, value)),
             None if report.has_error(&secret.id, "data") || report.has_error(&secret.id, "stringData") => {
                 None
             }

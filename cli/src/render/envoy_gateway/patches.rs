@@ -135,7 +135,8 @@ impl Renderer<'_> {
             if !rules.any(|matched| matched.rule.origin == rule.rule.origin) {
                 continue;
             }
-            if first != listener.name {
+            // Those of HTTPS have a chain each, with routes of its own.
+            if first != listener.name && listener.tls.is_none() {
                 let message = format!(
                     "needs a patch of the routes of {}, which Envoy Gateway joins with those of {first} on the same port; give the \
                      listeners ports of their own",

@@ -286,6 +286,34 @@ fn listeners_that_share_a_cluster_say_the_same_of_its_protocol() {
 }
 
 #[test]
+fn tls_with_clients_is_envoy_gateways() {
+    let listener = "{name: http, protocol: HTTP, port: 80, allowedRoutes: {namespaces: {from: All}}}";
+    let https = |name: &str| {
+        listener.replace("name: http, protocol: HTTP, port: 80", &format!(
+            "name: {name}, hostname: {name}.test, protocol: HTTPS, port: 443, tls: {{certificateRefs: [{{name: cert}}], options: {{a: b}}}}"
+        ))
+    };
+    let fields = "http3: {}, tls: {ciphers: [TLS_RSA_WITH_AES_128_CBC_SHA], fingerprints: [JA3], clientValidation: \
+                  {caCertificateRefs: [{kind: ClusterTrustBundle, name: ca}], mode: VerifyIfGiven}}, \
+                  headers: {xForwardedClientCert: {mode: SanitizeSet}, requestID: Preserve}";
+    let policy = client("", "").replace("http1: {}", fields);
+    // A model with several backends needs a patch of the routes of each.
+    let text = format!("{}{policy}", BASE.replace(listener, &format!("{}, {}", https("a"), https("b"))));
+    let files = rendered(&text, &module());
+    let gateway = crate::resources::yaml::documents(&files.get(GATEWAY).unwrap().content);
+    let find = |kind: &str| gateway.iter().flatten().find(|one| one["kind"] == kind).unwrap()["spec"].clone();
+    let listeners = find("Gateway")["listeners"].clone();
+    assert_eq!(listeners[1]["tls"]["certificateRefs"][0]["name"], "cert");
+    assert_eq!(listeners[1]["tls"]["options"]["a"], "b");
+    let policy = find("ClientTrafficPolicy");
+    for path in ["/http3", "/tls/fingerprints/0", "/tls/clientValidation/mode", "/headers/requestID"] {
+        assert!(policy.pointer(path).is_some(), "{path}: {policy}");
+    }
+    let patches = &files.get(PATCHES).unwrap().content;
+    assert!(patches.contains("edge/gw/a") && patches.contains("edge/gw/b"), "{patches}");
+}
+
+#[test]
 fn a_route_is_opened_only_where_it_has_the_patched_cluster() {
     let text = BASE.replace("{name: models, namespace: default}", "{name: models.v1, namespace: default}");
     let files = rendered(&text, &module());

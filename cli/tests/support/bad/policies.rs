@@ -15,6 +15,54 @@ pub(super) const CASES: &[Case] = &[
         "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: ClientTrafficPolicy\nmetadata: {name: more}\nspec:\n  targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: edge}",
     ),
     (
+        "versions of TLS the wrong way round",
+        &[("connection: {bufferLimit: 50Mi}", "tls: {maxVersion: '1.1'}")],
+        "",
+    ),
+    (
+        "ciphers that nothing uses",
+        &[("connection: {bufferLimit: 50Mi}", "tls: {minVersion: '1.3', ciphers: [ECDHE-RSA-AES128-SHA]}")],
+        "",
+    ),
+    (
+        "unknown cipher",
+        &[("connection: {bufferLimit: 50Mi}", "tls: {ciphers: ['[ECDHE-RSA-AES128-SHA|RC4-MD5]']}")],
+        "",
+    ),
+    ("TLS where there is none", &[("connection: {bufferLimit: 50Mi}", "tls: {ecdhCurves: [X25519]}")], ""),
+    (
+        "fields of TLS that are not supported",
+        &[(
+            "connection: {bufferLimit: 50Mi}",
+            "tls: {fingerprints: [JA3], clientValidation: {caCertificateRefs: [{name: keys}], subjectAltNames: {otherNames: [{oid: '1.2', value: a}]}}}\n  http3: {}",
+        )],
+        "",
+    ),
+    (
+        "details of a certificate that are not sent",
+        &[(
+            "connection: {bufferLimit: 50Mi}",
+            "headers: {xForwardedClientCert: {mode: ForwardOnly, certDetailsToAdd: [Subject]}}",
+        )],
+        "",
+    ),
+    (
+        "bad early headers",
+        &[(
+            "connection: {bufferLimit: 50Mi}",
+            "headers: {earlyRequestHeaders: {set: [{name: host, value: a}, {name: a b, value: 100%}], remove: [':path']}}",
+        )],
+        "",
+    ),
+    (
+        "other changes of headers",
+        &[(
+            "connection: {bufferLimit: 50Mi}",
+            "headers: {requestID: Preserve, earlyRequestHeaders: {removeOnMatch: [{value: a}]}}",
+        )],
+        "",
+    ),
+    (
         "policy for no route",
         &[("kind: Gateway, name: edge}]\n  rateLimit", "kind: HTTPRoute, name: chats}]\n  rateLimit")],
         "",

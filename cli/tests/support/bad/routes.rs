@@ -58,6 +58,24 @@ pub(super) const CASES: &[Case] = &[
         "",
     ),
     (
+        "HTTPS without a certificate",
+        &[("protocol: HTTP, port: 8080", "protocol: HTTPS, port: 8080, tls: {mode: Terminate}")],
+        "",
+    ),
+    (
+        "TLS that is passed through",
+        &[("protocol: HTTP, port: 8080", "protocol: HTTPS, port: 8080, tls: {mode: Passthrough}")],
+        "",
+    ),
+    (
+        "TLS of an HTTP listener",
+        &[(
+            "protocol: HTTP, port: 8080",
+            "protocol: HTTP, port: 8080, tls: {certificateRefs: [{name: keys}]}",
+        )],
+        "",
+    ),
+    (
         "HTTPS listener",
         &[(
             "protocol: HTTP, port: 8080",

@@ -119,6 +119,8 @@ static CREDENTIAL_HEADERS: Names = Names::new(&[
     "x-auth-token",
     "x-forwarded-access-token",
     "x-forwarded-authorization",
+    // Who a client is, by its certificate.
+    "x-forwarded-client-cert",
     "x-functions-key",
     "x-goog-api-key",
     "x-goog-iam-authority-selector",
