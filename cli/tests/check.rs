@@ -86,11 +86,8 @@ fn every_feature_becomes_a_plan() {
     let compiled = compile_folder("wide", &[]);
     assert_eq!(
         command::findings(&compiled),
-        [
-            "note: all.yaml: ReferenceGrant vault/keys: skipped, references across namespaces need no grant here",
-            "warning: all.yaml: BackendTrafficPolicy infra/internal: spec.rateLimit: does not limit HTTPRoute \
-         team/console: only AIGatewayRoutes have limits so far",
-        ]
+        ["warning: all.yaml: BackendTrafficPolicy infra/internal: spec.rateLimit: does not limit HTTPRoute \
+         team/console: only AIGatewayRoutes have limits so far",]
     );
     let plan = compiled.plan.unwrap();
     insta::assert_snapshot!("wide", describe(&plan));

@@ -23,6 +23,7 @@ pub mod clusters;
 pub mod command;
 pub mod credentials;
 pub mod environment;
+mod grants;
 pub mod kept;
 pub mod listeners;
 pub mod mutations;
@@ -81,6 +82,7 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     compiler.routes();
     let Compiler { listeners, clusters, filter, secrets, files, aws_container, .. } = compiler;
     policies.check_costs(&mut report);
+    grants::check(&set, &mut report);
     warn_of_vain_repetition(&set, &listeners, &mut report);
     if set.ai_gateway_routes.is_empty() && set.http_routes.is_empty() && !set.incomplete {
         report.file_error(

@@ -347,3 +347,37 @@ pub struct TlsValidation {
     /// SNI, and the name in the certificate.
     pub hostname: String,
 }
+
+/// ReferenceGrant
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReferenceGrantSpec {
+    /// Who may refer.
+    pub from: Vec<GrantFrom>,
+    /// To what of the grant's namespace.
+    pub to: Vec<GrantTo>,
+}
+
+/// Who may refer.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrantFrom {
+    /// Its group.
+    pub group: String,
+    /// Its kind.
+    pub kind: String,
+    /// Where it is.
+    pub namespace: String,
+}
+
+/// What may be referred to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GrantTo {
+    /// Its group; empty for the core group.
+    pub group: String,
+    /// Its kind.
+    pub kind: String,
+    /// Its name; all when absent.
+    pub name: Option<String>,
+}

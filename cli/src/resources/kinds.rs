@@ -24,6 +24,7 @@ pub enum Kind {
     Gateway,
     HTTPRoute,
     BackendTLSPolicy,
+    ReferenceGrant,
     AIGatewayRoute,
     AIServiceBackend,
     BackendSecurityPolicy,
@@ -45,6 +46,7 @@ impl Kind {
             Kind::Gateway => "Gateway",
             Kind::HTTPRoute => "HTTPRoute",
             Kind::BackendTLSPolicy => "BackendTLSPolicy",
+            Kind::ReferenceGrant => "ReferenceGrant",
             Kind::AIGatewayRoute => "AIGatewayRoute",
             Kind::AIServiceBackend => "AIServiceBackend",
             Kind::BackendSecurityPolicy => "BackendSecurityPolicy",
@@ -78,6 +80,7 @@ const READ: &[(&str, Kind, &[&str])] = &[
     (GATEWAY_API, Kind::Gateway, &["v1", "v1beta1"]),
     (GATEWAY_API, Kind::HTTPRoute, &["v1", "v1beta1"]),
     (GATEWAY_API, Kind::BackendTLSPolicy, &["v1", "v1alpha3"]),
+    (GATEWAY_API, Kind::ReferenceGrant, &["v1", "v1beta1"]),
     (AI_GATEWAY, Kind::AIGatewayRoute, &["v1beta1", "v1alpha1"]),
     (AI_GATEWAY, Kind::AIServiceBackend, &["v1beta1", "v1alpha1"]),
     (AI_GATEWAY, Kind::BackendSecurityPolicy, &["v1beta1", "v1alpha1"]),
@@ -107,6 +110,12 @@ const NOT_YET: &[(&str, &str)] = &[
     (ENVOY_GATEWAY, "EnvoyGateway"),
 ];
 
+/// The group of a kind that is read; empty for the core group.
+#[must_use]
+pub fn group_of(kind: &str) -> &'static str {
+    READ.iter().find(|(_, known, _)| known.name() == kind).map_or("", |(group, ..)| group)
+}
+
 /// Sorts a resource by its `apiVersion` and `kind`.
 #[must_use]
 pub fn treatment(api_version: &str, kind: &str, platform: Platform) -> Treatment {
@@ -128,9 +137,6 @@ pub fn treatment(api_version: &str, kind: &str, platform: Platform) -> Treatment
     }
     if platform == Platform::EnvoyGateway && NOT_YET.contains(&(group, kind)) && group != AI_GATEWAY {
         return Treatment::Harmless("it is Envoy Gateway's own and passed on as it is");
-    }
-    if group == GATEWAY_API && kind == "ReferenceGrant" {
-        return Treatment::Harmless("references across namespaces need no grant here");
     }
     if NOT_YET.contains(&(group, kind)) {
         return Treatment::Refused(format!("{kind} is not supported yet; take it out of these files"));

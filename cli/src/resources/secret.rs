@@ -50,6 +50,9 @@ pub fn secret(resource: &Value, mistakes: &mut Vec<Mistake>) -> KeyedValues {
     for (key, text) in texts(resource, "stringData", mistakes) {
         values.insert(key, SecretValue(text));
     }
+    if resource.get("type").is_some_and(|kind| !kind.is_string()) {
+        mistakes.push(Mistake { field: "type".to_owned(), message: "must be a text".to_owned() });
+    }
     unknown_members(resource, &["data", "stringData", "type", "immutable"], mistakes);
     KeyedValues { values }
 }

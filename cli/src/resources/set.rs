@@ -14,7 +14,9 @@ use super::client_traffic::ClientTrafficPolicySpec;
 use super::decode::{MISSING, Mistake, decode};
 use super::diagnostic::{Report, closest};
 use super::envoy::BackendSpec;
-use super::gateway::{BackendTlsPolicySpec, GatewayClassSpec, GatewaySpec, HttpRouteSpec};
+use super::gateway::{
+    BackendTlsPolicySpec, GatewayClassSpec, GatewaySpec, HttpRouteSpec, ReferenceGrantSpec,
+};
 use super::kinds::{Kind, Treatment, treatment};
 use super::platform::Platform;
 use super::secret::{self, KeyedValues, ServiceSpec};
@@ -165,6 +167,7 @@ pub struct Set {
     pub gateways: Resources<GatewaySpec>,
     pub http_routes: Resources<HttpRouteSpec>,
     pub backend_tls_policies: Resources<BackendTlsPolicySpec>,
+    pub reference_grants: Resources<ReferenceGrantSpec>,
     pub ai_gateway_routes: Resources<AiGatewayRouteSpec>,
     pub ai_service_backends: Resources<AiServiceBackendSpec>,
     pub backend_security_policies: Resources<BackendSecurityPolicySpec>,
@@ -325,6 +328,11 @@ impl Set {
             Kind::HTTPRoute => read(&mut self.http_routes, kind, id, created, value, platform, report),
             Kind::BackendTLSPolicy => {
                 read(&mut self.backend_tls_policies, kind, id, created, value, platform, report)
+            }
+            // One that is being deleted is none any more.
+            Kind::ReferenceGrant if value.pointer("/metadata/deletionTimestamp").is_some() => {}
+            Kind::ReferenceGrant => {
+                read(&mut self.reference_grants, kind, id, created, value, platform, report)
             }
             Kind::AIGatewayRoute => {
                 read(&mut self.ai_gateway_routes, kind, id, created, value, platform, report)

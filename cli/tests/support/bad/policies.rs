@@ -63,6 +63,11 @@ pub(super) const CASES: &[Case] = &[
         "",
     ),
     (
+        "Secret of another namespace",
+        &[("apiKey: {secretRef: {name: keys}}", "apiKey: {secretRef: {name: keys, namespace: vault}}")],
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: keys, namespace: vault}\nstringData: {apiKey: sk-hush}",
+    ),
+    (
         "policy for no route",
         &[("kind: Gateway, name: edge}]\n  rateLimit", "kind: HTTPRoute, name: chats}]\n  rateLimit")],
         "",

@@ -45,7 +45,10 @@ pub(super) const CASES: &[Case] = &[
     // Gateways
     (
         "no Gateway",
-        &[("kind: Gateway\nmetadata: {name: edge}", "kind: ReferenceGrant\nmetadata: {name: edge}")],
+        &[(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: edge}",
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: edge}",
+        )],
         "",
     ),
     ("class elsewhere", &[("gatewayClassName: envoy", "gatewayClassName: envoi")], ""),
