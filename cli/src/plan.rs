@@ -10,11 +10,16 @@ use weir_core::config::Config;
 use weir_core::headers::MODEL_HEADER;
 
 mod clients;
+mod security;
 mod traffic;
 
 pub use clients::{
     Certificate, ClientCertificates, ClientHeaders, ForwardedCertificate, HeaderChange, NameCondition,
     ServerTls, TlsParameters,
+};
+pub use security::{
+    ApiKeyAuth, Authentication, Authorization, AuthorizationRule, BasicAuth, Claim, ClaimHeader, Cors,
+    ExtAuth, Jwks, Jwt, JwtProvider, KeySource, Security, Service, Token, WithoutToken,
 };
 pub use traffic::{
     ActiveCheck, CircuitBreaker, ConsistentHash, HashOn, HttpProbe, LoadBalancer, LocalLimit, PassiveCheck,
@@ -40,6 +45,8 @@ pub struct Plan {
     /// `spec` of each BackendTrafficPolicy that applies to a rule, as it is written, by `namespace/name`: for platforms
     /// that read such policies themselves.
     pub traffic_policies: BTreeMap<String, serde_json::Value>,
+    /// The SecurityPolicies that apply to something; rules and listeners name them by index.
+    pub security: Vec<Security>,
 }
 
 impl Plan {
@@ -114,6 +121,8 @@ pub struct Listener {
     pub idle_timeout: Option<Duration>,
     /// `timeout.http.streamIdleTimeout`: how long a request or an answer may be silent.
     pub stream_idle_timeout: Option<Duration>,
+    /// The SecurityPolicy of the listener or its Gateway, an index into [`Plan::security`]: for what belongs to no route.
+    pub security: Option<usize>,
     /// Most specific host name first.
     pub virtual_hosts: Vec<VirtualHost>,
 }
@@ -224,6 +233,8 @@ pub struct Rule {
     pub local_limits: Vec<LocalLimit>,
     /// The BackendTrafficPolicy that applies, a key of [`Plan::traffic_policies`].
     pub policy: Option<String>,
+    /// The SecurityPolicy that applies, an index into [`Plan::security`].
+    pub security: Option<usize>,
 }
 
 /// Where a rule is written.

@@ -76,8 +76,9 @@ fn plan(script: &str) -> Result<Plan, Report> {
             limits_fail_closed: false,
             local_limits: vec![],
             policy: None,
+            security: None,
         };
-        models.push(Model { id: model.to_owned(), owned_by: String::new(), created: 0, hostnames: vec![] });
+        models.push(Model { id: model.to_owned(), ..Model::default() });
         let value = ValueMatch::Exact(model.to_owned());
         let headers = vec![HeaderMatch { name: "x-ai-eg-model".to_owned(), value }];
         rules.push(MatchedRule { matches: Match { headers, ..Match::default() }, rule: Rc::new(rule) });
@@ -92,11 +93,11 @@ fn plan(script: &str) -> Result<Plan, Report> {
         request_received_timeout: None,
         idle_timeout: None,
         stream_idle_timeout: None,
+        security: None,
         virtual_hosts: vec![VirtualHost { domains: vec!["*".to_owned()], rules }],
     };
     let secrets = [("default/key".to_owned(), SecretValue("s3cret".to_owned()))].into();
     let filter = Config { models, ..Config::default() };
-    let traffic_policies = [].into();
     Ok(Plan {
         listeners: vec![listener],
         clusters,
@@ -104,7 +105,8 @@ fn plan(script: &str) -> Result<Plan, Report> {
         secrets,
         files: std::collections::BTreeMap::new(),
         aws_container: None,
-        traffic_policies,
+        traffic_policies: [].into(),
+        security: vec![],
     })
 }
 

@@ -113,6 +113,7 @@ pub(super) fn listener(
             .map_or(Some(REQUEST_RECEIVED_TIMEOUT), |timeout| timeout.unless_zero()),
         idle_timeout: timeouts.idle_timeout.map(|timeout| timeout.0),
         stream_idle_timeout: timeouts.stream_idle_timeout.map(|timeout| timeout.0),
+        security: None,
         virtual_hosts: Vec::new(),
     }
 }

@@ -74,6 +74,7 @@ pub fn summary(compiled: &Compiled) -> String {
         Kind::BackendTLSPolicy,
         Kind::BackendTrafficPolicy,
         Kind::ClientTrafficPolicy,
+        Kind::SecurityPolicy,
     ]);
     format!(
         "ok: {}, {}, {}{warnings}",

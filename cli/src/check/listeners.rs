@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::client_traffic::{self, ClientPolicies};
 use super::names::{common_hostnames, hostname_mistake};
+use super::security::SecurityPolicies;
 use super::tls;
 use crate::plan::{self, MatchedRule};
 use crate::resources::decode::MISSING;
@@ -51,7 +52,12 @@ impl Listener<'_> {
 }
 
 /// The listeners of all Gateways.
-pub fn listeners<'a>(set: &'a Set, now: Option<Duration>, report: &mut Report) -> Vec<Listener<'a>> {
+pub fn listeners<'a>(
+    set: &'a Set,
+    security: &SecurityPolicies,
+    now: Option<Duration>,
+    report: &mut Report,
+) -> Vec<Listener<'a>> {
     if set.gateways.is_empty() && !set.incomplete {
         report.file_error("", "there is no Gateway; add one that says on which port to listen");
     }
@@ -93,7 +99,10 @@ pub fn listeners<'a>(set: &'a Set, now: Option<Duration>, report: &mut Report) -
             }
             let policy = policies.of(&gateway.id, &listener.name);
             let tls = tls::of_listener(&gateway.id, listener, &field, policy, now, set, report);
-            let plan = client_traffic::listener(name, listener, policy.map(|policy| &policy.spec), tls);
+            let plan = plan::Listener {
+                security: security.to_listener(&gateway.id, &listener.name),
+                ..client_traffic::listener(name, listener, policy.map(|policy| &policy.spec), tls)
+            };
             listeners.push(Listener { gateway: &gateway.id, spec: listener, plan, entries: Vec::new() });
         }
     }

@@ -29,8 +29,11 @@ pub mod listeners;
 pub mod mutations;
 pub mod names;
 mod pem;
+pub mod plain;
 pub mod retries;
 pub mod routes;
+pub mod security;
+pub mod targets;
 mod tls;
 pub mod traffic;
 
@@ -41,6 +44,7 @@ use backends::Backends;
 use clusters::Clusters;
 use listeners::{Entry, Listener};
 use routes::Compiler;
+use security::SecurityPolicies;
 use traffic::Policies;
 
 /// What became of the resources.
@@ -66,11 +70,13 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     let skipped = std::mem::take(&mut set.skipped);
     let backends = Backends::compile(&set, environment, &mut report);
     let policies = Policies::new(&set, &mut report);
-    let listeners = listeners::listeners(&set, environment.now, &mut report);
+    let security = SecurityPolicies::new(&set, &backends, &mut report);
+    let listeners = listeners::listeners(&set, &security, environment.now, &mut report);
     let mut compiler = Compiler {
         set: &set,
         backends: &backends,
         policies: &policies,
+        security: &security,
         listeners,
         clusters: Clusters::default(),
         filter: filter_defaults(),
@@ -83,6 +89,7 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
     let Compiler { listeners, clusters, filter, secrets, files, aws_container, .. } = compiler;
     policies.check_costs(&mut report);
     grants::check(&set, &mut report);
+    security.check(&listeners, &mut report);
     warn_of_vain_repetition(&set, &listeners, &mut report);
     if set.ai_gateway_routes.is_empty() && set.http_routes.is_empty() && !set.incomplete {
         report.file_error(
@@ -119,6 +126,7 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
         files: files.into_iter().map(|path| (path, SecretValue(String::new()))).collect(),
         aws_container,
         traffic_policies: set.traffic_policies_as_written.clone(),
+        security: security.all,
     };
     let counts = counts(&set);
     let plan = report.errors.is_empty().then_some(plan);
@@ -168,6 +176,7 @@ fn counts(set: &Set) -> Vec<(Kind, usize)> {
         (Kind::BackendTLSPolicy, set.backend_tls_policies.len()),
         (Kind::BackendTrafficPolicy, set.backend_traffic_policies.len()),
         (Kind::ClientTrafficPolicy, set.client_traffic_policies.len()),
+        (Kind::SecurityPolicy, set.security_policies.len()),
     ]
 }
 

@@ -12,6 +12,7 @@ use super::backends::Backends;
 use super::clusters::Clusters;
 use super::listeners::{Entry, Listener, attach};
 use super::retries;
+use super::security::SecurityPolicies;
 use super::traffic::{self, Policies, Traffic};
 use crate::plan::{AwsContainer, Limit, Match, MatchedRule, Member, Origin, Rule, SecretValue, ValueMatch};
 use crate::resources::gateway::Timeouts;
@@ -37,6 +38,8 @@ pub struct Compiler<'c, 'a> {
     pub backends: &'c Backends,
     /// What applies to rules.
     pub policies: &'c Policies<'a>,
+    /// Who may reach rules.
+    pub security: &'c SecurityPolicies,
     /// What routes attach to.
     pub listeners: Vec<Listener<'a>>,
     /// For the plan.
@@ -79,7 +82,12 @@ struct AiDraft<'r> {
 
 /// The first model that is matched exactly.
 fn model_of(matches: &[(String, Match)]) -> Option<&str> {
-    matches.iter().flat_map(|(_, matches)| &matches.headers).find_map(|header| match &header.value {
+    matches.iter().find_map(|(_, matches)| exact_model(matches))
+}
+
+/// The model that a match names.
+fn exact_model(matches: &Match) -> Option<&str> {
+    matches.headers.iter().find_map(|header| match &header.value {
         ValueMatch::Exact(model) if header.name == MODEL_HEADER => Some(model.as_str()),
         _ => None,
     })
@@ -130,13 +138,15 @@ impl Compiler<'_, '_> {
     /// Puts a rule on its listeners. It is compiled once for each policy that comes to apply to it.
     fn place(&mut self, draft: &Draft<'_>, attached: &[(usize, Rc<[String]>)]) {
         let base = self.rule_name(draft);
-        let mut compiled: HashMap<Option<usize>, Rc<Rule>> = HashMap::new();
+        let mut compiled: HashMap<(Option<usize>, Option<usize>), Rc<Rule>> = HashMap::new();
         let policies = self.policies;
         for (position, domains) in attached {
             let Some(listener) = self.listeners.get(*position) else { continue };
             let found =
                 policies.find(draft.route, draft.index, draft.name, listener.gateway, listener.section());
-            let key = found.map(|(position, _)| position);
+            let (gateway, section) = (listener.gateway, listener.section());
+            let security = self.security.to_rule(draft.route, draft.index, draft.name, gateway, section);
+            let key = (found.map(|(position, _)| position), security);
             let listener_name = listener.plan.name.clone();
             let rule = match compiled.get(&key) {
                 Some(rule) => Rc::clone(rule),
@@ -147,7 +157,7 @@ impl Compiler<'_, '_> {
                     let Some(rule) = self.compile(draft, name, found.map(|(_, traffic)| traffic)) else {
                         return;
                     };
-                    let rule = Rc::new(rule);
+                    let rule = Rc::new(Rule { security, ..rule });
                     compiled.insert(key, Rc::clone(&rule));
                     rule
                 }
@@ -194,6 +204,7 @@ impl Compiler<'_, '_> {
             limits_fail_closed: false,
             local_limits: policy.map(|policy| policy.local_limits.clone()).unwrap_or_default(),
             policy: policy.map(|policy| policy.id.full_name()),
+            security: None,
         };
         match &draft.ai {
             Some(ai) => {

@@ -1,21 +1,16 @@
 //! BackendTrafficPolicies: which applies to which rule, and what they say.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::Duration;
 
 use weir_core::config::{Budget, Selector};
 
-use super::listeners::{conflict, gateway_exists, targets_reported};
 use super::routes::matches::MODEL_HEADER;
+use super::targets::{Applied, Target};
 use crate::plan;
-use crate::resources::decode::MISSING;
-use crate::resources::diagnostic::hint;
-use crate::resources::gateway::TargetRef;
-use crate::resources::kinds::{AI_GATEWAY, GATEWAY_API};
-use crate::resources::set::{Found, Resource};
+use crate::resources::set::Resource;
 use crate::resources::traffic::{BackendTrafficPolicySpec, RetrySpec, Trigger};
-use crate::resources::{Platform, Report, ResourceId, Set};
+use crate::resources::{Report, ResourceId, Set};
 
 mod balance;
 mod health;
@@ -54,50 +49,27 @@ pub struct Traffic<'a> {
 #[derive(Debug)]
 pub struct Policies<'a> {
     all: Vec<Traffic<'a>>,
-    by_target: HashMap<Target, usize>,
+    applied: Applied,
     /// Of all policies.
     pub budgets: Vec<Budget>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Target {
-    Gateway(String, Option<String>),
-    /// HTTPRoutes and AIGatewayRoutes share their names, see [`super::routes`].
-    Route(String, Option<String>),
 }
 
 impl<'a> Policies<'a> {
     /// Reads all policies.
     pub fn new(set: &'a Set, report: &mut Report) -> Self {
-        let mut policies = Policies { all: Vec::new(), by_target: HashMap::new(), budgets: Vec::new() };
+        let mut policies = Policies { all: Vec::new(), applied: Applied::default(), budgets: Vec::new() };
         for policy in set.backend_traffic_policies.iter() {
             let traffic = traffic(policy, &mut policies.budgets, set, report);
             if traffic.requires_identity && traffic.user_headers.is_empty() {
                 let message = "asks for nothing: no rule of `rateLimit.global` has a Distinct header";
                 report.error(&policy.id, "metadata.annotations[weir.dev/require-identity]", message);
             }
-            let position = policies.all.len();
-            policies.all.push(traffic);
-            let targets = policy.spec.targets();
-            if targets.refs.is_empty() && !targets_reported(&policy.id, report) {
-                let message = "is empty; name the Gateway or route it is for";
-                report.error(&policy.id, "spec.targetRefs", message);
-            }
-            for (field, reference) in targets.refs {
-                let Some(target) = target(&policy.id, &field, reference, set, report) else { continue };
-                if let Some(first) =
-                    policies.by_target.get(&target).and_then(|first| policies.all.get(*first))
-                {
-                    let name = format!("{} {}/{}", reference.kind, policy.id.namespace, reference.name);
-                    let message = conflict(&name, reference.section_name.as_deref(), first.id);
-                    report.error(&policy.id, field, message);
-                    continue;
-                }
-                if let (Target::Route(route, _), Some(traffic)) = (&target, policies.all.get_mut(position)) {
-                    traffic.routes.push(route.clone());
-                }
-                policies.by_target.insert(target, position);
-            }
+            let named = policies.applied.add(&policy.id, policy.spec.targets(), set, report);
+            let routes = named.into_iter().filter_map(|target| match target {
+                Target::Route(route, _) => Some(route),
+                Target::Gateway(..) => None,
+            });
+            policies.all.push(Traffic { routes: routes.collect(), ..traffic });
         }
         policies
     }
@@ -112,19 +84,8 @@ impl<'a> Policies<'a> {
         gateway: &ResourceId,
         listener: &str,
     ) -> Option<(usize, &Traffic<'a>)> {
-        let route = route.full_name();
-        let gateway = gateway.full_name();
-        [
-            rule_name.map(|name| Target::Route(route.clone(), Some(name.to_owned()))),
-            Some(Target::Route(route.clone(), Some(rule_alias(rule)))),
-            Some(Target::Route(route, None)),
-            Some(Target::Gateway(gateway.clone(), Some(listener.to_owned()))),
-            Some(Target::Gateway(gateway, None)),
-        ]
-        .into_iter()
-        .flatten()
-        .find_map(|target| self.by_target.get(&target))
-        .and_then(|position| Some((*position, self.all.get(*position)?)))
+        let position = self.applied.to_rule(route, rule, rule_name, gateway, listener)?;
+        Some((position, self.all.get(position)?))
     }
 
     /// Reports budgets that no route can ever charge.
@@ -179,88 +140,6 @@ impl Traffic<'_> {
         if !self.charged.is_empty() && !applied.iter().any(|(known, _)| *known == route) {
             let has = self.charged.iter().map(|(_, key)| keys.contains(&key.as_str())).collect();
             applied.push((route, has));
-        }
-    }
-}
-
-/// What a rule without a name is called in `sectionName`.
-fn rule_alias(rule: usize) -> String {
-    format!("rule-{rule}")
-}
-
-fn target(
-    id: &ResourceId,
-    field: &str,
-    reference: &TargetRef,
-    set: &Set,
-    report: &mut Report,
-) -> Option<Target> {
-    let name = format!("{}/{}", id.namespace, reference.name);
-    let section = reference.section_name.as_deref();
-    match (reference.group.as_str(), reference.kind.as_str()) {
-        (GATEWAY_API, "Gateway") => gateway_exists(id, field, &reference.name, section, set, report)
-            .then(|| Target::Gateway(name, reference.section_name.clone())),
-        (GATEWAY_API, "HTTPRoute") | (AI_GATEWAY, "AIGatewayRoute") => {
-            let rules = route_rules(id, field, reference, set, report)?;
-            if let Some(section) = section
-                && !rules.iter().any(|rule| rule.iter().any(|known| known == section))
-            {
-                let names: Vec<&str> =
-                    rules.iter().filter_map(|rule| rule.first().map(String::as_str)).collect();
-                let message =
-                    format!("{} {name} has no rule `{section}`, {}", reference.kind, hint(section, names));
-                report.error(id, format!("{field}.sectionName"), message);
-                return None;
-            }
-            Some(Target::Route(name, reference.section_name.clone()))
-        }
-        (GATEWAY_API, _) if set.platform == Platform::EnvoyGateway => None,
-        (group, kind) => {
-            if ![group, kind].contains(&MISSING) {
-                let message = format!(
-                    "{kind} of group `{group}` cannot be a target; it must be Gateway or HTTPRoute of \
-                     `{GATEWAY_API}`, or AIGatewayRoute of `{AI_GATEWAY}`"
-                );
-                report.error(id, field, message);
-            }
-            None
-        }
-    }
-}
-
-/// The names of each rule of a route, the one that was given first. A policy for an AIGatewayRoute may name the
-/// HTTPRoute that Envoy AI Gateway would make of it, which has the same name.
-fn route_rules(
-    id: &ResourceId,
-    field: &str,
-    reference: &TargetRef,
-    set: &Set,
-    report: &mut Report,
-) -> Option<Vec<Vec<String>>> {
-    let names = |rules: Vec<Option<&String>>| {
-        let both =
-            |(i, name): (usize, Option<&String>)| name.cloned().into_iter().chain([rule_alias(i)]).collect();
-        rules.into_iter().enumerate().map(both).collect()
-    };
-    let ai = set.ai_gateway_routes.find(&id.namespace, &reference.name);
-    let plain = set.http_routes.find(&id.namespace, &reference.name);
-    match (ai, plain) {
-        (Found::One(route), _) => {
-            Some(names(route.spec.rules.iter().map(|rule| rule.name.as_ref()).collect()))
-        }
-        (_, Found::One(route)) if reference.kind == "HTTPRoute" => {
-            Some(names(route.spec.rules.iter().map(|rule| rule.name.as_ref()).collect()))
-        }
-        (Found::Broken, _) | (_, Found::Broken) => None,
-        (Found::Nothing(others), plain) => {
-            let others = match plain {
-                Found::Nothing(plain) if others == "there is none" => plain,
-                _ => others,
-            };
-            let message =
-                format!("{} {}/{} does not exist, {others}", reference.kind, id.namespace, reference.name);
-            report.error(id, format!("{field}.name"), message);
-            None
         }
     }
 }

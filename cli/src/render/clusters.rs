@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::address::Addresses;
 use super::direct::Direct;
-use super::{Options, filter, hosts, kept, proto, secrets, sockets, traffic};
+use super::{Options, filter, hosts, kept, proto, secrets, security, sockets, traffic};
 use crate::plan::{Cluster, Member, Plan, Tls};
 
 pub(super) const HTTP_PROTOCOL_OPTIONS: &str = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -59,11 +59,31 @@ pub(super) fn clusters(plan: &Plan, direct: &Direct<'_>, options: &Options) -> V
         secrets::container_cluster(it, &sds, &options.system_ca)
     });
     backends
+        .chain(security::services(plan, options))
         .chain(secrets::cluster(plan, options))
         .chain(container)
         .chain(hosts::clusters(plan.filter.credentials.values(), system_ca))
         .map(|cluster| proto::any("envoy.config.cluster.v3.Cluster", cluster))
         .collect()
+}
+
+/// A cluster of a service that Envoy itself calls.
+pub(super) fn called(cluster: &Cluster, is_grpc: bool, options: &Options) -> Value {
+    let upstream = Upstream {
+        role: None,
+        system_ca: &options.system_ca,
+        addresses: &Addresses::default(),
+        is_http_1: true,
+    };
+    let mut fields = backends(cluster, &upstream);
+    if is_grpc {
+        let protocol = json!({"explicit_http_config": {"http2_protocol_options": {}}});
+        let options = json!({HTTP_PROTOCOL_OPTIONS: proto::any(HTTP_PROTOCOL_OPTIONS, protocol)});
+        fields
+            .as_object_mut()
+            .map(|fields| fields.insert("typed_extension_protocol_options".to_owned(), options));
+    }
+    fields
 }
 
 /// A cluster of one address, without anything special.

@@ -15,6 +15,7 @@ use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER, PREFIX_KEY_HEADER};
 use super::Options;
 use super::address::Addresses;
 use super::routes::by_model;
+use super::security;
 use crate::check::retries::repeats_connections_only;
 use crate::plan::{Cluster, Plan, Rule};
 
@@ -35,6 +36,7 @@ impl<'a> Direct<'a> {
     pub(super) fn new(plan: &'a Plan, options: &Options) -> Direct<'a> {
         let hosts = || plan.listeners.iter().flat_map(|listener| &listener.virtual_hosts);
         let mut direct = Direct::default();
+        let late = security::authenticated_late(plan);
         // The backend's `:authority` is set before the route is chosen.
         if hosts().all(|host| host.domains == ["*"]) {
             let mut maps = hosts().map(|host| by_model(&host.rules));
@@ -44,7 +46,11 @@ impl<'a> Direct<'a> {
                 let of_model: Vec<_> = rules.iter().filter(|matched| !matched.passes_through()).collect();
                 let [only] = of_model.as_slice() else { continue };
                 let same = |other: &BTreeMap<&str, Vec<_>>| other.get(model) == Some(&rules);
-                if only.takes_all() && has_one_place(plan, &only.rule, options) && rest.iter().all(same) {
+                if only.takes_all()
+                    && !late.contains(only.rule.name.as_str())
+                    && has_one_place(plan, &only.rule, options)
+                    && rest.iter().all(same)
+                {
                     direct.rules.insert(model, &only.rule);
                 }
             }
@@ -123,6 +129,7 @@ fn has_one_place(plan: &Plan, rule: &Rule, options: &Options) -> bool {
     rule.ai
         && one_endpoint
         && limits_see_the_client
+        && security::sees_the_client(plan, rule, |header| changes(plan, rule, header))
         && rule.retry.as_ref().is_none_or(repeats_connections_only)
 }
 
@@ -139,8 +146,13 @@ pub(super) fn local_limits_see_the_client(plan: &Plan, rule: &Rule) -> bool {
 }
 
 fn are_the_clients<'s>(plan: &Plan, rule: &Rule, mut selectors: impl Iterator<Item = &'s Selector>) -> bool {
+    !selectors.any(|selector| changes(plan, rule, &selector.header))
+}
+
+/// Whether a header may be another one once the request is one for the rule's backends.
+fn changes(plan: &Plan, rule: &Rule, header: &str) -> bool {
     let targets = plan.filter.routes.get(&rule.name).map_or(&[][..], |route| &route.targets);
-    !selectors.any(|selector| targets.iter().any(|target| may_change(&plan.filter, target, &selector.header)))
+    targets.iter().any(|target| may_change(&plan.filter, target, header))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use weir_core::headers::PREFIX_KEY_HEADER;
 use super::address::Addresses;
 use super::direct::Direct;
 use super::version::Versions;
-use super::{Error, Form, Options, kept, proto, secrets};
+use super::{Error, Form, Options, kept, proto, secrets, security};
 use crate::plan::Plan;
 
 /// The name of a role's filter in a chain, and of its ECDS resource.
@@ -58,6 +58,7 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
     }
     config.kept_key = kept::key(plan, options);
     config.admin_token = options.admin_token.clone();
+    config.late_identity = security::late_identity_headers(plan);
     config.access_log = options.access_log.is_some();
     config.secret_files = secrets::files_by_name(plan, options);
     let addresses = Addresses::of(plan);

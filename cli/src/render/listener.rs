@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use weir_core::edge::{ANSWER_BROKEN, ANSWER_TOO_LARGE, OWN_DETAILS};
+use weir_core::edge::{ANSWER_BROKEN, ANSWER_TOO_LARGE, OWN_DETAILS, REFUSALS, Refusal};
 use weir_core::endpoint::ClientApi;
 use weir_core::error::{Error as ClientError, Kind as ErrorKind};
 
 use super::form::SecretsBy;
+use super::security::Security;
 use super::{Error, Options, bootstrap, filter, host_names, local_limits, proto, sockets, tls};
 use crate::plan::{Listener, Plan};
 
@@ -75,7 +76,7 @@ pub(super) fn listeners(plan: &Plan, options: &Options) -> Result<Vec<Value>, Er
     for (port, listeners) in ports(plan, options)? {
         let Some(first) = listeners.first() else { continue };
         let chain = |listener: &&Listener| {
-            let mut chain = chain(connection_manager(listener, options));
+            let mut chain = chain(connection_manager(plan, listener, options));
             if let Value::Object(chain) = &mut chain {
                 tls::add_to_chain(chain, listener, options);
             }
@@ -163,9 +164,13 @@ fn chain(manager: Value) -> Value {
     )]})
 }
 
-fn connection_manager(listener: &Listener, options: &Options) -> Value {
+fn connection_manager(plan: &Plan, listener: &Listener, options: &Options) -> Value {
+    let security = Security::of(plan, listener);
+    let mut filters = security.as_ref().map_or_else(Vec::new, |security| security.before(options));
+    filters.push(filter::discovered(options, "edge"));
+    filters.extend(security.iter().flat_map(|security| security.behind(options)));
     // Limits see the model, which the edge sets, and their 429 passes the edge, which gives it the client's shape.
-    let mut filters = vec![filter::discovered(options, "edge"), local_limits::discovered(options)];
+    filters.push(local_limits::discovered(options));
     if options.rate_limit_service.is_some() {
         filters.push(rate_limit(listener, RATE_LIMIT_OPEN, false));
         filters.push(rate_limit(listener, RATE_LIMIT_CLOSED, true));
@@ -179,7 +184,7 @@ fn connection_manager(listener: &Listener, options: &Options) -> Value {
             "route_config_name": listener.name,
             "config_source": proto::config_source(options, &super::rds_path(&listener.name)),
         },
-        "local_reply_config": local_replies(listener.tls.is_some()),
+        "local_reply_config": local_replies(listener.tls.is_some(), security.is_some()),
         // The gateway stands at the edge: nothing a client says about itself is believed, and no address is internal.
         "use_remote_address": true,
         "internal_address_config": {"unix_sockets": false},
@@ -234,7 +239,7 @@ pub(super) fn rate_limit(listener: &Listener, name: &str, fail_closed: bool) -> 
 /// Envoy's own answers get a body, for some have none and the edge could not shape those: it replaces this one by the
 /// client API's own. What the filter itself answered is left as it is: it has no code details (wasm), or `weir`
 /// (native).
-pub(super) fn local_replies(has_tls: bool) -> Value {
+pub(super) fn local_replies(has_tls: bool, has_security: bool) -> Value {
     let mut mappers = past_filters(
         &format!("response.code_details.startsWith('{ANSWER_BROKEN}')"),
         &ClientError::bad_answer("the backend broke off its answer"),
@@ -251,6 +256,9 @@ pub(super) fn local_replies(has_tls: bool) -> Value {
         mappers.extend(past_filters(host_names::CONDITION, &host_names::error()));
     }
     mappers.extend(overloaded());
+    if has_security {
+        mappers.extend(REFUSALS.iter().flat_map(refused));
+    }
     mappers.push(json!({
         "filter": {"extension_filter": cel(&format!(
             "response.code >= 400 && !(response.code_details in ['', '{OWN_DETAILS}'])"
@@ -273,6 +281,7 @@ fn past_filters(expression: &str, error: &ClientError) -> Vec<Value> {
     let mapper = |expression: &str, api| {
         // A percent sign begins a command of the format.
         let text = String::from_utf8_lossy(&error.body(api)).replace('%', "%%");
+        let text = text.replace(REASON, "%LOCAL_REPLY_BODY%");
         json!({
             "filter": {"extension_filter": cel(expression)},
             "status_code": error.status(),
@@ -293,6 +302,20 @@ fn past_filters(expression: &str, error: &ClientError) -> Vec<Value> {
     mappers.push(mapper(expression, ClientApi::default()));
     mappers
 }
+
+/// A filter in front of the edge does not let a request in.
+fn refused(refusal: &Refusal) -> Vec<Value> {
+    let Refusal { status, begins, ends, message, has_reason } = refusal;
+    let expression = format!(
+        "response.code == {status} && response.code_details.startsWith('{begins}') && \
+         response.code_details.endsWith('{ends}')"
+    );
+    let reason = if *has_reason { format!(": {REASON}") } else { String::new() };
+    past_filters(&expression, &ClientError::provider(*status, None, format!("{message}{reason}")))
+}
+
+/// Stands for Envoy's own words until the text is made.
+const REASON: &str = "{reason}";
 
 /// Envoy has no memory left for a request.
 fn overloaded() -> Vec<Value> {

@@ -31,6 +31,7 @@ mod routes;
 #[cfg(test)]
 mod sample;
 mod secrets;
+pub mod security;
 mod sockets;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,7 @@ pub use files::{File, Files};
 pub use form::{Filter, Form};
 pub use overload::Room;
 pub use secrets::SECRETS_CLUSTER;
+use security::Security;
 pub use version::Salt;
 
 #[cfg(test)]
@@ -84,11 +86,13 @@ pub fn ecds_path(role: &str) -> String {
 /// The file of the routes of one listener. Kubernetes names hold no `_`, so no two listeners share one.
 #[must_use]
 pub fn rds_path(listener: &str) -> String {
-    let name: String = listener
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' })
-        .collect();
-    format!("xds/rds-{name}.json")
+    format!("xds/rds-{}.json", file_name(listener))
+}
+
+/// What the files of a listener have in their names.
+fn file_name(listener: &str) -> String {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    listener.chars().map(|c| if allowed(c) { c } else { '_' }).collect()
 }
 
 /// What rendering needs besides the plan: this machine's paths and the command line's wishes.
@@ -152,6 +156,9 @@ pub fn envoy(plan: &Plan, options: &Options) -> Result<Files, Error> {
     for listener in &plan.listeners {
         let routes = routes::route_configuration(plan, &direct, listener, options);
         files.insert(rds_path(&listener.name), &discovery(vec![routes]));
+        if let Some(security) = Security::of(plan, listener) {
+            security.insert(&mut files);
+        }
     }
     files.insert(CDS, &discovery(clusters::clusters(plan, &direct, options)));
 

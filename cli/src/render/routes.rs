@@ -8,6 +8,7 @@ use weir_core::headers::{CLUSTER_HEADER, MODEL_HEADER};
 
 use super::direct::{self, Direct};
 use super::host_names::HostNames;
+use super::security::{self, Security};
 use super::{Options, kept, listener, proto, ratelimit, sockets, traffic};
 use crate::plan::{
     Cluster, HeaderMatch, Listener, Match, MatchedRule, PathMatch, Plan, Retry, Rule, ValueMatch, VirtualHost,
@@ -25,7 +26,11 @@ pub(super) fn route_configuration(
     listener: &Listener,
     options: &Options,
 ) -> Value {
-    let context = Context { plan, direct, listener, options };
+    let security = Security::of(plan, listener);
+    // What Envoy says about the client is for the gateway's own use.
+    let mut removed = vec!["x-envoy-external-address", "x-envoy-internal"];
+    removed.extend(security.is_some().then_some(security::POLICY_HEADER));
+    let context = Context { plan, direct, listener, security, options };
     let names = HostNames::of(plan, listener);
     let own = listener.virtual_hosts.iter().enumerate().filter_map(|(index, host)| {
         let domains = names.own(&host.domains);
@@ -40,8 +45,7 @@ pub(super) fn route_configuration(
             "virtual_hosts": hosts,
             // Gateway API: "the port is ignored" when a host name is compared with the Host header.
             "ignore_port_in_host_matching": true,
-            // What Envoy says about the client is for the gateway's own use.
-            "request_headers_to_remove": ["x-envoy-external-address", "x-envoy-internal"],
+            "request_headers_to_remove": removed,
         }),
     )
 }
@@ -50,6 +54,7 @@ struct Context<'a> {
     plan: &'a Plan,
     direct: &'a Direct<'a>,
     listener: &'a Listener,
+    security: Option<Security<'a>>,
     options: &'a Options,
 }
 
@@ -57,22 +62,28 @@ impl Context<'_> {
     /// Rules for a model by name become a map, so that ten thousand models cost what ten do; without any, a list will
     /// do.
     fn virtual_host(&self, name: &str, domains: &[&String], host: &VirtualHost) -> Value {
+        let cors = self.security.as_ref().and_then(|_| security::of_host(self.plan, self.listener, host));
+        let (of_filters, rest) = cors.unzip();
         let mut fields = json!({"name": name, "domains": domains});
         let (key, value) = if host.rules.iter().any(|rule| model(&rule.matches).is_some()) {
-            ("matcher", self.matcher(&host.rules))
+            ("matcher", self.matcher(&host.rules, rest))
         } else {
-            ("routes", self.list(host.rules.iter()).into())
+            ("routes", self.list(host.rules.iter()).into_iter().chain(rest).collect())
         };
         if let Value::Object(fields) = &mut fields {
             fields.insert(key.to_owned(), value);
+            if let Some(of_filters) = of_filters {
+                fields.insert("typed_per_filter_config".to_owned(), of_filters.into());
+            }
         }
         fields
     }
 
-    fn matcher(&self, rules: &[MatchedRule]) -> Value {
+    /// `last` takes what no rule does.
+    fn matcher(&self, rules: &[MatchedRule], last: Option<Value>) -> Value {
         let map: Map<String, Value> = by_model(rules)
             .into_iter()
-            .map(|(model, rules)| (model.to_owned(), self.action(rules)))
+            .map(|(model, rules)| (model.to_owned(), action(self.list(rules.into_iter()))))
             .collect();
         let any_model = rules.iter().filter(|rule| model(&rule.matches).is_none());
         let mut matcher = json!({
@@ -87,23 +98,13 @@ impl Context<'_> {
                 "exact_match_map": {"map": map},
             },
         });
-        let rest: Vec<&MatchedRule> = any_model.collect();
+        let rest: Vec<Value> = self.list(any_model).into_iter().chain(last).collect();
         if !rest.is_empty()
             && let Value::Object(fields) = &mut matcher
         {
-            fields.insert("on_no_match".to_owned(), self.action(rest));
+            fields.insert("on_no_match".to_owned(), action(rest));
         }
         matcher
-    }
-
-    fn action(&self, rules: Vec<&MatchedRule>) -> Value {
-        let mut routes = self.list(rules.into_iter());
-        let (name, config) = if routes.len() == 1 {
-            ("route", routes.pop().map(|route| proto::any(ROUTE, route)))
-        } else {
-            ("routes", Some(proto::any("envoy.config.route.v3.RouteList", json!({"routes": routes}))))
-        };
-        json!({"action": {"name": name, "typed_config": config}})
     }
 
     fn list<'r>(&self, rules: impl Iterator<Item = &'r MatchedRule>) -> Vec<Value> {
@@ -156,10 +157,14 @@ impl Context<'_> {
             add_header_condition(&mut matches, made);
         }
         route.insert("match".to_owned(), matches);
+        let mut of_filters = self.security.as_ref().map_or_else(Map::new, |security| security.of_route(rule));
         let cluster = rule.cluster.and_then(|index| self.plan.clusters.get(index));
         let Some(cluster) = cluster else {
             // Gateway API: a rule without backends that could serve is a 500.
             route.insert("direct_response".to_owned(), json!({"status": 500}));
+            if !of_filters.is_empty() {
+                route.insert("typed_per_filter_config".to_owned(), of_filters.into());
+            }
             return Value::Object(route);
         };
 
@@ -193,10 +198,22 @@ impl Context<'_> {
         {
             let closed = rule.limits_fail_closed || self.options.rate_limit_fail_closed;
             let filter = if closed { listener::RATE_LIMIT_CLOSED } else { listener::RATE_LIMIT_OPEN };
-            route.insert("typed_per_filter_config".to_owned(), json!({filter: limits}));
+            of_filters.insert(filter.to_owned(), limits);
+        }
+        if !of_filters.is_empty() {
+            route.insert("typed_per_filter_config".to_owned(), of_filters.into());
         }
         Value::Object(route)
     }
+}
+
+fn action(mut routes: Vec<Value>) -> Value {
+    let (name, config) = if routes.len() == 1 {
+        ("route", routes.pop().map(|route| proto::any(ROUTE, route)))
+    } else {
+        ("routes", Some(proto::any("envoy.config.route.v3.RouteList", json!({"routes": routes}))))
+    };
+    json!({"action": {"name": name, "typed_config": config}})
 }
 
 /// The listener's idle timeout also runs while an answer is waited for. Where the rule allows an attempt more time than

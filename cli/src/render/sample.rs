@@ -67,6 +67,7 @@ pub(super) fn rule(name: &str, cluster: usize) -> Rule {
         limits_fail_closed: false,
         local_limits: vec![],
         policy: None,
+        security: None,
     }
 }
 
@@ -180,6 +181,7 @@ pub(super) fn plan() -> Plan {
             request_received_timeout: None,
             idle_timeout: None,
             stream_idle_timeout: None,
+            security: None,
             virtual_hosts: vec![VirtualHost {
                 domains: vec!["*".into()],
                 rules: vec![
@@ -219,6 +221,7 @@ pub(super) fn plan() -> Plan {
             )),
         }),
         traffic_policies: [].into(),
+        security: Vec::new(),
     }
 }
 

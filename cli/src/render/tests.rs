@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::sample::{self, plan, rule};
 use super::*;
+use crate::check::{Environment, Source, compile};
 use crate::plan::{Cluster, Limit, Listener, Match, MatchedRule, Member, PathMatch};
 
 pub(super) fn options() -> Options {
@@ -320,4 +321,50 @@ fn a_retry_chooses_another_host_only_where_there_may_be_one() {
     assert_eq!(of(vec![one("models.internal", 0)]), (true, false), "a name may stand for several");
     assert_eq!(of(vec![one("10.0.0.1", 0), one("10.0.0.2", 0)]), (true, false));
     assert_eq!(of(vec![one("10.0.0.1", 0), one("10.0.0.2", 1)]), (true, true));
+}
+
+/// Models of two policies and a plain route of a third: each is asked for behind the edge, and in front of it what the
+/// Gateway's policy asks for where a request belongs to no route.
+#[test]
+fn what_security_policies_say() {
+    let text = include_str!("../../tests/resources/security.yaml").to_owned();
+    let source = Source { name: "security.yaml".to_owned(), text };
+    let plan = compile(&[source], &Environment::default()).plan.unwrap();
+    let options = Options { rate_limit_service: None, ..with_module() };
+    let files = envoy(&plan, &options).unwrap();
+    for (path, file) in files.iter().filter(|(path, _)| path.contains("security-") || path.contains("rds-")) {
+        insta::assert_snapshot!(format!("security_{}", path.replace('/', "_")), file.content);
+        assert_eq!(file.secret, path.contains("security-"), "{path}");
+    }
+    let holding: Vec<&str> =
+        files.iter().filter(|(_, file)| file.content.contains("hush")).map(|(path, _)| path).collect();
+    assert_eq!(holding, ["xds/ecds-security-default_edge_http-api-key.json"]);
+    let manager =
+        &json_of(&files, BOOTSTRAP)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+    let chain = manager["typed_config"]["http_filters"].as_array().unwrap();
+    let names: Vec<&str> = chain.iter().map(|filter| filter["name"].as_str().unwrap()).collect();
+    insta::assert_snapshot!("security_chain", names.join("\n"));
+}
+
+/// With one policy for all nobody is asked for behind the edge, and a model keeps its direct way.
+#[test]
+fn one_policy_for_all_is_asked_in_front_of_the_edge() {
+    let text = include_str!("../../tests/resources/security.yaml");
+    let own = |document: &&str| {
+        let is_other = document.contains("kind: SecurityPolicy") && !document.contains("name: all}");
+        !is_other && !document.contains("kind: HTTPRoute\n")
+    };
+    let text = text.split("---\n").filter(own).collect::<Vec<_>>().join("---\n");
+    let source = Source { name: "security.yaml".to_owned(), text };
+    let plan = compile(&[source], &Environment::default()).plan.unwrap();
+    let files = envoy(&plan, &Options { rate_limit_service: None, ..with_module() }).unwrap();
+    let keys = resources(&files, "xds/ecds-security-default_edge_http-api-key.json");
+    let matcher = &keys[0]["typed_config"]["xds_matcher"];
+    let map = matcher["matcher_tree"]["exact_match_map"]["map"].as_object().unwrap();
+    let asks = |policy: &str| map[policy].to_string().contains("sk-hush-ann");
+    let front = map.keys().find(|name| name.len() > 1 && name.starts_with('-')).unwrap();
+    assert!(asks(front) && !asks("default/all api-key"));
+    assert!(matcher["on_no_match"].to_string().contains("weir.security.nobody"));
+    let routes = resources(&files, &rds_path("default/edge/http"));
+    assert!(routes[0].to_string().contains("cluster_header"), "{routes:#?}");
 }

@@ -31,6 +31,7 @@ pub enum Kind {
     Backend,
     BackendTrafficPolicy,
     ClientTrafficPolicy,
+    SecurityPolicy,
     EnvoyProxy,
     Secret,
     ConfigMap,
@@ -53,6 +54,7 @@ impl Kind {
             Kind::Backend => "Backend",
             Kind::BackendTrafficPolicy => "BackendTrafficPolicy",
             Kind::ClientTrafficPolicy => "ClientTrafficPolicy",
+            Kind::SecurityPolicy => "SecurityPolicy",
             Kind::EnvoyProxy => "EnvoyProxy",
             Kind::Secret => "Secret",
             Kind::ConfigMap => "ConfigMap",
@@ -87,6 +89,7 @@ const READ: &[(&str, Kind, &[&str])] = &[
     (ENVOY_GATEWAY, Kind::Backend, &["v1alpha1"]),
     (ENVOY_GATEWAY, Kind::BackendTrafficPolicy, &["v1alpha1"]),
     (ENVOY_GATEWAY, Kind::ClientTrafficPolicy, &["v1alpha1"]),
+    (ENVOY_GATEWAY, Kind::SecurityPolicy, &["v1alpha1"]),
     (ENVOY_GATEWAY, Kind::EnvoyProxy, &["v1alpha1"]),
     ("", Kind::Secret, &["v1"]),
     ("", Kind::ConfigMap, &["v1"]),
@@ -105,7 +108,6 @@ const NOT_YET: &[(&str, &str)] = &[
     (AI_GATEWAY, "GatewayConfig"),
     (ENVOY_GATEWAY, "EnvoyExtensionPolicy"),
     (ENVOY_GATEWAY, "EnvoyPatchPolicy"),
-    (ENVOY_GATEWAY, "SecurityPolicy"),
     (ENVOY_GATEWAY, "HTTPRouteFilter"),
     (ENVOY_GATEWAY, "EnvoyGateway"),
 ];
@@ -116,10 +118,24 @@ pub fn group_of(kind: &str) -> &'static str {
     READ.iter().find(|(_, known, _)| known.name() == kind).map_or("", |(group, ..)| group)
 }
 
+/// What is done on Envoy Gateway with what is its own.
+const PASSED_ON: &str = "it is Envoy Gateway's own and passed on as it is";
+
 /// Sorts a resource by its `apiVersion` and `kind`.
 #[must_use]
 pub fn treatment(api_version: &str, kind: &str, platform: Platform) -> Treatment {
     let (group, version) = api_version.rsplit_once('/').unwrap_or(("", api_version));
+    if (group, kind) == (ENVOY_GATEWAY, Kind::SecurityPolicy.name()) {
+        match platform {
+            Platform::Here => {}
+            Platform::EnvoyGateway => return Treatment::Harmless(PASSED_ON),
+            Platform::Istio => {
+                let message = "SecurityPolicy is not supported on Istio; use its RequestAuthentication and \
+                               AuthorizationPolicy";
+                return Treatment::Refused(message.to_owned());
+            }
+        }
+    }
     if let Some((_, known, versions)) = READ.iter().find(|(g, k, _)| *g == group && k.name() == kind) {
         if versions.contains(&version) {
             return Treatment::Read(*known);
@@ -136,7 +152,7 @@ pub fn treatment(api_version: &str, kind: &str, platform: Platform) -> Treatment
         ));
     }
     if platform == Platform::EnvoyGateway && NOT_YET.contains(&(group, kind)) && group != AI_GATEWAY {
-        return Treatment::Harmless("it is Envoy Gateway's own and passed on as it is");
+        return Treatment::Harmless(PASSED_ON);
     }
     if NOT_YET.contains(&(group, kind)) {
         return Treatment::Refused(format!("{kind} is not supported yet; take it out of these files"));

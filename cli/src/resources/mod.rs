@@ -19,6 +19,7 @@ pub mod limits;
 pub mod pass_through;
 pub mod platform;
 pub mod secret;
+pub mod security;
 pub mod set;
 pub mod source;
 pub mod traffic;

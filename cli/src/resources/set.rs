@@ -20,6 +20,7 @@ use super::gateway::{
 use super::kinds::{Kind, Treatment, treatment};
 use super::platform::Platform;
 use super::secret::{self, KeyedValues, ServiceSpec};
+use super::security::SecurityPolicySpec;
 use super::source::Source;
 use super::traffic::BackendTrafficPolicySpec;
 use super::{exported, unsupported, yaml};
@@ -174,6 +175,7 @@ pub struct Set {
     pub backends: Resources<BackendSpec>,
     pub backend_traffic_policies: Resources<BackendTrafficPolicySpec>,
     pub client_traffic_policies: Resources<ClientTrafficPolicySpec>,
+    pub security_policies: Resources<SecurityPolicySpec>,
     pub envoy_proxies: Resources<()>,
     pub secrets: Resources<KeyedValues>,
     pub config_maps: Resources<KeyedValues>,
@@ -351,6 +353,9 @@ impl Set {
             }
             Kind::ClientTrafficPolicy => {
                 read(&mut self.client_traffic_policies, kind, id, created, value, platform, report);
+            }
+            Kind::SecurityPolicy => {
+                read(&mut self.security_policies, kind, id, created, value, platform, report);
             }
             Kind::EnvoyProxy => self.envoy_proxies.add(id, created, Some(())),
             Kind::Service => self.services.add(id, created, Some(secret::service(&value))),

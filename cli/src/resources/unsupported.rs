@@ -31,6 +31,8 @@ const fn value(kind: Kind, path: &'static str, value: &'static str, advice: &'st
 
 const PROTOCOLS: &str = "write `HTTP` or `HTTPS`";
 const ROUTE_ONLY: &str = "name each resource in `targetRefs`";
+const WHOLE_POLICY: &str =
+    "write everything into the policy of the route, which replaces that of the Gateway";
 const BALANCERS: &str = "use RoundRobin, Random, LeastRequest or ConsistentHash";
 const COST: &str =
     "each request counts 1; for tokens use `global`, which counts locally where there is no Redis";
@@ -111,11 +113,7 @@ const REFUSED: &[Field] = &[
     field(Kind::Backend, "spec.endpoints[].hostname", ""),
     field(Kind::Backend, "spec.endpoints[].zone", ""),
     field(Kind::BackendTrafficPolicy, "spec.targetSelectors", ROUTE_ONLY),
-    field(
-        Kind::BackendTrafficPolicy,
-        "spec.mergeType",
-        "write everything into the policy of the route, which replaces that of the Gateway",
-    ),
+    field(Kind::BackendTrafficPolicy, "spec.mergeType", WHOLE_POLICY),
     field(Kind::BackendTrafficPolicy, "spec.admissionControl", ""),
     field(Kind::BackendTrafficPolicy, "spec.bandwidthLimit", ""),
     field(Kind::BackendTrafficPolicy, "spec.compression", ""),
@@ -270,6 +268,27 @@ const REFUSED: &[Field] = &[
         "compare `dnsNames`, `emailAddresses`, `ipAddresses` or `uris`",
     ),
     field(Kind::ClientTrafficPolicy, "spec.tls.fingerprints", ""),
+    field(Kind::SecurityPolicy, "spec.targetSelectors", ROUTE_ONLY),
+    field(Kind::SecurityPolicy, "spec.mergeType", WHOLE_POLICY),
+    field(Kind::SecurityPolicy, "spec.oidc", "log in elsewhere, and take the tokens by `jwt`"),
+    field(Kind::SecurityPolicy, "spec.csrf", "browsers send no keys by themselves; use `cors`"),
+    field(Kind::SecurityPolicy, "spec.jwt.providers[].remoteJWKS.backendRef", "use `backendRefs`"),
+    field(Kind::SecurityPolicy, "spec.jwt.providers[].remoteJWKS.backendSettings", ""),
+    field(Kind::SecurityPolicy, "spec.extAuth.contextExtensions", ""),
+    field(Kind::SecurityPolicy, "spec.extAuth.includeRouteMetadata", ""),
+    field(Kind::SecurityPolicy, "spec.extAuth.grpc.backendSettings", "set `timeout` of `extAuth`"),
+    field(Kind::SecurityPolicy, "spec.extAuth.http.backendSettings", "set `timeout` of `extAuth`"),
+    field(
+        Kind::SecurityPolicy,
+        "spec.extAuth.http.pathOverride",
+        "use `path`, which stands before the request's own",
+    ),
+    field(Kind::SecurityPolicy, "spec.authorization.rules[].cel", "use `principal` and `operation`"),
+    field(
+        Kind::SecurityPolicy,
+        "spec.authorization.rules[].principal.clientIPGeoLocations",
+        "use `clientCIDRs`",
+    ),
 ];
 
 /// What is refused besides where Istio has the listeners.

@@ -361,7 +361,7 @@ fn envoy(parts: &Parts, wishes: &Wishes, options: &Options) -> Program {
     }
     program.essential = true;
     program.reopens_logs = true;
-    program.chatter = |line| is_missing_charge(line) || is_about_abi(line);
+    program.chatter = |line| is_missing_charge(line) || is_about_abi(line) || is_about_keys(line);
     program
 }
 
@@ -376,6 +376,11 @@ fn is_missing_charge(line: &str) -> bool {
 /// Envoy before 1.40 calls the module's version of the ABI deprecated, though that contains its own.
 fn is_about_abi(line: &str) -> bool {
     line.contains("Dynamic module ABI version")
+}
+
+/// Envoy calls the filter of API keys unfinished, once for each key.
+fn is_about_keys(line: &str) -> bool {
+    line.contains("api_key_auth.proto' marked as work-in-progress")
 }
 
 fn rate_limit_service(parts: &Parts, wishes: &Wishes, redis: &str, options: &Options) -> Program {

@@ -79,6 +79,12 @@ impl Reload {
         let changed: Vec<(&str, &File)> =
             files.iter().filter(|(path, file)| self.running.get(path) != Some(*file)).collect();
         let fixed = changed.iter().any(|(path, _)| *path == BOOTSTRAP);
+        if let Some(routes) = self.unguarded(&files) {
+            return Err(Refused::Files(format!(
+                "the listener of {routes} has a SecurityPolicy for the first time, and no place for its filters: that is \
+                 taken over by a restart only"
+            )));
+        }
         if let Err(why) = self.take(&changed, &files) {
             self.put_back(&changed);
             let new = changed.iter().map(|(path, _)| *path).filter(|path| self.running.get(path).is_none());
@@ -94,8 +100,8 @@ impl Reload {
         self.running = running;
         if fixed {
             say(
-                "the listeners changed (their ports, TLS, buffer limits, timeouts, or which there are); that is taken over by a restart \
-                 only, the old ones stay until then",
+                "the listeners changed (their ports, TLS, buffer limits, timeouts, which there are, or whether they have a \
+                 SecurityPolicy); that is taken over by a restart only, the old ones stay until then",
             );
         }
         let paths: Vec<&str> =
@@ -106,6 +112,14 @@ impl Reload {
                 format!("reloaded: {} taken over in {} ms", paths.join(", "), begin.elapsed().as_millis())
             }
         })
+    }
+
+    /// The routes of a listener that runs without places for the filters that it is to have. They would let everybody
+    /// in.
+    fn unguarded<'f>(&self, files: &'f Files) -> Option<&'f str> {
+        let is_new = |path: &str| files.get(path).is_some() && self.running.get(path).is_none();
+        let mut routes = files.iter().map(|(path, _)| path).filter(|path| self.running.get(path).is_some());
+        routes.find(|path| render::security::mark(path).is_some_and(|mark| is_new(&mark)))
     }
 
     /// Removes clusters whose time is over.

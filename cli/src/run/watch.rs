@@ -1,8 +1,9 @@
-//! When resources changed: looked at twice a second, and taken up once they stay as they are.
+//! When resources changed: looked at four times a second, and taken up once they stay as they are.
 
 use std::time::{Duration, Instant};
 
-const PAUSE: Duration = Duration::from_millis(500);
+/// A key that is taken away is to be of no use after a second: that is two of these, and what Envoy takes.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Between attempts to take up what could not be for reasons of its surroundings; doubled from the first to the
 /// longest.

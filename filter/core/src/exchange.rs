@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use crate::chat::Losses;
 use crate::codec::json_array::JsonArray;
-use crate::config::Route;
+use crate::config::{Config, Route};
+use crate::edge::identity;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
 use crate::headers::{Headers, MODEL_HEADER, Text, USER_HEADER};
@@ -254,6 +255,23 @@ impl Exchange {
             return Some(Cow::Borrowed(first));
         }
         Some(Cow::Owned(format!("{first},{}", rest.join(","))))
+    }
+
+    /// Takes over who the request is from, where filters behind the edge role have found it out: `now` are the headers
+    /// that it has by now. The client's own were taken off.
+    pub fn learn_identity(&mut self, config: &Config, now: &Headers) {
+        if self.attempts.begun > 0 {
+            return;
+        }
+        for name in &config.late_identity {
+            if let Some(value) = now.get(name) {
+                let value = identity::bounded(value);
+                self.client.headers.set(name, &value);
+                if name == USER_HEADER {
+                    self.routed.user = value.into_owned();
+                }
+            }
+        }
     }
 
     /// Another attempt begins, at `now_ms`. Whether it is the first. Each may take `limit_ms`.

@@ -173,6 +173,12 @@ impl Headers {
         (!values.is_empty()).then(|| values.join(separator))
     }
 
+    /// Sets `name`, in the place of every value that it has.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let others = self.iter().filter(|(key, _)| *key != name);
+        *self = others.chain([(name, value)]).collect();
+    }
+
     /// Puts `value` in the place of every value of `name`.
     pub fn replace(&mut self, name: &str, value: &str) {
         let replaced = self.iter().map(|(key, old)| (key, if key == name { value } else { old }));

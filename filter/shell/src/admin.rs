@@ -66,7 +66,9 @@ impl Admin {
             (Access::Open, _) => return None,
             (Access::Guarded(token), Some(authorization)) if token.is_in(authorization) => return None,
             (Access::Closed, _) => "the configuration of the gateway cannot be read; its log says why",
-            (Access::Guarded(_), None) => "send `authorization: Bearer TOKEN` with the token of --admin-token-file",
+            (Access::Guarded(_), None) => {
+                "send `authorization: Bearer TOKEN` with the token of --admin-token-file"
+            }
             (Access::Guarded(_), Some(_)) => {
                 "the token in `authorization: Bearer TOKEN` is not that of --admin-token-file"
             }

@@ -114,6 +114,9 @@ impl BackendFilter {
             let message = "the edge role of the gateway has not seen this request";
             return Reply::of_error(&Error::new(Kind::Internal, message), ClientApi::default()).into();
         };
+        if !self.config.late_identity.is_empty() {
+            exchange.borrow_mut().learn_identity(&self.config, &host.headers(Map::Request));
+        }
         let (route, target) = (host.route_name(), host.target());
         let place = Place { route: &route, target: &target };
         let attempt = match Attempt::begin(&self.config, &exchange, place, host.store(), now_ms) {

@@ -199,6 +199,29 @@ def client_traffic(name="clients", listener=None, **spec):
     return resource(ENVOY, "ClientTrafficPolicy", name, {"targetRefs": [target], **spec})
 
 
+def of_route(name, kind="HTTPRoute"):
+    group = "aigateway.envoyproxy.io" if kind == "AIGatewayRoute" else "gateway.networking.k8s.io"
+    return {"group": group, "kind": kind, "name": name}
+
+
+def security_policy(name, *targets, **spec):
+    return resource(ENVOY, "SecurityPolicy", name, {"targetRefs": list(targets or [of_gateway()]), **spec})
+
+
+def key_of(client, *headers, **more):
+    """`apiKeyAuth` with the keys of the Secret `client`."""
+    places = [{"headers": list(headers or ["authorization"])}]
+    return {"credentialRefs": [{"name": client}], "extractFrom": places, **more}
+
+
+def plain_route(name, path, backend):
+    """An HTTPRoute for what is below a path."""
+    reference = {"group": "gateway.envoyproxy.io", "kind": "Backend", "name": f"{backend}-endpoint"}
+    matches = [{"path": {"type": "PathPrefix", "value": path}}]
+    rules = [{"matches": matches, "backendRefs": [reference]}]
+    return resource(GATEWAY, "HTTPRoute", name, {"parentRefs": [of_gateway()], "rules": rules})
+
+
 CLAUDE = "anthropic.claude-3-haiku-20240307-v1:0"
 
 

@@ -18,6 +18,7 @@ use crate::resources::ai::{BackendSecurityPolicySpec, SecurityKind};
 use crate::resources::decode::MISSING;
 use crate::resources::gateway::ObjectRef;
 use crate::resources::kinds::AI_GATEWAY;
+use crate::resources::secret::KeyedValues;
 use crate::resources::set::{Found, Resource};
 use crate::resources::{Report, ResourceId, Set};
 
@@ -291,6 +292,32 @@ pub(super) fn is_elsewhere(id: &ResourceId, reference: &ObjectRef, set: &Set) ->
     set.platform.is_cluster() && matches!(set.secrets.find(namespace, &reference.name), Found::Nothing(_))
 }
 
+/// The Secret that a reference leads to.
+pub(super) fn secret_of<'a>(
+    id: &ResourceId,
+    field: &str,
+    reference: &ObjectRef,
+    set: &'a Set,
+    report: &mut Report,
+) -> Option<&'a Resource<KeyedValues>> {
+    if reference.group.as_deref().is_some_and(|group| !group.is_empty())
+        || reference.kind.as_deref().is_some_and(|kind| kind != "Secret")
+    {
+        report.error(id, field, "must name a Secret");
+        return None;
+    }
+    let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
+    match set.secrets.find(namespace, &reference.name) {
+        Found::Broken => None,
+        Found::Nothing(others) => {
+            let message = format!("Secret {namespace}/{} does not exist, {others}", reference.name);
+            report.error(id, format!("{field}.name"), message);
+            None
+        }
+        Found::One(secret) => Some(secret),
+    }
+}
+
 /// The value that a reference leads to.
 pub(super) fn secret_value<'a>(
     id: &ResourceId,
@@ -316,37 +343,18 @@ pub(super) fn secret_text<'a>(
     set: &'a Set,
     report: &mut Report,
 ) -> Option<(&'a ResourceId, &'a SecretValue)> {
-    if reference.group.as_deref().is_some_and(|group| !group.is_empty())
-        || reference.kind.as_deref().is_some_and(|kind| kind != "Secret")
-    {
-        report.error(id, field, "must name a Secret");
-        return None;
-    }
-    let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
-    match set.secrets.find(namespace, &reference.name) {
-        Found::Broken => None,
-        Found::Nothing(others) => {
-            let message = format!("Secret {namespace}/{} does not exist, {others}", reference.name);
-            report.error(id, format!("{field}.name"), message);
+    let secret = secret_of(id, field, reference, set, report)?;
+    match secret.spec.get(key) {
+        Some(value) => Some((&secret.id, value)),
+        None if report.has_error(&secret.id, "data") || report.has_error(&secret.id, "stringData") => None,
+        None => {
+            let keys: Vec<String> = secret.spec.keys().map(|key| format!("`{key}`")).collect();
+            let keys =
+                if keys.is_empty() { "is empty".to_owned() } else { format!("has only {}", keys.join(", ")) };
+            let message = format!("{id} needs the key `{key}`, and the Secret {keys}");
+            report.error(&secret.id, "stringData", message);
             None
         }
-        Found::One(secret) => match secret.spec.get(key) {
-            Some(value) => Some((&secret.id, value)),
-            None if report.has_error(&secret.id, "data") || report.has_error(&secret.id, "stringData") => {
-                None
-            }
-            None => {
-                let keys: Vec<String> = secret.spec.keys().map(|key| format!("`{key}`")).collect();
-                let keys = if keys.is_empty() {
-                    "is empty".to_owned()
-                } else {
-                    format!("has only {}", keys.join(", "))
-                };
-                let message = format!("{id} needs the key `{key}`, and the Secret {keys}");
-                report.error(&secret.id, "stringData", message);
-                None
-            }
-        },
     }
 }
 

@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use chrono::DateTime;
-use weir_core::config::{Cost, CostType, Model, Target};
+use weir_core::config::{Cost, CostType, Model, Selector, Target};
 
 use super::super::mutations;
 use super::super::retries::check_timeouts;
-use super::matches::{self, MODEL_HEADER};
-use super::{AiDraft, Compiler, Draft};
-use crate::plan::{Match, Member, ValueMatch};
+use super::matches;
+use super::{AiDraft, Compiler, Draft, exact_model};
+use crate::plan::{HeaderMatch, Match, Member, ValueMatch};
 use crate::resources::ai::{AiBackendRef, AiGatewayRouteSpec, AiRule, CostKind, LlmRequestCost};
 use crate::resources::decode::MISSING;
 use crate::resources::kinds::AI_GATEWAY;
@@ -81,16 +81,30 @@ impl Compiler<'_, '_> {
             return;
         }
         let owned_by = rule.models_owned_by.as_deref().unwrap_or(OWNED_BY);
-        for header in matches.iter().flat_map(|(_, matches)| &matches.headers) {
-            if let (MODEL_HEADER, ValueMatch::Exact(id)) = (header.name.as_str(), &header.value) {
-                self.filter.models.push(Model {
-                    id: id.clone(),
-                    owned_by: owned_by.to_owned(),
-                    created,
-                    hostnames: hostnames.to_vec(),
-                });
-            }
+        for (_, matches) in matches {
+            let Some(id) = exact_model(matches) else { continue };
+            self.filter.models.push(Model {
+                id: id.to_owned(),
+                owned_by: owned_by.to_owned(),
+                created,
+                hostnames: hostnames.to_vec(),
+                headers: self.identities(matches),
+            });
         }
+    }
+
+    /// What a match asks for of who a request is from. Of a pattern no more than that there is something.
+    fn identities(&self, matches: &Match) -> Vec<Selector> {
+        let says_who =
+            |header: &&HeaderMatch| self.security.identity_headers().any(|name| name == header.name);
+        let selector = |header: &HeaderMatch| Selector {
+            header: header.name.clone(),
+            exact: match &header.value {
+                ValueMatch::Exact(value) => Some(value.clone()),
+                ValueMatch::Regex(_) => None,
+            },
+        };
+        matches.headers.iter().filter(says_who).map(selector).collect()
     }
 
     /// The members of the cluster and the targets of the filter, in the same order.
@@ -272,8 +286,9 @@ fn seconds(text: &str) -> Option<i64> {
     DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp())
 }
 
-/// Lists each model once for each set of host names.
+/// Lists each model once for each set of host names and of who may use it.
 pub fn without_repetition(models: Vec<Model>) -> Vec<Model> {
     let mut seen = HashSet::new();
-    models.into_iter().filter(|model| seen.insert((model.id.clone(), model.hostnames.clone()))).collect()
+    let key = |model: &Model| (model.id.clone(), model.hostnames.clone(), model.headers.clone());
+    models.into_iter().filter(|model| seen.insert(key(model))).collect()
 }

@@ -1,11 +1,10 @@
 //! HTTPRoutes: plain proxying beside the models.
 
+use super::super::plain;
 use super::super::retries::check_timeouts;
 use super::{Compiler, Draft, matches};
 use crate::plan::{Endpoint, Match, Member};
-use crate::resources::decode::MISSING;
 use crate::resources::gateway::{HttpBackendRef, HttpMatch, HttpRouteSpec, HttpRule};
-use crate::resources::kinds::ENVOY_GATEWAY;
 use crate::resources::set::{Found, Resource};
 use crate::resources::{Platform, ResourceId};
 
@@ -75,41 +74,12 @@ impl Compiler<'_, '_> {
     }
 
     fn plain_backend(&mut self, id: &ResourceId, field: &str, reference: &HttpBackendRef) -> Option<Member> {
-        let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
-        let group = reference.group.as_deref().unwrap_or_default();
-        match (group, reference.kind.as_deref().unwrap_or("Service")) {
-            ("", "Service") => self.service(id, field, namespace, reference),
-            (ENVOY_GATEWAY, "Backend") => {
-                let found = match self.set.backends.find(namespace, &reference.name) {
-                    Found::Broken => return None,
-                    Found::Nothing(others) => {
-                        let message =
-                            format!("Backend {namespace}/{} does not exist, {others}", reference.name);
-                        self.report.error(id, format!("{field}.name"), message);
-                        return None;
-                    }
-                    Found::One(found) => found,
-                };
-                let addresses = self.backends.backend(&found.id.full_name())?;
-                Some(Member {
-                    backend: found.id.full_name(),
-                    priority: u32::from(addresses.fallback),
-                    weight: reference.weight,
-                    endpoints: addresses.endpoints.clone(),
-                    tls: addresses.tls.clone(),
-                })
-            }
-            // What it is passed on to knows more kinds.
-            _ if self.set.platform == Platform::EnvoyGateway => Some(self.elsewhere(namespace, reference)),
-            (group, kind) => {
-                let message = format!(
-                    "{kind} of group `{group}` cannot be a backend of an HTTPRoute; it must be Service, or Backend of \
-                     `{ENVOY_GATEWAY}`"
-                );
-                self.report.error(id, field, message);
-                None
-            }
+        // What it is passed on to knows more kinds.
+        if self.set.platform == Platform::EnvoyGateway && !plain::is_known(reference) {
+            let namespace = reference.namespace.as_deref().unwrap_or(&id.namespace);
+            return Some(self.elsewhere(namespace, reference));
         }
+        plain::backend(self.set, self.backends, id, field, reference, self.report)
     }
 
     /// A backend of which no more is known than its name.
@@ -122,49 +92,5 @@ impl Compiler<'_, '_> {
             endpoints: vec![Endpoint { host, port: reference.port.unwrap_or_default() }],
             tls: None,
         }
-    }
-
-    fn service(
-        &mut self,
-        id: &ResourceId,
-        field: &str,
-        namespace: &str,
-        reference: &HttpBackendRef,
-    ) -> Option<Member> {
-        let name = &reference.name;
-        if name == MISSING {
-            return None;
-        }
-        let full_name = format!("{namespace}/{name}");
-        let mut host = format!("{name}.{namespace}.svc.cluster.local");
-        let Some(port) = reference.port else {
-            if !self.report.has_error(id, &format!("{field}.port")) {
-                self.report.error(id, format!("{field}.port"), "is missing; a Service needs it");
-            }
-            return None;
-        };
-        match self.set.services.find(namespace, name) {
-            Found::One(service) => {
-                if let Some(external) = &service.spec.external_name {
-                    host.clone_from(external);
-                } else if !service.spec.ports.contains(&u64::from(port)) {
-                    let ports: Vec<String> = service.spec.ports.iter().map(u64::to_string).collect();
-                    let message = format!("{} has no port {port}; it has {}", service.id, ports.join(", "));
-                    self.report.error(id, format!("{field}.port"), message);
-                }
-            }
-            Found::Nothing(_) if self.set.platform.is_cluster() => {}
-            Found::Nothing(_) | Found::Broken => {
-                let message = format!("Service {full_name} is not in these files; {host} is used");
-                self.report.warning(id, format!("{field}.name"), message);
-            }
-        }
-        Some(Member {
-            tls: self.backends.service_tls(&full_name).cloned(),
-            backend: full_name,
-            priority: 0,
-            weight: reference.weight,
-            endpoints: vec![Endpoint { host, port }],
-        })
     }
 }

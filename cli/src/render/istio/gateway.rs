@@ -103,7 +103,7 @@ fn before_router(http_filter: &Value) -> Value {
 fn connection_manager(listener: &Listener) -> Value {
     let silence = listener.stream_idle_timeout.unwrap_or(listener::DEFAULT_STREAM_IDLE_TIMEOUT);
     let mut fields = json!({
-        "local_reply_config": listener::local_replies(false),
+        "local_reply_config": listener::local_replies(false, false),
         "request_headers_timeout": proto::duration(listener::HEADERS_TIMEOUT),
         "stream_idle_timeout": proto::duration(silence),
         "http_protocol_options": listener::http_1(),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Source;
 use crate::endpoint::behind;
-use crate::headers::{MODEL_HEADER, USER_HEADER};
+use crate::headers::{Headers, MODEL_HEADER, USER_HEADER};
 use crate::kept::{self, Tag};
 use crate::token::Token;
 
@@ -104,6 +104,10 @@ pub struct Config {
     /// What requests of the admin listener must bring, but for `/ready`. `None`: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_token: Option<Token>,
+    /// Request headers that filters behind the edge role set, to say who a request is from: they are not among those
+    /// that the edge saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late_identity: Vec<String>,
     /// The proxy is about to stop: streams that still run are to end, each with an error of its client's API. It is
     /// said to all configurations by the latest, since those streams began with an earlier one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -257,6 +261,7 @@ impl Default for Config {
             plain_routes: false,
             kept_key: None,
             admin_token: None,
+            late_identity: Vec::new(),
             stopping: false,
             told_apart: Derived::default(),
             brought: Derived::default(),
@@ -314,7 +319,7 @@ fn default_max_tokens() -> u64 {
 }
 
 /// One entry of a models list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// The name clients use.
@@ -326,6 +331,9 @@ pub struct Model {
     /// The host names under which it is listed; empty: all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hostnames: Vec<String>,
+    /// What a client must have for the model to be listed to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Selector>,
 }
 
 /// A cost of a request: a number under a metadata key.
@@ -381,7 +389,7 @@ pub struct Budget {
 }
 
 /// A condition on a request header.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Selector {
     /// Name, lower case.
@@ -389,6 +397,15 @@ pub struct Selector {
     /// `Some`: the header must have this value. `None`: it must be present, and each value has its own count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<String>,
+}
+
+impl Selector {
+    /// Whether a request with these headers has what it asks for.
+    #[must_use]
+    pub fn selects(&self, headers: &Headers) -> bool {
+        let value = headers.get(&self.header);
+        self.exact.as_ref().map_or(value.is_some(), |exact| value == Some(exact.as_str()))
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The headers by which budgets, limits and the ledger tell requests apart.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
@@ -10,6 +12,14 @@ use crate::headers::{HeaderEdits, USER_HEADER};
 /// The longest value that is kept as it is, in bytes: it is a key in Redis, and a name in the ledger and in each line
 /// of the access log.
 const MAX_VALUE: usize = 256;
+
+/// A value as it is kept: itself, or the digest of a long one.
+pub(crate) fn bounded(value: &str) -> Cow<'_, str> {
+    if value.len() > MAX_VALUE {
+        return Cow::Owned(format!("sha256:{}", hex::encode(Sha256::digest(value))));
+    }
+    Cow::Borrowed(value)
+}
 
 /// Refuses a request that says twice who it is from, and puts digests in the place of long values, also in what is
 /// remembered of the request.
@@ -30,8 +40,8 @@ pub(super) fn check(config: &Config, exchange: &mut Exchange, edits: &mut Header
                 "the header {name} is there twice: by it requests are told apart"
             )));
         }
-        if value.len() > MAX_VALUE {
-            long.push((name.to_owned(), format!("sha256:{}", hex::encode(Sha256::digest(value)))));
+        if let Cow::Owned(digest) = bounded(value) {
+            long.push((name.to_owned(), digest));
         }
     }
     for (name, digest) in long {

@@ -1,5 +1,6 @@
 //! Replies that Envoy itself makes: what they mean to a client.
 
+use super::refused::Refusal;
 use crate::error::{Error, Kind};
 use crate::exchange::Exchange;
 
@@ -18,6 +19,9 @@ const LOCALLY_LIMITED: &str = "local_rate_limited";
 /// `response.code_details` where a route gives the answer itself: so platforms say 404 that need a route for the filter
 /// to be asked at all.
 const NO_RULE: &str = "direct_response";
+
+/// The same where a route takes what no rule does, so that what belongs to all routes is there, and goes nowhere.
+pub(super) const NOWHERE: &str = "cluster_not_found";
 
 /// `response.code_details` of the filters between this one and the router that refuse what is over a limit.
 const LIMITED: [&str; 3] = ["request_rate_limited", LOCALLY_LIMITED, "rate_limiter_error"];
@@ -55,12 +59,17 @@ impl LocalReply<'_> {
     #[must_use]
     pub fn error(&self, exchange: &Exchange) -> Error {
         let model = &exchange.client.model;
+        if let Some(refusal) = Refusal::of(self.status, self.details) {
+            return Error::provider(self.status, None, refusal.told(self.details));
+        }
         match (self.status, self.details) {
-            (404, "route_not_found" | NO_RULE) if exchange.client.endpoint.is_none() || model.is_empty() => {
+            (404, "route_not_found" | NO_RULE | NOWHERE)
+                if exchange.client.endpoint.is_none() || model.is_empty() =>
+            {
                 let (path, _) = exchange.client.headers.path_and_query();
                 Error::new(Kind::UnknownPath, format!("unknown path {path}: no route takes it"))
             }
-            (404, "route_not_found" | NO_RULE) => Error::new(
+            (404, "route_not_found" | NO_RULE | NOWHERE) => Error::new(
                 Kind::UnknownModel,
                 format!(
                     "the model {model} does not exist: no route takes it. GET /v1/models lists those that do"
@@ -122,8 +131,10 @@ mod tests {
     fn an_unknown_model_is_named_and_an_unknown_path_too() {
         let model = error("/v1/chat/completions", "gpt-9", 404, "route_not_found");
         assert_eq!((model.kind(), model.message().contains("gpt-9")), (Kind::UnknownModel, true));
-        let model = error("/v1/chat/completions", "gpt-9", 404, "direct_response");
-        assert_eq!((model.kind(), model.message().contains("gpt-9")), (Kind::UnknownModel, true));
+        for details in [NO_RULE, NOWHERE] {
+            let model = error("/v1/chat/completions", "gpt-9", 404, details);
+            assert_eq!((model.kind(), model.message().contains("gpt-9")), (Kind::UnknownModel, true));
+        }
         let path = error("/nope?x=1", "", 404, "route_not_found");
         assert_eq!(path.message(), "unknown path /nope: no route takes it");
     }

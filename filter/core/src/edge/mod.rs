@@ -5,9 +5,10 @@
 //! books.
 
 mod closing;
-mod identity;
+pub(crate) mod identity;
 mod local_reply;
 mod models;
+mod refused;
 mod request;
 
 use std::sync::Arc;
@@ -19,9 +20,12 @@ use crate::error::{Error, Kind};
 use crate::exchange::SharedExchange;
 use crate::headers::{HeaderEdits, Headers, LOSSES_HEADER, MODEL_HEADER, NO_RETRY_HEADER};
 use crate::pulse::Beat;
+use local_reply::NOWHERE;
 
 pub use closing::Closing;
 pub use local_reply::{ANSWER_BROKEN, ANSWER_TOO_LARGE, LocalReply, OWN_DETAILS};
+pub use models::list_paths;
+pub use refused::{REFUSALS, Refusal};
 
 /// An answer of the gateway's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,7 +206,9 @@ impl Edge {
             edits.remove("content-length");
             return Response::Replace(edits, too_large(&self.config).body(exchange.client.api));
         }
-        let concerns_us = exchange.client.endpoint.is_some() || local == Some("route_not_found");
+        let is_nowhere = status == 404 && local == Some(NOWHERE);
+        let concerns_us =
+            exchange.client.endpoint.is_some() || is_nowhere || local == Some("route_not_found");
         if exchange.answered_here || status < 400 || !concerns_us {
             return Response::Pass(edits);
         }
@@ -238,7 +244,8 @@ impl Edge {
         }
         let mut reply = Reply::of_error(&error, exchange.client.api);
         let kept = headers.iter().filter(|(name, _)| {
-            let is_kept = name.starts_with("x-ratelimit-") || matches!(*name, "retry-after" | "x-request-id");
+            let is_kept = name.starts_with("x-ratelimit-")
+                || matches!(*name, "retry-after" | "www-authenticate" | "x-request-id");
             is_kept && edits.get(name).is_none()
         });
         let set = edits.iter().filter_map(|(name, value)| value.map(|value| (name, value)));

@@ -106,15 +106,14 @@ impl Edge {
             let message = format!("{path} takes {}, not {method}", taken.join(" and "));
             return Err(Error::new(Kind::MethodNotAllowed, message));
         }
-        let host = headers.get(":authority").unwrap_or_default();
         if body == Body::None {
             let list = endpoint.api().models().ok_or_else(|| {
                 Error::new(Kind::UnknownPath, format!("unknown path {path}: this API has no list of models"))
             })?;
             let models = &self.config.models;
             let body = match endpoint.name_in_path(path) {
-                Some(name) => models::one(list, models, host, name)?,
-                None => models::all(list, models, host),
+                Some(name) => models::one(list, models, headers, name)?,
+                None => models::all(list, models, headers),
             };
             exchange.answered_here = true;
             return Ok(Request::Reply(Reply::json(body)));

@@ -108,3 +108,23 @@ fn a_record_says_when_and_how_long() {
     assert_eq!((record.user.as_str(), record.endpoint), ("ann", "chat"));
     assert_eq!(record.response_model, "ä".repeat(200));
 }
+
+#[test]
+fn who_a_request_is_from_may_be_known_late() {
+    let config =
+        Config { late_identity: vec!["x-client".to_owned(), USER_HEADER.to_owned()], ..Config::default() };
+    let mut exchange = Exchange::new(Headers::from([(":path", "/v1/chat/completions"), ("x-other", "a")]), 0);
+    let long = "u".repeat(300);
+    let now = Headers::from([("x-client", "ann"), ("x-other", "b"), (USER_HEADER, &long)]);
+    exchange.learn_identity(&config, &now);
+    assert_eq!(exchange.header("x-client").as_deref(), Some("ann"));
+    assert_eq!(exchange.header("x-other").as_deref(), Some("a"), "what is not asked for stays the client's");
+    assert!(exchange.routed.user.starts_with("sha256:"), "{}", exchange.routed.user);
+    exchange.begin_attempt(0, None);
+    exchange.learn_identity(&config, &Headers::from([("x-client", "bob")]));
+    assert_eq!(
+        exchange.header("x-client").as_deref(),
+        Some("ann"),
+        "attempts change headers, and not who it is"
+    );
+}

@@ -205,8 +205,7 @@ fn a_count_is_for_those_who_can() {
 #[test]
 fn models_are_listed_as_google_does() {
     let mut gateway = Gateway::new();
-    let model =
-        |id: &str| Model { id: id.to_owned(), owned_by: "t".to_owned(), created: 0, hostnames: vec![] };
+    let model = |id: &str| Model { id: id.to_owned(), owned_by: "t".to_owned(), ..Model::default() };
     gateway.config.models = vec![model("m"), model("org/name")];
     let all = gateway.get("/v1beta/models?pageSize=50").send();
     let names: Vec<_> =

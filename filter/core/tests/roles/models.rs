@@ -13,6 +13,7 @@ fn gateway() -> Gateway {
         owned_by: "team".to_owned(),
         created: 1_700_000_000,
         hostnames: host.iter().map(ToString::to_string).collect(),
+        headers: Vec::new(),
     };
     gateway.config.models =
         vec![model("qwen3", &[]), model("claude", &[]), model("secret", &["inner.example"])];
