@@ -28,7 +28,7 @@ def only(client, rule):
     return rule
 
 
-def manifest(running, *policies, **keys):
+def manifest(running, *policies, rules=None, **keys):
     url = {name: running[name].url for name in ("main", "spare", "qwen3")}
     keys = keys or {"ann": ANN, "bob": BOB}
     places = [{"headers": ["authorization", "x-api-key", "x-goog-api-key", "x-team-key"]}, {"params": ["team"]}]
@@ -55,7 +55,7 @@ def manifest(running, *policies, **keys):
         *resources.backend("plain", url["qwen3"]),
         resources.plain_route("docs", "/docs", "plain"),
         resources.secret("clients", **keys),
-        resources.security_policy("clients", apiKeyAuth=api_key, cors=cors),
+        resources.security_policy("clients", apiKeyAuth=api_key, cors=cors, **(rules or {})),
         *policies,
     ]
 
@@ -161,13 +161,15 @@ def test_each_client_sees_and_uses_its_models(gateway):
     assert answer.choices
 
 
-def test_each_client_has_its_budget(gateway, shared_providers, start_gateway):
+def test_each_client_has_its_budget_and_the_models_that_rules_allow(shared_providers, start_gateway):
     budget = resources.traffic(resources.budget("llm_total_token", BUDGET, header="x-client-id"))
-    gateway = start_gateway(manifest(shared_providers, budget, cat="sk-cat", dan="sk-dan"))
+    allowed = {"headers": [{"name": "x-ai-eg-model", "values": [SHARED]}]}
+    rules = {"authorization": {"rules": [{"action": "Allow", "principal": allowed}]}}
+    gateway = start_gateway(manifest(shared_providers, budget, rules=rules, cat="sk-cat", dan="sk-dan"))
 
-    def ask(key, user):
+    def ask(key, user, model=SHARED):
         headers = {"authorization": f"Bearer {key}", "x-client-id": user}
-        return gateway.http.post("/v1/chat/completions", json={"model": SHARED, "messages": HELLO}, headers=headers)
+        return gateway.http.post("/v1/chat/completions", json={"model": model, "messages": HELLO}, headers=headers)
 
     for number in range(3):
         assert ask("sk-cat", f"user-{number}").status_code == 200
@@ -176,6 +178,10 @@ def test_each_client_has_its_budget(gateway, shared_providers, start_gateway):
     assert ask("sk-cat", "another").status_code == 429, "whatever it says it is"
     assert ask("sk-dan", "cat").status_code == 200
     assert gateway.spent("cat") == 3 * TOTAL
+    forbidden = ask("sk-dan", "cat", TWO)
+    assert forbidden.status_code == 403 and "policy" in forbidden.json()["error"]["message"]
+    listed = gateway.http.get("/v1/models", headers={"authorization": "Bearer sk-dan"})
+    assert listed.status_code == 200, "which model it is about is not known there"
 
 
 def curl(gateway, *arguments):
