@@ -122,11 +122,13 @@ fn without_aws_credentials_there_is_a_warning_and_a_plan() {
     assert_eq!(
         warnings,
         [
-            "this machine has no AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, run with EKS Pod \
-         Identity, or name a Secret in `credentialsFile`"
+            "this machine has no AWS credentials, unless it is an EC2 instance with a role: set AWS_ACCESS_KEY_ID and \
+             AWS_SECRET_ACCESS_KEY, or name a Secret in `credentialsFile`"
         ]
     );
     assert!(compiled.plan.is_some());
+    let without = compile_folder("blueprint", &[("AWS_EC2_METADATA_DISABLED", "true")]);
+    assert!(without.warnings[0].message.starts_with("this machine has no AWS credentials: set"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Where tokens of Google Cloud and Entra ID come from, by the policy and by the surroundings.
+//! Where tokens of Google Cloud and Entra ID, and credentials of AWS, come from, by the policy and by the surroundings.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
@@ -310,4 +310,79 @@ fn what_is_not_encrypted_is_warned_of() {
     assert!(warnings[0].message.contains("http://idp.example is not encrypted"), "{warnings:#?}");
     assert!(oidc("http://127.0.0.1:1").warnings.is_empty());
     assert!(oidc("idp.example").errors[0].message.contains("is no URL"));
+}
+
+fn of_aws(fields: &str, secrets: &[(&str, &str, &str)], environment: &Environment) -> Compiled {
+    let policy = format!("  type: AWSCredentials\n  awsCredentials: {{region: eu-west-1{fields}}}");
+    compiled("AWSAnthropic", &policy, secrets, environment)
+}
+
+const STS: &str = "https://sts.eu-west-1.amazonaws.com";
+const METADATA: &str = "http://169.254.169.254";
+
+fn calls(source: &Value, place: &str) -> Vec<String> {
+    let hosts = source.pointer(place).and_then(Value::as_object);
+    hosts.into_iter().flat_map(|hosts| hosts.keys().cloned()).collect()
+}
+
+#[test]
+fn the_token_of_a_service_account_leads_to_a_role_of_aws() {
+    let irsa = with(&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/token"), ("AWS_ROLE_ARN", "arn:r")]);
+    let plan = plan(of_aws("", &[], &irsa));
+    let found = source(&plan);
+    assert_eq!((&found["type"], &found["role_arn"]), (&json!("aws_web_identity"), &json!("arn:r")));
+    assert_eq!((&found["token"]["file"], &found["sts"]["region"]), (&json!("/token"), &json!("eu-west-1")));
+    assert_eq!(calls(&found, "/hosts"), [STS]);
+    assert!(plan.files.contains_key("/token"), "for a filter that reads no files");
+}
+
+#[test]
+fn pods_find_their_credentials_of_aws_themselves() {
+    let found = source(&plan(of_aws("", &[], &in_pods())));
+    assert_eq!((&found["type"], &found["instance"]), (&json!("aws_default"), &json!(METADATA)));
+    assert_eq!(calls(&found, "/hosts"), [METADATA, STS]);
+}
+
+#[test]
+fn a_profile_has_the_calls_that_it_leads_to() {
+    let file = "[default]\naws_access_key_id = A\naws_secret_access_key = hush\n\
+                [role]\nrole_arn = arn:r\nsource_profile = default\n\
+                [ec2]\nrole_arn = arn:r\ncredential_source = Ec2InstanceMetadata\n\
+                [process]\ncredential_process = /bin/hush\n";
+    let of = |profile: &str, environment: &Environment| {
+        let fields = format!(", credentialsFile: {{secretRef: {{name: aws}}, profile: {profile}}}");
+        of_aws(&fields, &[("aws", "credentials", file)], environment)
+    };
+    for environment in [with(&[]), in_pods()] {
+        for (profile, hosts) in [("default", &[][..]), ("role", &[STS]), ("ec2", &[METADATA, STS])] {
+            let found = source(&plan(of(profile, &environment)));
+            assert_eq!(calls(&found, "/calls/hosts"), hosts, "{profile}");
+        }
+    }
+    for (profile, why) in [
+        (
+            "process",
+            "profile process of the credentials file has no keys; credential_process is not supported",
+        ),
+        ("gone", "the credentials file has no profile gone, only default, role, ec2, process"),
+    ] {
+        let errors = of(profile, &with(&[])).errors;
+        let [error] = errors.as_slice() else { panic!("{errors:#?}") };
+        assert!(error.message.contains(why) && !error.message.contains("hush"), "{error}");
+    }
+}
+
+#[test]
+fn the_token_of_a_provider_leads_to_a_role_of_aws() {
+    let exchange = "oidcExchangeToken: {awsRoleArn: arn:r, oidc: {provider: {issuer: https://idp.example}, clientID: i, \
+                    clientSecret: {name: idp}}}";
+    let secret = [("idp", "client-secret", "hush")];
+    for environment in [with(&[]), in_pods()] {
+        let found = source(&plan(of_aws(&format!(", {exchange}"), &secret, &environment)));
+        assert_eq!(found["token"]["oidc"]["issuer"], "https://idp.example");
+        assert_eq!(calls(&found, "/hosts"), ["https://idp.example", STS]);
+    }
+    let both = format!(", credentialsFile: {{secretRef: {{name: idp}}}}, {exchange}");
+    let errors = of_aws(&both, &secret, &with(&[])).errors;
+    assert!(errors[0].message.starts_with("has two sources"), "{errors:#?}");
 }

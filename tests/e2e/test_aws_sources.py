@@ -1,6 +1,8 @@
 """Credentials of AWS that take several steps: roles, the token of a pod's service account (IRSA), an OpenID Connect provider, the
 metadata of an instance. The stand-in is `harness.aws`; it checks signatures with botocore's signer."""
 
+import datetime
+import email.utils
 import json
 import subprocess
 import threading
@@ -151,6 +153,24 @@ def test_no_secret_is_shown(gateway):
     assert not [secret for secret in secrets if secret in said]
 
 
+def test_a_clock_that_is_refused_is_corrected(aws, backends, start_gateway):
+    backends["bedrock"].set_keys(stand_ins.AWS_KEY)
+    manifest = [*resources.gateway(), *backend(backends, "b"), *resources.aws_file("b", stand_ins.AWS_KEY)]
+    gateway = start_gateway([*manifest, resources.route(resources.rule("b", "b"))], env=environment(aws))
+    there = email.utils.format_datetime(datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1), usegmt=True)
+    refusal = {"date": there, "x-amzn-errortype": "InvalidSignatureException:http://internal.amazon.com/"}
+    backends["bedrock"].fail(403, headers=refusal, message="Signature expired")
+    # The second is signed for what the stand-in said, which checks the time; what it says then is true.
+    assert [gateway.chat("b").status_code for _ in range(3)] == [403, 403, 200]
+    before, ahead, now = (
+        datetime.datetime.strptime(each["headers"]["x-amz-date"], "%Y%m%dT%H%M%SZ")
+        for each in backends["bedrock"].requests()[-3:]
+    )
+    assert datetime.timedelta(minutes=59) < ahead - before < datetime.timedelta(minutes=61)
+    assert abs(now - before) < datetime.timedelta(minutes=1)
+    assert "requests are signed by it" in gateway.process.output
+
+
 def test_no_request_is_lost_while_credentials_rotate_and_sts_fails(aws, backends, start_gateway, tmp_path):
     aws.clear()
     aws.valid_for = 12
@@ -254,7 +274,8 @@ def test_the_order_is_that_of_botocore(places, monkeypatch, tmp_path, backends):
     text = resources.dump([*resources.gateway(), *backend(backends, "b"), policy("b"), resources.route(resources.rule("b", "b"))])
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text(text)
-    command = [gateways.WEIR, "render", "-f", manifest, "--to", "envoy", "--filter", "wasm", "-o", tmp_path / "out"]
+    command = [gateways.WEIR, "render", "-f", manifest, "--to", "envoy", "-o", tmp_path / "out"]
+    command += ["--filter", gateways.FILTER] if gateways.FILTER else []
     subprocess.run([str(word) for word in command], check=True, capture_output=True)
     rendered = "".join(path.read_text() for path in (tmp_path / "out").rglob("*.json"))
     source = json.loads(credential(rendered))

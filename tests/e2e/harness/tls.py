@@ -60,14 +60,11 @@ def _signed(subject, key, issuer, issuer_key, names, is_ca=False):
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
     )
     if is_ca:
-        usage = dict.fromkeys(
-            [
-                "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-                "encipher_only", "decipher_only",
-            ],
-            False,
-        )
-        builder = builder.add_extension(x509.KeyUsage(key_cert_sign=True, crl_sign=True, **usage), critical=True)
+        # One that is its own CA is shown by servers, too.
+        uses = ["digital_signature", "key_cert_sign", "crl_sign"]
+        others = ["content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only", "decipher_only"]
+        usage = {**dict.fromkeys(uses, True), **dict.fromkeys(others, False)}
+        builder = builder.add_extension(x509.KeyUsage(**usage), critical=True)
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
     return builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
