@@ -37,6 +37,8 @@ pub enum SourceError {
     MissingMember(&'static str),
     /// The endpoint gave credentials that had expired before they came.
     AlreadyExpired,
+    /// The server did not answer, or could not be reached.
+    NoAnswer,
     /// What should be the URL of a server is none.
     NoUrl,
     /// The proxy has no cluster for the server at this origin.
@@ -119,6 +121,7 @@ impl fmt::Display for SourceError {
             SourceError::AlreadyExpired => {
                 f.write_str("the credentials endpoint gave credentials that have expired")
             }
+            SourceError::NoAnswer => f.write_str("no answer"),
             SourceError::NoUrl => f.write_str("what should be a URL is none"),
             SourceError::UnknownHost(origin) => {
                 write!(f, "{origin} is to be called, which the resources do not name")

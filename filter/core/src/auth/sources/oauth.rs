@@ -7,8 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::{SourceError, hidden};
-use crate::auth::credentials::{Fresh, Header, HttpAnswer, HttpCall, Lasts};
-use crate::auth::{Credential, Secret};
+use crate::auth::credentials::{Fresh, Header, HttpAnswer, HttpCall, Io, Lasts};
+use crate::auth::{Credential, FetchError, Secret};
 
 /// The largest answer that is read, in bytes. Tokens have some thousands at most.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -59,6 +59,20 @@ pub(super) fn post(call: HttpCall, fields: &[(&str, &str)]) -> HttpCall {
     call
 }
 
+/// The answer to a call of `url`; where there is none, the error says whose.
+pub(super) async fn ask(call: HttpCall, url: &str, io: &Io) -> Result<HttpAnswer, FetchError> {
+    io.http(call).await.map_err(|error| match error {
+        FetchError::NoAnswer => SourceError::NoAnswer.of(url).into(),
+        other => other,
+    })
+}
+
+/// The token that a call of `url` gives. What was `sent` as a secret is in no error.
+pub(super) async fn fetch(call: HttpCall, url: &str, sent: &[&Secret], io: &Io) -> Result<Token, FetchError> {
+    let answer = ask(call, url, io).await?;
+    Ok(token(&answer, io.now(), sent).map_err(|error| error.of(url))?)
+}
+
 /// The token of an answer that came at `now`. What was `sent` as a secret is in no error.
 pub(super) fn token(answer: &HttpAnswer, now: u64, sent: &[&Secret]) -> Result<Token, SourceError> {
     let json = json(answer, sent)?;
@@ -99,7 +113,7 @@ pub(super) fn json(answer: &HttpAnswer, sent: &[&Secret]) -> Result<Value, Sourc
     // serde_json's own errors quote what they find, which may be a secret.
     let json = serde_json::from_slice::<Value>(&answer.body);
     if answer.status != 200 {
-        let why = json.as_ref().map(|json| reason(json, sent)).unwrap_or_default();
+        let why = json.map_or_else(|_| of_envoy(&answer.body), |json| reason(&json, sent));
         return Err(SourceError::Refused(answer.status, why));
     }
     json.map_err(|_| SourceError::BadAnswer("is not JSON"))
@@ -130,6 +144,15 @@ fn seconds(json: &Value, member: &str) -> Option<u64> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     }
+}
+
+/// What Envoy says where a server cannot be reached, or is not trusted, and Envoy answers for it.
+fn of_envoy(body: &[u8]) -> String {
+    const BEGINNINGS: [&str; 3] =
+        ["upstream connect error", "upstream request timeout", "no healthy upstream"];
+    let text = str::from_utf8(body).unwrap_or_default();
+    let is_envoys = BEGINNINGS.iter().any(|beginning| text.starts_with(beginning));
+    if is_envoys { text.chars().take(MAX_REASON).collect() } else { String::new() }
 }
 
 /// What an error says of itself: OAuth's (RFC 6749, 5.2), or that of Google's APIs, of which it is one object.
@@ -197,6 +220,7 @@ mod tests {
             refused(403, "PERMISSION_DENIED: no permission")
         );
         assert_eq!(parse(500, "oops"), refused(500, ""));
+        assert_eq!(parse(504, "upstream request timeout"), refused(504, "upstream request timeout"));
         let long = format!(r#"{{"error":"{}"}}"#, "ä".repeat(1000));
         assert_eq!(parse(400, &long), refused(400, &"ä".repeat(MAX_REASON)));
     }

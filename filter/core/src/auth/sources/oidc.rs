@@ -58,19 +58,16 @@ impl Oidc {
             None => {
                 let mut call = hosts.call("GET", &self.discovery_url())?;
                 call.headers.push(("accept".into(), "application/json".to_owned()));
-                let answer = io.http(call).await?;
+                let answer = oauth::ask(call, &self.discovery_url(), io).await?;
                 self.discovered(&answer).map_err(|error| error.of(&self.discovery_url()))?
             }
         };
-        let read = |answer: &HttpAnswer| {
-            oauth::token(answer, io.now(), &[&secret]).map_err(|error| error.of(&endpoint))
-        };
         let call = |proof| self.call(hosts, &endpoint, &secret, proof);
-        let answer = io.http(call(proof.unwrap_or(Proof::Basic))?).await?;
+        let answer = oauth::ask(call(proof.unwrap_or(Proof::Basic))?, &endpoint, io).await?;
         if proof.is_none() && [400, 401].contains(&answer.status) {
-            return Ok(read(&io.http(call(Proof::Body)?).await?)?);
+            return oauth::fetch(call(Proof::Body)?, &endpoint, &[&secret], io).await;
         }
-        Ok(read(&answer)?)
+        Ok(oauth::token(&answer, io.now(), &[&secret]).map_err(|error| error.of(&endpoint))?)
     }
 
     /// The token endpoint of a discovery document, and how a client shows its secret there, if that is said.
@@ -181,6 +178,8 @@ mod tests {
             "https://idp.example: the credentials endpoint answered 401: invalid_client: no ***"
         );
         // What is no matter of the client is not asked again.
+        let silent = run(ENDPOINT, vec![secret("hidden s"), Err(FetchError::NoAnswer)]);
+        assert_eq!(silent.failure(), "https://idp.example: no answer");
         let down = run(ENDPOINT, vec![secret("hidden s"), answer(503, &json!("busy"))]);
         assert_eq!(down.failure(), "https://idp.example: the credentials endpoint answered 503");
     }

@@ -61,9 +61,7 @@ impl AzureApp {
             fields.push(("client_assertion_type", kind));
         }
         let call = oauth::post(self.hosts.call("POST", &self.token_url)?, &fields);
-        let answer = io.http(call).await?;
-        let token = oauth::token(&answer, io.now(), &[&proof]).map_err(|error| error.of(&self.token_url))?;
-        Ok(token.into())
+        Ok(oauth::fetch(call, &self.token_url, &[&proof], io).await?.into())
     }
 }
 

@@ -61,8 +61,6 @@ impl AzureManaged {
         let mark = if endpoint.contains('?') { '&' } else { '?' };
         let mut call = self.hosts.call("GET", &format!("{endpoint}{mark}{}", oauth::form(&fields)))?;
         call.headers.push((header.into(), value.expose().to_owned()));
-        let answer = io.http(call).await?;
-        let token = oauth::token(&answer, io.now(), &[&value]).map_err(|error| error.of(&endpoint))?;
-        Ok(token.into())
+        Ok(oauth::fetch(call, &endpoint, &[&value], io).await?.into())
     }
 }

@@ -76,10 +76,9 @@ impl Exchange {
                 ("subject_token_type", &self.subject_type),
             ],
         );
-        let answer = io.http(call).await?;
         let mut sent = vec![subject];
         sent.extend(self.client.iter().map(|(_, secret)| secret));
-        let token = oauth::token(&answer, io.now(), &sent).map_err(|error| error.of(&self.url))?;
+        let token = oauth::fetch(call, &self.url, &sent, io).await?;
         match &self.impersonation {
             Some(impersonation) => impersonation.token(&token, hosts, io).await,
             None => Ok(token),

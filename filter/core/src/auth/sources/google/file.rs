@@ -201,9 +201,8 @@ impl Account {
                 (oauth::post(call, &fields), vec![client_secret.clone(), refresh_token.clone()])
             }
         };
-        let answer = io.http(call).await?;
         let sent: Vec<&Secret> = sent.iter().collect();
-        Ok(oauth::token(&answer, io.now(), &sent).map_err(|error| error.of(self.url()))?)
+        oauth::fetch(call, self.url(), &sent, io).await
     }
 }
 
@@ -250,7 +249,7 @@ impl Subject {
                     (name.clone().into(), value.expose().to_owned())
                 };
                 call.headers.extend(headers.iter().map(header));
-                let answer = io.http(call).await?;
+                let answer = oauth::ask(call, url, io).await?;
                 let text = oauth::text_of(&answer).map_err(|error| error.of(url))?;
                 Ok(self.read(&text).map_err(|error| error.of(url))?)
             }

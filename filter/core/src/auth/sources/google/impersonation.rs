@@ -36,7 +36,7 @@ impl Impersonation {
         let lifetime = self.lifetime.unwrap_or(LIFETIME);
         let body = json!({"delegates": self.delegates, "scope": [SCOPE], "lifetime": format!("{lifetime}s")});
         call.body = body.to_string().into_bytes();
-        let answer = io.http(call).await?;
+        let answer = oauth::ask(call, &self.url, io).await?;
         let read = || {
             let json = oauth::json(&answer, &[&own.value])?;
             let expires_at = DateTime::parse_from_rfc3339(oauth::text(&json, "expireTime")?)

@@ -27,8 +27,6 @@ impl GoogleMetadata {
         let mut call = self.hosts.call("GET", &url)?;
         // Without it the server refuses: no page in a browser can have it set.
         call.headers.push(("metadata-flavor".into(), "Google".to_owned()));
-        let answer = io.http(call).await?;
-        let token = oauth::token(&answer, io.now(), &[]).map_err(|error| error.of(&self.server))?;
-        Ok(token.into())
+        Ok(oauth::fetch(call, &self.server, &[], io).await?.into())
     }
 }
