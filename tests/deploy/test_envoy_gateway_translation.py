@@ -221,7 +221,8 @@ def test_servers_that_give_tokens_have_clusters(tmp_path):
     called = {}
     for source in module["config"]["credentials"].values():
         called.update(source["hosts"])
-    servers = {"https://oauth2.googleapis.com": 443, "https://login.microsoftonline.com": 443, "http://169.254.169.254": 80}
+    https = ["https://oauth2.googleapis.com", "https://login.microsoftonline.com"]
+    servers = {**dict.fromkeys(https, 443), "http://169.254.169.254": 80}
     assert called.keys() == servers.keys()
     translation = Translation(tmp_path, documents)
     for server, port in servers.items():

@@ -282,7 +282,8 @@ def test_googles_metadata_server(start):
     ]
     with Identity() as server:
         place = '"address": "169.254.169.254", "port_value": '
-        gateway = start(manifest, elsewhere={f"{place}80": f'"address": "127.0.0.1", "port_value": {server.server.server_port}'})
+        here = f'"address": "127.0.0.1", "port_value": {server.server.server_port}'
+        gateway = start(manifest, elsewhere={f"{place}80": here})
         answer = gateway.openai(new_user()).chat.completions.create(model="gemini", messages=HELLO)
         assert answer.choices[0].message.content
         seen = dict(backend["vertex"].requests()[-1]["headers"])["authorization"]

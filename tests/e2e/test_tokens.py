@@ -1,9 +1,10 @@
-"""Tokens of Google Cloud and Entra ID: each way to one, what is asked for on it beside what the providers' own libraries ask for,
-renewal, and what happens when nobody answers. The stand-in is `harness.identity`."""
+"""Tokens of Google Cloud and Entra ID: each way to one, what is asked for on it beside what the providers' own libraries
+ask for, renewal, and what happens when nobody answers. The stand-in is `harness.identity`."""
 
 import concurrent.futures
 import functools
 import json
+import re
 import time
 
 import azure.identity as azure_identity
@@ -141,7 +142,8 @@ def manifest(parts):
         resources.secret("azure", **{"client-secret": CLIENT_SECRET + "\n"}),
         resources.secret("idp", **{"client-secret": CLIENT_SECRET}),
     ]
-    return [*resources.gateway(), *secrets, *[each for part in parts.values() for each in part], resources.route(*rules)]
+    backends = [each for part in parts.values() for each in part]
+    return [*resources.gateway(), *secrets, *backends, resources.route(*rules)]
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +243,8 @@ def test_a_service_account_asks_as_googles_library_does(gateway, identity, googl
     credentials = made(identity.service_account(), scopes=[identities.CLOUD_PLATFORM])
 
     def is_for_all(request):
-        return identities.read_jwt(request["form"].get("assertion", "e30.e30"))[1].get("scope") == identities.CLOUD_PLATFORM
+        _, claims = identities.read_jwt(request["form"].get("assertion", "e30.e30"))
+        return claims.get("scope") == identities.CLOUD_PLATFORM
 
     ours, theirs = ours_and_theirs(
         identity, "/google/token", lambda: credentials.refresh(google_request), is_for_all
@@ -266,13 +269,18 @@ def test_other_credentials_files_ask_as_googles_library_does(gateway, identity, 
     known = identity.authorized_user()
     known = {name: known[name] for name in ["refresh_token", "token_uri", "client_id", "client_secret"]}
     user = users.Credentials(token=None, **known)
-    is_user = lambda request: request["form"]["grant_type"] == "refresh_token"  # noqa: E731
+
+    def is_user(request):
+        return request["form"]["grant_type"] == "refresh_token"
+
+    def is_own(request):
+        form = request["form"]
+        return form["subject_token"].startswith("hush-workload") and form["scope"] == scopes[0]
+
     ours, theirs = ours_and_theirs(identity, "/google/token", lambda: user.refresh(google_request), is_user)
     assert said(ours) == said(theirs)
 
     file = identity_pool.Credentials.from_info(identity.external_account({"file": str(token_file)}), scopes=scopes)
-    is_workload = lambda request: request["form"]["subject_token"].startswith("hush-workload")  # noqa: E731
-    is_own = lambda request: is_workload(request) and request["form"]["scope"] == scopes[0]  # noqa: E731
     ours, theirs = ours_and_theirs(identity, "/v1/token", lambda: file.refresh(google_request), is_own)
     assert said(ours) == said(theirs)
 
@@ -382,7 +390,7 @@ def test_a_managed_identity_is_asked_for_as_by_microsofts_library(other, identit
 
 
 def test_tokens_are_renewed_and_the_last_good_one_is_kept(identity, backends, start_gateway):
-    """A token of 30 s is renewed after half of that. Until it has ended it serves, whatever comes in place of the next one."""
+    """A token of 30 s is renewed after half of that. Until it has ended it serves, whatever comes in place of another."""
     identity.clear()
     identity.valid_for = 30
     gateway = start_gateway(
@@ -414,8 +422,8 @@ def test_tokens_are_renewed_and_the_last_good_one_is_kept(identity, backends, st
 def test_without_any_token_there_is_a_503_and_nothing_goes_out(
     identity, backends, start_gateway, monkeypatch, tmp_path
 ):
-    """In an App Service, whose server gives tokens, while Google refuses, Entra ID takes its time, and the certificate of a
-    third is nobody's."""
+    """In an App Service, whose server gives tokens, while Google refuses, Entra ID takes its time, and the certificate
+    of a third is nobody's."""
     stranger = Relay("127.0.0.1", tmp_path, identity.server.server_port)
     user = {**identity.authorized_user(), "token_uri": f"https://127.0.0.1:{stranger.port}/google/token"}
     identity.clear()
@@ -451,6 +459,9 @@ def test_without_any_token_there_is_a_503_and_nothing_goes_out(
     assert backends["vertex"].requests() == [] and len(backends["azure"].requests()) == 1
     assert all(request["form"].get("grant_type") != "refresh_token" for request in identity.requests("/google/token"))
     stranger.close()
+    for policy, why in [("secret", "504: upstream request timeout"), ("stranger", "503: upstream connect error")]:
+        told = re.compile(rf"default/{policy}-auth\S* cannot be had: https?://127\.0\.0\.1:\d+: .*{why}")
+        wait_for(lambda told=told: told.search(gateway.process.output), 5, what=f"why there is no token: {why}")
     assert "invalid_grant: Invalid JWT" in gateway.process.output
     assert_nothing_leaked(gateway, identity)
 

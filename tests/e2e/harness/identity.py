@@ -1,5 +1,5 @@
-"""A stand-in for who gives tokens: Google's token endpoint, its exchange of tokens, the impersonation of service accounts and its
-metadata server; Entra ID and Azure's managed identities; a provider of OpenID Connect. It refuses what they would."""
+"""A stand-in for who gives tokens: Google's token endpoint, its exchange of tokens, the impersonation of service accounts
+and its metadata server; Entra ID and Azure's managed identities; a provider of OpenID Connect. It refuses what they would."""
 
 import base64
 import contextlib
@@ -176,8 +176,9 @@ class Identity:
         if (method, path) == ("GET", f"/{TENANT}/v2.0/.well-known/openid-configuration"):
             # What Microsoft's libraries look at first.
             entra = f"https://login.microsoftonline.com/{TENANT}"
-            ends = {"authorization_endpoint": "/oauth2/v2.0/authorize", "token_endpoint": "/oauth2/v2.0/token", "issuer": "/v2.0"}
-            return {name: entra + end for name, end in ends.items()}
+            oauth = f"{entra}/oauth2/v2.0"
+            places = {"authorization_endpoint": f"{oauth}/authorize", "token_endpoint": f"{oauth}/token"}
+            return {**places, "issuer": f"{entra}/v2.0"}
         if (method, path) == ("GET", "/metadata/identity/oauth2/token"):
             return self.imds(request)
         if (method, path) == ("GET", "/msi/token"):
