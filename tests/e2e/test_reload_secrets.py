@@ -118,8 +118,9 @@ def test_a_key_is_added(shared_providers, providers, start_gateway):
 
 @pytest.mark.parametrize("level", ["debug", "trace"])
 def test_no_log_level_shows_a_key(shared_providers, providers, start_gateway, level):
-    gateway = start_gateway(manifest(shared_providers, "qwen3", second=True), "--log-level", level)
     theirs = "sk-of-the-client"
+    clients = [resources.secret("clients", client=theirs), resources.security_policy("clients", apiKeyAuth=resources.key_of("clients"))]
+    gateway = start_gateway([*manifest(shared_providers, "qwen3", second=True), *clients], "--log-level", level)
     # Of a burst of lines `weir run` passes on fifty in ten seconds, and Envoy says more than that when it starts.
     time.sleep(10.5)
     for stream in [False, True]:

@@ -253,11 +253,3 @@ def test_the_first_policy_needs_a_restart_and_is_not_left_out(shared_providers, 
     assert gateway.http.get("/v1/models").status_code == 200
     gateway.write(whole)
     gateway.process.wait_line("has a SecurityPolicy for the first time", 15)
-
-
-def test_no_log_level_shows_a_key(shared_providers, start_gateway):
-    gateway = start_gateway(manifest(shared_providers), "--log-level", "debug")
-    gateway.http.get("/v1/models", headers={"authorization": f"Bearer {ANN}"})
-    assert "debug" in gateway.process.output
-    for key in (ANN, BOB):
-        assert key not in gateway.process.output

@@ -366,7 +366,8 @@ fn envoy(parts: &Parts, wishes: &Wishes, options: &Options) -> Program {
 }
 
 /// The parts of Envoy that write whole requests into the log below `info`, with the keys in them.
-const QUIET: &str = "http:info,http2:info,router:info,client:info,filter:info";
+const QUIET: &str =
+    "http:info,http2:info,router:info,client:info,filter:info,rbac:info,jwt:info,ext_authz:info";
 
 /// Envoy warns, in two lines, about each request that has nothing to charge because it used nothing.
 fn is_missing_charge(line: &str) -> bool {
