@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{SourceError, hidden};
+use super::{MAX_REASON, SourceError, hidden};
 use crate::auth::credentials::{Fresh, Header, HttpAnswer, HttpCall, Io, Lasts};
 use crate::auth::{Credential, FetchError, Secret};
 
@@ -168,7 +168,6 @@ fn reason(json: &Value, sent: &[&Secret]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::MAX_REASON;
     use super::*;
 
     const NOW: u64 = 1_440_938_160;
