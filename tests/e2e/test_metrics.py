@@ -23,9 +23,12 @@ PAGES = ["/stats/prometheus", "/weir/metrics"]
 @pytest.fixture(scope="module")
 def gateway(shared_providers, start_gateway):
     spare = [{"name": "main", "priority": 0}, {"name": "spare", "priority": 1}]
+    gateway_class, gateway = resources.gateway()
+    gateway["metadata"]["annotations"] = {"weir.dev/metrics-headers": "X-Team:team, x-cost-centre:centre"}
     return start_gateway(
         [
-            *resources.gateway(),
+            gateway_class,
+            gateway,
             *resources.backend("qwen3", shared_providers["qwen3"].url),
             *resources.backend("main", shared_providers["main"].url),
             *resources.api_key("main", stand_ins.OPENAI_KEY),
@@ -168,6 +171,26 @@ def test_a_stream_that_breaks_says_why(gateway, user, providers):
         list(stream)
     (record,) = gateway.logged(user)
     assert record["error"] == "the backend's stream ended before the answer was complete"
+
+
+def test_headers_are_labels_where_somebody_asks_for_that(gateway, user, added, providers):
+    client = gateway.openai(user)
+    team = f"red \"{user}\""
+    client.chat.completions.create(model="fast", messages=HELLO, extra_headers={"x-team": team})
+    added.wait(1, gen_ai_backend="default/qwen3", team=team)
+    assert added.sum(f"{USAGE}_sum", team=team, gen_ai_token_type="input") == INPUT
+    long = user + "x" * 200
+    client.chat.completions.create(model="fast", messages=HELLO, extra_headers={"x-team": long})
+    added.wait(1, gen_ai_backend="default/qwen3", team=long[:100])
+    # What was left, and what is refused.
+    providers["main"].fail(503)
+    client.chat.completions.create(model="both", messages=HELLO, extra_headers={"x-cost-centre": user})
+    added.wait(1, gen_ai_backend="default/spare", centre=user)
+    assert added.sum("weir_failovers_total", gen_ai_backend="default/main", centre=user) == 1
+    gateway.http.post("/v1/chat/completions", json={"model": "none"}, headers={"x-team": user})
+    added.wait(1, error_type="404", team=user)
+    page = Metrics(gateway, added.path)
+    assert user not in {value for _, labels in page.samples for name, value in labels if name not in ("team", "centre")}
 
 
 def test_errors(gateway, user, added):

@@ -26,6 +26,7 @@ pub mod environment;
 mod grants;
 pub mod kept;
 pub mod listeners;
+pub mod metrics;
 pub mod mutations;
 pub mod names;
 mod pem;
@@ -105,9 +106,11 @@ pub fn compile(sources: &[Source], environment: &Environment) -> Compiled {
         || listeners.iter().map(|listener| usize::try_from(listener.buffer_limit).unwrap_or(usize::MAX));
     let (body_limit, answer_limit) = (limits().max().unwrap_or_default(), limits().min().unwrap_or_default());
     let kept_key = kept::key(&set, &mut report);
+    let metrics_headers = metrics::headers(&set, &filter, &mut report);
     let plan = Plan {
         filter: Config {
             kept_key,
+            metrics_headers,
             models: routes::ai::without_repetition(filter.models),
             budgets: policies.budgets.clone(),
             body_limit,

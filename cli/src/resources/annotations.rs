@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use weir_core::metrics::HeaderLabels;
+
 use super::Report;
 use super::diagnostic::hint;
 use super::kinds::Kind;
+use super::metrics_headers;
 use super::pass_through::{self, PassThrough};
 use super::set::ResourceId;
 use super::values::{parse_bytes, parse_duration};
@@ -16,6 +19,8 @@ const CACHE_MARKS: &str = "weir.dev/cache-marks";
 const CHAT_ONLY: &str = "weir.dev/chat-only";
 const HELD_LIMIT: &str = "weir.dev/held-limit";
 const KEEPALIVE: &str = "weir.dev/keepalive";
+/// Of Gateways: see [`metrics_headers`].
+pub const METRICS_HEADERS: &str = "weir.dev/metrics-headers";
 /// Names a Secret.
 pub const RESPONSE_KEY: &str = "weir.dev/response-key";
 /// Of AIGatewayRoutes: see [`pass_through`].
@@ -32,6 +37,8 @@ pub struct Settings {
     pub held_limit: Option<u32>,
     /// Of Gateways: how long a client hears nothing of a stream before the gateway speaks; zero: it never does.
     pub keepalive: Option<Duration>,
+    /// Of Gateways: the request headers that are labels of metrics.
+    pub metrics_headers: Option<(ResourceId, HeaderLabels)>,
     /// Of Gateways: the Secret, in the namespace of the Gateway, with the key that names of responses are sealed with.
     pub response_key: Option<(ResourceId, String)>,
     /// `namespace/name` of the BackendTrafficPolicies that refuse requests without one of their Distinct headers.
@@ -68,7 +75,7 @@ impl Settings {
 
     fn one(&mut self, kind: Kind, id: &ResourceId, name: &str, value: &str) -> Result<(), String> {
         let known: &[&'static str] = match kind {
-            Kind::Gateway => &[HELD_LIMIT, KEEPALIVE, RESPONSE_KEY],
+            Kind::Gateway => &[HELD_LIMIT, KEEPALIVE, METRICS_HEADERS, RESPONSE_KEY],
             Kind::BackendTrafficPolicy => &[REQUIRE_IDENTITY],
             Kind::AIGatewayRoute => &[PASS_THROUGH, REPEAT_UNTIL_CONTENT, STRICT],
             Kind::AIServiceBackend => &[CACHE_MARKS, CHAT_ONLY],
@@ -99,6 +106,9 @@ impl Settings {
                 self.keepalive = Some(parse_duration(value).ok_or_else(|| {
                     format!("`{value}` is not a duration: write it as `15s`, or `0s` for never")
                 })?);
+            }
+            METRICS_HEADERS => {
+                self.metrics_headers = Some((id.clone(), metrics_headers::parse(value)?));
             }
             RESPONSE_KEY => self.response_key = Some((id.clone(), value.to_owned())),
             PASS_THROUGH => {

@@ -16,6 +16,7 @@ pub mod gateway;
 pub mod health;
 pub mod kinds;
 pub mod limits;
+pub mod metrics_headers;
 pub mod pass_through;
 pub mod platform;
 pub mod secret;

@@ -46,6 +46,13 @@ fn a_slip_in_an_annotation_is_a_mistake() {
         ("{}", "{weir.dev/held-limit: 4Gi}", "held-limit", "`4Gi` is not"),
         ("{}", "{weir.dev/held-limit: \"0\"}", "held-limit", "between 1 and 4Gi"),
         ("{}", "{weir.dev/keepalive: \"15\"}", "keepalive", "`15` is not a duration"),
+        ("{}", "{weir.dev/metrics-headers: x-team}", "metrics-headers", "`x-team` has no `:`"),
+        (
+            "{}",
+            "{weir.dev/metrics-headers: \"authorization:who\"}",
+            "metrics-headers",
+            "`authorization` may hold a credential",
+        ),
     ] {
         let errors = annotated(policy, gateway).errors;
         let [error] = errors.as_slice() else { panic!("{policy} {gateway}: {errors:#?}") };
@@ -189,6 +196,31 @@ fn a_server_without_responses_says_so() {
     let named = compiled_with(&[("schema: {name: OpenAI}", "schema: {name: OpenAIChat}")], "{}");
     let said = command::findings(&named).join("\n");
     assert!(said.contains("OpenAI with the annotation weir.dev/chat-only"), "{said}");
+}
+
+#[test]
+fn headers_become_labels_of_metrics_but_for_those_with_credentials() {
+    let labelled = |headers: &str| annotated("{}", &format!("{{weir.dev/metrics-headers: \"{headers}\"}}"));
+    let labels = labelled("x-team:team, x-user-id:user").plan.unwrap().filter.metrics_headers;
+    assert_eq!(labels.headers().collect::<Vec<_>>(), ["x-team", "x-user-id"]);
+    assert!(annotated("{}", "{}").plan.unwrap().filter.metrics_headers.is_empty());
+
+    let gateway = "metadata: {name: edge}";
+    let named = "metadata: {name: edge, annotations: {weir.dev/metrics-headers: \"x-brought:who\"}}";
+    let key = "apiKey: {secretRef:";
+    let brought = "credentialOverride: {fromRequestHeaders: {header: x-brought}}\n  apiKey: {secretRef:";
+    let errors =
+        compiled_with(&[(gateway, named), (key, brought)], "timeout: {http: {requestTimeout: 9s}}").errors;
+    let [error] = errors.as_slice() else { panic!("{errors:#?}") };
+    assert!(error.message.contains("`x-brought` may hold a credential of a backend"), "{}", error.message);
+
+    for platform in [Platform::EnvoyGateway, Platform::Istio] {
+        let source = Source { name: "base.yaml".to_owned(), text: BASE.replace(gateway, named) };
+        let compiled = compile(&[source], &Environment::of_platform(platform));
+        let is_it = |field: &str| field == "metadata.annotations[weir.dev/metrics-headers]";
+        assert_eq!(compiled.warnings.iter().filter(|warning| is_it(&warning.field)).count(), 1);
+        assert!(compiled.plan.unwrap().filter.metrics_headers.is_empty());
+    }
 }
 
 #[test]

@@ -418,6 +418,7 @@ impl Exchange {
             abandoned: take(&mut self.attempts.abandoned),
             left: take(&mut self.attempts.left),
             error: self.attempt.error.take(),
+            labels: Vec::new(),
             losses: take(&mut self.attempt.losses).lines(),
             ttft_ms: self.attempt.first_content_ms.map(since_start),
             duration_ms: since_start(now_ms),

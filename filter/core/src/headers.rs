@@ -49,6 +49,13 @@ pub fn is_internal(name: &str) -> bool {
     name.starts_with(EXTENSION_PREFIX) && INTERNAL_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether `text` may be the name of a header (RFC 9110, 5.6.2).
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    let is_of_token = |char: char| char.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(char);
+    !text.is_empty() && text.chars().all(is_of_token)
+}
+
 /// Names in lower case. Others are told apart by their first byte, last byte and length, nearly always without
 /// comparing them: the roles ask of each header of each request.
 pub(crate) struct Names {

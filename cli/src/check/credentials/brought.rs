@@ -1,6 +1,7 @@
 //! Credentials that come with the requests.
 
 use weir_core::config::{Auth, CredentialOverride, CredentialPlace};
+use weir_core::headers::is_name;
 
 use super::Credential;
 use crate::resources::ai::{
@@ -48,8 +49,7 @@ fn headers(
 ) -> Option<CredentialOverride> {
     let usual = if kind == SecurityKind::AWSCredentials { "x-aigw-aws" } else { usual(kind) };
     let header = from.header.as_deref().filter(|header| !header.is_empty()).unwrap_or(usual);
-    let is_token = |char: char| char.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(char);
-    if !header.chars().all(is_token) {
+    if !is_name(header) {
         let message = format!("`{header}` is no name of a header");
         report.error(id, "spec.credentialOverride.fromRequestHeaders.header", message);
         return None;

@@ -15,6 +15,7 @@ use crate::auth::Source;
 use crate::endpoint::behind;
 use crate::headers::{Headers, MODEL_HEADER, USER_HEADER};
 use crate::kept::{self, Tag};
+use crate::metrics::HeaderLabels;
 use crate::token::Token;
 
 pub use crate::wire::SchemaName;
@@ -82,6 +83,9 @@ pub struct Config {
     /// Whether to count in metrics what requests come to.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub metrics: bool,
+    /// Request headers whose values are labels of the metrics, by the name of the label.
+    #[serde(default, skip_serializing_if = "HeaderLabels::is_empty")]
+    pub metrics_headers: HeaderLabels,
     /// How long a client hears nothing of a stream that has begun before the gateway writes a comment, or a ping, in
     /// milliseconds. 0: it never does.
     #[serde(default = "default_keepalive_ms", skip_serializing_if = "is_default_keepalive_ms")]
@@ -255,6 +259,7 @@ impl Default for Config {
             default_max_tokens: default_max_tokens(),
             access_log: true,
             metrics: true,
+            metrics_headers: HeaderLabels::default(),
             keepalive_ms: default_keepalive_ms(),
             silence_ms: default_silence_ms(),
             prefix_key: false,

@@ -37,7 +37,11 @@ impl Edge {
         let mut exchange = self.exchange.borrow_mut();
         exchange.count_abandoned(status);
         let (usage, _) = exchange.settle();
-        let record = exchange.take_record(status, now_ms);
+        let mut record = exchange.take_record(status, now_ms);
+        record.labels = self
+            .config
+            .metrics_headers
+            .of(|name| exchange.header(name).filter(|_| !self.config.brings_credentials(name)));
         let used = || iter::once(usage).chain(record.abandoned.iter().map(Abandoned::usage));
         let costs: Vec<(String, u64)> = match &exchange.routed.route {
             Some(route) if used().any(|usage| !usage.is_empty()) => {

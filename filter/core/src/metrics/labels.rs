@@ -18,6 +18,31 @@ const LEFT: &str = "failover";
 /// Stands for what is too much to be told apart.
 const OTHER: &str = "other";
 
+/// The names of the labels that every series has, in their order.
+const NAMES: [&str; 7] = [
+    "gen_ai_operation_name",
+    "gen_ai_provider_name",
+    "gen_ai_backend",
+    "gen_ai_original_model",
+    "gen_ai_request_model",
+    "gen_ai_response_model",
+    "error_type",
+];
+
+/// The label of a type of tokens.
+pub(super) const TOKEN_TYPE: &str = "gen_ai_token_type";
+
+/// The label of a cost's key.
+pub(super) const COST: &str = "cost";
+
+/// The label of a bucket's bound.
+pub(super) const BOUND: &str = "le";
+
+/// Whether the label `name` has a meaning already.
+pub(super) fn is_own(name: &str) -> bool {
+    NAMES.contains(&name) || [TOKEN_TYPE, COST, BOUND].contains(&name)
+}
+
 /// The labels of a series.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Labels<'a> {
@@ -35,6 +60,9 @@ pub struct Labels<'a> {
     pub response_model: Cow<'a, str>,
     /// Why there was no success; empty where there was.
     pub error: Cow<'a, str>,
+    /// Of request headers that the configuration names.
+    #[serde(default)]
+    pub of_headers: Cow<'a, [(String, String)]>,
 }
 
 impl<'a> Labels<'a> {
@@ -49,6 +77,7 @@ impl<'a> Labels<'a> {
             request_model: known(&record.request_model),
             response_model: known(&record.response_model),
             error: error(record),
+            of_headers: Cow::Borrowed(&record.labels),
         }
     }
 
@@ -68,20 +97,29 @@ impl<'a> Labels<'a> {
     /// The same without what clients may choose.
     pub(super) fn of_others(&self) -> Labels<'a> {
         let other = || Cow::Borrowed(OTHER);
-        Labels { original_model: other(), request_model: other(), response_model: other(), ..self.clone() }
+        let of_headers = self.of_headers.iter().map(|(name, _)| (name.clone(), OTHER.to_owned()));
+        Labels {
+            original_model: other(),
+            request_model: other(),
+            response_model: other(),
+            of_headers: of_headers.collect(),
+            ..self.clone()
+        }
     }
 
     /// Each with its name, in their order.
-    pub(super) fn named(&self) -> [(&'static str, &str); 7] {
-        [
-            ("gen_ai_operation_name", &self.operation),
-            ("gen_ai_provider_name", &self.provider),
-            ("gen_ai_backend", &self.backend),
-            ("gen_ai_original_model", &self.original_model),
-            ("gen_ai_request_model", &self.request_model),
-            ("gen_ai_response_model", &self.response_model),
-            ("error_type", &self.error),
-        ]
+    pub(super) fn named(&self) -> impl Iterator<Item = (&str, &str)> {
+        let values: [&str; NAMES.len()] = [
+            &self.operation,
+            &self.provider,
+            &self.backend,
+            &self.original_model,
+            &self.request_model,
+            &self.response_model,
+            &self.error,
+        ];
+        let of_headers = self.of_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        NAMES.into_iter().zip(values).chain(of_headers)
     }
 
     pub(super) fn to_owned(&self) -> Labels<'static> {
@@ -94,16 +132,19 @@ impl<'a> Labels<'a> {
             request_model: owned(&self.request_model),
             response_model: owned(&self.response_model),
             error: owned(&self.error),
+            of_headers: Cow::Owned(self.of_headers.clone().into_owned()),
         }
     }
 }
 
 fn known(value: &str) -> Cow<'_, str> {
-    if value.is_empty() {
-        return UNKNOWN.into();
-    }
+    if value.is_empty() { UNKNOWN.into() } else { clipped(value).into() }
+}
+
+/// Not more of a value than a label has.
+pub(super) fn clipped(value: &str) -> &str {
     let end = value.char_indices().nth(MAX_VALUE).map_or(value.len(), |(end, _)| end);
-    value.get(..end).unwrap_or_default().into()
+    value.get(..end).unwrap_or_default()
 }
 
 /// The status of an error. A client that has left got none; a stream that broke, or whose client left, has one of success

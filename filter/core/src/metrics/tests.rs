@@ -38,7 +38,7 @@ fn a_stream_is_in_all_histograms() {
     let mut metrics = Metrics::default();
     metrics.add(&record, &[("tokens".to_owned(), 111)]);
     let labels = Labels::of(&record);
-    let labels = labels.named().into_iter().filter(|(_, value)| !value.is_empty());
+    let labels = labels.named().filter(|(_, value)| !value.is_empty());
     let labels: Vec<_> = labels.map(|(name, value)| format!("{name}=\"{value}\"")).collect();
     assert_eq!(labels.len(), 6);
     insta::assert_snapshot!(metrics.to_text().replace(&labels.join(","), "..."));
@@ -113,6 +113,40 @@ fn names_of_clients_are_clipped_escaped_and_bounded() {
     assert_eq!(metrics.series.len(), MAX_SERIES + 1);
     let others = ["gen_ai_original_model=\"other\"", "gen_ai_response_model=\"other\"", "default/b"];
     assert_eq!(sample(&metrics, "weir_requests_total", &others).as_deref(), Some("51"));
+
+    let label = |team: &str| vec![("team".to_owned(), team.to_owned())];
+    metrics.add(&Record { labels: label("red"), ..record() }, &[]);
+    let others = ["gen_ai_original_model=\"other\"", "team=\"other\""];
+    assert_eq!(sample(&metrics, "weir_requests_total", &others).as_deref(), Some("1"));
+}
+
+#[test]
+fn labels_of_headers_tell_series_apart_wherever_they_are_counted() {
+    let store = Memory::default();
+    let left = Left {
+        backend: "default/slow".to_owned(),
+        provider: "openai",
+        request_model: "m".to_owned(),
+        input_tokens: None,
+    };
+    let mut metrics = Metrics::default();
+    for team in ["red", "blue \"and\" white", "red"] {
+        let labels = vec![("team".to_owned(), team.to_owned())];
+        metrics.add(&Record { labels, left: vec![left.clone()], ..record() }, &[]);
+    }
+    metrics.add(&record(), &[]);
+    assert!(metrics.publish(&store));
+    for metrics in [&metrics, &Metrics::published(&store)] {
+        for (label, count) in [(r#"team="red""#, "2"), (r#"team="blue \"and\" white""#, "1")] {
+            for name in ["weir_requests_total", "weir_failovers_total"] {
+                assert_eq!(sample(metrics, name, &[label]).as_deref(), Some(count), "{name} {label}");
+            }
+        }
+        assert!(
+            metrics.to_text().contains("gen_ai_response_model=\"claude-sonnet-1\"} 1\n"),
+            "none has no label"
+        );
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::fmt::{self, Write};
 
 use super::histogram::{Buckets, DURATION, FIRST_TOKEN, Histogram, PER_TOKEN, TOKENS};
-use super::labels::{Labels, UNKNOWN};
+use super::labels::{BOUND, COST, Labels, TOKEN_TYPE, UNKNOWN};
 use super::numbers::TOKEN_TYPES;
 use super::{Metrics, Series};
 
@@ -56,7 +56,7 @@ impl Metrics {
         );
         for series in &self.series {
             for (histogram, (kind, _)) in series.numbers.tokens.iter().zip(TOKEN_TYPES) {
-                family.histogram(series, Some(("gen_ai_token_type", kind)), &TOKENS, histogram);
+                family.histogram(series, Some((TOKEN_TYPE, kind)), &TOKENS, histogram);
             }
         }
         let mut family = Family::begin(
@@ -96,7 +96,7 @@ impl Metrics {
         let mut family = Family::begin(&mut text, "weir_cost_total", help, "counter");
         for series in &self.series {
             for (key, cost) in &series.numbers.costs {
-                family.counter(series, Some(("cost", key)), *cost);
+                family.counter(series, Some((COST, key)), *cost);
             }
         }
         text
@@ -163,8 +163,8 @@ struct Shown<'a> {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let more = self.more.into_iter().chain(self.bound.map(|bound| ("le", bound)));
-        let labels = self.labels.named().into_iter().filter(|(_, value)| !value.is_empty());
+        let more = self.more.into_iter().chain(self.bound.map(|bound| (BOUND, bound)));
+        let labels = self.labels.named().filter(|(_, value)| !value.is_empty());
         for (index, (name, value)) in labels.chain(more).enumerate() {
             let before = if index == 0 { '{' } else { ',' };
             write!(f, "{before}{name}=\"")?;

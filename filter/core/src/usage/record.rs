@@ -99,6 +99,9 @@ pub struct Record {
     /// What went wrong, as the client was told; what a provider says may repeat a part of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The labels that its headers have in metrics, with their values.
+    #[serde(skip)]
+    pub labels: Vec<(String, String)>,
     /// What the backend's API could not express: `field: reason`.
     pub losses: Vec<String>,
     /// From the request to the first byte of content, in milliseconds.
@@ -149,6 +152,7 @@ impl Record {
             abandoned: Vec::new(),
             left: Vec::new(),
             error: None,
+            labels: Vec::new(),
             losses: Vec::new(),
             ttft_ms: None,
             duration_ms: 0,
