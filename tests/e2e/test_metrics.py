@@ -218,3 +218,20 @@ def test_the_proxys_own_metrics_are_before_them(gateway):
     post = httpx.post(f"{gateway.admin}/weir/metrics")
     assert (post.status_code, post.json()) == (405, {"message": "/weir/metrics takes GET"})
     assert httpx.get(f"{gateway.admin}/stats?format=json").json()
+
+
+def test_how_credentials_stand(gateway, added):
+    """The Secret of the provider behind `main` is there; nobody knows when it expires."""
+    (name,) = {
+        value
+        for sample, labels in Metrics(gateway, added.path).samples
+        if sample == "weir_credential_available"
+        for label, value in labels
+        if label == "credential" and "main" in value
+    }
+    wait_for(lambda: Metrics(gateway, added.path).sum("weir_credential_available", credential=name) == 1)
+    page = Metrics(gateway, added.path)
+    assert page.sum("weir_credential_failures", credential=name) == 0
+    assert page.families["weir_credential_available"].type == "gauge"
+    assert not page.families["weir_credential_expiry_timestamp_seconds"].samples
+    assert stand_ins.OPENAI_KEY not in str(page.samples)

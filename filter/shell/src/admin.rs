@@ -11,6 +11,7 @@ use weir_core::store::Store;
 use weir_core::token::{self, Token};
 use weir_core::usage::ledger;
 
+use crate::gauges;
 use crate::host::{Flow, Host, Map};
 
 /// The proxy's page that Prometheus reads.
@@ -107,7 +108,7 @@ impl AdminFilter {
             "/weir" => return moved("/weir/").into(),
             "/weir/" => Page { kind: HTML, body: PAGE.into() },
             "/weir/usage" => usage(host.store()),
-            "/weir/metrics" => metrics(host),
+            "/weir/metrics" => Page { kind: METRICS, body: metrics(host) },
             "/weir/errors" => errors(host),
             "/weir/routes" => self.routes(),
             _ => return Flow::Continue,
@@ -132,7 +133,7 @@ impl AdminFilter {
     pub fn response_body(&mut self, host: &mut impl Host, end: bool) -> Flow {
         if end && std::mem::take(&mut self.adds_metrics) {
             let mut body = host.look_at_body(Map::Response, <[u8]>::to_vec);
-            body.extend(host.metrics().to_text().into_bytes());
+            body.extend(metrics(host));
             host.replace_body(Map::Response, body);
         }
         Flow::Continue
@@ -165,6 +166,9 @@ fn told(config: &Config, name: &str, route: &Route) -> Value {
     })
 }
 
+/// What Prometheus reads.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 const HTML: &str = "text/html; charset=utf-8";
 
 /// A page of the gateway's own.
@@ -185,8 +189,9 @@ fn usage(store: &dyn Store) -> Page {
     Page { kind: "application/json", body }
 }
 
-fn metrics(host: &impl Host) -> Page {
-    Page { kind: "text/plain; version=0.0.4; charset=utf-8", body: host.metrics().to_text().into_bytes() }
+fn metrics(host: &impl Host) -> Vec<u8> {
+    let gauges = gauges::gauges(host.store(), host.now_ms() / 1000);
+    (host.metrics().to_text() + &gauges.to_text()).into_bytes()
 }
 
 fn errors(host: &impl Host) -> Page {

@@ -180,7 +180,7 @@ impl Credentials {
 
 /// The key of the shared entry: one for each version of the secret, since its values stand side by side while a proxy
 /// takes over another.
-fn shared_key(renewal: &Renewal, name: &str) -> String {
+pub(crate) fn shared_key(renewal: &Renewal, name: &str) -> String {
     match name.split_once('@') {
         Some((_, version)) => format!("{}@{version}", renewal.shared_key()),
         None => renewal.shared_key(),

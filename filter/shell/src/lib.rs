@@ -8,6 +8,7 @@ mod admin;
 mod backend;
 mod credentials;
 mod edge;
+mod gauges;
 mod held;
 mod host;
 #[cfg(test)]

@@ -48,11 +48,16 @@ pub fn config(json: &[u8], store: &dyn Store) -> Option<Arc<Config>> {
         }
         Err(error) => error,
     };
-    let last = store.get(LAST_GOOD).and_then(|last| parsed(&last.value).ok());
+    let last = last_good(store);
     let consequence =
         if last.is_some() { "the one before stays at work" } else { "every request is answered with 503" };
     log::error!("the configuration cannot be read: {error}; {consequence}");
     last
+}
+
+/// The last configuration that was right.
+pub(crate) fn last_good(store: &dyn Store) -> Option<Arc<Config>> {
+    store.get(LAST_GOOD).and_then(|last| parsed(&last.value).ok())
 }
 
 /// Whether the proxy is about to stop, so that no stream should wait for its backend any more.

@@ -5,6 +5,7 @@
 //! request, when that is over. A worker adds to a [`Metrics`] of its own, which nobody else writes; whoever asks gets the
 //! sum of all ([`Metrics::merge`]) as text ([`Metrics::to_text`]).
 
+mod gauges;
 mod header_labels;
 mod histogram;
 mod labels;
@@ -18,6 +19,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use crate::store::{Store, update};
 use crate::usage::record::Record;
 
+pub use self::gauges::{Credential, Gauges};
 pub use self::header_labels::HeaderLabels;
 pub use self::labels::Labels;
 use self::numbers::Numbers;

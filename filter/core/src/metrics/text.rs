@@ -104,16 +104,21 @@ impl Metrics {
 }
 
 /// The samples of one name.
-struct Family<'t> {
+pub(super) struct Family<'t> {
     text: &'t mut String,
     name: &'static str,
 }
 
 impl<'t> Family<'t> {
-    fn begin(text: &'t mut String, name: &'static str, help: &str, kind: &str) -> Family<'t> {
+    pub(super) fn begin(text: &'t mut String, name: &'static str, help: &str, kind: &str) -> Family<'t> {
         line(text, format_args!("# HELP {name} {help}"));
         line(text, format_args!("# TYPE {name} {kind}"));
         Family { text, name }
+    }
+
+    /// `label`: its only one.
+    pub(super) fn gauge(&mut self, label: &impl fmt::Display, value: u64) {
+        line(self.text, format_args!("{}{{{label}}} {value}", self.name));
     }
 
     /// `more`: a label beside those of the series. What never happened is left out.
@@ -167,17 +172,24 @@ impl fmt::Display for Shown<'_> {
         let labels = self.labels.named().filter(|(_, value)| !value.is_empty());
         for (index, (name, value)) in labels.chain(more).enumerate() {
             let before = if index == 0 { '{' } else { ',' };
-            write!(f, "{before}{name}=\"")?;
-            for character in value.chars() {
-                match character {
-                    '\\' => f.write_str("\\\\")?,
-                    '"' => f.write_str("\\\"")?,
-                    '\n' => f.write_str("\\n")?,
-                    other => f.write_char(other)?,
-                }
-            }
-            f.write_char('"')?;
+            write!(f, "{before}{}", label(name, value))?;
         }
         f.write_char('}')
     }
+}
+
+/// A label with its value, in which some characters are escaped.
+pub(super) fn label(name: &str, value: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        write!(f, "{name}=\"")?;
+        for character in value.chars() {
+            match character {
+                '\\' => f.write_str("\\\\")?,
+                '"' => f.write_str("\\\"")?,
+                '\n' => f.write_str("\\n")?,
+                other => f.write_char(other)?,
+            }
+        }
+        f.write_char('"')
+    })
 }

@@ -74,6 +74,18 @@ impl Entry {
         self.failure.as_deref()
     }
 
+    /// How often in a row it could not be had.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// When the credential that there is expires, in seconds since 1970, be it past.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<u64> {
+        self.held.as_ref().and_then(|held| held.expires_at)
+    }
+
     pub(super) fn ready(credential: Credential, expires_at: Option<u64>, renew_at: u64) -> Self {
         Self { held: Some(Held { credential, expires_at }), renew_at, ..Self::default() }
     }
