@@ -13,6 +13,7 @@ readonly ISTIO_VERSION=v0.0.0-20260827124520-eed52ebb66ad
 need_deployment_packages() {
   need_registry
   need_compose
+  { have prometheus && have promtool; } || apt_install prometheus
   have shellcheck || apt_install shellcheck
 }
 
@@ -21,6 +22,7 @@ need_deployment_tools() {
   need_older_envoy_gateways
   need_istio
   need_manifest_tools
+  need_grafana_types
 }
 
 # docker-compose or Docker's plugin, which check a compose file without an engine.
@@ -92,4 +94,16 @@ need_manifest_tools() {
   for module in "${modules[@]}"; do
     [ -d "$OWN/go/pkg/mod/$module" ] || in_own_go go mod download "$module"
   done
+}
+
+# Grafana's own types, in a program that reads dashboards with them. There is no Grafana to be had from a registry.
+need_grafana_types() {
+  if ! have go; then
+    goes_without "Go is missing, so Grafana's types do not read the dashboards"
+    return
+  fi
+  say "building what reads dashboards"
+  # What has not changed is in the cache.
+  (cd tests/deploy/observability/grafana &&
+    in_own_go go build -buildvcs=false -trimpath -ldflags="-s -w" -gcflags="all=-l -dwarf=false" -o "$OWN/bin/grafana-dashboards" .)
 }
