@@ -156,6 +156,17 @@ fn what_brings_a_credential_is_shown_in_the_books_as_a_digest() {
 }
 
 #[test]
+fn what_brings_a_credential_is_no_label_of_metrics() {
+    let mut gateway = overridden(Gateway::new().backend("gpt", OpenAI), "x-tenant-key", true);
+    for (header, label) in [("x-tenant-key", "tenant"), ("x-team", "team"), ("x-none", "none")] {
+        gateway.config.metrics_headers.add(header, label).unwrap();
+    }
+    let call = gateway.post("/v1/chat/completions", BODY).header("x-tenant-key", "brought-key-of-gpt.");
+    let outcome = call.header("x-team", "red").answered_by(Answer::json(200, "{}")).send();
+    assert_eq!(outcome.record.labels, [("team".to_owned(), "red".to_owned())]);
+}
+
+#[test]
 fn without_one_the_configured_credential_is_used_where_there_is_one() {
     for path in ["/v1/chat/completions", "/anthropic/v1/messages"] {
         for brought in [None, Some(" ")] {
