@@ -21,7 +21,7 @@ UNHEARD_OF = f'{ASKED}, gen_ai_backend="unknown", error_type="404"'
 FAILED = 'gen_ai_backend!="unknown", error_type=~"5..|interrupted|failover"'
 TRIED = '__name__=~"weir_(requests|failovers)_total"'
 #: Of Envoy's own listeners.
-CLIENTS = 'job=~"$job", envoy_http_conn_manager_prefix!~"admin|weir_admin"'
+CLIENTS = 'job=~"$job", envoy_http_conn_manager_prefix!~"admin|weir_.*"'
 #: Of its ways to backends.
 CLUSTERS = 'job=~"$job", envoy_cluster_name!~"weir_.*"'
 
