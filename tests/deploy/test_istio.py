@@ -1,5 +1,6 @@
 """What `weir render --to istio` writes, taken by the real Istiod and carried out by the real Envoy."""
 
+import contextlib
 import json
 import socket
 import time
@@ -280,7 +281,9 @@ def test_googles_metadata_server(start):
         resources.security("vertex-auth", "vertex", type="GCPCredentials", gcpCredentials=google),
         resources.route(resources.rule("gemini", {"name": "vertex", "modelNameOverride": "gemini-3-flash-preview"})),
     ]
-    with Identity() as server:
+    with contextlib.ExitStack() as running:
+        running.callback(backend.stop)
+        server = running.enter_context(Identity())
         place = '"address": "169.254.169.254", "port_value": '
         here = f'"address": "127.0.0.1", "port_value": {server.server.server_port}'
         gateway = start(manifest, elsewhere={f"{place}80": here})
@@ -288,7 +291,6 @@ def test_googles_metadata_server(start):
         assert answer.choices[0].message.content
         seen = dict(backend["vertex"].requests()[-1]["headers"])["authorization"]
         assert seen.startswith("Bearer metadata-token-")
-    backend.stop()
 
 
 def test_a_service_of_the_cluster(shared_providers, start):
