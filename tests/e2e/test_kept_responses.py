@@ -111,6 +111,68 @@ def test_a_conversation_is_compacted_where_it_is(client):
         assert keeper(compacted) == name
 
 
+def test_items_are_found_where_they_are(client):
+    for name, response in one_of_each(client).items():
+        references = [{"type": "item_reference", "id": item.id} for item in response.output]
+        for _ in range(4):
+            following = client.responses.create(model=BOTH, input=[*references, {"role": "user", "content": "x"}])
+            assert keeper(following) == name
+        with client.responses.stream(model=BOTH, input=references) as events:
+            seen = [event for event in events if getattr(event, "item_id", "") or hasattr(event, "item")]
+            final = events.get_final_response()
+        assert {getattr(event, "item_id", None) or event.item.id for event in seen} == {final.output[0].id}
+        assert keeper(final) == name
+    both = [{"type": "item_reference", "id": response.output[0].id} for response in one_of_each(client).values()]
+    with pytest.raises(openai.BadRequestError, match="another backend than the rest") as refused:
+        client.responses.create(model=BOTH, input=both)
+    assert refused.value.param == "input[1].id"
+
+
+#: As agents ask that keep a conversation themselves.
+STATELESS = {"store": False, "include": ["reasoning.encrypted_content"]}
+
+
+def going_on(response, *before):
+    question = {"role": "user", "content": "one two three"}
+    items = [item.model_dump(exclude_none=True) for item in response.output]
+    return [*before, question, *items, question]
+
+
+def test_a_thought_goes_to_the_backend_that_can_read_it(client):
+    for name, response in one_of_each(client, **STATELESS).items():
+        assert [item.type for item in response.output] == ["reasoning", "message"]
+        for _ in range(4):
+            following = client.responses.create(model=BOTH, input=going_on(response), **STATELESS)
+            assert keeper(following) == name
+        with client.responses.stream(model=BOTH, input=going_on(response), **STATELESS) as events:
+            final = events.get_final_response()
+        assert keeper(final) == name
+        assert keeper(client.responses.create(model=BOTH, input=going_on(final), **STATELESS)) == name
+
+
+def test_a_conversation_goes_on_without_the_thoughts_of_a_backend_that_fails(client, providers):
+    made = one_of_each(client, **STATELESS)
+    providers["main"].fail(503)
+    answer = client.responses.with_raw_response.create(
+        model=BOTH, input=going_on(made["main"]), extra_headers={"x-weir-report-losses": "true"}, **STATELESS
+    )
+    moved = answer.parse()
+    assert keeper(moved) == "spare"
+    assert answer.headers["x-weir-losses"] == "input[1]: only the backend that made it can read it"
+    # From here on the newest thought says where it goes.
+    mixed = going_on(moved, *going_on(made["main"]))
+    for _ in range(4):
+        assert keeper(client.responses.create(model=BOTH, input=mixed, **STATELESS)) == "spare"
+
+
+def test_a_compacted_conversation_is_nobody_elses(client, providers):
+    for name, response in one_of_each(client).items():
+        compacted = client.responses.compact(model=BOTH, input="x", previous_response_id=response.id)
+        [item] = [item.model_dump(exclude_none=True) for item in compacted.output]
+        for _ in range(4):
+            assert keeper(client.responses.create(model=BOTH, input=[item, {"role": "user", "content": "x"}])) == name
+
+
 def test_no_other_backend_is_asked_when_the_one_fails(client, providers):
     response = one_of_each(client)["main"]
     for provider in (providers["main"], providers["spare"]):
@@ -169,6 +231,9 @@ def test_a_reload_takes_the_backend_away_and_brings_it_back(url, start_gateway):
         return False
 
     until(is_gone)
+    item = made["spare"].output[0].id
+    with pytest.raises(openai.BadRequestError, match="does not serve this model any more"):
+        client.responses.create(model=BOTH, input=[{"type": "item_reference", "id": item}])
     with pytest.raises(openai.NotFoundError, match="does not serve this model any more"):
         client.responses.retrieve(made["spare"].id)
     assert keeper(ask(client, previous_response_id=made["main"].id)) == "main"

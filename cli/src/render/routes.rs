@@ -135,21 +135,36 @@ impl Context<'_> {
         let cluster = matched.rule.cluster.and_then(|index| self.plan.clusters.get(index));
         let of_sockets = cluster.filter(|_| !matched.passes_through());
         let of_sockets = of_sockets.and_then(|cluster| sockets::way(self.plan, cluster));
-        let kept = cluster.map_or_else(Vec::new, |cluster| kept::ways(self.plan, self.options, cluster));
-        let route = |(cluster, condition): (String, Value)| {
+        let of_sockets = of_sockets.and_then(|(name, condition)| {
             let mut route = self.route(matched, false);
+            route.get_mut("route")?.as_object_mut()?.insert("cluster".to_owned(), name.into());
+            Some((route, condition))
+        });
+        let kept = cluster.map_or_else(Vec::new, |cluster| kept::ways(self.plan, self.options, cluster));
+        let of_kept = kept.into_iter().map(|way| {
+            let mut rule = matched.rule.as_ref().clone();
+            if let Some(retry) = rule.retry.as_mut().filter(|_| way.goes_on) {
+                retry.attempts_per_priority = 1;
+            }
+            (self.route_to(&matched.matches, &rule, Some(&way.cluster), false), way.condition)
+        });
+        let route = |(mut route, condition): (Value, Value)| {
             add_header_condition(route.get_mut("match")?, condition);
-            route.get_mut("route")?.as_object_mut()?.insert("cluster".to_owned(), cluster.into());
             Some(route)
         };
-        of_sockets.into_iter().chain(kept).filter_map(route).collect()
+        of_sockets.into_iter().chain(of_kept).filter_map(route).collect()
     }
 
     fn route(&self, matched: &MatchedRule, is_direct: bool) -> Value {
         let rule = matched.rule.as_ref();
+        let cluster = rule.cluster.and_then(|index| self.plan.clusters.get(index));
+        self.route_to(&matched.matches, rule, cluster, is_direct)
+    }
+
+    fn route_to(&self, matches: &Match, rule: &Rule, cluster: Option<&Cluster>, is_direct: bool) -> Value {
         let mut route = Map::new();
         route.insert("name".to_owned(), rule.name.clone().into());
-        let mut matches = conditions(&matched.matches);
+        let mut matches = conditions(matches);
         if !rule.ai {
             // What goes a direct way has its backend's headers by now, credentials among them. Should no rule for its
             // model be there any more, it must not be taken by one that is for something else.
@@ -158,7 +173,6 @@ impl Context<'_> {
         }
         route.insert("match".to_owned(), matches);
         let mut of_filters = self.security.as_ref().map_or_else(Map::new, |security| security.of_route(rule));
-        let cluster = rule.cluster.and_then(|index| self.plan.clusters.get(index));
         let Some(cluster) = cluster else {
             // Gateway API: a rule without backends that could serve is a 500.
             route.insert("direct_response".to_owned(), json!({"status": 500}));

@@ -94,6 +94,10 @@ pub struct Client {
     pub body_size: usize,
     /// What it refers to that one backend keeps: no other is of use.
     pub kept: Option<Kept>,
+    /// Items in its body have names that no backend knows ([`crate::kept::Found`]).
+    pub names_items: bool,
+    /// The client asked that nothing be kept of the answer.
+    pub unstored: bool,
 }
 
 /// Where a request goes: the same for all attempts.
@@ -221,6 +225,8 @@ impl Exchange {
             has_mark: false,
             body_size: 0,
             kept: None,
+            names_items: false,
+            unstored: false,
         };
         Exchange {
             client,

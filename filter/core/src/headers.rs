@@ -17,6 +17,9 @@ pub const PREFIX_KEY_HEADER: &str = "x-weir-prefix-key";
 /// The one backend of several that a request goes to, since that keeps what it refers to.
 pub const BACKEND_HEADER: &str = "x-weir-backend";
 
+/// The one backend of several that a request goes to first, since no other can read what is in it.
+pub const FIRST_BACKEND_HEADER: &str = "x-weir-first-backend";
+
 /// The user of the request, where no limit tells users apart by other headers.
 pub const USER_HEADER: &str = "x-user-id";
 

@@ -3,7 +3,11 @@
 //! The gateway keeps nothing. So the name by which a client knows such a thing says where it is: behind the backend's
 //! own name stand the backend and the model by which requests are routed, under a seal that only this gateway can make.
 //! A request that refers to it goes to that backend, and to no other.
+//!
+//! Where there are several backends, the items of a response have such names too, without a model, and what only the
+//! backend that made it can read has one before it.
 
+use std::cell::RefCell;
 use std::fmt;
 
 use base64::Engine as _;
@@ -19,13 +23,17 @@ use crate::error::{Error, Kind, Result};
 use crate::wire::to_json;
 
 /// Stands between the backend's own name and the seal. Clients have such names, so it stays as it is.
-const SEALED: &str = "__kept_";
+pub(crate) const SEALED: &str = "__kept_";
 
 /// How many bytes of the code of 32 are in a seal: no client can guess so many.
 const CODE: usize = 16;
 
 /// How many bytes of the digest of its name stand for a backend, which only has to be told from the others here.
 const TAG: usize = 4;
+
+/// How long the name of nothing is, which stands before what only one backend can read: [`SEALED`], and in Base64 the tag
+/// and the code.
+const MARK: usize = SEALED.len() + (TAG + CODE).div_ceil(3) * 4 - 1;
 
 /// Stands for a backend in a name.
 pub type Tag = [u8; TAG];
@@ -72,6 +80,14 @@ impl Key {
         let code = self.code(id, tag, model);
         let (code, _) = code.split_at(CODE);
         format!("{id}{SEALED}{}", URL_SAFE_NO_PAD.encode([&tag, code, model.as_bytes()].concat()))
+    }
+
+    /// The backend that made what `name` is the name of. `None`: this key's seal is not in it.
+    pub(crate) fn maker(&self, name: &str) -> Option<Tag> {
+        match self.read(name) {
+            Read::Kept { backend, .. } => Some(backend),
+            Read::Plain | Read::Foreign => None,
+        }
     }
 
     fn read(&self, name: &str) -> Read {
@@ -125,22 +141,85 @@ impl TryFrom<String> for Key {
     }
 }
 
+/// A text of a client's, parted: the mark of the backend that made it, and what that made. `None`: it has no mark.
+pub(crate) fn marked(text: &str) -> Option<(&str, &str)> {
+    if text.starts_with(SEALED) { text.split_at_checked(MARK) } else { None }
+}
+
+/// The backend's own name for what a client calls `name`; whether the seal is sound does not matter where the name leads
+/// nowhere.
+pub(crate) fn own(name: &str) -> Option<&str> {
+    name.rsplit_once(SEALED).map(|(own, _)| own)
+}
+
+/// Which of the items of an answer say whose they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Items {
+    /// None of its own: there is no other backend.
+    None,
+    /// What only their backend can read: it keeps none.
+    Sealed,
+    /// All of them.
+    All,
+}
+
 /// How clients get to know what one backend keeps.
 #[derive(Debug, Clone)]
 pub struct Naming {
-    /// What is sealed with.
-    pub key: Key,
-    /// `namespace/name` of the backend.
-    pub backend: String,
-    /// The model that the client asked for.
-    pub model: String,
+    key: Key,
+    backend: String,
+    model: String,
+    items: Items,
+    /// The item that was named last, and its name: there are many events of one item.
+    last: RefCell<Option<(String, String)>>,
 }
 
 impl Naming {
+    /// For answers of `backend` (`namespace/name`) to who asked for `model`, sealed with `key`.
+    #[must_use]
+    pub fn new(key: Key, backend: String, model: String, items: Items) -> Naming {
+        Naming { key, backend, model, items, last: RefCell::default() }
+    }
+
     /// The name of what the backend calls `id`.
     #[must_use]
     pub fn name(&self, id: &str) -> String {
         self.key.name(id, &self.backend, &self.model)
+    }
+
+    /// Which items are named.
+    pub(crate) fn items(&self) -> Items {
+        self.items
+    }
+
+    /// Whether the item that the backend calls `id` gets a name. One with a seal is another gateway's behind this one:
+    /// that only sees its own again where there was one more to take off.
+    pub(crate) fn names_item(&self, id: &str) -> bool {
+        self.items == Items::All || id.contains(SEALED)
+    }
+
+    /// Whether `sealed` gets a mark, if it is what only the backend can read.
+    pub(crate) fn marks(&self, sealed: &str) -> bool {
+        !sealed.is_empty() && (self.items != Items::None || sealed.starts_with(SEALED))
+    }
+
+    /// The name of the item that the backend calls `id`.
+    pub(crate) fn item(&self, id: &str) -> String {
+        let mut last = self.last.borrow_mut();
+        match &*last {
+            Some((known, name)) if known == id => name.clone(),
+            _ => {
+                let name = self.key.name(id, &self.backend, "");
+                *last = Some((id.to_owned(), name.clone()));
+                name
+            }
+        }
+    }
+
+    /// What only the backend can read, with its mark. That says nothing of what follows it: whether it is its own, the
+    /// backend itself can tell.
+    pub(crate) fn marked(&self, sealed: &str) -> String {
+        format!("{}{sealed}", self.key.name("", &self.backend, ""))
     }
 }
 
@@ -153,6 +232,19 @@ pub enum Place {
     Member(&'static str),
     /// In the member of the second name, within the object that is the member of the first.
     Inside(&'static str, &'static str),
+    /// In this member of the item of this number.
+    Item(usize, &'static str),
+}
+
+/// Of what use a request is to a backend that does not have what is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Of none.
+    Backend,
+    /// It has a thought less.
+    Thought,
+    /// As of any: it says what it names.
+    Nothing,
 }
 
 /// What a request names there.
@@ -162,13 +254,21 @@ pub struct Reference {
     pub place: Place,
     /// In the client's words, or in the backend's once it is [`Kept`].
     pub name: String,
+    /// What for.
+    pub need: Need,
 }
 
 impl Reference {
     /// What the path of a request names.
     #[must_use]
     pub fn of_path(name: &str) -> Reference {
-        Reference { place: Place::Path, name: percent_decode_str(name).decode_utf8_lossy().into_owned() }
+        Reference::to(Place::Path, percent_decode_str(name).decode_utf8_lossy().into_owned())
+    }
+
+    /// To what no other backend has.
+    #[must_use]
+    pub fn to(place: Place, name: String) -> Reference {
+        Reference { place, name, need: Need::Backend }
     }
 
     /// 404 for the path, which then names nothing, and 400 for a member.
@@ -179,7 +279,36 @@ impl Reference {
             }
             Place::Member(name) => Error::bad_request_at(name.to_owned(), what),
             Place::Inside(outer, inner) => Error::bad_request_at(format!("{outer}.{inner}"), what),
+            Place::Item(index, member) => Error::bad_request_at(format!("input[{index}].{member}"), what),
         }
+    }
+}
+
+/// What a request has of what backends keep.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// What it refers to.
+    pub kept: Option<Kept>,
+    /// `namespace/name` of the backend that made the latest of its thoughts.
+    pub thinker: Option<String>,
+    /// Items in its body have names that are the gateway's.
+    pub names_items: bool,
+}
+
+impl Found {
+    /// Where `references` lead.
+    ///
+    /// # Errors
+    ///
+    /// As [`Kept::of`].
+    pub fn of(config: &Config, references: Vec<Reference>) -> Result<Found> {
+        let names_items = references.iter().any(|reference| matches!(reference.place, Place::Item(..)));
+        let mut latest = references.iter().rev().filter(|reference| reference.need == Need::Thought);
+        let thinker =
+            latest.find_map(|thought| config.backend_of_tag(config.kept_key.as_ref()?.maker(&thought.name)?));
+        let thinker = thinker.map(str::to_owned);
+        let needed = references.into_iter().filter(|reference| reference.need == Need::Backend).collect();
+        Ok(Found { kept: Kept::of(config, needed)?, thinker, names_items })
     }
 }
 
@@ -200,7 +329,7 @@ impl Kept {
     /// # Errors
     ///
     /// 400, or 404 of a path, where it is nowhere that a request could be sent to.
-    pub fn of(config: &Config, references: Vec<Reference>) -> Result<Option<Kept>> {
+    fn of(config: &Config, references: Vec<Reference>) -> Result<Option<Kept>> {
         let mut kept: Option<Kept> = None;
         for reference in references {
             let read = config.kept_key.as_ref().map_or(Read::Plain, |key| key.read(&reference.name));
@@ -240,8 +369,9 @@ impl Kept {
 
     /// The changes to a body that has the client's names, to have the backend's.
     pub(crate) fn edits(&self) -> impl Iterator<Item = Edit<'static>> {
-        self.references.iter().filter_map(|Reference { place, name }| match *place {
-            Place::Path => None,
+        self.references.iter().filter_map(|Reference { place, name, .. }| match *place {
+            // Items are looked at one by one.
+            Place::Path | Place::Item(..) => None,
             Place::Member(member) => Some(Edit::set_string(member, name)),
             Place::Inside(outer, inner) => Some(Edit::SetInside(outer, inner, to_json(name).into())),
         })
@@ -273,6 +403,30 @@ mod tests {
             assert!(seal.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{name}");
         }
         assert_eq!(key.name("resp_1", "default/a", "gpt-5").len(), 6 + 7 + 34);
+    }
+
+    #[test]
+    fn what_one_backend_alone_can_read_says_whose_it_is() {
+        for model in ["gpt", ""] {
+            let naming = Naming::new(key("k"), "default/a".to_owned(), model.to_owned(), Items::All);
+            let text = naming.marked("gAAAA__kept_x=");
+            let (mark, sealed) = marked(&text).unwrap();
+            assert_eq!(sealed, "gAAAA__kept_x=");
+            assert_eq!(key("k").maker(mark), Some(tag("default/a")));
+            assert_eq!(key("other").maker(mark), None);
+        }
+        for text in ["", "gAAAA", "__kept_", "gAAAA__kept_", "__kept_AAAAAAAAAAAAAAAAAAAAAAAAAAé"] {
+            assert_eq!(marked(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_item_has_a_name_of_its_own() {
+        let naming = Naming::new(key("k"), "default/a".to_owned(), "gpt".to_owned(), Items::All);
+        for id in ["msg_1", "msg_1", "rs_1", "msg_1"] {
+            let name = naming.item(id);
+            assert_eq!((own(&name), key("k").maker(&name)), (Some(id), Some(tag("default/a"))));
+        }
     }
 
     #[test]

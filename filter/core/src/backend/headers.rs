@@ -6,7 +6,9 @@
 use crate::auth::is_credential_header;
 use crate::config::Config;
 use crate::exchange::Exchange;
-use crate::headers::{BACKEND_HEADER, HeaderEdits, MODEL_HEADER, PREFIX_KEY_HEADER, Text, is_internal};
+use crate::headers::{
+    BACKEND_HEADER, FIRST_BACKEND_HEADER, HeaderEdits, MODEL_HEADER, PREFIX_KEY_HEADER, Text, is_internal,
+};
 
 /// The changes of one attempt, on top of the client's own headers.
 pub(super) struct AttemptHeaders<'a> {
@@ -47,6 +49,9 @@ impl<'a> AttemptHeaders<'a> {
             }
             if headers.exchange.client.kept.is_some() {
                 headers.put(BACKEND_HEADER.into(), None);
+            }
+            if headers.exchange.client.names_items {
+                headers.put(FIRST_BACKEND_HEADER.into(), None);
             }
         }
         headers

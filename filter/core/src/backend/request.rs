@@ -21,6 +21,7 @@ use crate::kept::Kept;
 use crate::wire::anthropic::beta;
 use crate::wire::error::malformed;
 use crate::wire::job::{Sent, Translation};
+use crate::wire::openai::responses::kept;
 use crate::wire::openai::sockets::{self, Models};
 use crate::wire::schema::{ApiHeader, Mend, STORED, segment};
 use crate::wire::{self, ClientApi, Reach, To, Translated, marks, passed, translate};
@@ -84,6 +85,7 @@ impl Attempt {
             || is_renamed
             || exchange.client.has_mark
             || exchange.client.kept.is_some()
+            || exchange.client.names_items
             || self.mend(&exchange).is_some()
             || self.takes_marks()
             || self.must_ask_for_usage(&exchange)
@@ -232,16 +234,25 @@ impl Attempt {
             Cow::Borrowed(b"true"),
         ));
         let mut losses = Losses::of_request();
+        let opened = self.opened(&exchange, body, &mut losses);
+        let body = opened.as_deref().unwrap_or(body);
         let mends = self.mend(&exchange).map_or_else(Vec::new, |mend| mend(body, &mut losses));
         let names = exchange.client.kept.iter().flat_map(Kept::edits);
         let edits: Vec<Edit<'_>> = model.into_iter().chain(usage).chain(mends).chain(names).collect();
-        if edits.is_empty() && !exchange.client.has_mark {
-            return Ok(None);
-        }
-        let spliced = splice::edit(body, &edits).map_err(malformed)?;
+        let spliced = if edits.is_empty() && !exchange.client.has_mark {
+            opened
+        } else {
+            Some(splice::edit(body, &edits).map_err(malformed)?)
+        };
         drop(exchange);
         self.record(losses)?;
-        Ok(Some(spliced))
+        Ok(spliced)
+    }
+
+    /// The body with the backend's own names of items, where it has the gateway's.
+    fn opened(&self, exchange: &Exchange, body: &[u8], losses: &mut Losses) -> Option<Vec<u8>> {
+        let key = self.config.kept_key.as_ref().filter(|_| exchange.client.names_items)?;
+        kept::opened(key, &exchange.attempts.backend, body, losses)
     }
 
     fn enveloped(&mut self, body: &[u8]) -> Result<Vec<u8>> {

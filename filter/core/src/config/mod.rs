@@ -102,7 +102,8 @@ pub struct Config {
     pub plain_routes: bool,
     /// What names of stored responses are sealed with. `None`: clients get the backends' own names, and where a rule
     /// has several backends, or in a path, nothing can be referred to by them. With one, a rule of several backends
-    /// must have a route to each alone, for requests whose header [`crate::headers::BACKEND_HEADER`] names it.
+    /// must have a route to each alone, for requests whose header [`crate::headers::BACKEND_HEADER`] names it. One for
+    /// those whose [`crate::headers::FIRST_BACKEND_HEADER`] does spares clients losses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kept_key: Option<kept::Key>,
     /// What requests of the admin listener must bring, but for `/ready`. `None`: nothing.

@@ -7,10 +7,10 @@ use crate::config::{Config, Direct};
 use crate::endpoint::{Body, ClientApi, Endpoint, asks_for_socket};
 use crate::error::{Error, Kind, no_room};
 use crate::headers::{
-    BACKEND_HEADER, CLUSTER_HEADER, EXTENSION_PREFIX, HeaderEdits, Headers, MODEL_HEADER, PREFIX_KEY_HEADER,
-    REPORT_LOSSES_HEADER, STRICT_HEADER, is_internal,
+    BACKEND_HEADER, CLUSTER_HEADER, EXTENSION_PREFIX, FIRST_BACKEND_HEADER, HeaderEdits, Headers,
+    MODEL_HEADER, PREFIX_KEY_HEADER, REPORT_LOSSES_HEADER, STRICT_HEADER, is_internal,
 };
-use crate::kept::Kept;
+use crate::kept::Found;
 use crate::wire::{ClientCodec, passed};
 
 /// By these a client inside the network tells Envoy's router how often to try and how long to wait:
@@ -189,7 +189,7 @@ impl Edge {
             .map_err(|error| Error::bad_request(format!("malformed request for {path}: {error}")))?;
         let names = operation.refers.filter(|_| self.config.kept_key.is_some() || endpoint.is_of_stored());
         let references = names.map(|refers| refers(&exchange.client.headers, body));
-        let kept = Kept::of(&self.config, references.unwrap_or_default())?;
+        let Found { kept, thinker, names_items } = Found::of(&self.config, references.unwrap_or_default())?;
         if let Some(kept) = kept.as_ref().filter(|_| endpoint.is_of_stored()) {
             seen.model.clone_from(&kept.model);
         }
@@ -237,10 +237,15 @@ impl Edge {
             }
         }
         // On a direct way there is no choice.
-        if let Some(kept) = kept.as_ref().filter(|_| !exchange.routed.direct) {
-            edits.set(BACKEND_HEADER, kept.backend.clone());
+        match (&kept, thinker) {
+            _ if exchange.routed.direct => {}
+            (Some(kept), _) => edits.set(BACKEND_HEADER, kept.backend.clone()),
+            (None, Some(thinker)) => edits.set(FIRST_BACKEND_HEADER, thinker),
+            (None, None) => {}
         }
         exchange.client.kept = kept;
+        exchange.client.names_items = names_items;
+        exchange.client.unstored = seen.unstored;
         exchange.client.body_size = body.len();
         exchange.client.model = seen.model;
         exchange.client.stream = seen.stream;

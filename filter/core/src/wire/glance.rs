@@ -23,6 +23,8 @@ pub struct Glance {
     pub usage_asked: bool,
     /// How many choices it asks for (`n`).
     pub choices: u32,
+    /// It asks that nothing be kept of the answer (`store`).
+    pub unstored: bool,
 }
 
 /// Of a body of JSON that has it all in members of the usual names.
@@ -33,8 +35,8 @@ pub(crate) fn json(_: &Headers, body: &[u8]) -> Result<Glance, String> {
 /// The same where the API has a model for who names none.
 pub(crate) fn json_or(body: &[u8], default: Option<&str>) -> Result<Glance, String> {
     let explain = |error: ScanError| error.to_string();
-    let [model, stream, options, choices] =
-        json::scan(body, ["model", "stream", "stream_options", "n"]).map_err(explain)?.members;
+    let [model, stream, options, choices, store] =
+        json::scan(body, ["model", "stream", "stream_options", "n", "store"]).map_err(explain)?.members;
     let model = match (model.filter(|model| default.is_none() || !model.is_null(body)), default) {
         (Some(model), _) => model.as_str(body).ok_or("the field model must be a string")?,
         (None, Some(default)) => default.into(),
@@ -58,6 +60,7 @@ pub(crate) fn json_or(body: &[u8], default: Option<&str>) -> Result<Glance, Stri
         is_array: false,
         usage_asked,
         choices: choices.unwrap_or(1),
+        unstored: store.and_then(|store| store.as_bool(body)) == Some(false),
     })
 }
 
@@ -65,7 +68,14 @@ pub(crate) fn json_or(body: &[u8], default: Option<&str>) -> Result<Glance, Stri
 pub(crate) fn stored(headers: &Headers, _: &[u8]) -> Result<Glance, String> {
     let (_, query) = headers.path_and_query();
     let stream = query.is_some_and(|query| query.split('&').any(|parameter| parameter == "stream=true"));
-    Ok(Glance { model: String::new(), stream, is_array: false, usage_asked: false, choices: 1 })
+    Ok(Glance {
+        model: String::new(),
+        stream,
+        is_array: false,
+        usage_asked: false,
+        choices: 1,
+        unstored: false,
+    })
 }
 
 /// Of a multipart form with a file.
@@ -108,7 +118,14 @@ fn form_with(parts: &[&str], headers: &Headers, body: &[u8]) -> Result<Glance, S
         return Err(format!("the form has no part named {}", parts.join(" or ")));
     }
     let stream = text("stream")?.is_some_and(|value| value.trim() == "true");
-    Ok(Glance { model: valid_model(FIELD, model)?, stream, is_array: false, usage_asked: false, choices: 1 })
+    Ok(Glance {
+        model: valid_model(FIELD, model)?,
+        stream,
+        is_array: false,
+        usage_asked: false,
+        choices: 1,
+        unstored: false,
+    })
 }
 
 /// Whether a query has the parameter `name`, however it is written.

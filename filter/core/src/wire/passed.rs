@@ -29,7 +29,7 @@ fn glance(_: &Headers, body: &[u8]) -> std::result::Result<Glance, String> {
         model?.as_str(body).map(|model| model.into_owned())
     });
     let model = member.and_then(|model| valid_model("the field model", &model).ok()).unwrap_or_default();
-    Ok(Glance { model, stream: false, is_array: false, usage_asked: false, choices: 1 })
+    Ok(Glance { model, stream: false, is_array: false, usage_asked: false, choices: 1, unstored: false })
 }
 
 /// The segments that come before a model's name in the paths of Bedrock, Google and Azure.

@@ -13,7 +13,9 @@ use weir_core::config::{Backend, Config, Direct, SchemaName};
 use weir_core::edge::{Edge, Reply, Request, Response};
 use weir_core::endpoint::Endpoint;
 use weir_core::exchange::Exchange;
-use weir_core::headers::{BACKEND_HEADER, CLUSTER_HEADER, HeaderEdits, Headers, MODEL_HEADER, is_internal};
+use weir_core::headers::{
+    BACKEND_HEADER, CLUSTER_HEADER, FIRST_BACKEND_HEADER, HeaderEdits, Headers, MODEL_HEADER, is_internal,
+};
 
 use crate::answer::Answer;
 use crate::gateway::{Gateway, Memory, REGION, credential, key_of};
@@ -195,10 +197,15 @@ impl<'g> Call<'g> {
         map: &mut Vec<(String, String)>,
         sent: &mut Vec<Sent>,
     ) -> (Way, Option<&'static str>) {
-        // Envoy has a route to each backend that keeps something, and takes it as long as the rule has the backend.
-        let kept_by = map.iter().find(|(name, _)| name == BACKEND_HEADER).map(|(_, value)| value.clone());
-        let only =
-            self.gateway.route.targets.iter().position(|target| Some(&target.backend) == kept_by.as_ref());
+        // Envoy has a route to each backend that keeps something, and one to each before the others, and takes it as
+        // long as the rule has the backend.
+        let named = |header: &str| {
+            let value = map.iter().find(|(name, _)| name == header).map(|(_, value)| value.clone());
+            self.gateway.route.targets.iter().position(|target| Some(&target.backend) == value.as_ref())
+        };
+        let (only, first) = (named(BACKEND_HEADER), named(FIRST_BACKEND_HEADER));
+        let mut order: Vec<usize> = (0..self.gateway.route.targets.len()).collect();
+        order.sort_by_key(|index| Some(*index) != first);
         for (index, answer) in self.answers.iter().enumerate() {
             if self.gateway.route.targets.is_empty() {
                 // A plain route: its cluster has no backend role.
@@ -211,7 +218,8 @@ impl<'g> Call<'g> {
                 };
                 return (way, None);
             }
-            let target = only.unwrap_or(index.min(self.gateway.route.targets.len().saturating_sub(1)));
+            let last = order.len().saturating_sub(1);
+            let target = only.or(order.get(index.min(last)).copied()).unwrap_or_default();
             let backend = self.gateway.route.targets.get(target).map_or("", |target| &target.backend);
             let place = Place { route: ROUTE, target: &format!("{target}/0/{backend}") };
             let now = self.gateway.now_ms.get();

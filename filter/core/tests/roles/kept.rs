@@ -25,6 +25,11 @@ fn name(id: &str, backend: &str) -> String {
     key().name(id, &format!("default/{backend}"), "gpt")
 }
 
+/// The name of an item, or with an empty `id` what stands before that which only the backend can read.
+fn item(id: &str, backend: &str) -> String {
+    key().name(id, &format!("default/{backend}"), "")
+}
+
 fn response(id: &str, previous: &str) -> String {
     json!({
         "id": id, "object": "response", "status": "completed", "error": null, "model": "gpt-5",
@@ -56,7 +61,7 @@ fn a_response_says_who_keeps_it_and_the_next_request_goes_there_alone() {
     assert_eq!(told["id"], name("resp_1", "one"));
     assert_eq!(told["previous_response_id"], name("resp_0", "one"));
     assert_eq!(told["conversation"]["id"], name("conv_1", "one"));
-    assert_eq!(told["output"][0]["id"], "msg_1");
+    assert_eq!(told["output"][0]["id"], item("msg_1", "one"));
     assert_eq!(first.record.usage.output(), Some(4));
 
     for backend in ["one", "two"] {
@@ -137,17 +142,26 @@ fn every_event_with_a_response_has_its_name() {
         |status: &str| json!({"id": "resp_1", "object": "response", "status": status, "usage": null});
     let events = [
         json!({"type": "response.created", "response": response("in_progress")}),
-        json!({"type": "response.output_text.delta", "item_id": "msg_1", "delta": "\"response\""}),
+        json!({"type": "response.output_text.delta", "item_id": "msg_7", "delta": "\"response\""}),
+        json!({"type": "response.output_item.done", "item": {"id": "msg_7", "type": "message"}}),
         json!({"type": "response.audio.delta", "response_id": "resp_1", "delta": "UklG"}),
         json!({"type": "response.completed", "response": response("completed")}),
     ];
-    let stream = |named: &str| {
+    let stream = |named: &str, item: &str| {
         let event = |event: &Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
         let text: String = events.iter().map(event).collect();
-        text.replace("resp_1", named)
+        text.replace("resp_1", named).replace("msg_7", item)
     };
-    let outcome = ask(&gateway(), &json!({"stream": true}), Answer::sse(&stream("resp_1")));
-    assert_eq!(outcome.text(), stream(&name("resp_1", "one")));
+    let answer = || Answer::sse(&stream("resp_1", "msg_7"));
+    let told = |gateway: &Gateway, fields: Value| ask(gateway, &fields, answer()).text().to_owned();
+    let named = name("resp_1", "one");
+    assert_eq!(told(&gateway(), json!({"stream": true})), stream(&named, &item("msg_7", "one")));
+    // No item is kept, and where there is one backend they need no name.
+    let unstored = json!({"stream": true, "store": false});
+    assert_eq!(told(&gateway(), unstored), stream(&named, "msg_7"));
+    let mut alone = gateway();
+    alone.route.targets.pop();
+    assert_eq!(told(&alone, json!({"stream": true})), stream(&named, "msg_7"));
 }
 
 #[test]
@@ -246,4 +260,148 @@ fn where_nothing_is_kept_nothing_is_named() {
     let path = format!("{RESPONSES}/{}", name("resp_1", "chat"));
     let outcome = gateway.get(&path).answered_by(Answer::json(200, "{}")).send();
     assert_eq!(outcome.status, 422);
+}
+
+/// A conversation with a thought of `backend`, as a client has it that keeps all of it itself.
+fn thinking(backend: &str) -> Value {
+    let encrypted = format!("{}gAAAA", item("", backend));
+    json!([
+        {"role": "user", "content": "x"},
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": encrypted},
+        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "f", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "o"},
+    ])
+}
+
+fn opened(mut input: Value) -> Value {
+    input[1]["encrypted_content"] = json!("gAAAA");
+    input
+}
+
+#[test]
+fn a_thought_says_whose_it_is_and_goes_there_first() {
+    let gateway = gateway();
+    let thought = |encrypted: String| {
+        json!({"id": "resp_1", "object": "response", "status": "completed", "store": false,
+               "output": [{"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": encrypted}],
+               "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}})
+    };
+    let fields = json!({"store": false, "include": ["reasoning.encrypted_content"]});
+    let answer = Answer::json(200, &thought("gAAAA".to_owned()).to_string());
+    let told = ask(&gateway, &fields, answer).json();
+    assert_eq!(told["output"], thought(format!("{}gAAAA", item("", "one")))["output"]);
+
+    for backend in ["one", "two"] {
+        let outcome = ask(
+            &gateway,
+            &json!({"store": false, "input": thinking(backend)}),
+            Answer::json(200, &response("r", "p")),
+        );
+        assert_eq!(outcome.record.backend, format!("default/{backend}"));
+        assert_eq!(outcome.sent[0].json()["input"], opened(thinking(backend)));
+        assert_eq!(outcome.record.losses, [""; 0]);
+    }
+}
+
+/// The latest thought says where a conversation goes; others are left out there, and all of them after a failover.
+#[test]
+fn thoughts_of_other_backends_are_left_out() {
+    let gateway = gateway();
+    let without_thought = || {
+        let mut input = thinking("one");
+        input.as_array_mut().unwrap().remove(1);
+        input
+    };
+    let body = json!({"model": "gpt", "input": thinking("two")}).to_string();
+    let failed = gateway.post(RESPONSES, body).answered_by(Answer::json(503, "{}"));
+    let outcome = failed.answered_by(Answer::json(200, &response("r", "p"))).send();
+    assert_eq!(outcome.sent[0].headers.get(":authority"), Some("two.example"));
+    assert_eq!(outcome.sent[1].headers.get(":authority"), Some("one.example"));
+    assert_eq!(outcome.sent[1].json()["input"], without_thought());
+    let loss = "input[1]: only the backend that made it can read it";
+    assert_eq!(outcome.record.losses, [loss]);
+
+    let mut mixed = thinking("one");
+    mixed.as_array_mut().unwrap().extend(thinking("two").as_array().unwrap().clone());
+    let fields = json!({"input": mixed});
+    let outcome = ask(&gateway, &fields, Answer::json(200, &response("r", "p")));
+    assert_eq!(outcome.record.backend, "default/two");
+    assert_eq!(outcome.record.losses, [loss]);
+    assert_eq!(outcome.sent[0].json()["input"][1], thinking("one")[2]);
+
+    // The backend is gone, or another key was used.
+    for (backend, key) in [("three", key()), ("one", Key::derived(b"other"))] {
+        let mut input = thinking("one");
+        let mark = key.name("", &format!("default/{backend}"), "");
+        input[1]["encrypted_content"] = format!("{mark}gAAAA").into();
+        let outcome = ask(&gateway, &json!({"input": input}), Answer::json(200, &response("r", "p")));
+        assert_eq!(outcome.sent[0].json()["input"], without_thought());
+        assert_eq!(outcome.record.losses.len(), 1);
+    }
+
+    let strict = json!({"model": "gpt", "input": thinking("three")}).to_string();
+    let strict = gateway.post(RESPONSES, strict).header("x-weir-strict", "true");
+    let (status, _, message) = refused(&strict.answered_by(Answer::json(200, "{}")).send());
+    assert_eq!(status, 400);
+    assert!(message.contains("input[1]: only the backend"), "{message}");
+}
+
+#[test]
+fn an_item_is_found_where_it_is_kept() {
+    let gateway = gateway();
+    let reference = |id: &str, backend: &str| json!({"type": "item_reference", "id": item(id, backend)});
+    let with = |items: &[Value]| {
+        let mut input = vec![json!({"role": "user", "content": "x"})];
+        input.extend_from_slice(items);
+        ask(&gateway, &json!({"input": input}), Answer::json(200, &response("r", "p")))
+    };
+    for backend in ["one", "two"] {
+        let outcome = with(&[reference("rs_1", backend), reference("msg_1", backend)]);
+        assert_eq!(outcome.record.backend, format!("default/{backend}"));
+        let sent = outcome.sent[0].json()["input"].clone();
+        assert_eq!((&sent[1]["id"], &sent[2]["id"]), (&json!("rs_1"), &json!("msg_1")));
+    }
+    // One that is there in full leads nowhere, and has its own name again.
+    let whole = json!({"type": "message", "role": "assistant", "id": item("msg_1", "two"), "content": "hi"});
+    let outcome = with(std::slice::from_ref(&whole));
+    assert_eq!(outcome.record.backend, "default/one");
+    assert_eq!(outcome.sent[0].json()["input"][1]["id"], "msg_1");
+
+    for (items, place, what) in [
+        (
+            vec![reference("a", "one"), whole, reference("b", "two")],
+            "input[3].id",
+            "another backend than the rest",
+        ),
+        (vec![reference("a", "three")], "input[1].id", "does not serve this model any more"),
+        (
+            vec![json!({"type": "item_reference", "id": "msg_1__kept_x"})],
+            "input[1].id",
+            "none that this gateway",
+        ),
+        (
+            vec![json!({"type": "compaction", "encrypted_content": format!("{}gA", item("", "three"))})],
+            "input[1].encrypted_content",
+            "does not serve this model any more",
+        ),
+    ] {
+        let (status, param, message) = refused(&with(&items));
+        assert_eq!((status, param), (400, json!(place)));
+        assert!(message.contains(what), "{message}");
+    }
+    let thought_elsewhere = json!({"previous_response_id": name("r", "one"), "input": thinking("two")});
+    let outcome = ask(&gateway, &thought_elsewhere, Answer::json(200, &response("r", "p")));
+    assert_eq!(outcome.record.backend, "default/one", "what is kept counts more");
+    assert_eq!(outcome.record.losses.len(), 1);
+}
+
+/// A backend that is alone in its rule has the conversations of others, and those of before.
+#[test]
+fn items_of_other_rules_have_their_own_names_again() {
+    let mut gateway = gateway();
+    gateway.route.targets.pop();
+    let fields = json!({"input": thinking("one")});
+    let outcome = ask(&gateway, &fields, Answer::json(200, &response("r", "p")));
+    assert_eq!(outcome.sent[0].json()["input"], opened(thinking("one")));
+    assert_eq!(outcome.json()["output"][0]["id"], "msg_1");
 }

@@ -17,7 +17,7 @@ pub(crate) fn answer(ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
         body.get("input").filter(|input| !input.is_null()).ok_or_else(|| Refusal::missing("input"))?;
     let prompt = prompt_tokens(input, body);
     let mut turn = match forced_tool(body) {
-        Some(tool) => Turn::call(ask, tool),
+        Some(tool) => Turn::call(ask, body, tool),
         None => Turn::say(ask, body),
     };
     let response = head(ask, body);
@@ -31,11 +31,16 @@ pub(crate) fn answer(ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
     };
     push("response.created", json!({"response": response}));
     push("response.in_progress", json!({"response": response}));
-    push("response.output_item.added", json!({"output_index": 0, "item": turn.opened}));
-    for (name, fields) in std::mem::take(&mut turn.events) {
-        push(name, with(json!({"item_id": turn.id, "output_index": 0}), fields));
+    for (index, thought) in turn.thoughts.iter().enumerate() {
+        push("response.output_item.added", json!({"output_index": index, "item": thought}));
+        push("response.output_item.done", json!({"output_index": index, "item": thought}));
     }
-    push("response.output_item.done", json!({"output_index": 0, "item": turn.item}));
+    let index = turn.thoughts.len();
+    push("response.output_item.added", json!({"output_index": index, "item": turn.opened}));
+    for (name, fields) in std::mem::take(&mut turn.events) {
+        push(name, with(json!({"item_id": turn.id, "output_index": index}), fields));
+    }
+    push("response.output_item.done", json!({"output_index": index, "item": turn.item}));
     let response = turn.finish(response, prompt);
     let last = if turn.cut { "response.incomplete" } else { "response.completed" };
     push(last, json!({"response": response}));
@@ -47,7 +52,7 @@ pub(crate) fn finished(ask: &Ask<'_>, body: &Value) -> Result<Value, Refusal> {
     let input =
         body.get("input").filter(|input| !input.is_null()).ok_or_else(|| Refusal::missing("input"))?;
     let turn = match forced_tool(body) {
-        Some(tool) => Turn::call(ask, tool),
+        Some(tool) => Turn::call(ask, body, tool),
         None => Turn::say(ask, body),
     };
     Ok(turn.finish(head(ask, body), prompt_tokens(input, body)))
@@ -60,8 +65,14 @@ pub(crate) fn input_tokens(_: &Ask<'_>, body: &Value) -> Result<Answer, Refusal>
     Ok(Answer::json(200, &json!({"object": "response.input_tokens", "input_tokens": count})))
 }
 
-/// The one output item of a response.
+/// What the thoughts of a provider begin with that nobody else can read.
+pub(super) fn encrypted(ask: &Ask<'_>) -> String {
+    format!("gAAAA-{}-", ask.name)
+}
+
+/// The output of a response: one item, and before it a thought where its encrypted form is asked for.
 struct Turn {
+    thoughts: Vec<Value>,
     id: Value,
     /// The item as it is added, still empty.
     opened: Value,
@@ -94,6 +105,7 @@ impl Turn {
         events.push(("response.output_text.done", json!({"content_index": 0, "text": text, "logprobs": []})));
         events.push(("response.content_part.done", json!({"content_index": 0, "part": part(&text)})));
         Self {
+            thoughts: thoughts(ask, body),
             opened: item("in_progress", json!([])),
             events,
             item: item(if cut { "incomplete" } else { "completed" }, json!([part(&text)])),
@@ -103,7 +115,7 @@ impl Turn {
         }
     }
 
-    fn call(ask: &Ask<'_>, tool: &Value) -> Self {
+    fn call(ask: &Ask<'_>, body: &Value, tool: &Value) -> Self {
         let arguments = text::sample(tool.get("parameters").unwrap_or(&Value::Null)).to_string();
         let id = json!(format!("fc_{}_{}", ask.name, ask.id));
         let call_id = format!("call_{}_{}", ask.name, ask.id);
@@ -118,6 +130,7 @@ impl Turn {
             .collect();
         events.push(("response.function_call_arguments.done", json!({"name": name, "arguments": arguments})));
         Self {
+            thoughts: thoughts(ask, body),
             opened: item("in_progress", ""),
             events,
             item: item("completed", &arguments),
@@ -131,7 +144,7 @@ impl Turn {
         let end = json!({
             "status": if self.cut { "incomplete" } else { "completed" },
             "incomplete_details": self.cut.then(|| json!({"reason": "max_output_tokens"})),
-            "output": [self.item],
+            "output": self.thoughts.iter().chain([&self.item]).collect::<Vec<_>>(),
             "usage": {
                 "input_tokens": prompt,
                 "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
@@ -142,6 +155,15 @@ impl Turn {
         });
         with(response, end)
     }
+}
+
+fn thoughts(ask: &Ask<'_>, body: &Value) -> Vec<Value> {
+    let included = body.get("include").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let thought = |_: &Value| {
+        json!({"id": format!("rs_{}_{}", ask.name, ask.id), "type": "reasoning", "summary": [],
+               "encrypted_content": format!("{}{}", encrypted(ask), ask.id)})
+    };
+    included.iter().filter(|included| *included == "reasoning.encrypted_content").map(thought).collect()
 }
 
 fn head(ask: &Ask<'_>, body: &Value) -> Value {

@@ -29,7 +29,7 @@ pub(crate) struct Responses(Mutex<BTreeMap<String, Stored>>);
 impl Responses {
     /// Answers `POST /v1/responses`, and keeps the answer unless it is asked not to.
     pub(crate) fn create(&self, ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
-        self.check(body)?;
+        self.check(ask, body)?;
         let is_background = flag(body, "background");
         let mut response = responses::finished(ask, body)?;
         if is_background {
@@ -49,10 +49,10 @@ impl Responses {
 
     /// Answers `POST /v1/responses/compact`.
     pub(crate) fn compact(&self, ask: &Ask<'_>, body: &Value) -> Result<Answer, Refusal> {
-        self.check(body)?;
+        self.check(ask, body)?;
         let made = responses::finished(ask, body)?;
-        let item =
-            json!({"id": format!("cmp_{}", ask.id), "type": "compaction", "encrypted_content": "gAAAA"});
+        let item = json!({"id": format!("cmp_{}", ask.id), "type": "compaction",
+                          "encrypted_content": format!("{}compacted", responses::encrypted(ask))});
         Ok(Answer::json(
             200,
             &json!({"id": made.get("id"), "object": "response.compaction", "created_at": ask.now(), "output": [item],
@@ -60,19 +60,39 @@ impl Responses {
         ))
     }
 
-    /// Whether what a request refers to is there.
-    fn check(&self, body: &Value) -> Result<(), Refusal> {
-        let Some(previous) = body.get("previous_response_id").and_then(Value::as_str) else { return Ok(()) };
+    /// Whether what a request refers to is there, and its thoughts are of this provider.
+    fn check(&self, ask: &Ask<'_>, body: &Value) -> Result<(), Refusal> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.contains_key(previous) {
-            return Ok(());
+        let refused = |message: String, param: &str, code| {
+            Err(Refusal { status: 400, message, param: Some(param.to_owned()), code })
+        };
+        if let Some(previous) = body.get("previous_response_id").and_then(Value::as_str)
+            && !all.contains_key(previous)
+        {
+            let message = format!("Previous response with id '{previous}' not found.");
+            return refused(message, "previous_response_id", Some("previous_response_not_found"));
         }
-        Err(Refusal {
-            status: 400,
-            message: format!("Previous response with id '{previous}' not found."),
-            param: Some("previous_response_id".to_owned()),
-            code: Some("previous_response_not_found"),
-        })
+        let items = body.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for item in items {
+            let text = |name: &str| item.get(name).and_then(Value::as_str);
+            if text("type") == Some("item_reference") {
+                let has = |stored: &Stored| {
+                    let output = stored.response.get("output").and_then(Value::as_array);
+                    output.is_some_and(|output| output.iter().any(|known| known.get("id") == item.get("id")))
+                };
+                if !all.values().any(has) {
+                    let id = text("id").unwrap_or_default();
+                    return refused(format!("Item with id '{id}' not found."), "input", None);
+                }
+            }
+            let sealed = text("encrypted_content").unwrap_or_default();
+            let is_own = sealed.is_empty() || sealed.starts_with(&responses::encrypted(ask));
+            if !is_own {
+                let message = format!("The encrypted content {sealed} could not be verified.");
+                return refused(message, "input", Some("invalid_encrypted_content"));
+            }
+        }
+        Ok(())
     }
 
     /// Answers a request about a response, whose path is `/v1/responses/` and `rest`.

@@ -21,7 +21,7 @@ use crate::codec::event_stream;
 use crate::error::{Error, Result};
 use crate::exchange::{Answer, Exchange};
 use crate::headers::{HeaderEdits, Headers as HeaderMap};
-use crate::kept::Naming;
+use crate::kept::{Items, Naming};
 use crate::pulse::HOLD_MS;
 use crate::wire::job::{self, Translation};
 use crate::wire::{Asked, Framing, Reach};
@@ -281,7 +281,13 @@ impl Attempt {
         }
         let key = self.config.kept_key.clone()?;
         let backend = exchange.attempts.backend.clone();
-        Some(Naming { key, backend, model: exchange.client.model.clone() })
+        let is_alone = self.route.targets.iter().all(|target| target.backend == self.target.backend);
+        let items = match is_alone {
+            true => Items::None,
+            false if exchange.client.unstored => Items::Sealed,
+            false => Items::All,
+        };
+        Some(Naming::new(key, backend, exchange.client.model.clone(), items))
     }
 
     fn hold(&self, exchange: &Exchange, now_ms: u64) -> Hold {

@@ -102,7 +102,7 @@ pub(super) struct Stream {
     begun: bool,
     retyped: bool,
     is_array: bool,
-    naming: Option<Naming>,
+    naming: Option<Box<Naming>>,
     /// The headers are gone, and with them the chance of another backend.
     released: bool,
     /// The answer has ended properly, or with an error the client was told.
@@ -142,7 +142,7 @@ impl Stream {
             begun: false,
             retyped: params.retyped,
             is_array: params.is_array,
-            naming: params.naming,
+            naming: params.naming.map(Box::new),
             released: false,
             ended: false,
             done: false,
@@ -262,7 +262,7 @@ impl Stream {
             secrets: &self.secrets,
             hide_usage: self.hide_usage,
             is_array: self.is_array,
-            naming: self.naming.as_ref(),
+            naming: self.naming.as_deref(),
             hold: &mut self.hold,
             begun: &mut self.begun,
             released: self.released,

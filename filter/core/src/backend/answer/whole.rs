@@ -157,7 +157,7 @@ impl Attempt {
             return Ok(whole);
         }
         let naming = self.naming(&self.exchange.borrow());
-        let named = naming.and_then(|naming| kept::whole(body, |id| naming.name(id)));
+        let named = naming.and_then(|naming| kept::whole(body, &naming));
         let whole = named.map_or_else(|| self.unchanged(body), |named| replaced(&named));
         let is_measured = self.is_measured(&seen.usage);
         let bytes = if is_measured { wire::usage::content_of_body(self.endpoint, body) } else { 0 };

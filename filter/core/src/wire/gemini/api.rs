@@ -75,7 +75,14 @@ fn glance_at(headers: &Headers, body: &[u8]) -> Result<Glance, String> {
         let [camel, snake] = json::scan(raw, ["candidateCount", "candidate_count"]).ok()?.members;
         serde_json::from_slice(camel.or(snake)?.raw(raw)).ok()
     });
-    Ok(Glance { model, stream: false, is_array: false, usage_asked: true, choices: choices.unwrap_or(1) })
+    Ok(Glance {
+        model,
+        stream: false,
+        is_array: false,
+        usage_asked: true,
+        choices: choices.unwrap_or(1),
+        unstored: false,
+    })
 }
 
 fn glance_at_stream(headers: &Headers, body: &[u8]) -> Result<Glance, String> {

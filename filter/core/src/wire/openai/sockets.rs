@@ -50,7 +50,7 @@ fn glance(headers: &Headers, _: &[u8]) -> std::result::Result<Glance, String> {
             ));
         }
     };
-    Ok(Glance { model, stream: false, is_array: false, usage_asked: false, choices: 1 })
+    Ok(Glance { model, stream: false, is_array: false, usage_asked: false, choices: 1, unstored: false })
 }
 
 /// The parameters of a query, each with its decoded name in lower case.

@@ -104,7 +104,7 @@ impl Handler<'_, '_> {
         }
         if !is_hidden
             && let Some(naming) = self.naming
-            && let Some(named) = kept::event(data, |id| naming.name(id))
+            && let Some(named) = kept::event(data, naming)
         {
             let blanked = if watched == Watched::Error { self.secrets.blanked(&named) } else { None };
             if sse::has_comment(raw) {

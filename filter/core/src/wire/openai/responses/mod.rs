@@ -19,6 +19,7 @@ mod item;
 pub(crate) mod kept;
 mod output;
 mod passing;
+mod raw_items;
 mod request;
 mod seals;
 #[cfg(test)]

@@ -4,21 +4,18 @@
 //! items, and whose calls may have a seal in their id. OpenAI takes neither, so each later request would be a 400: they
 //! go.
 
-use std::borrow::Cow;
-
 use memchr::memmem;
 use serde_json::value::RawValue;
 
 use super::ids::TRANSLATED_THOUGHT;
+use super::raw_items::{self, Fate, text};
 use super::seals::{REDACTED, is_of_others};
 use crate::chat::{Family, Losses, Seal};
-use crate::codec::json::member;
 use crate::codec::splice::{self, Edit};
 use crate::endpoint::Endpoint;
 use crate::wire::fields::Path;
 use crate::wire::openai::chat;
 use crate::wire::schema::{Mend, To};
-use crate::wire::to_json;
 
 const USELESS: &str = "of use at its own provider only";
 
@@ -46,28 +43,14 @@ fn edits_for_mixed(body: &[u8], losses: &mut Losses) -> Vec<Edit<'static>> {
     if !may_be_mixed(body) {
         return Vec::new();
     }
-    let raw = member(body, "input").map(|input| input.raw(body)).unwrap_or_default();
-    let Ok(items) = serde_json::from_slice::<Vec<&RawValue>>(raw) else { return Vec::new() };
-    let list = Path::Key(&Path::Root, "input");
-    let mut kept: Vec<Cow<'_, RawValue>> = Vec::with_capacity(items.len());
-    let mut is_changed = false;
-    for (index, item) in items.into_iter().enumerate() {
-        let path = Path::Index(&list, index);
-        if is_foreign_thought(item) {
-            losses.add(path, USELESS);
-            is_changed = true;
-            continue;
-        }
-        let changed = unsealed(item, &path, losses);
-        is_changed |= changed.is_some();
-        kept.push(changed.map_or(Cow::Borrowed(item), Cow::Owned));
-    }
-    if is_changed { vec![Edit::Set("input", Cow::Owned(to_json(&kept)))] } else { Vec::new() }
+    raw_items::edit(body, losses, fate).into_iter().collect()
 }
 
-fn text<'a>(item: &'a RawValue, name: &str) -> Option<Cow<'a, str>> {
-    let item = item.get().as_bytes();
-    member(item, name)?.as_str(item)
+fn fate(item: &RawValue, path: &Path<'_>, losses: &mut Losses) -> Fate {
+    if is_foreign_thought(item) {
+        return Fate::Goes(USELESS);
+    }
+    unsealed(item, path, losses).map_or(Fate::Stays, Fate::Becomes)
 }
 
 fn is_foreign_thought(item: &RawValue) -> bool {
