@@ -70,6 +70,17 @@ def ask(gateway, stream, user=None, **asked):
     return answer.message.model_dump(exclude_none=True), answer
 
 
+@pytest.mark.parametrize("model", ["claude", "command"])
+def test_the_gateways_address_will_do(gateway, model):
+    """Without `/cohere`: a path that is no endpoint is refused in Cohere's shape as well."""
+    client = gateway.cohere(prefix="")
+    answer = strictly(client.chat(model=model, messages=[{"role": "user", "content": "one two three"}]))
+    assert answer.message.content[0].text == sentence(PROVIDERS[model])
+    with pytest.raises(cohere.errors.NotFoundError) as refused:
+        client.embed(model=model, input_type="search_query", texts=["x"])
+    assert "/v2/embed" in refused.value.body["message"]
+
+
 def text_of(message):
     return "".join(block.get("text", "") for block in message["content"])
 

@@ -128,11 +128,11 @@ class Gateway:
         )
         return genai.Client(api_key="key-of-the-client", http_options=options)
 
-    def cohere(self, user=None, **client_args):
+    def cohere(self, user=None, prefix="/cohere", **client_args):
         """Cohere's client, with nothing but its base address changed."""
         headers = {"x-user-id": user} if user else {}
         http = httpx.Client(verify=False, timeout=30, headers=headers, **client_args)
-        url = f"{self.url}/cohere"
+        url = f"{self.url}{prefix}"
         return cohere.ClientV2(api_key="key-of-the-client", base_url=url, httpx_client=http, max_retries=0)
 
     def chat(self, model, user=None, **body):

@@ -38,7 +38,7 @@ pub(in crate::wire) use answer::error_of_event;
 
 pub(crate) static CHAT: Operation = Operation {
     name: "chat",
-    path: Path::Exact("/cohere/v2/chat"),
+    path: Path::Any(&["/cohere/v2/chat", "/v2/chat"]),
     api: ClientApi::Cohere,
     body: Body::Json,
     glance: glance::json,
@@ -71,7 +71,7 @@ pub(crate) struct CohereApi;
 
 impl Api for CohereApi {
     fn prefixes(&self) -> &'static [&'static str] {
-        &["/cohere/", "/v2/rerank", "/v1/rerank", "/rerank"]
+        &["/cohere/", "/v2/", "/v1/rerank", "/rerank"]
     }
 
     fn error(&self, error: &Error) -> Value {

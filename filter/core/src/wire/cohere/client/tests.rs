@@ -63,9 +63,12 @@ fn streamed(reply: &Reply) -> (Value, Vec<String>) {
 
 #[test]
 fn its_paths_are_coheres() {
-    assert_eq!(Endpoint::of_path("/cohere/v2/chat?x=1"), Some(Endpoint::CohereChat));
-    assert_eq!(ClientApi::of_path("/cohere/v2/chat"), ClientApi::Cohere);
-    assert_eq!(Endpoint::of_path("/v2/chat"), None);
+    for path in ["/cohere/v2/chat?x=1", "/v2/chat"] {
+        assert_eq!(Endpoint::of_path(path), Some(Endpoint::CohereChat));
+        assert_eq!(ClientApi::of_path(path), ClientApi::Cohere);
+    }
+    assert_eq!(ClientApi::of_path("/v2/embed"), ClientApi::Cohere);
+    assert_eq!(ClientApi::of_path("/v2beta"), ClientApi::OpenAi);
 }
 
 #[test]
