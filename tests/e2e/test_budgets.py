@@ -199,6 +199,30 @@ def test_an_error_costs_nothing(gateway, providers, user):
     assert use_up_after(gateway, user, 5).status_code == 429
 
 
+#: Each answer costs what may be used, and one model costs nothing. The other has no value, so that all tokens count.
+PRICED = f"model != '{QWEN}' ? 0u : backend == 'qwen3.default' && total_tokens > 0u ? 100u : 1u"
+UNPRICED = "total_tokens == 0u ? 0u : 1u - total_tokens"
+
+
+@pytest.mark.parametrize(("expression", "limit"), [(PRICED, 250), (UNPRICED, BUDGET)])
+def test_a_cost_is_what_an_expression_says(shared_providers, start_gateway, redis, user, expression, limit):
+    """With Redis: there Envoy charges, with what the filter tells it."""
+    manifest = limited(shared_providers, budget("llm_total_token", limit))
+    for each in manifest:
+        if each["kind"] == "AIGatewayRoute":
+            costs = [cost for cost in each["spec"]["llmRequestCosts"] if cost["metadataKey"] != "llm_total_token"]
+            each["spec"]["llmRequestCosts"] = [*costs, resources.cost("llm_total_token", expression)]
+    gateway = start_gateway(manifest, redis=redis)
+    if expression == PRICED:
+        for count in range(4):
+            assert gateway.chat("openai/gpt-oss-20b", user).status_code == 200
+            gateway.logged(user, count + 1)
+        assert use_up_after(gateway, user, 4).status_code == 429
+        return
+    assert use_up_after(gateway, user, 0).status_code == 429
+    assert "llm_total_token" in gateway.process.output and "is all its tokens" in gateway.process.output
+
+
 def use_up_after(gateway, user, before):
     for served in range(SERVED):
         assert gateway.chat(QWEN, user).status_code == 200

@@ -141,6 +141,8 @@ pub struct LlmRequestCost {
     /// Which number it is.
     #[serde(rename = "type")]
     pub kind: CostKind,
+    /// The expression of a [`CostKind::Cel`].
+    pub cel: Option<String>,
 }
 
 /// Which number a cost is.
@@ -153,7 +155,7 @@ pub enum CostKind {
     OutputToken,
     ReasoningToken,
     TotalToken,
-    /// An expression; not supported.
+    /// The value of an expression.
     #[serde(rename = "CEL")]
     Cel,
 }

@@ -83,8 +83,6 @@ const REFUSED: &[Field] = &[
     field(Kind::BackendTLSPolicy, "spec.validation.subjectAltNames", "the certificate must carry `hostname`"),
     field(Kind::AIGatewayRoute, "spec.targetRefs", "it became `parentRefs`"),
     field(Kind::AIGatewayRoute, "spec.rateLimitsFromHeaders", ""),
-    field(Kind::AIGatewayRoute, "spec.llmRequestCosts[].cel", "use one of the plain types"),
-    value(Kind::AIGatewayRoute, "spec.llmRequestCosts[].type", "CEL", "use one of the plain types"),
     value(
         Kind::AIGatewayRoute,
         "spec.rules[].backendRefs[].kind",

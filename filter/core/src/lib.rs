@@ -10,6 +10,7 @@ extern crate weir_test_platform;
 
 pub mod auth;
 pub mod backend;
+pub mod cel;
 pub mod chat;
 pub mod codec;
 pub mod config;

@@ -397,6 +397,12 @@ impl EdgeFilter {
         if self.config.access_log {
             host.set_record(&closing.record.to_line());
         }
+        for (key, fault) in &closing.faults {
+            let id = &closing.record.request_id;
+            log::warn!(
+                "the cost {key} of request {id} is all its tokens, since its expression comes to {fault}"
+            );
+        }
         if closing.books_failed {
             log::error!("usage of request {} could not be entered in the books", closing.record.request_id);
         }

@@ -164,8 +164,13 @@ def rule(model, *backends, **more):
     return {"matches": [match], "backendRefs": references, **more}
 
 
+def cost(key, kind):
+    """A cost of a kind, or of an expression."""
+    return {"metadataKey": key, **({"type": kind} if kind.isalpha() else {"type": "CEL", "cel": kind})}
+
+
 def route(*rules, name="models", costs=COSTS):
-    costs = [{"metadataKey": key, "type": kind} for key, kind in costs.items()]
+    costs = [cost(key, kind) for key, kind in costs.items()]
     return resource(
         AI,
         "AIGatewayRoute",

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use chrono::DateTime;
+use weir_core::cel::Expression;
 use weir_core::config::{Cost, CostType, Model, Selector, Target};
 
 use super::super::mutations;
@@ -273,12 +274,37 @@ fn costs(id: &ResourceId, specs: &[LlmRequestCost], report: &mut Report) -> Vec<
             CostKind::CacheCreationInputToken => CostType::CacheCreationInputToken,
             CostKind::OutputToken => CostType::OutputToken,
             CostKind::ReasoningToken => CostType::ReasoningToken,
-            // CEL was reported; the key is kept, so that it is not reported as unknown.
-            CostKind::TotalToken | CostKind::Cel => CostType::TotalToken,
+            CostKind::TotalToken => CostType::TotalToken,
+            // Where it is wrong, the key is kept, so that it is not reported as unknown.
+            CostKind::Cel => expression(id, i, spec, report).map_or(CostType::TotalToken, CostType::Cel),
         };
+        if spec.cel.is_some() && spec.kind != CostKind::Cel {
+            let field = format!("spec.llmRequestCosts[{i}].cel");
+            report.error(id, &field, "is for `type: CEL`".to_owned());
+        }
         costs.push(Cost { key: key.clone(), kind });
     }
     costs
+}
+
+/// The expression of a cost. One that has no value where nothing was used is refused, as Envoy AI Gateway does it.
+fn expression(
+    id: &ResourceId,
+    index: usize,
+    spec: &LlmRequestCost,
+    report: &mut Report,
+) -> Option<Expression> {
+    let field = format!("spec.llmRequestCosts[{index}].cel");
+    let Some(text) = &spec.cel else {
+        report.error(id, &field, "is missing; `type: CEL` needs an expression".to_owned());
+        return None;
+    };
+    let expression = Expression::new(text).map_err(|mistake| mistake.to_string());
+    let tried = expression.and_then(|expression| match expression.try_out() {
+        Ok(()) => Ok(expression),
+        Err(fault) => Err(format!("comes to {fault} where all counters are 0")),
+    });
+    tried.map_err(|problem| report.error(id, &field, problem)).ok()
 }
 
 /// A time of RFC 3339 in seconds since 1970.

@@ -231,7 +231,10 @@ pub(super) const CASES: &[Case] = &[
         )],
         "",
     ),
-    ("cost by CEL", &[("type: TotalToken", "type: CEL, cel: input_tokens")], ""),
+    ("cost by CEL without it", &[("type: TotalToken", "type: CEL")], ""),
+    ("cost of no expression", &[("type: TotalToken", "type: CEL, cel: input_tokens * 2")], ""),
+    ("cost of nothing by nothing", &[("type: TotalToken", "type: CEL, cel: 1u / input_tokens")], ""),
+    ("expression of a plain cost", &[("type: TotalToken", "type: TotalToken, cel: input_tokens")], ""),
     (
         "cost twice",
         &[("type: TotalToken}", "type: TotalToken}, {metadataKey: tokens, type: InputToken}")],

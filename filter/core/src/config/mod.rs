@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Source;
+use crate::cel::Expression;
 use crate::endpoint::behind;
 use crate::headers::{Headers, MODEL_HEADER, USER_HEADER};
 use crate::kept::{self, Tag};
@@ -348,13 +349,13 @@ pub struct Model {
 pub struct Cost {
     /// Key in the dynamic metadata `io.envoy.ai_gateway` (native), or filter state `wasm.<key>` (wasm).
     pub key: String,
-    /// Which counter it is.
+    /// Which number it is.
     #[serde(rename = "type")]
     pub kind: CostType,
 }
 
-/// The counter that a cost takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The counter that a cost takes, or what it computes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[allow(clippy::enum_variant_names, reason = "the resource's own words")]
 pub enum CostType {
     /// [`crate::usage::Counter::Input`]
@@ -369,6 +370,9 @@ pub enum CostType {
     ReasoningToken,
     /// [`crate::usage::Usage::total_or_sum`]
     TotalToken,
+    /// An expression.
+    #[serde(rename = "CEL")]
+    Cel(Expression),
 }
 
 /// A limit that the filter keeps itself, with the meaning of a rule of `rateLimit.global`.

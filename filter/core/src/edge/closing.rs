@@ -3,10 +3,13 @@
 use std::iter;
 
 use super::Edge;
+use crate::cel::Fault;
+use crate::config::Cost;
 use crate::limit;
 use crate::store::Store;
-use crate::usage::record::{Abandoned, Record};
-use crate::usage::{cost, ledger};
+use crate::usage::cost::{self, Spent};
+use crate::usage::record::Record;
+use crate::usage::{Usage, ledger};
 
 /// What is left to do when a request is over.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +19,8 @@ pub struct Closing {
     /// The costs to publish under their keys, for limits that charge outside of the filter. Empty when nothing was
     /// used, so that nothing is charged.
     pub costs: Vec<(String, u64)>,
+    /// Keys of the costs that could not be computed, and why.
+    pub faults: Vec<(String, Fault)>,
     /// The ledger or a budget could not be written.
     pub books_failed: bool,
 }
@@ -42,11 +47,24 @@ impl Edge {
             .config
             .metrics_headers
             .of(|name| exchange.header(name).filter(|_| !self.config.brings_credentials(name)));
-        let used = || iter::once(usage).chain(record.abandoned.iter().map(Abandoned::usage));
+        let abandoned = record.abandoned.iter();
+        let abandoned = abandoned.map(|one| (&one.request_model, &one.backend, one.usage()));
+        let used: Vec<(&String, &String, Usage)> =
+            iter::once((&record.request_model, &record.backend, usage)).chain(abandoned).collect();
+        let mut faults = Vec::new();
+        let mut sum = |cost: &Cost| {
+            let of = |(model, backend, usage): &(&String, &String, Usage)| {
+                let spent = Spent { model, backend, rule: &record.route, usage };
+                cost::value(cost, &spent).unwrap_or_else(|fault| {
+                    faults.push((cost.key.clone(), fault));
+                    cost::instead(usage)
+                })
+            };
+            (cost.key.clone(), used.iter().map(of).fold(0, u64::saturating_add))
+        };
         let costs: Vec<(String, u64)> = match &exchange.routed.route {
-            Some(route) if used().any(|usage| !usage.is_empty()) => {
-                let sum = |cost| used().map(|usage| cost::value(cost, &usage)).fold(0, u64::saturating_add);
-                route.costs.iter().map(|cost| (cost.key.clone(), sum(cost))).collect()
+            Some(route) if used.iter().any(|(.., usage)| !usage.is_empty()) => {
+                route.costs.iter().map(&mut sum).collect()
             }
             _ => Vec::new(),
         };
@@ -59,6 +77,6 @@ impl Edge {
         let given_back = refused.is_none_or(|then| limit::give_back(store, &exchange.books.claims, then));
         let entered = ledger::enter(store, &record, now);
         let costs = costs.into_iter().map(|(key, value)| (key, cost::charge(value))).collect();
-        Closing { record, costs, books_failed: !(charged && given_back && entered) }
+        Closing { record, costs, faults, books_failed: !(charged && given_back && entered) }
     }
 }

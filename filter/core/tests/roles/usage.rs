@@ -1,6 +1,8 @@
 //! What is charged, and how far the record says it can be trusted.
 
+use weir_core::cel::Expression;
 use weir_core::config::SchemaName::{AWSAnthropic, Anthropic, Cohere, OpenAI};
+use weir_core::config::{Cost, CostType};
 use weir_core::usage::record::UsageStatus;
 
 use crate::answer::{Answer, CHAT_CHUNKS, COMPLETION, MESSAGE, MESSAGE_EVENTS, chat_sse, named_sse};
@@ -288,4 +290,21 @@ fn a_user_who_is_known_by_a_key_is_told_apart_without_it() {
     assert_eq!(one, user("Bearer one"));
     assert_ne!(one, user("Bearer two"));
     assert!(one.starts_with("sha256:") && one.ends_with(",red") && !one.contains("Bearer"), "{one}");
+}
+
+#[test]
+fn a_cost_may_be_an_expression() {
+    let mut gateway = Gateway::new().backend("gpt", OpenAI).model("gpt-there");
+    for (key, text) in [
+        ("priced", "model == 'gpt-there' ? input_tokens + output_tokens * 4u : 0u"),
+        ("placed", "backend == 'gpt.default' ? 7u : 0u"),
+        ("faulty", "total_tokens == 0u ? 0u : 1u - total_tokens"),
+    ] {
+        let kind = CostType::Cel(Expression::new(text).unwrap());
+        gateway.route.costs.push(Cost { key: key.to_owned(), kind });
+    }
+    let outcome = gateway.post(CHAT, r#"{"model":"m"}"#).answered_by(Answer::json(200, COMPLETION)).send();
+    let cost = |key| outcome.cost(key).unwrap();
+    // What has no value is all tokens.
+    assert_eq!((cost("priced"), cost("placed"), cost("faulty")), (11 + 2 * 4, 7, 13));
 }
