@@ -55,7 +55,7 @@ pub enum SourceError {
     TwoSources(String),
     /// The profile assumes its role with that role.
     RoleLoop(String),
-    /// What the profile leads to has to be called, and the configuration does not say where.
+    /// This has to be called, and the configuration does not say where.
     NoCall(&'static str),
     /// The profile takes its credentials from the environment, which has none.
     NothingInEnvironment,
@@ -146,7 +146,7 @@ impl fmt::Display for SourceError {
                 write!(f, "profile {profile} of the credentials file assumes a role by way of itself")
             }
             SourceError::NoCall(what) => {
-                write!(f, "the profile leads to {what}, which the configuration names no cluster for")
+                write!(f, "{what} is to be asked, which the configuration does not name")
             }
             SourceError::NothingInEnvironment => {
                 f.write_str("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not in the environment")

@@ -1,6 +1,9 @@
 //! AWS's Security Token Service, which gives credentials of roles.
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/welcome.html>
 
+#[cfg(test)]
+mod tests;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Keys, xml};
@@ -120,7 +123,3 @@ fn parse(answer: &HttpAnswer, action: &str, sent: &[&Secret]) -> Result<(AwsCred
         time(get("Expiration")?).ok_or(SourceError::BadAnswer("has an Expiration that is no time"))?;
     Ok((credentials.check(["AccessKeyId", "SecretAccessKey", "SessionToken"])?, expires_at))
 }
-
-#[cfg(test)]
-#[path = "sts_tests.rs"]
-mod tests;

@@ -287,5 +287,5 @@ fn a_profile_with_a_role_needs_to_know_where_to_ask() {
     }}));
     assert_eq!(fetch(&with, nowhere, &world).0.as_deref(), Ok("hidden-role"));
     let error = fetch(&file(json!({})), nowhere, &world).0.unwrap_err();
-    assert_eq!(error, "the profile leads to AWS STS, which the configuration names no cluster for");
+    assert_eq!(error, "AWS STS is to be asked, which the configuration does not name");
 }
