@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::Deref;
 
 use serde_json::value::RawValue;
 
@@ -147,26 +146,19 @@ impl Extra {
 }
 
 /// JSON that was read as such, as it was written: to be sent on without another look at it.
-#[derive(Debug, Clone)]
-pub struct Verbatim(Box<RawValue>);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verbatim(String);
 
-impl From<Box<RawValue>> for Verbatim {
-    fn from(json: Box<RawValue>) -> Self {
+impl Verbatim {
+    /// `json` must have been read, or written here.
+    pub(crate) fn new(json: String) -> Self {
         Self(json)
     }
-}
 
-impl Deref for Verbatim {
-    type Target = RawValue;
-
-    fn deref(&self) -> &RawValue {
+    /// The JSON.
+    #[must_use]
+    pub fn get(&self) -> &str {
         &self.0
-    }
-}
-
-impl PartialEq for Verbatim {
-    fn eq(&self, other: &Self) -> bool {
-        self.get() == other.get()
     }
 }
 

@@ -267,7 +267,7 @@ fn walk_with<'b>(
             let (start, key) = scanner.key()?;
             scanner.skip_whitespace();
             let value_start = scanner.at;
-            scanner.value()?;
+            scanner.value(1)?;
             let member = Member { entry: start..scanner.at, value: value_start..scanner.at };
             visit(Visit { key, member, comma_before })?;
             match scanner.skip_whitespace() {

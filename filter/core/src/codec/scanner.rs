@@ -58,11 +58,11 @@ impl<'b> Scanner<'b> {
         Ok((start, key))
     }
 
-    /// A value that stands in the top-level object, with all that is inside it. No recursion: one bit per level
-    /// says whether it is an object or an array.
-    pub(crate) fn value(&mut self) -> Result<(), ScanError> {
+    /// A value that stands in `outside` objects and arrays, with all that is inside it. No recursion: one bit per
+    /// level says whether it is an object or an array.
+    pub(crate) fn value(&mut self, outside: u32) -> Result<(), ScanError> {
         let mut objects: u128 = 0;
-        let mut depth = 1;
+        let mut depth = outside;
         loop {
             match self.skip_whitespace() {
                 Some(b'"') => {
@@ -95,7 +95,7 @@ impl<'b> Scanner<'b> {
             }
             // A value is complete; so may be what stands around it.
             loop {
-                if depth == 1 {
+                if depth == outside {
                     return Ok(());
                 }
                 let object = objects & 1 == 1;

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::chat::{Content, Extra, Family, Losses, Origin, Request, Tool, Verbatim};
@@ -230,20 +229,16 @@ impl<'p> Fields<'p> {
 
     /// An object that stayed text, see [`Shape::Text`].
     pub(crate) fn object_text(&mut self, key: &str) -> Result<Option<String>> {
-        Ok(self.raw_object(key)?.map(|object| object.get().to_owned()))
+        match self.take(key) {
+            None => Ok(None),
+            Some(Json::Text(text)) if text.get().starts_with('{') => Ok(Some(text.get().to_owned())),
+            Some(other) => Err(self.path(key).wrong_type("an object", &other)),
+        }
     }
 
     /// The same to be sent on.
     pub(crate) fn verbatim_object(&mut self, key: &str) -> Result<Option<Verbatim>> {
-        Ok(self.raw_object(key)?.map(|object| object.to_owned().into()))
-    }
-
-    fn raw_object(&mut self, key: &str) -> Result<Option<&'p RawValue>> {
-        match self.take(key) {
-            None => Ok(None),
-            Some(Json::Text(text)) if text.get().starts_with('{') => Ok(Some(text)),
-            Some(other) => Err(self.path(key).wrong_type("an object", &other)),
-        }
+        Ok(self.object_text(key)?.map(Verbatim::new))
     }
 
     /// 400: a member that must be there is not.

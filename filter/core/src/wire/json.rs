@@ -4,12 +4,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
-use serde_json::value::RawValue;
 use serde_json::{Number, Value};
 
-use super::raw::compact;
+use super::raw::{Raw, compact_text};
 
 /// A JSON value.
 #[derive(Debug, Default)]
@@ -22,7 +20,7 @@ pub(crate) enum Json<'j> {
     Array(Vec<Json<'j>>),
     Object(Vec<Member<'j>>),
     /// What stayed text, see [`Shape::Text`].
-    Text(&'j RawValue),
+    Text(Raw<'j>),
 }
 
 /// A member of an object; in each of them names differ.
@@ -72,9 +70,7 @@ impl Serialize for Json<'_> {
             Json::String(text) => serializer.serialize_str(text),
             Json::Array(list) => serializer.collect_seq(list),
             Json::Object(members) => serializer.collect_map(members.iter().map(|(key, value)| (key, value))),
-            Json::Text(text) => {
-                RawValue::from_string(compact(text)).map_err(S::Error::custom)?.serialize(serializer)
-            }
+            Json::Text(text) => Raw::new(&compact_text(text.get())).serialize(serializer),
         }
     }
 }

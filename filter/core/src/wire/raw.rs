@@ -5,10 +5,46 @@ use std::fmt;
 
 use memchr::memchr2;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::chat::Verbatim;
 use crate::codec::text::with_whole_characters;
+
+/// What serde_json's raw values call themselves, and their only field: their text is written as it is. It has no public
+/// name for that.
+const VERBATIM: &str = "$serde_json::private::RawValue";
+
+/// JSON that was read as such, as it was written: a [`RawValue`] that serde_json has not read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// `json` must have been read, or written here.
+    pub(crate) fn new(json: &'a str) -> Self {
+        Self(json)
+    }
+
+    /// The JSON.
+    pub(crate) fn get(self) -> &'a str {
+        self.0
+    }
+}
+
+impl<'a> From<&'a Verbatim> for Raw<'a> {
+    fn from(json: &'a Verbatim) -> Self {
+        Self(json.get())
+    }
+}
+
+impl Serialize for Raw<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut verbatim = serializer.serialize_struct(VERBATIM, 1)?;
+        verbatim.serialize_field(VERBATIM, self.0)?;
+        verbatim.end()
+    }
+}
 
 /// The members of an object in their order, each value as its own text.
 #[derive(Debug, Default)]

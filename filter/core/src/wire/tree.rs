@@ -3,11 +3,8 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use serde::Deserialize as _;
-use serde_json::value::RawValue;
-
 use super::json::{Json, Member, Shape};
-use super::raw::after_string;
+use super::raw::{Raw, after_string};
 use crate::codec::json::{MAX_DEPTH, ScanError};
 use crate::codec::key::{Key, unescaped};
 use crate::codec::scanner::Scanner;
@@ -55,7 +52,7 @@ impl<'j> Builder<'j> {
     fn value(&mut self, shape: &Shape, depth: u32) -> Result<Json<'j>, NoTree> {
         let first = self.scanner.skip_whitespace();
         if matches!(shape, Shape::Text) {
-            return self.raw();
+            return self.raw(depth);
         }
         self.count(1)?;
         match first {
@@ -149,13 +146,12 @@ impl<'j> Builder<'j> {
     }
 
     /// A value that stays text.
-    fn raw(&mut self) -> Result<Json<'j>, NoTree> {
-        let rest = self.text.get(self.scanner.at..).unwrap_or_default();
-        let raw = <&RawValue>::deserialize(&mut serde_json::Deserializer::from_str(rest));
-        let raw = raw.map_err(|_| NoTree::NotJson)?;
-        self.count(self.values_in(raw.get().as_bytes()))?;
-        self.scanner.at += raw.get().len();
-        Ok(if raw.get() == "null" { Json::Null } else { Json::Text(raw) })
+    fn raw(&mut self, depth: u32) -> Result<Json<'j>, NoTree> {
+        let start = self.scanner.at;
+        self.scanner.value(depth)?;
+        let text = self.text.get(start..self.scanner.at).unwrap_or_default();
+        self.count(self.values_in(text.as_bytes()))?;
+        Ok(if text == "null" { Json::Null } else { Json::Text(Raw::new(text)) })
     }
 
     /// How many values `json` has, or none where there cannot be too many: each of them takes a byte.

@@ -10,7 +10,7 @@ use super::rules::{Rule, takes_property};
 use crate::chat::Losses;
 use crate::codec::reader::Reader;
 use crate::wire::fields::Path;
-use crate::wire::raw::Members;
+use crate::wire::raw::{Members, Raw};
 
 /// `input_schema`.
 pub(in crate::wire) enum InputSchema<'a> {
@@ -35,14 +35,14 @@ impl InputSchema<'_> {
 
 /// What there is to know of a schema, found in one look at it.
 pub(in crate::wire) struct Seen<'a> {
-    schema: &'a RawValue,
+    schema: Raw<'a>,
     /// Anthropic takes it as it is: an object's, without a union at its top.
     is_plain: bool,
     has_odd_property: bool,
 }
 
 impl<'a> Seen<'a> {
-    fn of(schema: &'a RawValue) -> Self {
+    fn of(schema: Raw<'a>) -> Self {
         let (mut is_object, mut has_union, mut has_odd_property) = (None, false, false);
         let read = Reader::new(schema.get().as_bytes()).members(|reader, name| match name {
             b"type" => {
@@ -80,13 +80,13 @@ const UNIONS: [&str; 3] = ["allOf", "anyOf", "oneOf"];
 /// that the model still knows of each; which go together it is not told any more.
 pub(in crate::wire) fn input_schema<'a>(
     path: &Path<'_>,
-    parameters: Option<&'a RawValue>,
+    parameters: Option<Raw<'a>>,
     losses: &mut Losses,
 ) -> InputSchema<'a> {
     if let Some(seen) = parameters.map(Seen::of).filter(|seen| seen.is_plain) {
         return InputSchema::Same(seen);
     }
-    let members = Members::of(parameters.map_or(r#"{"properties":{}}"#, RawValue::get));
+    let members = Members::of(parameters.map_or(r#"{"properties":{}}"#, Raw::get));
     let mut out = Vec::with_capacity(members.0.len().saturating_add(1));
     let kind = members.get("type");
     let is_object = kind.is_some_and(|kind| kind.get() == r#""object""#);
@@ -172,7 +172,7 @@ mod tests {
 
     fn sent(parameters: Option<&str>) -> (String, usize) {
         let mut losses = Losses::default();
-        let parameters = parameters.map(|json| serde_json::from_str(json).unwrap());
+        let parameters = parameters.map(Raw::new);
         let schema = input_schema(&Path::Root, parameters, &mut losses);
         (serde_json::to_string(&schema).unwrap(), losses.count())
     }

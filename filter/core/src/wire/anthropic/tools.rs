@@ -13,6 +13,7 @@ use crate::chat::{self, Family, Function, Losses, Request};
 use crate::error::Result;
 use crate::wire::fields::Path;
 use crate::wire::names::{StandIns, is_same_function};
+use crate::wire::raw::Raw;
 
 /// The functions, each once.
 ///
@@ -71,7 +72,7 @@ fn tool<'a>(path: &Path<'_>, name: Cow<'a, str>, tool: &'a Function, losses: &mu
     Tool {
         name,
         description: tool.description.as_deref().unwrap_or_default(),
-        input_schema: input_schema(&path, tool.parameters.as_deref(), losses),
+        input_schema: input_schema(&path, tool.parameters.as_ref().map(Raw::from), losses),
         strict: tool.strict.unwrap_or(false),
         cache_control: cache_control(tool.cache_control.as_ref()),
         own: Own::of(tool.extra.as_deref()),

@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::wire::fields::{Taken, lose_extra};
 use crate::wire::openai::chat::{Extras, LOW, MEDIUM, raw};
 use crate::wire::openai_chat::is_usual_tier;
+use crate::wire::raw::Raw;
 use crate::wire::{To, to_json};
 
 /// Members of Cohere's that the neutral form has no word for. Clients of any API may send them beside their own.
@@ -102,7 +103,7 @@ fn response_format<'a>(
     let json_schema = match format {
         chat::ResponseFormat::JsonObject => None,
         // It is always followed exactly, and has no name.
-        chat::ResponseFormat::JsonSchema { schema, .. } => raw(schema),
+        chat::ResponseFormat::JsonSchema { schema, .. } => Some(Raw::new(schema)),
     };
     Some(ResponseFormat { json_schema })
 }

@@ -4,10 +4,9 @@ use serde_json::value::RawValue;
 
 use super::rules::{Model, Rule};
 use super::types::{Function, Tool};
-use crate::chat::{self, Losses, Request};
+use crate::chat::{self, Losses, Request, Verbatim};
 use crate::wire::fields::Path;
-use crate::wire::openai::chat::raw;
-use crate::wire::raw::Members;
+use crate::wire::raw::{Members, Raw};
 
 /// What a request says of tools.
 #[derive(Default)]
@@ -78,7 +77,7 @@ fn tool(function: &chat::Function) -> Option<Tool<'_>> {
         function: Function {
             name: &function.name,
             description: function.description.as_deref(),
-            parameters: function.parameters.as_deref().or_else(|| raw(NO_PARAMETERS))?,
+            parameters: function.parameters.as_ref().map_or(Raw::new(NO_PARAMETERS), Raw::from),
         },
     })
 }
@@ -109,7 +108,7 @@ fn are_strict(request: &Request, chosen: &[&chat::Function], losses: &mut Losses
 
 /// Its schema has parameters and demands none of them.
 fn is_all_optional(function: &chat::Function) -> bool {
-    let schema = Members::of(function.parameters.as_deref().map_or(NO_PARAMETERS, RawValue::get));
+    let schema = Members::of(function.parameters.as_ref().map_or(NO_PARAMETERS, Verbatim::get));
     let properties = schema.get("properties").map(|json| Members::of(json.get())).unwrap_or_default();
     let required = schema.get("required");
     let required: Vec<&RawValue> =

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::wire::openai::chat::{Extras, Url};
+use crate::wire::raw::Raw;
 
 /// The body.
 #[derive(Serialize)]
@@ -104,14 +104,14 @@ pub(super) struct Function<'a> {
     pub(super) name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<&'a str>,
-    pub(super) parameters: &'a RawValue,
+    pub(super) parameters: Raw<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "type", rename = "json_object")]
 pub(super) struct ResponseFormat<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) json_schema: Option<&'a RawValue>,
+    pub(super) json_schema: Option<Raw<'a>>,
 }
 
 #[derive(Serialize)]

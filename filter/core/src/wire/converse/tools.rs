@@ -13,7 +13,7 @@ use crate::wire::anthropic::schema::input_schema;
 use crate::wire::anthropic::tools::{is_forced, tools};
 use crate::wire::anthropic::types::{self, Own, ToolOrOwn};
 use crate::wire::fields::Path;
-use crate::wire::openai::chat::raw;
+use crate::wire::raw::Raw;
 
 /// Says what the tool is for that stands for the answer.
 const ANSWER: &str = "Gives the answer to the user. Its arguments are all that the user gets.";
@@ -51,7 +51,7 @@ pub(super) fn told<'a>(
         for block in called() {
             let types::Block::ToolUse { name, .. } = block else { continue };
             if !told.iter().any(|tool| tool.name == *name) {
-                let schema = input_schema(&Path::Root, raw("{}"), losses);
+                let schema = input_schema(&Path::Root, Some(Raw::new("{}")), losses);
                 told.push(types::Tool {
                     name: name.clone(),
                     description: "",
@@ -93,7 +93,7 @@ pub(super) fn tool_config<'a>(
         tools.push(Tool::ToolSpec(ToolSpec {
             name: Cow::Owned(name.clone()),
             description: ANSWER,
-            input_schema: Schema { json: input_schema(&path, raw(schema), losses) },
+            input_schema: Schema { json: input_schema(&path, Some(Raw::new(schema)), losses) },
             strict: false,
         }));
     }

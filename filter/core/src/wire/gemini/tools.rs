@@ -11,6 +11,7 @@ use crate::chat::{self, Family, Function, Losses, Request, ToolChoice};
 use crate::error::Result;
 use crate::wire::fields::Path;
 use crate::wire::names::{functions, is_same_function};
+use crate::wire::raw::Raw;
 
 /// The tools, each function once, in one list.
 ///
@@ -81,7 +82,7 @@ fn declaration<'a>(
 ) -> Result<FunctionDeclaration<'a>> {
     let path = Path::Key(path, "parameters");
     let description = function.description.as_deref().filter(|text| !text.is_empty());
-    let given = function.parameters.as_deref();
+    let given = function.parameters.as_ref().map(Raw::from);
     let mut declaration =
         FunctionDeclaration { name, description, parameters_json_schema: None, parameters: None };
     match given {

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::wire::raw::Raw;
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct GenerateContent<'a> {
@@ -198,7 +200,7 @@ pub(super) struct FunctionDeclaration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) parameters_json_schema: Option<&'a RawValue>,
+    pub(super) parameters_json_schema: Option<Raw<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parameters: Option<serde_json::Value>,
 }

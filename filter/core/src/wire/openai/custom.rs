@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::json;
-use serde_json::value::to_raw_value;
 
 use crate::chat::{Function, Losses, Tool, Verbatim};
 use crate::error::Result;
@@ -52,7 +51,7 @@ pub(in crate::wire) fn function(
     let members = json!({ INPUT: { "type": "string" } });
     let parameters =
         json!({"type": "object", "properties": members, "required": [INPUT], "additionalProperties": false});
-    let parameters = to_raw_value(&parameters).ok().map(Verbatim::from);
+    let parameters = Some(Verbatim::new(parameters.to_string()));
     Ok(Function { name, description, parameters, is_custom: true, ..Function::default() })
 }
 

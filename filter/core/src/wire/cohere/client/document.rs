@@ -7,7 +7,7 @@ use crate::chat::{Content, Losses, MediaKind, Message, Origin, Part, Role, Sourc
 use crate::error::Result;
 use crate::wire::fields::{Fields, Path};
 use crate::wire::json::Json;
-use crate::wire::raw::{Members, compact};
+use crate::wire::raw::{Members, compact_text};
 
 /// The documents of a request, as something that the user shows.
 pub(super) fn documents(
@@ -70,6 +70,6 @@ fn read(path: &Path<'_>, document: Json<'_>, losses: &mut Losses) -> Result<Docu
     };
     Ok(match only {
         Some(text) => Document { title, text },
-        None => Document { title: None, text: compact(raw) },
+        None => Document { title: None, text: compact_text(raw.get()) },
     })
 }

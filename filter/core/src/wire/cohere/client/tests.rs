@@ -1,5 +1,4 @@
 use proptest::prelude::*;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::CLIENT;
@@ -7,6 +6,7 @@ use super::grammar::answer_of;
 use crate::chat::{
     Annotation, BlockStart, Choice, Content, Delta, Event, Family, FinishReason, Foreign, Losses, MediaKind,
     Part, Reply, Request, ResponseFormat, Role, Seal, Source, ThinkingMode, TokenLogprob, Tool, ToolChoice,
+    Verbatim,
 };
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Kind};
@@ -111,7 +111,7 @@ fn a_request_is_read() {
     let texts: Vec<&Content> = content.iter().map(|part| &part.content).collect();
     assert_eq!(texts, [&Content::text(r#"{"degrees":20}"#), &Content::text("now")]);
     let [Tool::Function(function)] = request.tools.as_slice() else { panic!() };
-    let parameters = function.parameters.as_deref().map(RawValue::get);
+    let parameters = function.parameters.as_ref().map(Verbatim::get);
     assert_eq!((function.strict, parameters), (Some(true), Some(r#"{"type":"object"}"#)));
     assert_eq!(request.tool_choice, Some(ToolChoice::Required));
     let schema = r#"{"type":"object"}"#.to_owned();

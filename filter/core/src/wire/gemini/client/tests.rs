@@ -2,7 +2,6 @@
 
 mod answers;
 
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::grammar::answer_of;
@@ -10,6 +9,7 @@ use super::{COUNT, STREAMED, WHOLE};
 use crate::chat::{
     Annotation, BlockStart, Choice, Content, Delta, Event, Family, FinishReason, Foreign, Losses, MediaKind,
     Part, Reply, Request, ResponseFormat, Role, Seal, Source, ThinkingMode, TokenLogprob, Tool, ToolChoice,
+    Verbatim,
 };
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::{Error, Kind};
@@ -114,7 +114,7 @@ fn a_request_is_read_in_either_spelling() {
         },
     );
     let [Tool::Function(function)] = request.tools.as_slice() else { panic!("{:?}", request.tools) };
-    assert_eq!(function.parameters.as_deref().map(RawValue::get), Some(r#"{"type":"object"}"#));
+    assert_eq!(function.parameters.as_ref().map(Verbatim::get), Some(r#"{"type":"object"}"#));
     assert_eq!(request.tool_choice, Some(ToolChoice::Tool("f".to_owned())));
     assert_eq!((request.top_k, request.max_tokens, request.seed), (Some(40), Some(100), Some(7)));
     let schema = r#"{"type":"object","properties":{"a":{"type":"string"}}}"#.to_owned();

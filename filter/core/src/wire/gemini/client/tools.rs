@@ -1,7 +1,5 @@
 //! The tools of a client's request, from Gemini's words, and whether they must be called.
 
-use serde_json::value::RawValue;
-
 use super::names::{fields, word};
 use super::request::keep;
 use super::schema::to_json_schema;
@@ -43,7 +41,7 @@ fn parameters(function: &mut Fields<'_>) -> Result<Option<Verbatim>> {
     }
     let Some(schema) = function.take("parameters") else { return Ok(None) };
     let schema = to_json_schema(&function.path("parameters"), schema)?;
-    Ok(RawValue::from_string(schema).ok().map(Verbatim::from))
+    Ok(Some(Verbatim::new(schema)))
 }
 
 /// `google.genai.types.FunctionCallingConfigMode`

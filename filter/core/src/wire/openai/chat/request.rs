@@ -15,6 +15,7 @@ use super::types::{
 use crate::chat::{self, Extra, Family, Losses, Request, ThinkingMode};
 use crate::error::Result;
 use crate::wire::fields::{Path, Taken, lose_extra};
+use crate::wire::raw::Raw;
 use crate::wire::{To, to_json};
 
 /// Members of a request that the neutral form has no word for. The first are OpenAI's own; the others are vLLM's
@@ -162,7 +163,7 @@ fn tools<'a>(request: &'a Request, server: Server, losses: &mut Losses) -> Vec<T
             function: Function {
                 name,
                 description: function.description.as_deref(),
-                parameters: function.parameters.as_deref(),
+                parameters: function.parameters.as_ref().map(Raw::from),
                 strict: function.strict,
             },
             cache_control: mark(&path, function.cache_control.as_ref(), server, losses),
@@ -252,7 +253,7 @@ fn response_format(request: &Request) -> Option<ResponseFormat<'_>> {
             // It must have a name, of the kind that tools have.
             let name = name.as_deref().map_or(Cow::Borrowed("response"), tool_name);
             ResponseFormat::JsonSchema {
-                json_schema: JsonSchema { name, schema: raw(schema)?, strict: *strict },
+                json_schema: JsonSchema { name, schema: Raw::new(schema), strict: *strict },
             }
         }
     })

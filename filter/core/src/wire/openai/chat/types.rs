@@ -7,6 +7,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use crate::wire::raw::Raw;
+
 /// The body.
 #[derive(Serialize)]
 pub(super) struct Body<'a> {
@@ -240,7 +242,7 @@ pub(super) struct Function<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) parameters: Option<&'a RawValue>,
+    pub(super) parameters: Option<Raw<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) strict: Option<bool>,
 }
@@ -286,7 +288,7 @@ pub(super) enum ResponseFormat<'a> {
 #[derive(Serialize)]
 pub(super) struct JsonSchema<'a> {
     pub(super) name: Cow<'a, str>,
-    pub(super) schema: &'a RawValue,
+    pub(super) schema: Raw<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) strict: Option<bool>,
 }

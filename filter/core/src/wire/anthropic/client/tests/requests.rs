@@ -1,8 +1,7 @@
 //! Requests there and back, case by case.
 
-use serde_json::value::RawValue;
-
 use super::*;
+use crate::chat::Verbatim;
 
 /// A request of Anthropic's own client, through the conversation to Anthropic.
 fn translated(asked: &Value) -> Result<Translated> {
@@ -154,7 +153,7 @@ fn arguments_and_schemas_keep_every_digit() {
         "messages":[{"role":"assistant","content":[{"type":"tool_use","id":"t","name":"f","input":{"n": 1.50}}]}]}"#;
     let request = decode_request(asked.as_bytes(), &mut Losses::default()).unwrap();
     assert!(matches!(&request.tools[..], [Tool::Function(function)]
-        if function.parameters.as_deref().map(RawValue::get) == Some(r#"{"type":"object","x":18446744073709551616}"#)));
+        if function.parameters.as_ref().map(Verbatim::get) == Some(r#"{"type":"object","x":18446744073709551616}"#)));
     assert!(matches!(&request.messages[0].content[0].content, Content::ToolCall { arguments, .. }
         if arguments == r#"{"n": 1.50}"#));
 }
