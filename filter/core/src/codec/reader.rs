@@ -8,7 +8,7 @@ use std::ops::Range;
 use memchr::{memchr, memchr2};
 
 use super::key::unescape_name;
-use super::vector::simple_prefix;
+use super::vector::{short_string, simple_prefix};
 
 /// The longest name of a member that is of interest to anyone, in bytes.
 const MAX_NAME: usize = 64;
@@ -220,13 +220,28 @@ impl<'t> Reader<'t> {
             return None;
         }
         self.at += 1;
-        let start = self.at;
+        let at = self.at;
+        let is_escaped = match short_string(self.text.get(at..)?) {
+            Some(length) => {
+                self.at += length;
+                false
+            }
+            None => self.find_quote()?,
+        };
+        let contents = self.text.get(at..self.at)?;
+        self.at += 1;
+        Some(Text { contents, at, is_escaped })
+    }
+
+    /// The rest of a string up to its closing quote; whether it has escapes.
+    #[inline(never)]
+    fn find_quote(&mut self) -> Option<bool> {
         let mut is_escaped = false;
         loop {
             let rest = self.text.get(self.at..)?;
             self.at += simple_prefix(rest, &mut is_escaped);
             match self.text.get(self.at)? {
-                b'"' => break,
+                b'"' => return Some(is_escaped),
                 b'\\' => {
                     is_escaped = true;
                     self.at += 2;
@@ -234,9 +249,6 @@ impl<'t> Reader<'t> {
                 _ => self.at += memchr2(b'"', b'\\', self.text.get(self.at..)?)?,
             }
         }
-        let contents = self.text.get(start..self.at)?;
-        self.at += 1;
-        Some(Text { contents, at: start, is_escaped })
     }
 }
 

@@ -5,7 +5,7 @@ use memchr::memchr2;
 
 use super::json::{MAX_DEPTH, ScanError};
 use super::key::Key;
-use super::vector::simple_prefix;
+use super::vector::{short_string, simple_prefix};
 
 pub(crate) const COMMA_OR_BRACE: &str = "a comma or } is expected";
 pub(crate) const COMMA_OR_BRACKET: &str = "a comma or ] is expected";
@@ -45,6 +45,7 @@ impl<'b> Scanner<'b> {
     }
 
     /// A key and its colon; returns where the key begins.
+    #[inline]
     pub(crate) fn key(&mut self) -> Result<(usize, Key<'b>), ScanError> {
         if self.peek() != Some(b'"') {
             return Err(self.syntax("a key in double quotes is expected"));
@@ -120,9 +121,25 @@ impl<'b> Scanner<'b> {
     }
 
     /// A string, from its opening quote to behind the closing one.
+    #[inline]
     pub(crate) fn string(&mut self) -> Result<Key<'b>, ScanError> {
         self.at += 1;
         let start = self.at;
+        let plain = match short_string(self.body.get(start..).unwrap_or_default()) {
+            Some(length) => {
+                self.at += length;
+                true
+            }
+            None => self.find_quote()?,
+        };
+        let contents = self.body.get(start..self.at).unwrap_or_default();
+        self.at += 1;
+        Ok(Key::new(contents, plain))
+    }
+
+    /// The rest of a string up to its closing quote; whether it is ASCII without escapes.
+    #[inline(never)]
+    fn find_quote(&mut self) -> Result<bool, ScanError> {
         let mut plain = true;
         loop {
             let rest = self.body.get(self.at..).unwrap_or_default();
@@ -130,11 +147,7 @@ impl<'b> Scanner<'b> {
             self.at += simple_prefix(rest, &mut escaped);
             plain &= !escaped;
             match self.peek() {
-                Some(b'"') => {
-                    let contents = self.body.get(start..self.at).unwrap_or_default();
-                    self.at += 1;
-                    return Ok(Key::new(contents, plain));
-                }
+                Some(b'"') => return Ok(plain),
                 Some(b'\\') => self.escape()?,
                 Some(0x80..) => self.non_ascii()?,
                 _ => return Err(self.syntax("a control character in a string must be escaped")),

@@ -36,6 +36,15 @@ pub(super) fn simple_prefix(bytes: &[u8], escaped: &mut bool) -> usize {
     at + plain_words(bytes.get(at..).unwrap_or_default())
 }
 
+/// How many bytes of a string come before its closing quote, where that is near and nothing else needs a closer look:
+/// names of members, for the most part. `bytes` begin behind the opening quote.
+#[inline]
+pub(super) fn short_string(bytes: &[u8]) -> Option<usize> {
+    let block = bytes.first_chunk::<BLOCK>().filter(|_| HAS_VECTORS)?;
+    let length = special_bytes(block).trailing_zeros() as usize;
+    (block.get(length) == Some(&b'"')).then_some(length)
+}
+
 /// A bit for each byte that is a quote, a backslash, a control character or not ASCII.
 #[inline]
 fn special_bytes(block: &[u8; BLOCK]) -> u32 {
