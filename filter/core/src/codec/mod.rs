@@ -17,6 +17,7 @@ pub mod sse;
 pub mod text;
 pub(crate) mod vector;
 pub mod websocket;
+pub(crate) mod writer;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -10,7 +10,7 @@ pub(crate) const HAS_VECTORS: bool = cfg!(any(
 ));
 
 /// How many bytes are looked at at a time.
-const BLOCK: usize = 32;
+pub(super) const BLOCK: usize = 32;
 
 /// How many bytes at the beginning need no closer look: what [`plain_words`] counts, and escapes of one letter, which
 /// set `escaped`.
@@ -45,19 +45,30 @@ pub(super) fn short_string(bytes: &[u8]) -> Option<usize> {
     (block.get(length) == Some(&b'"')).then_some(length)
 }
 
+/// A bit for each byte that is a quote, a backslash or a control character: in a string they are escaped.
+#[inline]
+pub(super) fn escaped_bytes(block: &[u8; BLOCK]) -> u32 {
+    // Of what is not ASCII, the first bit is set.
+    special_bytes(block) & !bits(block, |bytes| bytes)
+}
+
 /// A bit for each byte that is a quote, a backslash, a control character or not ASCII.
 #[inline]
 fn special_bytes(block: &[u8; BLOCK]) -> u32 {
-    let (halves, _) = block.as_chunks::<16>();
-    halves.iter().rev().fold(0, |bits, half| {
-        // Not by `map`, which the compiler does byte by byte in places.
-        let bytes: i8x16 = bytemuck::cast(*half);
+    bits(block, |bytes| {
         // Signed, what is not ASCII is below the space too.
-        let special = bytes.simd_lt(i8x16::splat(0x20))
+        bytes.simd_lt(i8x16::splat(0x20))
             | bytes.simd_eq(i8x16::splat(b'"'.cast_signed()))
-            | bytes.simd_eq(i8x16::splat(b'\\'.cast_signed()));
-        bits << 16 | special.to_bitmask()
+            | bytes.simd_eq(i8x16::splat(b'\\'.cast_signed()))
     })
+}
+
+/// The first bit of each byte that `of` makes.
+#[inline]
+fn bits(block: &[u8; BLOCK], of: impl Fn(i8x16) -> i8x16) -> u32 {
+    let (halves, _) = block.as_chunks::<16>();
+    // Not by `map`, which the compiler does byte by byte in places.
+    halves.iter().rev().fold(0, |bits, half| bits << 16 | of(bytemuck::cast(*half)).to_bitmask())
 }
 
 /// How many bytes at the beginning are ASCII, no quote, no backslash and no control character. Eight at a time in one

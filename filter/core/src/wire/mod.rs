@@ -89,6 +89,8 @@ pub mod usage;
 
 use serde::Serialize;
 
+use crate::codec::writer::write;
+
 pub use api::{Asked, ClientCodec, EventWriter};
 pub use error::{ErrorAnswer, decode_error, decode_exception, is_error_of};
 pub use lists::{ClientApi, SchemaName};
@@ -106,6 +108,6 @@ pub(crate) fn to_json(value: &impl Serialize) -> Vec<u8> {
 /// Appends `value` as JSON. It cannot fail: a `Vec` takes every byte, and the wire types have no map whose keys are
 /// not text.
 fn write_json(out: &mut Vec<u8>, value: &impl Serialize) {
-    let written = serde_json::to_writer(out, value);
+    let written = write(out, value);
     debug_assert!(written.is_ok(), "{written:?}");
 }

@@ -11,10 +11,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::chat::Verbatim;
 use crate::codec::text::with_whole_characters;
-
-/// What serde_json's raw values call themselves, and their only field: their text is written as it is. It has no public
-/// name for that.
-const VERBATIM: &str = "$serde_json::private::RawValue";
+use crate::codec::writer::VERBATIM;
 
 /// JSON that was read as such, as it was written: a [`RawValue`] that serde_json has not read.
 #[derive(Debug, Clone, Copy)]
