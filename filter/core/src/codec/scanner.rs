@@ -15,13 +15,15 @@ pub(crate) struct Scanner<'b> {
     body: &'b [u8],
     /// Where it is.
     pub(crate) at: usize,
+    /// How many bytes between the tokens it has skipped.
+    pub(crate) spaces: usize,
     takes_nan: bool,
 }
 
 impl<'b> Scanner<'b> {
     /// Begins at `at`. `takes_nan`: `NaN`, `Infinity` and `-Infinity` are numbers.
     pub(crate) fn new(body: &'b [u8], at: usize, takes_nan: bool) -> Self {
-        Self { body, at, takes_nan }
+        Self { body, at, spaces: 0, takes_nan }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -38,7 +40,10 @@ impl<'b> Scanner<'b> {
     pub(crate) fn skip_whitespace(&mut self) -> Option<u8> {
         loop {
             match self.peek() {
-                Some(b' ' | b'\n' | b'\t' | b'\r') => self.at += 1,
+                Some(b' ' | b'\n' | b'\t' | b'\r') => {
+                    self.at += 1;
+                    self.spaces += 1;
+                }
                 other => return other,
             }
         }

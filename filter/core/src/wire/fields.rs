@@ -9,7 +9,7 @@ use crate::chat::{Content, Extra, Family, Losses, Origin, Request, Tool, Verbati
 use crate::codec::text::{with_whole_characters, without_mark};
 use crate::error::{Error, Kind, Result};
 use crate::wire::json::{Json, Member, Shape};
-use crate::wire::tree::{MAX_VALUES, NoTree, tree};
+use crate::wire::tree::{MAX_VALUES, NoTree, Written, tree, tree_as_written};
 
 /// A request's body as it can be parsed. What is JSON but no text, half of a surrogate pair, becomes U+FFFD and is a
 /// loss.
@@ -23,8 +23,25 @@ pub(crate) fn readable<'b>(body: &'b [u8], losses: &mut Losses) -> Cow<'b, [u8]>
 
 /// The JSON of a request to `path`, in which what `shape` says stays text.
 pub(crate) fn parse<'j>(path: &str, shape: &Shape, body: &'j [u8]) -> Result<Json<'j>> {
+    parse_with(path, body, |text| tree(text, shape))
+}
+
+/// The same, and all members of the body as they are written.
+pub(crate) fn parse_as_written<'j>(
+    path: &str,
+    shape: &Shape,
+    body: &'j [u8],
+) -> Result<(Json<'j>, Vec<Written<'j>>)> {
+    parse_with(path, body, |text| tree_as_written(text, shape))
+}
+
+fn parse_with<'j, T>(
+    path: &str,
+    body: &'j [u8],
+    parse: impl FnOnce(&'j str) -> std::result::Result<T, NoTree>,
+) -> Result<T> {
     let text = simdutf8::basic::from_utf8(body).map_err(|_| NoTree::NotJson);
-    text.and_then(|text| tree(text, shape)).map_err(|why| match why {
+    text.and_then(parse).map_err(|why| match why {
         NoTree::TooManyValues => {
             Error::new(Kind::TooLarge, format!("the request has more than {MAX_VALUES} JSON values"))
         }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::json::{Json, Member, Shape};
-use super::raw::{Raw, after_string};
+use super::raw::{Raw, after_string, compact_text};
 use crate::codec::json::{MAX_DEPTH, ScanError};
 use crate::codec::key::{Key, unescaped};
 use crate::codec::scanner::Scanner;
@@ -31,22 +31,60 @@ impl From<ScanError> for NoTree {
 
 /// The tree of `text`, which must be what serde_json takes. An escaped half of a surrogate pair is read as U+FFFD.
 pub(super) fn tree<'j>(text: &'j str, shape: &Shape) -> Result<Json<'j>, NoTree> {
-    let mut builder = Builder { text, scanner: Scanner::new(text.as_bytes(), 0, false), count: 0 };
-    let value = builder.value(shape, 0)?;
-    match builder.scanner.skip_whitespace() {
-        None => Ok(value),
-        Some(_) => Err(NoTree::NotJson),
+    Builder::new(text).all(shape)
+}
+
+/// A member of the outermost object as it is written.
+pub(crate) struct Written<'j> {
+    pub(crate) name: Cow<'j, str>,
+    json: &'j str,
+    /// There is space between the tokens of its value.
+    has_space: bool,
+}
+
+impl Written<'_> {
+    pub(crate) fn is_null(&self) -> bool {
+        self.json == "null"
+    }
+
+    /// Its value without space between its tokens.
+    pub(crate) fn compact(&self) -> String {
+        if self.has_space { compact_text(self.json) } else { self.json.to_owned() }
     }
 }
 
-struct Builder<'j> {
+/// The tree of `text`, and all members of its outermost object.
+pub(super) fn tree_as_written<'j>(
+    text: &'j str,
+    shape: &Shape,
+) -> Result<(Json<'j>, Vec<Written<'j>>), NoTree> {
+    let mut written = Vec::new();
+    let tree = Builder { written: Some(&mut written), ..Builder::new(text) }.all(shape)?;
+    Ok((tree, written))
+}
+
+struct Builder<'j, 'w> {
     text: &'j str,
     scanner: Scanner<'j>,
     /// How many values there were, names included.
     count: usize,
+    /// Where the members of the outermost object go to, should they be wanted.
+    written: Option<&'w mut Vec<Written<'j>>>,
 }
 
-impl<'j> Builder<'j> {
+impl<'j> Builder<'j, '_> {
+    fn new(text: &'j str) -> Self {
+        Self { text, scanner: Scanner::new(text.as_bytes(), 0, false), count: 0, written: None }
+    }
+
+    fn all(mut self, shape: &Shape) -> Result<Json<'j>, NoTree> {
+        let value = self.value(shape, 0)?;
+        match self.scanner.skip_whitespace() {
+            None => Ok(value),
+            Some(_) => Err(NoTree::NotJson),
+        }
+    }
+
     /// The next value, which is in `depth` objects and lists. Where another type stands than the shape has, all of it
     /// is tree.
     fn value(&mut self, shape: &Shape, depth: u32) -> Result<Json<'j>, NoTree> {
@@ -74,7 +112,14 @@ impl<'j> Builder<'j> {
             let name = self.name()?;
             let shape = shapes.iter().find(|(known, _)| *known == name);
             let shape = shape.map_or(&Shape::Tree, |(_, shape)| shape);
-            members.push((name, self.value(shape, depth.saturating_add(1))?));
+            self.scanner.skip_whitespace();
+            let (start, spaces) = (self.scanner.at, self.scanner.spaces);
+            let value = self.value(shape, depth.saturating_add(1))?;
+            if let Some(written) = self.written.as_mut().filter(|_| depth == 0) {
+                let json = self.text.get(start..self.scanner.at).unwrap_or_default();
+                written.push(Written { name: name.clone(), json, has_space: self.scanner.spaces > spaces });
+            }
+            members.push((name, value));
             is_over = self.ends(b'}')?;
         }
         Ok(Json::Object(without_doubles(members)))
@@ -306,6 +351,16 @@ mod tests {
         assert!(matches!(a[0].get("raw"), Some(Json::Text(text)) if text.get() == raw));
         assert!(a[0].get("tree").is_some_and(|tree| *tree == json!([1, null])));
         assert!(matches!((value.get("n"), value.get("raw")), (Some(Json::Null), Some(Json::Object(_)))));
+    }
+
+    #[test]
+    fn members_are_told_as_they_are_written() {
+        let json = r#" {"a": {"b":[1.50,"\u0041 x"]}, "\u0063":[ 1 ] ,"a":" ","d" : null} "#;
+        let (tree, written) = tree_as_written(json, &Shape::Members(&[("a", Shape::Text)])).unwrap();
+        assert_eq!(tree.to_string(), r#"{"a":" ","c":[1],"d":null}"#);
+        let written: Vec<_> = written.iter().map(|member| (&*member.name, member.compact())).collect();
+        let expected = [("a", r#"{"b":[1.50,"\u0041 x"]}"#), ("c", "[1]"), ("a", r#"" ""#), ("d", "null")];
+        assert_eq!(written, expected.map(|(name, json)| (name, json.to_owned())));
     }
 
     #[test]

@@ -5,12 +5,11 @@ use super::tools::{decode_tool, decode_tool_choice};
 use crate::chat::{
     Family, Losses, Message, Origin, Part, Request, ResponseFormat, Role, Thinking, ThinkingMode,
 };
-use crate::codec::reader::Reader;
 use crate::error::Result;
-use crate::wire::fields::{Fields, Path, parse, readable};
+use crate::wire::fields::{Fields, Path, parse_as_written, readable};
 use crate::wire::json::{Json, Shape};
 use crate::wire::openai_chat::first_of;
-use crate::wire::raw::compact_text;
+use crate::wire::tree::Written;
 
 /// Schemas stay text, since a backend reads them and nobody here.
 static SCHEMAS: Shape = Shape::Members(&[
@@ -54,7 +53,8 @@ const KEPT_ELSEWHERE: &[(&str, &str)] = &[
 pub(super) fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request> {
     let body = readable(body, losses);
     let root = Path::Root;
-    let mut fields = Fields::new(&root, parse("/v1/responses", &SCHEMAS, &body)?)?;
+    let (body, written) = parse_as_written("/v1/responses", &SCHEMAS, &body)?;
+    let mut fields = Fields::new(&root, body)?;
     for (name, instead) in KEPT_ELSEWHERE {
         if fields.take(name).is_some() {
             return Err(fields.path(name).refused(instead));
@@ -70,7 +70,7 @@ pub(super) fn decode_request(body: &[u8], losses: &mut Losses) -> Result<Request
     // Its streams always tell what was used.
     let mut request =
         Request { model: fields.required_string("model")?, include_usage: true, ..Request::default() };
-    request.repeated = repeated(&body);
+    request.repeated = repeated(&written);
     if let Some(instructions) = fields.string("instructions")? {
         let origin = Origin { member: "instructions", index: None };
         let message = Message::new(Role::System, vec![Part::text(instructions)]);
@@ -182,17 +182,11 @@ fn decode_reasoning(path: &Path<'_>, reasoning: Json<'_>, losses: &mut Losses) -
     })
 }
 
-fn repeated(body: &[u8]) -> Vec<(&'static str, String)> {
-    let mut said = [None; REPEATED.len()];
-    // The last of a name counts, and it is JSON: it was read before.
-    let _ = Reader::new(body).members(|reader, name| {
-        let mut repeated = REPEATED.iter().zip(&mut said);
-        match repeated.find(|((known, _), _)| known.as_bytes() == name) {
-            Some((_, said)) => *said = reader.raw()?,
-            None => reader.skip()?,
-        }
-        Some(())
-    });
-    let said = said.iter().map(|said| said.and_then(|json| std::str::from_utf8(json).ok()));
-    REPEATED.iter().zip(said).filter_map(|((name, _), json)| Some((*name, compact_text(json?)))).collect()
+fn repeated(written: &[Written<'_>]) -> Vec<(&'static str, String)> {
+    let said = |name: &'static str| {
+        // The last of a name counts.
+        let said = written.iter().rev().find(|member| member.name == name)?;
+        (!said.is_null()).then(|| (name, said.compact()))
+    };
+    REPEATED.iter().filter_map(|(name, _)| said(name)).collect()
 }
