@@ -46,7 +46,8 @@ pub(super) fn reworded(path: &str, words: &[(&str, &str)]) -> Option<String> {
         if ours.starts_with('.') {
             return Some(format!("{}{theirs}", path.strip_suffix(ours)?));
         }
-        if let Some((list, member)) = ours.split_once("[]") {
+        if let Some((list, member)) = ours.split_once('[') {
+            let member = member.strip_prefix(']')?;
             let (index, rest) = path.strip_prefix(list)?.strip_prefix('[')?.split_once(']')?;
             let rest = rest.strip_prefix(member)?;
             return Some(format!("{}{rest}", theirs.replacen("[]", &format!("[{index}]"), 1)));

@@ -7,6 +7,7 @@ use crate::chat::Family;
 use crate::wire::anthropic::Envelope;
 use crate::wire::anthropic::models::ModelNames;
 use crate::wire::anthropic::rules;
+use crate::wire::names::find_word;
 
 /// Who made a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +103,6 @@ pub(super) enum Thinks {
 #[derive(Debug, Clone)]
 pub(super) struct Model<'a> {
     name: &'a str,
-    lower: String,
     publisher: Publisher,
     seal_prefix: &'static str,
 }
@@ -112,11 +112,11 @@ impl<'a> Model<'a> {
         let lower = name.to_ascii_lowercase();
         let found = PUBLISHERS.iter().find(|(mark, ..)| stands_in(mark, &lower));
         let (publisher, seal_prefix) = match found {
-            _ if lower.contains("claude") => (Publisher::Anthropic, ""),
+            _ if find_word(name, "claude").is_some() => (Publisher::Anthropic, ""),
             Some((_, publisher, prefix)) => (*publisher, *prefix),
             None => (Publisher::Unknown, ""),
         };
-        Self { name, lower, publisher, seal_prefix }
+        Self { name, publisher, seal_prefix }
     }
 
     /// The name for the rules of Claude, which know nothing of other models.
@@ -263,7 +263,7 @@ impl<'a> Model<'a> {
     }
 
     fn has(&self, word: &str) -> bool {
-        self.lower.contains(word)
+        find_word(self.name, word).is_some()
     }
 
     fn is_one_of(&self, list: &[&str]) -> bool {
