@@ -78,7 +78,8 @@ impl<'j> Builder<'j, '_> {
     }
 
     fn all(mut self, shape: &Shape) -> Result<Json<'j>, NoTree> {
-        let value = self.value(shape, 0)?;
+        let mut value = Json::Null;
+        self.value(shape, 0, &mut value)?;
         match self.scanner.skip_whitespace() {
             None => Ok(value),
             Some(_) => Err(NoTree::NotJson),
@@ -86,25 +87,32 @@ impl<'j> Builder<'j, '_> {
     }
 
     /// The next value, which is in `depth` objects and lists. Where another type stands than the shape has, all of it
-    /// is tree.
-    fn value(&mut self, shape: &Shape, depth: u32) -> Result<Json<'j>, NoTree> {
+    /// is tree. It is made in its `place`, which has nothing yet: moves from one to the next take longer than the scan.
+    fn value(&mut self, shape: &Shape, depth: u32, place: &mut Json<'j>) -> Result<(), NoTree> {
         let first = self.scanner.skip_whitespace();
         if matches!(shape, Shape::Text) {
-            return self.raw(depth);
+            return self.raw(depth, place);
         }
         self.count(1)?;
         match first {
-            Some(b'"') => self.string().map(Json::String),
-            Some(b'{') => self.object(shape, depth),
-            Some(b'[') => self.array(shape, depth),
-            Some(b't') => self.word(b"true", Json::Bool(true)),
-            Some(b'f') => self.word(b"false", Json::Bool(false)),
-            Some(b'n') => self.word(b"null", Json::Null),
-            _ => self.number(),
+            Some(b'"') => self.string(place)?,
+            Some(b'{') => self.object(shape, depth, place)?,
+            Some(b'[') => self.array(shape, depth, place)?,
+            Some(b't') => {
+                self.scanner.word(b"true")?;
+                *place = Json::Bool(true);
+            }
+            Some(b'f') => {
+                self.scanner.word(b"false")?;
+                *place = Json::Bool(false);
+            }
+            Some(b'n') => self.scanner.word(b"null")?,
+            _ => self.number(place)?,
         }
+        Ok(())
     }
 
-    fn object(&mut self, shape: &Shape, depth: u32) -> Result<Json<'j>, NoTree> {
+    fn object(&mut self, shape: &Shape, depth: u32, place: &mut Json<'j>) -> Result<(), NoTree> {
         let shapes = if let Shape::Members(shapes) = shape { *shapes } else { &[] };
         let mut members = Vec::new();
         let mut is_over = self.begins(b'}', depth)?;
@@ -114,26 +122,28 @@ impl<'j> Builder<'j, '_> {
             let shape = shape.map_or(&Shape::Tree, |(_, shape)| shape);
             self.scanner.skip_whitespace();
             let (start, spaces) = (self.scanner.at, self.scanner.spaces);
-            let value = self.value(shape, depth.saturating_add(1))?;
+            let (name, value) = members.push_mut((name, Json::Null));
+            self.value(shape, depth.saturating_add(1), value)?;
             if let Some(written) = self.written.as_mut().filter(|_| depth == 0) {
                 let json = self.text.get(start..self.scanner.at).unwrap_or_default();
                 written.push(Written { name: name.clone(), json, has_space: self.scanner.spaces > spaces });
             }
-            members.push((name, value));
             is_over = self.ends(b'}')?;
         }
-        Ok(Json::Object(without_doubles(members)))
+        *place = Json::Object(without_doubles(members));
+        Ok(())
     }
 
-    fn array(&mut self, shape: &Shape, depth: u32) -> Result<Json<'j>, NoTree> {
+    fn array(&mut self, shape: &Shape, depth: u32, place: &mut Json<'j>) -> Result<(), NoTree> {
         let shape = if let Shape::Elements(shape) = shape { shape } else { &Shape::Tree };
         let mut elements = Vec::new();
         let mut is_over = self.begins(b']', depth)?;
         while !is_over {
-            elements.push(self.value(shape, depth.saturating_add(1))?);
+            self.value(shape, depth.saturating_add(1), elements.push_mut(Json::Null))?;
             is_over = self.ends(b']')?;
         }
-        Ok(Json::Array(elements))
+        *place = Json::Array(elements);
+        Ok(())
     }
 
     /// Goes behind an opening bracket; true where the next one closes it, and behind that, too.
@@ -158,6 +168,7 @@ impl<'j> Builder<'j, '_> {
         Ok(is_over)
     }
 
+    #[inline]
     fn name(&mut self) -> Result<Cow<'j, str>, NoTree> {
         self.count(1)?;
         self.scanner.skip_whitespace();
@@ -165,38 +176,39 @@ impl<'j> Builder<'j, '_> {
         Ok(self.contents(quote, key))
     }
 
-    fn string(&mut self) -> Result<Cow<'j, str>, NoTree> {
+    fn string(&mut self, place: &mut Json<'j>) -> Result<(), NoTree> {
         let quote = self.scanner.at;
         let string = self.scanner.string()?;
-        Ok(self.contents(quote, string))
+        *place = Json::String(self.contents(quote, string));
+        Ok(())
     }
 
     /// What a string says whose first quote is at `quote`.
+    #[inline]
     fn contents(&self, quote: usize, string: Key<'_>) -> Cow<'j, str> {
         let start = quote.saturating_add(1);
         let contents = self.text.get(start..start.saturating_add(string.len())).unwrap_or_default();
         if string.plain { Cow::Borrowed(contents) } else { unescaped(contents) }
     }
 
-    fn word(&mut self, word: &'static [u8], value: Json<'j>) -> Result<Json<'j>, NoTree> {
-        self.scanner.word(word)?;
-        Ok(value)
-    }
-
-    fn number(&mut self) -> Result<Json<'j>, NoTree> {
+    fn number(&mut self, place: &mut Json<'j>) -> Result<(), NoTree> {
         let start = self.scanner.at;
         self.scanner.number()?;
         let number = self.text.get(start..self.scanner.at).unwrap_or_default();
-        serde_json::from_str(number).map(Json::Number).map_err(|_| NoTree::NotJson)
+        *place = Json::Number(serde_json::from_str(number).map_err(|_| NoTree::NotJson)?);
+        Ok(())
     }
 
     /// A value that stays text.
-    fn raw(&mut self, depth: u32) -> Result<Json<'j>, NoTree> {
+    fn raw(&mut self, depth: u32, place: &mut Json<'j>) -> Result<(), NoTree> {
         let start = self.scanner.at;
         self.scanner.value(depth)?;
         let text = self.text.get(start..self.scanner.at).unwrap_or_default();
         self.count(self.values_in(text.as_bytes()))?;
-        Ok(if text == "null" { Json::Null } else { Json::Text(Raw::new(text)) })
+        if text != "null" {
+            *place = Json::Text(Raw::new(text));
+        }
+        Ok(())
     }
 
     /// How many values `json` has, or none where there cannot be too many: each of them takes a byte.
