@@ -2,7 +2,7 @@
 //!
 //! In front of the edge stand the filters of what holds for all that comes to the listener: nobody has a body held
 //! before it is known who that is. Behind it stand the same ones once more, for routes whose policies differ: which
-//! route it is is known only once the edge has read the model. See `docs/adr/0026-who-a-request-is-from.md`.
+//! route it is is known only once the edge has read the model. See `docs/adr/0030-who-a-request-is-from.md`.
 //!
 //! The places in the chain are fixed, what stands there comes by ECDS: a matcher that has a filter run or not.
 
