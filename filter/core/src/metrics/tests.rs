@@ -128,6 +128,7 @@ fn labels_of_headers_tell_series_apart_wherever_they_are_counted() {
         provider: "openai",
         request_model: "m".to_owned(),
         input_tokens: None,
+        error: None,
     };
     let mut metrics = Metrics::default();
     for team in ["red", "blue \"and\" white", "red"] {
