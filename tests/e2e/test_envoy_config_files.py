@@ -175,7 +175,9 @@ def test_the_filters_own_configuration_is_made_as_rendered(rendered):
     assert [route.pop("answer_timeout_ms", 120_000) for route in routes] == [120_000] * 2
     assert sorted(map(shape, ours["routes"].values())) == sorted(map(shape, routes))
     assert ours["backends"]["bedrock"]["auth"]["type"] == theirs["backends"]["default/bedrock"]["auth"]["type"]
-    assert list(ours["credentials"].values()) == list(theirs["credentials"].values())
+    # What is called is a cluster of `render`'s own.
+    types = lambda config: [source["type"] for source in config["credentials"].values()]  # noqa: E731
+    assert types(ours) == types(theirs)
 
 
 def shape(route):

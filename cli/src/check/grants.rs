@@ -3,8 +3,10 @@
 //! A reference that its own namespace has not agreed to would let whoever writes resources in one namespace use the
 //! credentials and servers of all others. Source: ReferenceGrant of Gateway API.
 
-use crate::resources::gateway::{GrantFrom, GrantTo, ObjectRef, ReferenceGrantSpec};
+use crate::resources::ai::BackendSecurityPolicySpec;
+use crate::resources::gateway::{GrantFrom, GrantTo, HttpBackendRef, ObjectRef, ReferenceGrantSpec};
 use crate::resources::kinds::{AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API, group_of};
+use crate::resources::security::SecurityPolicySpec;
 use crate::resources::set::Resource;
 use crate::resources::{Report, ResourceId, Set};
 
@@ -106,14 +108,86 @@ pub(super) fn check(set: &Set, report: &mut Report) {
             spec.gcp_credentials.as_ref().and_then(|gcp| Some(&gcp.credentials_file.as_ref()?.secret_ref));
         let files = [("awsCredentials.credentialsFile", aws), ("gcpCredentials.credentialsFile", gcp)];
         let files = files.into_iter().filter_map(|(field, file)| Some((field, file?)));
-        let references = keys.chain(files);
-        look(
-            id,
-            references
-                .map(|(field, object)| Reference::new(format!("spec.{field}.secretRef"), object))
-                .collect(),
-        );
+        let of_keys = keys.chain(files).map(|(field, key)| (format!("{field}.secretRef"), key));
+        let references = of_keys.chain(of_clients(spec));
+        look(id, references.map(|(field, object)| Reference::new(format!("spec.{field}"), object)).collect());
     }
+    for Resource { id, spec, .. } in set.security_policies.iter() {
+        look(id, of_security(spec));
+    }
+}
+
+/// The Secrets by which the gateway is a client of who gives tokens.
+fn of_clients(spec: &BackendSecurityPolicySpec) -> Vec<(String, &ObjectRef)> {
+    let aws = spec.aws_credentials.as_ref().and_then(|aws| aws.oidc_exchange_token.as_ref());
+    let azure = spec.azure_credentials.as_ref();
+    let google =
+        spec.gcp_credentials.as_ref().and_then(|gcp| gcp.workload_identity_federation_config.as_ref());
+    let exchanges = [
+        ("awsCredentials", aws.map(|exchange| &exchange.oidc)),
+        (
+            "azureCredentials",
+            azure.and_then(|azure| azure.oidc_exchange_token.as_ref()).map(|exchange| &exchange.oidc),
+        ),
+        (
+            "gcpCredentials.workloadIdentityFederationConfig",
+            google.map(|google| &google.oidc_exchange_token.oidc),
+        ),
+    ];
+    let secrets = exchanges.into_iter().filter_map(|(field, oidc)| {
+        Some((format!("{field}.oidcExchangeToken.oidc.clientSecret"), &oidc?.client_secret))
+    });
+    let secret = azure.and_then(|azure| azure.client_secret_ref.as_ref());
+    secret
+        .map(|secret| ("azureCredentials.clientSecretRef".to_owned(), secret))
+        .into_iter()
+        .chain(secrets)
+        .collect()
+}
+
+/// What a SecurityPolicy refers to: keys and passwords, and the servers that are asked.
+fn of_security(spec: &SecurityPolicySpec) -> Vec<Reference<'_>> {
+    let keys = spec.api_key_auth.iter().flat_map(|auth| &auth.credential_refs).enumerate();
+    let keys = keys.map(|(i, key)| Reference::new(format!("spec.apiKeyAuth.credentialRefs[{i}]"), key));
+    let users = spec.basic_auth.iter();
+    let users = users.map(|auth| Reference::new("spec.basicAuth.users".to_owned(), &auth.users));
+    let providers = spec.jwt.iter().flat_map(|jwt| &jwt.providers).enumerate();
+    let jwks = providers.clone().flat_map(|(i, provider)| {
+        let field = format!("spec.jwt.providers[{i}].remoteJWKS");
+        provider.remote_jwks.iter().flat_map(move |jwks| of_servers(&field, None, &jwks.backend_refs))
+    });
+    let maps = providers.filter_map(|(i, provider)| {
+        let field = format!("spec.jwt.providers[{i}].localJWKS.valueRef");
+        let object = provider.local_jwks.as_ref()?.value_ref.as_ref()?;
+        Some(Reference {
+            kind: object.kind.as_deref().unwrap_or("ConfigMap"),
+            ..Reference::new(field, object)
+        })
+    });
+    let http = spec.ext_auth.iter().filter_map(|auth| auth.http.as_ref());
+    let http =
+        http.flat_map(|http| of_servers("spec.extAuth.http", http.backend_ref.as_ref(), &http.backend_refs));
+    let grpc = spec.ext_auth.iter().filter_map(|auth| auth.grpc.as_ref());
+    let grpc =
+        grpc.flat_map(|grpc| of_servers("spec.extAuth.grpc", grpc.backend_ref.as_ref(), &grpc.backend_refs));
+    keys.chain(users).chain(jwks).chain(maps).chain(http).chain(grpc).collect()
+}
+
+fn of_servers<'a>(
+    field: &str,
+    one: Option<&'a HttpBackendRef>,
+    several: &'a [HttpBackendRef],
+) -> Vec<Reference<'a>> {
+    let several = several.iter().enumerate().map(|(i, server)| (format!("{field}.backendRefs[{i}]"), server));
+    let all = one.map(|server| (format!("{field}.backendRef"), server)).into_iter().chain(several);
+    let reference = |(field, server): (String, &'a HttpBackendRef)| Reference {
+        field,
+        group: server.group.as_deref().unwrap_or_default(),
+        kind: server.kind.as_deref().unwrap_or("Service"),
+        namespace: server.namespace.as_deref(),
+        name: &server.name,
+    };
+    all.map(reference).collect()
 }
 
 fn permit(set: &Set, id: &ResourceId, reference: &Reference<'_>, report: &mut Report) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use weir_core::edge::{ANSWER_BROKEN, ANSWER_TOO_LARGE, OWN_DETAILS, REFUSALS, Refusal};
 use weir_core::endpoint::ClientApi;
 use weir_core::error::{Error as ClientError, Kind as ErrorKind};
@@ -205,11 +205,16 @@ fn connection_manager(plan: &Plan, listener: &Listener, options: &Options) -> Va
         if let Some(timeout) = listener.request_received_timeout {
             fields.insert("request_timeout".to_owned(), proto::duration(timeout).into());
         }
+        let mut http = Map::new();
         if let Some(timeout) = listener.idle_timeout {
-            fields.insert(
-                "common_http_protocol_options".to_owned(),
-                json!({"idle_timeout": proto::duration(timeout)}),
-            );
+            http.insert("idle_timeout".to_owned(), proto::duration(timeout).into());
+        }
+        if security.is_some() {
+            // Some servers take `x_client_id` for `x-client-id`, which says who a client is.
+            http.insert("headers_with_underscores_action".to_owned(), "DROP_HEADER".into());
+        }
+        if !http.is_empty() {
+            fields.insert("common_http_protocol_options".to_owned(), http.into());
         }
         if options.access_log.is_some() {
             fields.insert("access_log".to_owned(), access_log(options));

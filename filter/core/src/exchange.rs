@@ -15,7 +15,7 @@ use crate::config::{Config, Route};
 use crate::edge::identity;
 use crate::endpoint::{ClientApi, Endpoint};
 use crate::error::Error;
-use crate::headers::{Headers, MODEL_HEADER, Text, USER_HEADER};
+use crate::headers::{Headers, MODEL_HEADER, Text, USER_HEADER, is_internal};
 use crate::kept::Kept;
 use crate::limit::{Claim, Standing};
 use crate::pulse::Pulse;
@@ -264,10 +264,17 @@ impl Exchange {
     }
 
     /// Takes over who the request is from, where filters behind the edge role have found it out: `now` are the headers
-    /// that it has by now. The client's own were taken off.
+    /// that it has by now. The client's own were taken off, and so was what proves it: a key in a header or in the query
+    /// was for those filters, and is no backend's.
     pub fn learn_identity(&mut self, config: &Config, now: &Headers) {
         if self.attempts.begun > 0 {
             return;
+        }
+        // Internal ones were taken off by the edge role, for the backend role.
+        let is_left = |(name, _): &(&str, &str)| now.get(name).is_some() || is_internal(name);
+        self.client.headers = self.client.headers.iter().filter(is_left).collect();
+        if let Some(path) = now.get(":path") {
+            self.client.headers.replace(":path", path);
         }
         for name in &config.late_identity {
             if let Some(value) = now.get(name) {

@@ -114,7 +114,7 @@ impl BackendFilter {
             let message = "the edge role of the gateway has not seen this request";
             return Reply::of_error(&Error::new(Kind::Internal, message), ClientApi::default()).into();
         };
-        if !self.config.late_identity.is_empty() {
+        if self.config.late_proofs {
             exchange.borrow_mut().learn_identity(&self.config, &host.headers(Map::Request));
         }
         let (route, target) = (host.route_name(), host.target());

@@ -47,6 +47,8 @@ pub enum Fetched {
 pub struct Credentials {
     /// The configuration that `sources` are of.
     config: Option<Arc<Config>>,
+    /// The configuration whose calls `calls` are.
+    caller: Option<Arc<Config>>,
     sources: BTreeMap<String, Source>,
     /// Calls under way.
     calls: HashMap<u64, Call>,
@@ -124,9 +126,28 @@ impl Credentials {
         }
     }
 
+    /// The proxy ends the calls of a configuration with it, and says nothing of that. So where another one looks after the
+    /// credentials from now on, fetches that were under way may begin anew at once.
+    fn let_go_of_calls(&mut self, config: &Arc<Config>, store: &dyn Store) {
+        let is_same = self.caller.as_ref().is_some_and(|caller| Arc::ptr_eq(caller, config));
+        self.caller = Some(Arc::clone(config));
+        if is_same {
+            return;
+        }
+        for call in std::mem::take(&mut self.calls).into_values() {
+            if let Some(source) = self.sources.get_mut(&call.name).filter(|source| source.key == call.key) {
+                source.refresh(store);
+                if let Some(entry) = call.fetching.let_go(&source.entry) {
+                    source.store(&entry, store);
+                }
+            }
+        }
+    }
+
     /// Looks after every credential of `config`: takes over what other workers fetched, and fetches what is due.
     /// `now` is in seconds since 1970.
     pub fn renew(&mut self, config: &Arc<Config>, host: &mut dyn Fetch, store: &dyn Store, now: u64) {
+        self.let_go_of_calls(config, store);
         self.configure(config, store);
         for (name, source) in &mut self.sources {
             source.refresh(store);
@@ -316,6 +337,27 @@ mod tests {
             &*credentials.get("key", &new, 1, &store).unwrap(),
             Credential::ApiKey(key) if key.expose() == "new-key"
         ));
+    }
+
+    #[test]
+    fn a_configuration_that_is_gone_leaves_no_claim() {
+        let (store, mut host, mut credentials) =
+            (Memory::default(), Later::default(), Credentials::default());
+        let (old, new) = (config("key", secret("default/s")), config("key", secret("default/s")));
+        credentials.renew(&old, &mut host, &store, 1);
+        credentials.renew(&old, &mut host, &store, 1);
+        assert_eq!(host.0, 1, "one fetch is enough");
+        // A request that began with it asks still, and ends no call.
+        assert!(credentials.get("key", &old, 1, &store).is_err());
+        credentials.renew(&new, &mut host, &store, 1);
+        assert!(credentials.get("key", &old, 1, &store).is_err());
+        assert_eq!(
+            (host.0, credentials.called_for(1).is_some()),
+            (2, false),
+            "nobody answers the first any more"
+        );
+        credentials.answered(2, value("key"), &mut host, &store, 1);
+        assert!(credentials.get("key", &new, 1, &store).is_ok());
     }
 
     /// Shows one variable, and can fetch nothing yet.

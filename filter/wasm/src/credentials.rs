@@ -70,6 +70,7 @@ pub(crate) fn answered(credentials: &mut Credentials, token: u32, headers: &Head
     let Some((name, need)) = credentials.called_for(call) else { return };
     let status = headers.get(":status").and_then(|status| status.parse().ok());
     let answer = status.ok_or(FetchError::NoAnswer).and_then(|status| match need {
+        Need::Secret { .. } | Need::File(_) if status != 200 => Err(FetchError::NoAnswer),
         Need::Secret { .. } => {
             let value = headers.get(&secret_header(name)).ok_or(FetchError::NoSecret)?;
             Ok(Answer::Secret(decode_secret_header(value)?))

@@ -334,6 +334,14 @@ pub(super) fn sees_the_client(plan: &Plan, rule: &Rule, may_change: impl Fn(&str
     !rules.sees_path() && !rules.headers().any(|header| header != MODEL_HEADER && may_change(header))
 }
 
+/// Whether filters behind the edge ask who a request is from.
+pub(super) fn asks_late(plan: &Plan) -> bool {
+    plan.listeners
+        .iter()
+        .filter_map(|listener| Security::of(plan, listener))
+        .any(|security| security.by_route)
+}
+
 /// The headers that filters behind the edge set.
 pub(super) fn late_identity_headers(plan: &Plan) -> Vec<String> {
     let securities = plan.listeners.iter().filter_map(|listener| Security::of(plan, listener));

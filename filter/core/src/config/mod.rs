@@ -114,6 +114,9 @@ pub struct Config {
     /// that the edge saw.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub late_identity: Vec<String>,
+    /// Filters behind the edge role ask who a request is from, and take out of it what proved that.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late_proofs: bool,
     /// The proxy is about to stop: streams that still run are to end, each with an error of its client's API. It is
     /// said to all configurations by the latest, since those streams began with an earlier one.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -269,6 +272,7 @@ impl Default for Config {
             kept_key: None,
             admin_token: None,
             late_identity: Vec::new(),
+            late_proofs: false,
             stopping: false,
             told_apart: Derived::default(),
             brought: Derived::default(),

@@ -113,10 +113,20 @@ fn a_record_says_when_and_how_long() {
 fn who_a_request_is_from_may_be_known_late() {
     let config =
         Config { late_identity: vec!["x-client".to_owned(), USER_HEADER.to_owned()], ..Config::default() };
-    let mut exchange = Exchange::new(Headers::from([(":path", "/v1/chat/completions"), ("x-other", "a")]), 0);
+    let client = [
+        (":path", "/v1/chat/completions?a=1&team=key"),
+        ("x-other", "a"),
+        ("x-key", "key"),
+        ("x-aigw-api-key", "own"),
+    ];
+    let mut exchange = Exchange::new(Headers::from(client), 0);
     let long = "u".repeat(300);
-    let now = Headers::from([("x-client", "ann"), ("x-other", "b"), (USER_HEADER, &long)]);
+    let path = "/v1/chat/completions?a=1";
+    let now = Headers::from([(":path", path), ("x-client", "ann"), ("x-other", "b"), (USER_HEADER, &long)]);
     exchange.learn_identity(&config, &now);
+    assert_eq!(exchange.client.headers.get(":path"), Some(path), "a key in the query was for the gateway");
+    assert_eq!(exchange.header("x-key"), None);
+    assert_eq!(exchange.header("x-aigw-api-key").as_deref(), Some("own"), "this one is for the backend");
     assert_eq!(exchange.header("x-client").as_deref(), Some("ann"));
     assert_eq!(exchange.header("x-other").as_deref(), Some("a"), "what is not asked for stays the client's");
     assert!(exchange.routed.user.starts_with("sha256:"), "{}", exchange.routed.user);

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
+use super::Entry;
 use super::{Answer, FetchError, HttpAnswer, HttpCall, Need};
 use crate::auth::{Credential, Secret, Source};
 
@@ -100,6 +101,12 @@ pub(super) enum Progress {
 }
 
 impl Fetching {
+    /// The entry without the claim of this fetch, whose answer nobody will hear of. `None`: the claim is another's.
+    #[must_use]
+    pub fn let_go(&self, shared: &Entry) -> Option<Entry> {
+        (shared.claimed_until() == Some(self.claimed_until)).then(|| shared.released())
+    }
+
     pub(super) fn begin(source: Source, now: u64, environment: Environment) -> Progress {
         let io = Io(Rc::new(Shared {
             environment,

@@ -115,6 +115,10 @@ impl Renewal {
                 // It took too long, and another worker has begun anew.
                 Err(until) => Step::Wait { until },
             },
+            // Another worker has begun anew, and will know better.
+            Progress::Done(Err(_)) if shared.claimed_until().is_some_and(|until| until != claim) => {
+                Step::Wait { until: shared.claimed_until().unwrap_or_default() }
+            }
             Progress::Done(result) => store(shared, result, now),
         }
     }

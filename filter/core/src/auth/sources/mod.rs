@@ -13,6 +13,8 @@ mod oidc;
 mod script;
 mod secret_header;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
@@ -138,11 +140,25 @@ impl Source {
 /// How much of an error's text is kept, in characters.
 const MAX_REASON: usize = 300;
 
-/// What a server says of an error, on one line and without the secrets that it was sent.
+/// What a server says of an error, on one line and without the secrets that it was sent. It may repeat them as they were
+/// sent: as they are, in a form, or either of these in Base64.
 fn hidden(text: &str, sent: &[&Secret]) -> String {
-    let secrets = sent.iter().map(|secret| secret.expose()).filter(|secret| !secret.is_empty());
-    let text = secrets.fold(text.to_owned(), |text, secret| text.replace(secret, "***"));
-    text.chars().filter(|character| !character.is_control()).take(MAX_REASON).collect()
+    let line = |text: &str| text.chars().filter(|character| !character.is_control()).collect::<String>();
+    let secrets = sent.iter().map(|secret| line(secret.expose())).filter(|secret| !secret.is_empty());
+    let plain = secrets.flat_map(|secret| [oauth::encoded(&secret), secret]);
+    let forms = plain.flat_map(|form| in_base64(&form).into_iter().chain([form]).collect::<Vec<_>>());
+    let text = forms.fold(line(text), |text, form| text.replace(&form, "***"));
+    text.chars().take(MAX_REASON).collect()
+}
+
+/// What Base64 has of a text, wherever that begins within what is encoded: the letters in which nothing else is.
+fn in_base64(text: &str) -> Vec<String> {
+    let from = |before: usize| {
+        let encoded = STANDARD_NO_PAD.encode([&vec![0; before], text.as_bytes()].concat());
+        let letters = (before * 8).div_ceil(6)..(before + text.len()) * 8 / 6;
+        encoded.get(letters).unwrap_or_default().to_owned()
+    };
+    (0..3).map(from).filter(|part| !part.is_empty()).collect()
 }
 
 /// A time as RFC 3339 has it, in seconds of Unix time.
@@ -153,6 +169,24 @@ fn time(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_sent_is_in_no_error_whatever_form_it_has_there() {
+        let secret = Secret::new("Kx8Q~hidden+az/ure==");
+        let form = oauth::encoded(secret.expose());
+        for id in ["a", "ab", "abc", "a-client-id"] {
+            for sent in [secret.expose(), &form] {
+                let basic = STANDARD_NO_PAD.encode(format!("{id}:{sent}"));
+                let text = format!("bad {sent} in Basic {basic} and\r\nKx8Q~hid\nden+az/ure==");
+                let shown = hidden(&text, &[&secret]);
+                assert!(shown.starts_with("bad *** in Basic ") && shown.contains("***"), "{shown}");
+                assert!(!shown.contains("hid"), "{shown}");
+                let rest = shown.split(' ').nth(4).unwrap_or_default();
+                assert!(rest.len() < basic.len() / 2 + 8, "{rest} of {basic}");
+            }
+        }
+        assert_eq!(hidden("a\nb", &[&Secret::new("")]), "ab");
+    }
 
     #[test]
     fn sources_are_written_as_in_the_configuration() {

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::{MAX_REASON, SourceError, hidden};
+use super::{SourceError, hidden};
 use crate::auth::credentials::{Fresh, Header, HttpAnswer, HttpCall, Io, Lasts};
 use crate::auth::{Credential, FetchError, Secret};
 
@@ -113,7 +113,7 @@ pub(super) fn json(answer: &HttpAnswer, sent: &[&Secret]) -> Result<Value, Sourc
     // serde_json's own errors quote what they find, which may be a secret.
     let json = serde_json::from_slice::<Value>(&answer.body);
     if answer.status != 200 {
-        let why = json.map_or_else(|_| of_envoy(&answer.body), |json| reason(&json, sent));
+        let why = json.map_or_else(|_| of_envoy(&answer.body, sent), |json| reason(&json, sent));
         return Err(SourceError::Refused(answer.status, why));
     }
     json.map_err(|_| SourceError::BadAnswer("is not JSON"))
@@ -147,12 +147,12 @@ fn seconds(json: &Value, member: &str) -> Option<u64> {
 }
 
 /// What Envoy says where a server cannot be reached, or is not trusted, and Envoy answers for it.
-fn of_envoy(body: &[u8]) -> String {
+fn of_envoy(body: &[u8], sent: &[&Secret]) -> String {
     const BEGINNINGS: [&str; 3] =
         ["upstream connect error", "upstream request timeout", "no healthy upstream"];
     let text = str::from_utf8(body).unwrap_or_default();
     let is_envoys = BEGINNINGS.iter().any(|beginning| text.starts_with(beginning));
-    if is_envoys { text.chars().take(MAX_REASON).collect() } else { String::new() }
+    if is_envoys { hidden(text, sent) } else { String::new() }
 }
 
 /// What an error says of itself: OAuth's (RFC 6749, 5.2), or that of Google's APIs, of which it is one object.
@@ -168,6 +168,7 @@ fn reason(json: &Value, sent: &[&Secret]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::MAX_REASON;
     use super::*;
 
     const NOW: u64 = 1_440_938_160;
