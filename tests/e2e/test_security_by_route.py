@@ -72,12 +72,14 @@ def policies(issuers, jwks, judge):
         "headersToExtAuth": ["x-word"],
         "bodyToExtAuth": {"maxRequestBytes": 10_000},
     }
+    places = [{"headers": ["authorization"]}, {"params": ["team"]}]
+    keys = {**resources.key_of("team", forwardClientIDHeader="x-client-id"), "extractFrom": places}
     of = resources.of_route
     policy = resources.security_policy
     return [
         policy("all", apiKeyAuth=resources.key_of("all")),
         policy("tokens", of("tokens", "AIGatewayRoute"), jwt={"providers": [here, there]}, authorization={"rules": [chats, in_team]}),
-        policy("keys", of("keys"), apiKeyAuth=resources.key_of("team", forwardClientIDHeader="x-client-id")),
+        policy("keys", of("keys"), apiKeyAuth=keys),
         policy("users", of("users"), basicAuth={"users": {"name": "users"}, "forwardUsernameHeader": "x-user"}),
         policy("asked", of("asked"), extAuth=ask),
         policy("docs", of("docs"), authorization={"defaultAction": "Allow", "rules": [bad]}),
@@ -210,6 +212,29 @@ def test_each_client_of_a_route_has_its_budget(gateway):
         time.sleep(0.2)
     assert ask(gateway, "keys", authorization=bearer(EVE)).status_code == 429
     assert ask(gateway, "keys", authorization=bearer(TEAM), x_client_id="eve").status_code == 200
+
+
+def test_a_key_in_the_query_is_for_the_gateway_alone(gateway, providers):
+    path = f"/v1/chat/completions?team={TEAM}&a=1"
+    assert gateway.http.post(path, json={"model": "keys", "messages": HELLO}).status_code == 200
+    (request,) = seen(providers)
+    assert request["path"] == "/v1/chat/completions?a=1"
+    assert TEAM not in json.dumps(request)
+
+
+def test_headers_that_some_servers_take_for_others_go_no_further(gateway, providers):
+    providers["qwen3"].script({"json": {}}, path="/docs")
+    gateway.http.get("/docs/x", headers={"x_client_id": "root"})
+    assert "root" not in json.dumps(providers["qwen3"].requests("/docs"))
+
+
+def test_a_policy_may_be_taken_away_and_come_back(shared_providers, start_gateway, issuers, jwks, judge):
+    models, keys = base(shared_providers, judge), policies(issuers, jwks, judge)[2]
+    gateway = start_gateway([*models, keys])
+    for status, chosen in [(401, [keys]), (200, []), (401, [keys])]:
+        gateway.write([*models, *chosen])
+        wait_for(lambda status=status: ask(gateway, "keys").status_code == status, 20, what=f"{status}")
+    assert ask(gateway, "keys", authorization=bearer(TEAM)).status_code == 200
 
 
 def test_no_change_of_policies_lets_anybody_in(shared_providers, start_gateway, issuers, jwks, judge):

@@ -97,6 +97,12 @@ impl Reload {
         if let Some(bootstrap) = self.running.get(BOOTSTRAP) {
             running.replace(BOOTSTRAP, bootstrap.clone());
         }
+        // Envoy has the places of a policy's filters for as long as it runs, and what is in them.
+        let left = self
+            .running
+            .iter()
+            .filter(|(path, _)| files.get(path).is_none() && render::security::is_filter(path));
+        left.for_each(|(path, file)| running.replace(path, file.clone()));
         self.running = running;
         if fixed {
             say(

@@ -260,6 +260,12 @@ pub fn mark(routes: &str) -> Option<String> {
     Some(ecds_path(&format!("{PREFIX}{listener}-{STRIP}")))
 }
 
+/// Whether a file is that of a filter in such a place.
+#[must_use]
+pub fn is_filter(path: &str) -> bool {
+    path.strip_prefix("xds/ecds-").is_some_and(|role| role.starts_with(PREFIX))
+}
+
 impl<'a> Early<'a> {
     fn of(plan: &'a Plan, security: Option<usize>) -> Early<'a> {
         let security = security.and_then(|index| plan.security.get(index));
