@@ -61,8 +61,9 @@ def stats(gateway, name):
 
 def healthy(gateway):
     """How many endpoints the one cluster of backends has that can serve."""
-    # Besides it each of several backends has one of its own, in which nobody is checked.
-    (number,) = (n for name, n in stats(gateway, "membership_healthy").items() if "/only/" not in name)
+    # Besides it each of several backends has some of its own, in which nobody is checked.
+    is_it = lambda name: "/only/" not in name and "/first/" not in name  # noqa: E731
+    (number,) = (n for name, n in stats(gateway, "membership_healthy").items() if is_it(name))
     return number
 
 
