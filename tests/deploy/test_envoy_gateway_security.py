@@ -16,8 +16,8 @@ import pytest
 
 from envoy_gateway.translate import Translation
 from harness import resources
+from harness.callers import Issuer, htpasswd
 from harness.gateway import weir
-from harness.identity import Issuer, htpasswd
 
 ADDRESS = "http://10.99.0.{}:9001".format
 #: Of the places in Weir's chain, those in front of the edge.

@@ -254,7 +254,7 @@ impl BackendFilter {
         if !unwanted.is_empty() {
             host.edit(Map::Response, &unwanted);
         }
-        if let Some(ahead) = attempt.learn_time(status, headers, host.now_ms() / 1000, host.store()) {
+        if let Some(ahead) = attempt.learn_time(status, headers, || host.now_ms() / 1000, host.store()) {
             log::warn!(
                 "the clock of a backend is {ahead} s ahead of this machine's: requests are signed by it"
             );

@@ -17,11 +17,11 @@ from harness.process import Failed
 ALLOWED = {
     "Weir module": {
         "chat-16": {"callbacks": 31, "hooks": 9, "allocations": 31},
-        "translate": {"callbacks": 50, "hooks": 9, "allocations": 109},
+        "translate": {"callbacks": 50, "hooks": 9, "allocations": 110},
     },
     "Weir wasm": {
         "chat-16": {"callbacks": 17, "hooks": 16},
-        "translate": {"callbacks": 28, "hooks": 17},
+        "translate": {"callbacks": 29, "hooks": 17},
     },
 }
 #: More than what else is counted beside them: that is left over when all calls are divided by this.

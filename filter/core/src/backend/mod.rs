@@ -236,9 +236,16 @@ impl Attempt {
     }
 
     /// Takes over what a refusal says of that time, for the next request: by how many seconds it is ahead of `now`,
-    /// where that is new.
-    pub fn learn_time(&self, status: u16, headers: &Headers, now: u64, store: &dyn Store) -> Option<i64> {
-        clock::learn(self.signed_for()?, status, headers, now, store)
+    /// where that is new. The time is only asked for where it matters.
+    pub fn learn_time(
+        &self,
+        status: u16,
+        headers: &Headers,
+        now: impl FnOnce() -> u64,
+        store: &dyn Store,
+    ) -> Option<i64> {
+        let host = self.signed_for().filter(|_| status >= 400)?;
+        clock::learn(host, status, headers, now(), store)
     }
 
     /// The host that checks the request's signature, where it has one.

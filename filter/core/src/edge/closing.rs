@@ -47,23 +47,24 @@ impl Edge {
             .config
             .metrics_headers
             .of(|name| exchange.header(name).filter(|_| !self.config.brings_credentials(name)));
-        let abandoned = record.abandoned.iter();
-        let abandoned = abandoned.map(|one| (&one.request_model, &one.backend, one.usage()));
-        let used: Vec<(&String, &String, Usage)> =
-            iter::once((&record.request_model, &record.backend, usage)).chain(abandoned).collect();
+        let used = || {
+            let abandoned = record.abandoned.iter();
+            let abandoned = abandoned.map(|one| (&one.request_model, &one.backend, one.usage()));
+            iter::once((&record.request_model, &record.backend, usage)).chain(abandoned)
+        };
         let mut faults = Vec::new();
         let mut sum = |cost: &Cost| {
-            let of = |(model, backend, usage): &(&String, &String, Usage)| {
-                let spent = Spent { model, backend, rule: &record.route, usage };
+            let of = |(model, backend, usage): (&String, &String, Usage)| {
+                let spent = Spent { model, backend, rule: &record.route, usage: &usage };
                 cost::value(cost, &spent).unwrap_or_else(|fault| {
                     faults.push((cost.key.clone(), fault));
-                    cost::instead(usage)
+                    cost::instead(&usage)
                 })
             };
-            (cost.key.clone(), used.iter().map(of).fold(0, u64::saturating_add))
+            (cost.key.clone(), used().map(of).fold(0, u64::saturating_add))
         };
         let costs: Vec<(String, u64)> = match &exchange.routed.route {
-            Some(route) if used.iter().any(|(.., usage)| !usage.is_empty()) => {
+            Some(route) if used().any(|(.., usage)| !usage.is_empty()) => {
                 route.costs.iter().map(&mut sum).collect()
             }
             _ => Vec::new(),
