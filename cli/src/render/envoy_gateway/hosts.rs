@@ -25,7 +25,8 @@ impl Renderer<'_> {
             };
             rule.members().filter_map(of).collect::<Vec<_>>()
         };
-        let calls = |rule: &&RuleOf<'_>| sources(rule).into_iter().any(|source| source.hosts().is_some());
+        // A credentials file that holds keys calls nobody, and a route needs a rule.
+        let calls = |rule: &&RuleOf<'_>| !hosts::of(sources(rule).into_iter()).is_empty();
         let calling: Vec<&RuleOf<'_>> = rules.iter().filter(calls).collect();
         let Some(first) = calling.first() else { return BTreeMap::new() };
         let namespace = first.id().namespace.clone();
