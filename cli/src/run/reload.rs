@@ -36,6 +36,8 @@ pub(super) struct Reload {
     /// When the clusters that were kept for a while go, and the files of secrets that nothing names any more.
     retire: Option<Instant>,
     secrets: BTreeSet<String>,
+    /// How requests were asked when they last were.
+    asks_late: Option<bool>,
 }
 
 /// The order in which files are taken over. Clusters and routes name what the filter must know, and a backend's
@@ -64,9 +66,17 @@ impl Step {
     }
 }
 
+/// Whether SecurityPolicies are asked behind the edge; `None` where there are none.
+fn asks_late(files: &Files) -> Option<bool> {
+    files.iter().any(|(path, _)| render::security::is_filter(path)).then_some(())?;
+    let edge = files.get(&render::ecds_path("edge"))?;
+    Some(edge.content.contains(r#"\"late_proofs\":true"#))
+}
+
 impl Reload {
     pub(super) fn new(running: Files, dir: PathBuf, admin: Admin) -> Reload {
-        Reload { running, dir, admin, retire: None, secrets: BTreeSet::new() }
+        let asks_late = asks_late(&running);
+        Reload { running, dir, admin, retire: None, secrets: BTreeSet::new(), asks_late }
     }
 
     /// Takes over what differs. Says what it did.
@@ -85,6 +95,16 @@ impl Reload {
                  taken over by a restart only"
             )));
         }
+        // Envoy takes over one file after the other, and in between a request may be asked in neither place.
+        let late = asks_late(&files);
+        if let (Some(before), Some(now)) = (self.asks_late, late)
+            && before != now
+        {
+            return Err(Refused::Files(
+                "SecurityPolicies go over from one for all to those of routes, or back: that is taken over by a restart only"
+                    .to_owned(),
+            ));
+        }
         if let Err(why) = self.take(&changed, &files) {
             self.put_back(&changed);
             let new = changed.iter().map(|(path, _)| *path).filter(|path| self.running.get(path).is_none());
@@ -92,6 +112,7 @@ impl Reload {
             self.retire = Some(Instant::now() + RETIREMENT);
             return Err(why);
         }
+        self.asks_late = late.or(self.asks_late);
         self.forget_routes(&files);
         let mut running = files.clone();
         if let Some(bootstrap) = self.running.get(BOOTSTRAP) {
