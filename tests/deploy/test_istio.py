@@ -264,6 +264,8 @@ def test_a_pods_identity(shared_providers, start, tmp_path):
             '"address": "169.254.170.23", "port_value": 80': f'"address": "127.0.0.1", "port_value": {agent.port}',
             "/etc/weir": str(tmp_path),
         },
+        # As EKS tells a pod that has an identity.
+        env={"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://169.254.170.23/v1/credentials"},
     )
     answer = gateway.openai(new_user()).chat.completions.create(model=CLAUDE, messages=HELLO)
     assert answer.choices[0].message.content == sentence("bedrock")

@@ -71,7 +71,7 @@ class Gateway:
     told is of interest.
     """
 
-    def __init__(self, directory, manifest, *options, extra=(), elsewhere=None, serves=True):
+    def __init__(self, directory, manifest, *options, extra=(), elsewhere=None, serves=True, env=None):
         self.directory = directory
         self.serves = serves
         code = ("--wasm-url", f"file://{tools.WASM}")
@@ -89,7 +89,7 @@ class Gateway:
         self.processes = []
         self.api = Api([*documents, *extra])
         try:
-            self.start_envoy(self.start_istiod(), environment(values, manifest))
+            self.start_envoy(self.start_istiod(), {**environment(values, manifest), **(env or {})})
         except BaseException:
             self.close()
             raise
