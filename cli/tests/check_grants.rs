@@ -157,3 +157,22 @@ fn a_cluster_may_have_grants_that_the_files_have_not() {
         assert_eq!((errors.len(), warnings.len()), (1, 0), "{errors:?} {warnings:?}");
     }
 }
+
+#[test]
+fn keys_of_clients_and_servers_that_are_asked_need_one_too() {
+    let policy = "---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: SecurityPolicy
+metadata: {name: clients, namespace: default}
+spec:
+  targetRefs: [{group: gateway.networking.k8s.io, kind: Gateway, name: weir}]
+  apiKeyAuth: {credentialRefs: [{name: keys, namespace: other}], extractFrom: [{headers: [x-key]}]}
+  extAuth: {http: {backendRefs: [{group: gateway.envoyproxy.io, kind: Backend, name: servers, namespace: other}]}}
+";
+    let text = format!("{BASE}{OTHERS}{policy}");
+    let (errors, _) = findings(&text, Platform::Here);
+    let of = |field: &str| errors.iter().any(|error| error.contains(field));
+    assert!(of("spec.apiKeyAuth.credentialRefs[0]") && of("spec.extAuth.http.backendRefs[0]"), "{errors:?}");
+    let secrets = grant((ENVOY, "SecurityPolicy", "default"), ("", "Secret"), "");
+    assert_eq!(findings(&format!("{text}{secrets}"), Platform::Here).0.len(), errors.len() - 1);
+}
