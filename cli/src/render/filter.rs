@@ -59,7 +59,7 @@ fn configuration(plan: &Plan, direct: &Direct<'_>, options: &Options) -> Result<
     config.kept_key = kept::key(plan, options);
     config.admin_token = options.admin_token.clone();
     config.late_identity = security::late_identity_headers(plan);
-    config.late_proofs = security::asks_late(plan);
+    config.late_proofs = security::by_route(plan).values().any(|by_route| *by_route);
     config.access_log = options.access_log.is_some();
     config.secret_files = secrets::files_by_name(plan, options);
     let addresses = Addresses::of(plan);

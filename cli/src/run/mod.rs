@@ -26,12 +26,12 @@ use std::time::{Duration, Instant};
 pub use locate::{Found, Missing, Parts, Version};
 
 use crate::plan::{Listener, Plan};
-use crate::render::{self, Files, Filter, Form, Options, ServiceAddress};
+use crate::render::{self, Filter, Form, Options, ServiceAddress};
 use admin::Admin;
 use directory::RunDirectory;
 use load::{Loader, Report};
 use outage::Outage;
-use reload::{Refused, Reload};
+use reload::{Refused, Reload, Rendered};
 use signals::{Signals, Wish};
 use supervise::{Program, Supervised};
 use writes::Writes;
@@ -159,7 +159,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     }
     ready::ports_are_free(&loaded.plan, &options)?;
 
-    let files = rendered(&loaded.plan, &options)?;
+    let (files, _) = rendered(&loaded.plan, &options)?;
     let written = files.write(directory.path());
     written.map_err(|error| {
         Failure::Environment(format!("cannot write {}: {error}", directory.path().display()))
@@ -183,8 +183,8 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
     let first = loaded.plan.listeners.first().map_or("", |listener| &listener.name);
     options.port = wishes.port.and(ports.get(first).copied());
     options.admin_port = ports.get("weir_admin").copied().unwrap_or(options.admin_port);
-    let files = rendered(&loaded.plan, &options)?;
-    if let Some(bootstrap) = files.get(render::BOOTSTRAP) {
+    let running = rendered(&loaded.plan, &options)?;
+    if let Some(bootstrap) = running.0.get(render::BOOTSTRAP) {
         let written = bootstrap.write(&directory.path().join(render::BOOTSTRAP));
         written.map_err(|error| Failure::Environment(format!("cannot write Envoy's bootstrap: {error}")))?;
     }
@@ -194,7 +194,7 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
 
     let mut outage = wishes.redis.as_ref().map(|_| Outage::new(admin.clone()));
     let mut writes = wishes.access_log.as_ref().map(|_| Writes::new(admin.clone()));
-    let mut reload = Reload::new(files, directory.path().to_owned(), admin.clone());
+    let mut reload = Reload::new(running, directory.path().to_owned(), admin.clone());
     loop {
         match signals.wish() {
             Some(Wish::End) => break,
@@ -222,10 +222,10 @@ pub fn run(loader: &dyn Loader, wishes: &Wishes) -> Result<(), Failure> {
 }
 
 /// What Envoy runs on here.
-fn rendered(plan: &Plan, options: &Options) -> Result<Files, render::Error> {
+fn rendered(plan: &Plan, options: &Options) -> Result<Rendered, render::Error> {
     let mut files = render::envoy(plan, options)?;
     render::bound(&mut files, &room::of_this_machine());
-    Ok(files)
+    Ok((files, render::security::by_route(plan)))
 }
 
 /// A copy of the filter for this run: Envoy reads the file again at every reload, and must not find another version in

@@ -28,6 +28,9 @@ pub(super) enum Refused {
     NotNow(String),
 }
 
+/// Files for Envoy, and what [`render::security::by_route`] says of their listeners.
+pub(super) type Rendered = (Files, BTreeMap<String, bool>);
+
 /// What Envoy runs on, and how it gets something else.
 pub(super) struct Reload {
     running: Files,
@@ -36,8 +39,8 @@ pub(super) struct Reload {
     /// When the clusters that were kept for a while go, and the files of secrets that nothing names any more.
     retire: Option<Instant>,
     secrets: BTreeSet<String>,
-    /// How requests were asked when they last were.
-    asks_late: Option<bool>,
+    /// [`render::security::by_route`], as it last was of each listener: its filters in Envoy are as they were then.
+    by_route: BTreeMap<String, bool>,
 }
 
 /// The order in which files are taken over. Clusters and routes name what the filter must know, and a backend's
@@ -66,17 +69,9 @@ impl Step {
     }
 }
 
-/// Whether SecurityPolicies are asked behind the edge; `None` where there are none.
-fn asks_late(files: &Files) -> Option<bool> {
-    files.iter().any(|(path, _)| render::security::is_filter(path)).then_some(())?;
-    let edge = files.get(&render::ecds_path("edge"))?;
-    Some(edge.content.contains(r#"\"late_proofs\":true"#))
-}
-
 impl Reload {
-    pub(super) fn new(running: Files, dir: PathBuf, admin: Admin) -> Reload {
-        let asks_late = asks_late(&running);
-        Reload { running, dir, admin, retire: None, secrets: BTreeSet::new(), asks_late }
+    pub(super) fn new((running, by_route): Rendered, dir: PathBuf, admin: Admin) -> Reload {
+        Reload { running, dir, admin, retire: None, secrets: BTreeSet::new(), by_route }
     }
 
     /// Takes over what differs. Says what it did.
@@ -84,7 +79,7 @@ impl Reload {
     /// # Errors
     ///
     /// What Envoy refused, or why it could not be asked.
-    pub(super) fn apply(&mut self, files: Files) -> Result<String, Refused> {
+    pub(super) fn apply(&mut self, (files, by_route): Rendered) -> Result<String, Refused> {
         let begin = Instant::now();
         let changed: Vec<(&str, &File)> =
             files.iter().filter(|(path, file)| self.running.get(path) != Some(*file)).collect();
@@ -95,15 +90,16 @@ impl Reload {
                  taken over by a restart only"
             )));
         }
-        // Envoy takes over one file after the other, and in between a request may be asked in neither place.
-        let late = asks_late(&files);
-        if let (Some(before), Some(now)) = (self.asks_late, late)
-            && before != now
-        {
-            return Err(Refused::Files(
-                "SecurityPolicies go over from one for all to those of routes, or back: that is taken over by a restart only"
-                    .to_owned(),
-            ));
+        // Envoy takes over one file after the other. In between, filters that leave it to the routes would meet routes
+        // that leave it to the filters.
+        let goes_over = |(listener, now): &(&String, &bool)| {
+            self.by_route.get(*listener).is_some_and(|before| before != *now)
+        };
+        if let Some((listener, _)) = by_route.iter().find(goes_over) {
+            return Err(Refused::Files(format!(
+                "the SecurityPolicies of {listener} go over from one for all to those of routes, or back: that is taken over \
+                 by a restart only"
+            )));
         }
         if let Err(why) = self.take(&changed, &files) {
             self.put_back(&changed);
@@ -112,7 +108,7 @@ impl Reload {
             self.retire = Some(Instant::now() + RETIREMENT);
             return Err(why);
         }
-        self.asks_late = late.or(self.asks_late);
+        self.by_route.extend(by_route);
         self.forget_routes(&files);
         let mut running = files.clone();
         if let Some(bootstrap) = self.running.get(BOOTSTRAP) {

@@ -11,7 +11,7 @@ mod authorization;
 mod cors;
 mod matcher;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 use weir_core::edge::list_paths;
@@ -340,12 +340,11 @@ pub(super) fn sees_the_client(plan: &Plan, rule: &Rule, may_change: impl Fn(&str
     !rules.sees_path() && !rules.headers().any(|header| header != MODEL_HEADER && may_change(header))
 }
 
-/// Whether filters behind the edge ask who a request is from.
-pub(super) fn asks_late(plan: &Plan) -> bool {
-    plan.listeners
-        .iter()
-        .filter_map(|listener| Security::of(plan, listener))
-        .any(|security| security.by_route)
+/// Of each listener with policies, by its name, whether routes differ, so that filters behind the edge ask.
+#[must_use]
+pub fn by_route(plan: &Plan) -> BTreeMap<String, bool> {
+    let securities = plan.listeners.iter().filter_map(|listener| Security::of(plan, listener));
+    securities.map(|security| (security.listener.name.clone(), security.by_route)).collect()
 }
 
 /// The headers that filters behind the edge set.
