@@ -38,11 +38,10 @@ enum Command {
 
 /// Serve: compile the resources, start Envoy on them and follow their changes.
 ///
-/// Once it serves it prints two lines, `listening on http://ADDRESS:PORT` (the first listener of the Gateways; `https` if
-/// it is one) and `admin on http://ADDRESS:PORT` (/weir/ for a browser; /weir/usage, /weir/metrics, /ready, /stats); all
-/// else goes to standard error.
-/// A changed file is taken over while it runs, a wrong one refused. SIGTERM or Ctrl-C stops it once running requests
-/// have ended, a second one at once.
+/// Once it serves it prints two lines, `listening on http://ADDRESS:PORT` (the first listener of the Gateways; `https`
+/// if it is one) and `admin on http://ADDRESS:PORT` (/weir/ for a browser; /weir/usage, /weir/metrics, /ready, /stats);
+/// all else goes to standard error. A changed file is taken over while it runs, a wrong one refused. SIGTERM or Ctrl-C
+/// stops it once running requests have ended, a second one at once.
 ///
 /// Exit code 0: stopped by a signal; 1: the resources have mistakes; 2: a part is missing or a port is taken.
 #[derive(Args)]

@@ -121,7 +121,8 @@ pub struct Listener {
     pub idle_timeout: Option<Duration>,
     /// `timeout.http.streamIdleTimeout`: how long a request or an answer may be silent.
     pub stream_idle_timeout: Option<Duration>,
-    /// The SecurityPolicy of the listener or its Gateway, an index into [`Plan::security`]: for what belongs to no route.
+    /// The SecurityPolicy of the listener or its Gateway, an index into [`Plan::security`]: for what belongs to no
+    /// route.
     pub security: Option<usize>,
     /// Most specific host name first.
     pub virtual_hosts: Vec<VirtualHost>,

@@ -12,8 +12,8 @@ use crate::run::load::{Files, Loader};
 ///
 /// Headers of credentials are shown by their names alone, and no credential is fetched.
 ///
-/// Exit code 0: there is a rule and a backend for it; 1: the resources have mistakes, or the gateway itself would answer
-/// with an error; 2: the request cannot be read.
+/// Exit code 0: there is a rule and a backend for it; 1: the resources have mistakes, or the gateway itself would
+/// answer with an error; 2: the request cannot be read.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// A file of resources, or a folder of them; may be repeated

@@ -50,8 +50,8 @@ impl Way {
     }
 
     /// To the backend, and from there to the others of the cluster. Each has a priority of its own, the heaviest first,
-    /// so that none is asked twice while there are others. Nobody is asked after their health here once more: one that is
-    /// down is passed over by the next attempt.
+    /// so that none is asked twice while there are others. Nobody is asked after their health here once more: one that
+    /// is down is passed over by the next attempt.
     fn first(cluster: &Cluster, member: &Member) -> Way {
         let mut order: Vec<&Member> = cluster.members.iter().collect();
         order.sort_by_key(|other| (other.backend != member.backend, other.priority, Reverse(other.weight)));

@@ -80,7 +80,8 @@ fn for_model(model: &str, rule: &Rc<Rule>) -> MatchedRule {
     MatchedRule { matches: Match { headers, ..Match::default() }, rule: Rc::clone(rule) }
 }
 
-/// A listener of HTTPS with the rules of another one. With a host name it asks for certificates, and says whose they are.
+/// A listener of HTTPS with the rules of another one. With a host name it asks for certificates, and says whose they
+/// are.
 pub(super) fn https(
     name: &str,
     hostname: Option<&str>,

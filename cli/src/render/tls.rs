@@ -1,5 +1,5 @@
-//! TLS with clients, and who they are by it. Certificates and CAs come by SDS, from files that Envoy watches: one that is
-//! renewed is for whoever connects from then on, and connections that are open stay as they are.
+//! TLS with clients, and who they are by it. Certificates and CAs come by SDS, from files that Envoy watches: one that
+//! is renewed is for whoever connects from then on, and connections that are open stay as they are.
 
 use serde_json::{Map, Value, json};
 

@@ -1,5 +1,6 @@
 //! Kinds of Envoy Gateway, as far as Weir does what they ask for. The rest of their fields is in
-//! [`super::unsupported`]; BackendTrafficPolicy is in [`super::traffic`], ClientTrafficPolicy in [`super::client_traffic`]. Source: the CRDs of Envoy Gateway v1.9.
+//! [`super::unsupported`]; BackendTrafficPolicy is in [`super::traffic`], ClientTrafficPolicy in
+//! [`super::client_traffic`]. Source: the CRDs of Envoy Gateway v1.9.
 
 use serde::Deserialize;
 

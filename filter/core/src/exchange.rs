@@ -264,8 +264,8 @@ impl Exchange {
     }
 
     /// Takes over who the request is from, where filters behind the edge role have found it out: `now` are the headers
-    /// that it has by now. The client's own were taken off, and so was what proves it: a key in a header or in the query
-    /// was for those filters, and is no backend's.
+    /// that it has by now. The client's own were taken off, and so was what proves it: a key in a header or in the
+    /// query was for those filters, and is no backend's.
     pub fn learn_identity(&mut self, config: &Config, now: &Headers) {
         if self.attempts.begun > 0 {
             return;

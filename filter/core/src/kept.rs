@@ -31,8 +31,8 @@ const CODE: usize = 16;
 /// How many bytes of the digest of its name stand for a backend, which only has to be told from the others here.
 const TAG: usize = 4;
 
-/// How long the name of nothing is, which stands before what only one backend can read: [`SEALED`], and in Base64 the tag
-/// and the code.
+/// How long the name of nothing is, which stands before what only one backend can read: [`SEALED`], and in Base64 the
+/// tag and the code.
 const MARK: usize = SEALED.len() + (TAG + CODE).div_ceil(3) * 4 - 1;
 
 /// Stands for a backend in a name.
@@ -147,8 +147,8 @@ pub(crate) fn marked(text: &str) -> Option<(&str, &str)> {
     if text.starts_with(SEALED) { text.split_at_checked(MARK) } else { None }
 }
 
-/// The backend's own name for what a client calls `name`; whether the seal is sound does not matter where the name leads
-/// nowhere.
+/// The backend's own name for what a client calls `name`; whether the seal is sound does not matter where the name
+/// leads nowhere.
 pub(crate) fn own(name: &str) -> Option<&str> {
     name.rsplit_once(SEALED).map(|(own, _)| own)
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What is known of it: its SHA-256. Who reads it in the configuration does not know the token, which must be random and
-/// long for that.
+/// What is known of it: its SHA-256. Who reads it in the configuration does not know the token, which must be random
+/// and long for that.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Token([u8; 32]);

@@ -49,8 +49,8 @@ enum Access {
 }
 
 impl Admin {
-    /// Reads who may ask in the `json` of the filter's configuration. `config` is what is at work, which may be an earlier
-    /// one.
+    /// Reads who may ask in the `json` of the filter's configuration. `config` is what is at work, which may be an
+    /// earlier one.
     #[must_use]
     pub fn new(json: &[u8], config: Option<Arc<Config>>) -> Admin {
         let access = match token::in_config(json) {

@@ -126,8 +126,8 @@ impl Credentials {
         }
     }
 
-    /// The proxy ends the calls of a configuration with it, and says nothing of that. So where another one looks after the
-    /// credentials from now on, fetches that were under way may begin anew at once.
+    /// The proxy ends the calls of a configuration with it, and says nothing of that. So where another one looks after
+    /// the credentials from now on, fetches that were under way may begin anew at once.
     fn let_go_of_calls(&mut self, config: &Arc<Config>, store: &dyn Store) {
         let is_same = self.caller.as_ref().is_some_and(|caller| Arc::ptr_eq(caller, config));
         self.caller = Some(Arc::clone(config));

@@ -333,8 +333,8 @@ pub(super) fn authenticated_late(plan: &Plan) -> BTreeSet<&str> {
     rules.filter(is_asked).map(|rule| rule.name.as_str()).collect()
 }
 
-/// Whether all that an authorization looks at of a request for the rule is still the client's where the edge has made it
-/// the request of a backend; `may_change` says which headers are not.
+/// Whether all that an authorization looks at of a request for the rule is still the client's where the edge has made
+/// it the request of a backend; `may_change` says which headers are not.
 pub(super) fn sees_the_client(plan: &Plan, rule: &Rule, may_change: impl Fn(&str) -> bool) -> bool {
     let Some(rules) = Early::of(plan, rule.security).authorization else { return true };
     !rules.sees_path() && !rules.headers().any(|header| header != MODEL_HEADER && may_change(header))

@@ -147,8 +147,8 @@ pub(super) fn clipped(value: &str) -> &str {
     value.get(..end).unwrap_or_default()
 }
 
-/// The status of an error. A client that has left got none; a stream that broke, or whose client left, has one of success
-/// and is told by its usage.
+/// The status of an error. A client that has left got none; a stream that broke, or whose client left, has one of
+/// success and is told by its usage.
 fn error(record: &Record) -> Cow<'static, str> {
     /// Those that there are many of, so that most labels need no memory of their own.
     const COMMON: [(u16, &str); 9] = [

@@ -2,8 +2,8 @@
 //!
 //! Names, labels and buckets are those of Envoy AI Gateway, which follow OpenTelemetry's conventions
 //! (<https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/>). Every number comes from the [`Record`] of a
-//! request, when that is over. A worker adds to a [`Metrics`] of its own, which nobody else writes; whoever asks gets the
-//! sum of all ([`Metrics::merge`]) as text ([`Metrics::to_text`]).
+//! request, when that is over. A worker adds to a [`Metrics`] of its own, which nobody else writes; whoever asks gets
+//! the sum of all ([`Metrics::merge`]) as text ([`Metrics::to_text`]).
 
 mod gauges;
 mod header_labels;
@@ -127,8 +127,8 @@ impl Metrics {
         place
     }
 
-    /// Writes what has changed since the last time where all workers find it, for workers that share nothing else. False
-    /// when it could not be written.
+    /// Writes what has changed since the last time where all workers find it, for workers that share nothing else.
+    /// False when it could not be written.
     pub fn publish(&mut self, store: &dyn Store) -> bool {
         // Whatever happens, some series counts it.
         if !self.series.iter().any(|series| series.is_new) {

@@ -140,8 +140,8 @@ impl Source {
 /// How much of an error's text is kept, in characters.
 const MAX_REASON: usize = 300;
 
-/// What a server says of an error, on one line and without the secrets that it was sent. It may repeat them as they were
-/// sent: as they are, in a form, or either of these in Base64.
+/// What a server says of an error, on one line and without the secrets that it was sent. It may repeat them as they
+/// were sent: as they are, in a form, or either of these in Base64.
 fn hidden(text: &str, sent: &[&Secret]) -> String {
     let line = |text: &str| text.chars().filter(|character| !character.is_control()).collect::<String>();
     let secrets = sent.iter().map(|secret| line(secret.expose())).filter(|secret| !secret.is_empty());
