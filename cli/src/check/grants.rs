@@ -3,7 +3,7 @@
 //! A reference that its own namespace has not agreed to would let whoever writes resources in one namespace use the
 //! credentials and servers of all others. Source: ReferenceGrant of Gateway API.
 
-use crate::resources::ai::BackendSecurityPolicySpec;
+use crate::resources::backend_security::BackendSecurityPolicySpec;
 use crate::resources::gateway::{GrantFrom, GrantTo, HttpBackendRef, ObjectRef, ReferenceGrantSpec};
 use crate::resources::kinds::{AI_GATEWAY, ENVOY_GATEWAY, GATEWAY_API, group_of};
 use crate::resources::security::SecurityPolicySpec;

@@ -7,6 +7,7 @@
 
 pub mod ai;
 pub mod annotations;
+pub mod backend_security;
 pub mod client_traffic;
 pub mod decode;
 pub mod diagnostic;

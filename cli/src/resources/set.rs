@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use super::ai::{AiGatewayRouteSpec, AiServiceBackendSpec, BackendSecurityPolicySpec};
+use super::ai::{AiGatewayRouteSpec, AiServiceBackendSpec};
 use super::annotations::Settings;
+use super::backend_security::BackendSecurityPolicySpec;
 use super::client_traffic::ClientTrafficPolicySpec;
 use super::decode::{MISSING, Mistake, decode};
 use super::diagnostic::{Report, closest};

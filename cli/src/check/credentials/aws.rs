@@ -11,7 +11,7 @@ use super::{Credential, Way, hosts, is_elsewhere, oidc, secret_name, secret_valu
 use crate::check::aws_chain::{self, DefaultChain};
 use crate::check::environment::Environment;
 use crate::plan::{AwsContainer, SecretValue, authority};
-use crate::resources::ai::{
+use crate::resources::backend_security::{
     AwsCredentialsFile, AwsCredentialsSpec, AwsOidcExchangeTokenSpec, BackendSecurityPolicySpec,
 };
 use crate::resources::set::Resource;

@@ -8,7 +8,9 @@ use super::{
 };
 use crate::check::environment::Environment;
 use crate::plan::SecretValue;
-use crate::resources::ai::{AzureCredentialsSpec, BackendSecurityPolicySpec, ManagedIdentitySpec};
+use crate::resources::backend_security::{
+    AzureCredentialsSpec, BackendSecurityPolicySpec, ManagedIdentitySpec,
+};
 use crate::resources::gateway::ObjectRef;
 use crate::resources::set::Resource;
 use crate::resources::{Report, ResourceId, Set};

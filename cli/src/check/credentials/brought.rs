@@ -4,7 +4,7 @@ use weir_core::config::{Auth, CredentialOverride, CredentialPlace};
 use weir_core::headers::is_name;
 
 use super::Credential;
-use crate::resources::ai::{
+use crate::resources::backend_security::{
     BackendSecurityPolicySpec, CredentialOverrideSpec, FromDynamicMetadata, FromRequestHeaders, SecurityKind,
 };
 use crate::resources::decode::MISSING;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::check::environment::Environment;
 use crate::plan::SecretValue;
-use crate::resources::ai::{
+use crate::resources::backend_security::{
     BackendSecurityPolicySpec, GcpCredentialsSpec, SecretKeySpec, WorkloadIdentityFederationSpec,
 };
 use crate::resources::set::Resource;

@@ -14,7 +14,7 @@ use weir_core::config::{Auth, CredentialOverride};
 
 use super::environment::Environment;
 use crate::plan::{AwsContainer, SecretValue};
-use crate::resources::ai::{BackendSecurityPolicySpec, SecurityKind};
+use crate::resources::backend_security::{BackendSecurityPolicySpec, SecurityKind};
 use crate::resources::decode::MISSING;
 use crate::resources::gateway::ObjectRef;
 use crate::resources::kinds::AI_GATEWAY;

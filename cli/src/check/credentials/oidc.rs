@@ -4,7 +4,7 @@ use weir_core::auth::Oidc;
 
 use super::{api_key, secret_name, written};
 use crate::plan::SecretValue;
-use crate::resources::ai::OidcExchangeTokenSpec;
+use crate::resources::backend_security::OidcExchangeTokenSpec;
 use crate::resources::{Report, ResourceId, Set};
 
 /// The key of a Secret with a client's secret.
