@@ -1,5 +1,7 @@
 //! Who a client is: the certificate that it shows, and the headers that say it.
 
+use weir_core::headers::is_name;
+
 use super::pem;
 use crate::plan::{ClientCertificates, ClientHeaders, ForwardedCertificate, HeaderChange, NameCondition};
 use crate::resources::client_traffic::{
@@ -200,7 +202,7 @@ pub(super) fn check_headers(policy: &Resource<ClientTrafficPolicySpec>, report: 
 fn check_name(id: &ResourceId, field: &str, name: &str, report: &mut Report) {
     if name.eq_ignore_ascii_case("host") || name.starts_with(':') {
         report.error(id, field, "is what the request is for, which is not changed here");
-    } else if !super::names::is_token(name) && name != crate::resources::decode::MISSING {
+    } else if !is_name(name) && name != crate::resources::decode::MISSING {
         report.error(id, field, format!("`{name}` is no name of a header"));
     }
 }

@@ -1,8 +1,8 @@
 //! Header and body changes: those of the route over those of the backend.
 
 use weir_core::config::{BodyMutation, HeaderMutation};
+use weir_core::headers::is_name;
 
-use super::names::is_token;
 use crate::resources::ai::{BodyMutationSpec, HeaderMutationSpec};
 use crate::resources::decode::MISSING;
 use crate::resources::{Report, ResourceId};
@@ -131,7 +131,7 @@ fn check_name(name: &str, field: &str, id: &ResourceId, report: &mut Report) {
         report.error(id, field, format!("`{name}` cannot be changed: {advice}"));
     } else if let Some((_, why)) = RESERVED.iter().find(|(names, _)| names.contains(&name)) {
         report.error(id, field, format!("`{name}` cannot be changed: it {why}"));
-    } else if !is_token(name) {
+    } else if !is_name(name) {
         report.error(id, field, format!("`{name}` is not a header name"));
     }
 }

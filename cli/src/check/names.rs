@@ -1,4 +1,4 @@
-//! Host names and header names.
+//! Host names.
 
 use crate::resources::decode::MISSING;
 
@@ -68,12 +68,6 @@ pub fn specificity(domain: &str) -> (u8, std::cmp::Reverse<usize>) {
         _ => 0,
     };
     (rank, std::cmp::Reverse(domain.len()))
-}
-
-/// Whether it is a token of RFC 9110, section 5.6.2, as header names are.
-#[must_use]
-pub fn is_token(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 #[cfg(test)]

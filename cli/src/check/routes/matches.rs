@@ -2,12 +2,12 @@
 
 use std::cmp::Reverse;
 
+use weir_core::headers::is_name;
+
 use crate::plan::{HeaderMatch, Match, PathMatch, ValueMatch};
 use crate::resources::decode::MISSING;
 use crate::resources::gateway::{HttpPathMatch, NameMatch, NameMatchType, PathMatchType};
 use crate::resources::{Report, ResourceId};
-
-use super::super::names::is_token;
 
 /// The header that carries the model of the body.
 pub const MODEL_HEADER: &str = "x-ai-eg-model";
@@ -45,7 +45,7 @@ pub fn headers(id: &ResourceId, field: &str, specs: &[NameMatch], report: &mut R
         if name == MISSING || spec.value == MISSING {
             continue;
         }
-        if !is_token(&name) {
+        if !is_name(&name) {
             report.error(id, format!("{place}.name"), format!("`{name}` is not a header name"));
         }
         if headers.iter().any(|known| known.name == name) {

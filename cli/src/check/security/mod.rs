@@ -7,8 +7,9 @@ mod hosts;
 mod jwt;
 mod keys;
 
+use weir_core::headers::is_name;
+
 use super::backends::Backends;
-use super::names::is_token;
 use super::targets::Applied;
 use crate::plan::{Authentication, Member, Security};
 use crate::resources::decode::MISSING;
@@ -100,7 +101,7 @@ impl Reader<'_> {
     /// A header's name, in lower case.
     fn header(&mut self, field: &str, name: &str) -> String {
         let lower = name.to_ascii_lowercase();
-        if name != MISSING && !is_token(&lower) {
+        if name != MISSING && !is_name(&lower) {
             self.error(field, format!("`{name}` is not a header name"));
         }
         lower

@@ -1,8 +1,7 @@
 //! `loadBalancer` and `circuitBreaker`: who gets a request, and how much at a time.
 
-use weir_core::headers::{MODEL_HEADER, PREFIX_KEY_HEADER, is_internal};
+use weir_core::headers::{MODEL_HEADER, PREFIX_KEY_HEADER, is_internal, is_name};
 
-use crate::check::names::is_token;
 use crate::plan::{CircuitBreaker, ConsistentHash, HashOn, LoadBalancer, RetryBudget};
 use crate::resources::decode::MISSING;
 use crate::resources::traffic::{
@@ -142,7 +141,7 @@ fn hash_on_header(id: &ResourceId, field: &str, header: &Named, report: &mut Rep
 }
 
 fn check_token(id: &ResourceId, field: &str, name: &str, what: &str, report: &mut Report) {
-    if !is_token(name) && name != MISSING {
+    if !is_name(name) && name != MISSING {
         report.error(id, field, format!("`{name}` is not {what}"));
     }
 }

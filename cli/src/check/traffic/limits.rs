@@ -1,8 +1,8 @@
 //! `rateLimit`: budgets that all proxies share, and limits of each proxy.
 
 use weir_core::config::{Budget, Selector};
+use weir_core::headers::is_name;
 
-use crate::check::names::is_token;
 use crate::plan::LocalLimit;
 use crate::resources::decode::MISSING;
 use crate::resources::limits::{
@@ -164,7 +164,7 @@ fn cost(id: &ResourceId, field: &str, rule: &RateLimitRule, report: &mut Report)
 
 fn selector_header(id: &ResourceId, field: &str, header: &SelectorHeader, report: &mut Report) -> Selector {
     let name = header.name.to_ascii_lowercase();
-    if !is_token(&name) && name != MISSING {
+    if !is_name(&name) && name != MISSING {
         report.error(id, format!("{field}.name"), format!("`{name}` is not a header name"));
     }
     let exact = match (header.kind, &header.value) {
