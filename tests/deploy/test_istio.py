@@ -287,7 +287,7 @@ def test_googles_metadata_server(start):
         running.callback(backend.stop)
         server = running.enter_context(Identity())
         place = '"address": "169.254.169.254", "port_value": '
-        here = f'"address": "127.0.0.1", "port_value": {server.server.server_port}'
+        here = f'"address": "127.0.0.1", "port_value": {server.server.port}'
         gateway = start(manifest, elsewhere={f"{place}80": here})
         answer = gateway.openai(new_user()).chat.completions.create(model="gemini", messages=HELLO)
         assert answer.choices[0].message.content

@@ -10,9 +10,10 @@ import pytest
 
 from harness import providers as stand_ins
 from harness import resources
-from harness.callers import Issuer, Server, htpasswd
+from harness.callers import Issuer, htpasswd
 from harness.process import wait_for
 from harness.samples import HELLO, TOTAL
+from harness.server import Server
 
 ALL, TEAM, EVE = "sk-for-all-routes", "sk-for-the-team", "sk-for-eve"
 #: Named after what its route asks for; `any` has no policy of its own.
@@ -37,7 +38,7 @@ def jwks(issuers):
 def judge():
     """The service that is asked: it lets in who says `please`, in a header or in the body."""
 
-    def answer(path, headers, body):
+    def answer(method, path, headers, body):
         if headers.get("x-word") == "please" or b"please" in body:
             return 200, {"x-who": "judged", "x-other": "no"}, b""
         return 403, {}, b"say please"

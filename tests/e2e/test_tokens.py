@@ -424,7 +424,7 @@ def test_without_any_token_there_is_a_503_and_nothing_goes_out(
 ):
     """In an App Service, whose server gives tokens, while Google refuses, Entra ID takes its time, and the certificate
     of a third is nobody's."""
-    stranger = Relay("127.0.0.1", tmp_path, identity.server.server_port)
+    stranger = Relay("127.0.0.1", tmp_path, identity.server.port)
     user = {**identity.authorized_user(), "token_uri": f"https://127.0.0.1:{stranger.port}/google/token"}
     identity.clear()
     refusal = {"error": "invalid_grant", "error_description": "Invalid JWT"}

@@ -1,9 +1,7 @@
-"""A stand-in for AWS's Security Token Service and for the metadata of an EC2 instance. It refuses what they would: signatures are
-checked by botocore's own signer."""
+"""A stand-in for AWS's Security Token Service and for the metadata of an EC2 instance. It refuses what they would:
+signatures are checked by botocore's own signer."""
 
-import contextlib
 import datetime
-import http.server
 import json
 import threading
 import time
@@ -14,6 +12,8 @@ from xml.sax.saxutils import escape
 import botocore.auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from .server import Server
 
 ACCOUNT = "arn:aws:iam::123456789012:role"
 METADATA_TOKEN = "hush-metadata-token"
@@ -46,18 +46,14 @@ class Aws:
         #: Credentials that may assume roles, by their access key's ID.
         self.callers = {}
         self.keys = {}
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
-        self.server.daemon_threads = True
-        self.address = f"127.0.0.1:{self.server.server_port}"
-        self.url = f"http://{self.address}"
+        self.server = Server(self.serve)
+        self.address, self.url = self.server.address, self.server.url
 
     def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.stop()
 
     def may_assume(self, *keys):
         self.callers.update({each["access_key_id"]: each for each in keys})
@@ -85,6 +81,24 @@ class Aws:
         return None
 
     # What it answers.
+
+    def serve(self, method, path, headers, body):
+        text = body.decode()
+        form = dict(urllib.parse.parse_qsl(text, keep_blank_values=True))
+        request = {"method": method, "path": path, "headers": headers, "body": text, "form": form, "time": time.time()}
+        with self.lock:
+            self.received.append(request)
+        fault = self.next_fault()
+        if fault:
+            time.sleep(fault["hang"])
+            return fault["status"], {"content-type": "text/plain"}, fault["body"]
+        try:
+            kind, answer = self.answer(request)
+        except Refused as refused:
+            status, code, message = refused.args
+            error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
+            return status, {"content-type": "text/xml"}, f"<ErrorResponse>{error}</ErrorResponse>".encode()
+        return 200, {"content-type": kind}, answer.encode()
 
     def answer(self, request):
         method, path = request["method"], request["path"]
@@ -151,47 +165,3 @@ class Aws:
             raise Refused(403, "SignatureDoesNotMatch", f"expected {signed}")
         if abs(then.replace(tzinfo=datetime.UTC).timestamp() - time.time()) > 300:
             raise Refused(403, "SignatureDoesNotMatch", "Signature expired")
-
-
-def handler(aws):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_):
-            pass
-
-        def serve(self):
-            body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
-            request = {
-                "method": self.command,
-                "path": self.path,
-                "headers": {name.lower(): value for name, value in self.headers.items()},
-                "body": body,
-                "form": dict(urllib.parse.parse_qsl(body, keep_blank_values=True)),
-                "time": time.time(),
-            }
-            with aws.lock:
-                aws.received.append(request)
-            fault = aws.next_fault()
-            if fault:
-                time.sleep(fault["hang"])
-                return self.send(fault["status"], "text/plain", fault["body"])
-            try:
-                kind, text = aws.answer(request)
-                self.send(200, kind, text.encode())
-            except Refused as refused:
-                status, code, message = refused.args
-                error = f"<Error><Type>Sender</Type><Code>{code}</Code><Message>{escape(message)}</Message></Error>"
-                self.send(status, "text/xml", f"<ErrorResponse>{error}</ErrorResponse>".encode())
-
-        do_GET = do_POST = do_PUT = serve
-
-        def send(self, status, kind, content):
-            with contextlib.suppress(ConnectionError):
-                self.send_response(status)
-                self.send_header("content-type", kind)
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-    return Handler

@@ -1,10 +1,8 @@
-"""Who sends a request: an issuer of tokens, and services that Envoy asks."""
+"""Who sends a request: an issuer of tokens, and the users of a file."""
 
 import base64
 import hashlib
-import http.server
 import json
-import threading
 import time
 
 from cryptography.hazmat.primitives import hashes
@@ -41,39 +39,3 @@ def htpasswd(**users):
     """Lines as `htpasswd -nbs` writes them."""
     digest = lambda password: base64.b64encode(hashlib.sha1(password.encode()).digest()).decode()  # noqa: E731
     return "".join(f"{user}:{{SHA}}{digest(password)}\n" for user, password in users.items())
-
-
-class Server:
-    """An HTTP server of one function, from a request's path, headers and body to status, headers and body."""
-
-    def __init__(self, answer):
-        self.seen = []
-        seen = self.seen
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def _serve(self):
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                headers = {name.lower(): value for name, value in self.headers.items()}
-                seen.append((self.path, headers, body))
-                status, headers, body = answer(self.path, headers, body)
-                self.send_response(status)
-                for name, value in {**headers, "content-length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_POST = _serve
-
-            def log_message(self, *_):
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self._server.shutdown()
-        self._server.server_close()

@@ -2,8 +2,6 @@
 and its metadata server; Entra ID and Azure's managed identities; a provider of OpenID Connect. It refuses what they would."""
 
 import base64
-import contextlib
-import http.server
 import itertools
 import json
 import threading
@@ -13,6 +11,8 @@ import urllib.parse
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from .server import Server
 
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 RESOURCE = "https://cognitiveservices.azure.com"
@@ -62,18 +62,14 @@ class Identity:
         #: Tokens that the provider of OpenID Connect has given, and of Google, to be exchanged.
         self.given = set()
         self.numbers = itertools.count(1)
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
-        self.server.daemon_threads = True
-        self.address = f"127.0.0.1:{self.server.server_port}"
-        self.url = f"http://{self.address}"
+        self.server = Server(self.serve)
+        self.address, self.url = self.server.address, self.server.url
 
     def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.stop()
 
     # What tests ask for.
 
@@ -151,6 +147,34 @@ class Identity:
         }
 
     # What it answers.
+
+    def serve(self, method, path, headers, body):
+        place = urllib.parse.urlsplit(path)
+        is_json = headers.get("content-type", "").startswith("application/json")
+        request = {
+            "method": method,
+            "path": place.path,
+            "query": dict(urllib.parse.parse_qsl(place.query)),
+            "headers": headers,
+            "json": json.loads(body) if body and is_json else None,
+            "form": fields_of(body.decode()) if body and not is_json else {},
+            "time": time.time(),
+        }
+        with self.lock:
+            self.received.append(request)
+        script = self.scripted(place.path)
+        status = answer = None
+        if script:
+            time.sleep(script["hang"])
+            status, answer = script["status"], script["body"]
+        if status is None:
+            try:
+                status, answer = 200, self.answer(request)
+            except Refused as refused:
+                status, *rest = refused.args
+                answer = {"error": rest[0], **({"error_description": rest[1]} if rest[1:] else {})}
+        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        return status, {"content-type": "application/json", "metadata-flavor": "Google"}, content
 
     def give(self, who):
         token = f"{who}-token-{next(self.numbers)}"
@@ -289,57 +313,3 @@ class Identity:
                     script["times"] -= 1
                     return script
         return None
-
-
-def handler(identity):
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            self.serve()
-
-        def do_POST(self):
-            self.serve()
-
-        def serve(self):
-            body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
-            place = urllib.parse.urlsplit(self.path)
-            is_json = self.headers.get("content-type", "").startswith("application/json")
-            request = {
-                "method": self.command,
-                "path": place.path,
-                "query": dict(urllib.parse.parse_qsl(place.query)),
-                "headers": {name.lower(): value for name, value in self.headers.items()},
-                "json": json.loads(body) if body and is_json else None,
-                "form": fields_of(body) if body and not is_json else {},
-                "time": time.time(),
-            }
-            with identity.lock:
-                identity.received.append(request)
-            script = identity.scripted(place.path)
-            status, answer = 200, None
-            if script:
-                time.sleep(script["hang"])
-                status, answer = script["status"], script["body"]
-            if status is None or not script:
-                try:
-                    status, answer = 200, identity.answer(request)
-                except Refused as refused:
-                    status, *rest = refused.args
-                    answer = {"error": rest[0], **({"error_description": rest[1]} if rest[1:] else {})}
-            self.send(status, answer)
-
-        def send(self, status, answer):
-            content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-            with contextlib.suppress(ConnectionError):
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("metadata-flavor", "Google")
-                self.send_header("content-length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-    return Handler
